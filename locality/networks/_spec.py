@@ -1,0 +1,56 @@
+"""What every network plug-in declares, and the network as a denoiser."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from locality.networks._precondition import PREDICTIONS, noise_label, scalars
+from locality.params import Spec, param
+from locality.registry import Registry
+from locality.schedule import check_sigma
+from locality.types import ImageShape
+
+
+@dataclass(frozen=True)
+class NetworkSpec(Spec):
+    """Base of the network plug-ins: architecture fields live in the subclasses."""
+
+    prediction: str = param("edm", help="What the raw network predicts.", choices=PREDICTIONS)
+    sigma_data: float = param(0.5, help="Data scale in EDM's preconditioning.", low=0.01, high=10.0)
+
+    @abstractmethod
+    def build(self, shape: ImageShape) -> nn.Module:
+        """The raw network F: (images [b c h w], noise label [b]) -> [b c h w], freshly initialised."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkDenoiser:
+    """A network behind the one call every denoiser has; differentiable in x."""
+
+    net: nn.Module
+    spec: NetworkSpec
+    shape: ImageShape
+
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        return self.at(x, torch.full((len(x),), check_sigma(sigma), device=x.device))
+
+    def at(self, x: Float[Tensor, "b d"], sigma: Float[Tensor, " b"]) -> Float[Tensor, "b d"]:
+        """x0_hat with one sigma per image."""
+        c = scalars(self.spec.prediction, sigma, self.spec.sigma_data)
+        raw = self.raw(x, sigma)
+        return c.skip[:, None] * x + c.out[:, None] * raw
+
+    def raw(self, x: Float[Tensor, "b d"], sigma: Float[Tensor, " b"]) -> Float[Tensor, "b d"]:
+        """The network's own output F(c_in x; c_noise), flat."""
+        c = scalars(self.spec.prediction, sigma, self.spec.sigma_data)
+        images = (c.into[:, None] * x).reshape(len(x), *self.shape)
+        out: Tensor = self.net(images, noise_label(sigma))
+        return out.float().reshape(len(x), -1)
+
+
+NETWORKS: Registry[NetworkSpec] = Registry("network")

@@ -1,0 +1,59 @@
+"""A small attention-free UNet: diffusers' UNet2DModel without its attention blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from locality.errors import BadInput
+from locality.networks._spec import NETWORKS, NetworkSpec
+from locality.params import param
+from locality.types import ImageShape
+
+
+@NETWORKS.register("unet")
+@dataclass(frozen=True)
+class UNet(NetworkSpec):
+    """Convolutions, group normalisation and skips; no attention anywhere."""
+
+    channels: tuple[int, ...] = param((32, 64, 96), help="Channels per level, finest first.", low=8, high=1024)
+    blocks: int = param(1, help="Residual blocks per level.", low=1, high=8)
+    groups: int = param(16, help="Groups of the group normalisation.", low=1, high=64)
+    dropout: float = param(0.0, help="Dropout in residual blocks.", low=0.0, high=0.9)
+
+    def build(self, shape: ImageShape) -> nn.Module:
+        from diffusers import UNet2DModel  # type: ignore[attr-defined]  # heavy import: only when a network is built
+
+        levels = len(self.channels)
+        if shape.h % 2 ** (levels - 1) or shape.w % 2 ** (levels - 1):
+            raise BadInput(f"unet: {levels} levels need sides divisible by {2 ** (levels - 1)}, got {shape.h}x{shape.w}.")
+        if any(width % self.groups for width in self.channels):
+            raise BadInput(f"unet: channels {self.channels} must be multiples of groups={self.groups}.")
+        return _Sample(
+            UNet2DModel(
+                sample_size=(shape.h, shape.w),
+                in_channels=shape.c,
+                out_channels=shape.c,
+                layers_per_block=self.blocks,
+                block_out_channels=self.channels,
+                down_block_types=("DownBlock2D",) * levels,
+                up_block_types=("UpBlock2D",) * levels,
+                norm_num_groups=self.groups,
+                dropout=self.dropout,
+                add_attention=False,
+            )
+        )
+
+
+class _Sample(nn.Module):
+    """Unwraps diffusers' output object."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, images: Float[Tensor, "b c h w"], label: Float[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
+        out: Tensor = self.inner(images, label).sample
+        return out

@@ -1,0 +1,129 @@
+"""Hyper-parameters that describe themselves.
+
+A spec is a frozen dataclass whose fields are made by `param`: controls on the pages, options on
+the command line and cache keys all follow from the same fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, TypeVar
+
+from locality.errors import BadInput
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Param:
+    """What a field may hold and how to explain it."""
+
+    help: str
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+
+
+def param(
+    default: T,
+    *,
+    help: str,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+) -> T:
+    """A dataclass field with its range, unit and one sentence of help."""
+    about = Param(help, low, high, unit, choices)
+    made: T = dataclasses.field(default=default, metadata={"param": about})
+    return made
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Base of all hyper-parameter sets: immutable, hashable, checked when made."""
+
+    name: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check(type(self).name, field.name, getattr(self, field.name), field.metadata["param"])
+
+    def key(self) -> dict[str, Any]:
+        """Everything that identifies this spec, as plain JSON values."""
+        return {"name": type(self).name, **dataclasses.asdict(self)}
+
+    @classmethod
+    def params(cls) -> dict[str, Param]:
+        """Field name -> its description, in declaration order."""
+        return {field.name: field.metadata["param"] for field in dataclasses.fields(cls)}
+
+    @classmethod
+    def parse(cls, options: Mapping[str, str]) -> Self:
+        """Build from strings, as they come from a command line or a URL.
+
+        Raises:
+            BadInput: an option that does not exist, does not parse or is out of range.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        values: dict[str, Any] = {}
+        for option, text in options.items():
+            if option not in fields:
+                known = ", ".join(fields) or "none"
+                raise BadInput(f"{cls.name} has no option {option!r}. Its options: {known}.")
+            values[option] = _parse(cls.name, option, text, fields[option].default)
+        return cls(**values)
+
+
+def split_spec(text: str) -> tuple[str, dict[str, str]]:
+    """`name:a=1,b=2` -> ("name", {"a": "1", "b": "2"}).
+
+    Raises:
+        BadInput: an option without a value.
+    """
+    name, _, rest = text.partition(":")
+    options: dict[str, str] = {}
+    for part in filter(None, rest.split(",")):
+        option, equals, value = part.partition("=")
+        if not equals:
+            raise BadInput(f"Option {part!r} of {name!r} has no value. Write {name}:{part}=VALUE.")
+        options[option.strip()] = value.strip()
+    return name.strip(), options
+
+
+def _flag(text: str) -> bool:
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    return known[text.lower()]
+
+
+def _parse(owner: str, option: str, text: str, default: Any) -> Any:
+    readers: dict[type, Callable[[str], Any]] = {
+        bool: _flag,
+        int: int,
+        float: float,
+        str: str,
+        tuple: lambda value: tuple(int(part) for part in value.split("-")),
+    }
+    try:
+        return readers[type(default)](text)
+    except (ValueError, KeyError):
+        kind = {bool: "true or false", int: "a whole number", float: "a number"}
+        want = kind.get(type(default), "whole numbers joined by '-'")
+        raise BadInput(f"{owner}:{option}={text!r} is not {want}.") from None
+
+
+def _check(owner: str, option: str, value: Any, about: Param) -> None:
+    if about.choices and value not in about.choices:
+        allowed = ", ".join(about.choices)
+        raise BadInput(f"{owner}:{option}={value!r} is not allowed. Choose one of: {allowed}.")
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, str | bool):
+            continue
+        low = -math.inf if about.low is None else about.low
+        high = math.inf if about.high is None else about.high
+        if not (math.isfinite(number) and low <= number <= high):
+            raise BadInput(f"{owner}:{option}={value!r} is outside [{low:g}, {high:g}].")

@@ -1,0 +1,59 @@
+"""Names -> plug-in classes. A new file in a plug-in folder registers itself."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+from locality.errors import UnknownName
+from locality.params import Spec, split_spec
+
+S = TypeVar("S", bound=Spec)
+
+
+class Registry(Mapping[str, type[S]], Generic[S]):
+    """The spec classes of one plug-in folder, by name."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._classes: dict[str, type[S]] = {}
+
+    def register(self, name: str) -> Callable[[type[S]], type[S]]:
+        """Class decorator: give the spec its name and list it."""
+
+        def add(cls: type[S]) -> type[S]:
+            cls.name = name
+            self._classes[name] = cls
+            return cls
+
+        return add
+
+    def parse(self, text: str) -> S:
+        """`name:option=value,...` -> a checked spec.
+
+        Raises:
+            UnknownName: no such plug-in.
+            BadInput: an option that does not exist or is out of range.
+        """
+        name, options = split_spec(text)
+        return self[name].parse(options)
+
+    def __getitem__(self, name: str) -> type[S]:
+        if name not in self._classes:
+            raise UnknownName(self.kind, name, self._classes)
+        return self._classes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._classes))
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+
+def import_siblings(package: str, path: list[str]) -> None:
+    """Import every module of a plug-in folder but those with a leading underscore."""
+    for module in pkgutil.iter_modules(path):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"{package}.{module.name}")

@@ -1,0 +1,76 @@
+"""Noise levels. sigma is the one noise variable; t and alpha-bar are labels made here.
+
+    x = x0 + sigma * eps,   x_t = sqrt(alpha_bar) x,   sigma = sqrt((1 - alpha_bar) / alpha_bar)
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.errors import BadInput
+
+DDPM_STEPS = 1000
+
+
+def check_sigma(sigma: float) -> float:
+    """Return sigma, or raise BadInput unless it is positive and finite (units of x0)."""
+    if not (math.isfinite(sigma) and sigma > 0):
+        raise BadInput(f"sigma={sigma:g} is not a noise level. Give a positive, finite number.")
+    return float(sigma)
+
+
+def ddpm_alpha_bar() -> Float[Tensor, " t"]:
+    """alpha_bar_t of the linear DDPM schedule, t = 0..999: beta from 1e-4 to 2e-2, float64.
+
+    Source: Ho, Jain, Abbeel 2020 (arXiv 2006.11239), section 4.
+    """
+    betas = torch.linspace(1e-4, 2e-2, DDPM_STEPS, dtype=torch.float64)
+    return torch.cumprod(1.0 - betas, dim=0)
+
+
+def alpha_bar_of(sigma: float) -> float:
+    """Signal share of a variance-preserving process: 1 / (1 + sigma^2), in (0, 1)."""
+    return 1.0 / (1.0 + check_sigma(sigma) ** 2)
+
+
+def sigma_of(alpha_bar: float) -> float:
+    """Noise level of a signal share in (0, 1): sqrt((1 - alpha_bar) / alpha_bar)."""
+    if not 0.0 < alpha_bar < 1.0:
+        raise BadInput(f"alpha_bar={alpha_bar:g} is outside (0, 1).")
+    return math.sqrt((1.0 - alpha_bar) / alpha_bar)
+
+
+def t_of(sigma: float) -> float:
+    """DDPM timestep whose noise level is sigma, linear in ln sigma between steps; in [0, 999]."""
+    bar = ddpm_alpha_bar()
+    ln_sigmas = 0.5 * (torch.log1p(-bar) - torch.log(bar))
+    target = torch.tensor(math.log(check_sigma(sigma)), dtype=torch.float64)
+    above = int(torch.searchsorted(ln_sigmas, target))
+    if above == 0:
+        return 0.0
+    if above == DDPM_STEPS:
+        return float(DDPM_STEPS - 1)
+    low, high = float(ln_sigmas[above - 1]), float(ln_sigmas[above])
+    return above - 1 + (float(target) - low) / (high - low)
+
+
+def ddpm_grid(steps: int) -> list[float]:
+    """Decreasing sigmas of the "leading" DDPM grid: t = 0, T/steps, 2T/steps, ... downwards."""
+    if not 1 <= steps <= DDPM_STEPS:
+        raise BadInput(f"steps={steps}: the DDPM grid has 1..{DDPM_STEPS} steps.")
+    bar = ddpm_alpha_bar()
+    stride = DDPM_STEPS // steps
+    return [sigma_of(float(bar[i * stride])) for i in reversed(range(steps))]
+
+
+def log_grid(low: float, high: float, count: int) -> list[float]:
+    """`count` sigmas from low to high, both included, uniform in ln sigma."""
+    low, high = check_sigma(low), check_sigma(high)
+    if count == 1:
+        return [low]
+    ratio = math.log(high / low) / (count - 1)
+    return [low * math.exp(ratio * i) for i in range(count)]

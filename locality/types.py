@@ -1,0 +1,60 @@
+"""The nouns every layer shares: image shapes, denoisers and progress events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+class ImageShape(NamedTuple):
+    """Channels, rows and columns of one image."""
+
+    c: int
+    h: int
+    w: int
+
+    @property
+    def d(self) -> int:
+        """Number of coordinates of a flattened image (channel-major)."""
+        return self.c * self.h * self.w
+
+    def __str__(self) -> str:
+        return f"{self.c}x{self.h}x{self.w}"
+
+
+class Pixel(NamedTuple):
+    """A pixel by row (from the top) and column (from the left), both from 0."""
+
+    row: int
+    col: int
+
+
+class Denoiser(Protocol):
+    """Estimate of the clean image: x0_hat = denoiser(x, sigma), x = x0 + sigma * eps.
+
+    sigma is the noise standard deviation in units of x0 (images in [-1, 1]).
+    """
+
+    @property
+    def shape(self) -> ImageShape: ...
+
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]: ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One event of long work: `done` of `total` units, what is being done, and live numbers."""
+
+    done: float
+    total: float
+    note: str = ""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def fraction(self) -> float:
+        """Share done, in [0, 1]."""
+        return min(max(self.done / self.total, 0.0), 1.0) if self.total > 0 else 0.0
