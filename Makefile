@@ -1,0 +1,65 @@
+# Locality Lab. Two commands matter: `make run` and `make test`.
+PYTHON ?= python3
+PORT ?= 8501
+# Extra options for pip, e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_ARGS ?=
+# Extra options for pytest, e.g. PYTEST_ARGS="-k store"
+PYTEST_ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint types layers bench clean
+
+# List the targets.
+help:
+	@awk '/^# / {about = substr($$0, 3); next} \
+	      /^[a-z]+:/ && about {sub(/:.*/, ""); printf "  make %-7s %s\n", $$0, about} \
+	      {about = ""}' Makefile
+
+# Open the explorer in the browser (installs what is missing first; PORT=8501).
+run: $(READY)
+	$(PY) -m streamlit run app.py --server.port $(PORT)
+
+# Lint, types, layers and every test; browser tests skip themselves where no Chromium is found.
+test: lint types layers
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+# The same without the browser tests.
+check: lint types layers
+	$(PY) -m pytest -m "not browser" $(PYTEST_ARGS)
+
+# Style and likely bugs (ruff).
+lint: $(READY)
+	$(PY) -m ruff check .
+
+# Types of the library (mypy --strict).
+types: $(READY)
+	$(PY) -m mypy
+
+# Who may import whom (import-linter).
+layers: $(READY)
+	$(VENV)/bin/lint-imports
+
+# Speed and memory, beside a plain implementation, in one run.
+bench: $(READY)
+	$(PY) -m benchmarks
+
+# Remove what tools, tests and the app left behind; keeps .venv and cache/shipped.
+clean:
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf cache/local tests/browser/screenshots
+	find . -name __pycache__ -type d -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
+	find static -type f ! -name README.md -delete
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed. Name one: make PYTHON=python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Installed once; again only when requirements.txt changes.
+$(READY): requirements.txt | $(PY)
+	$(PY) -m pip install $(PIP_ARGS) -r requirements.txt
+	@touch $@
