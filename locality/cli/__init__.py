@@ -1,0 +1,8 @@
+"""The command line: every study without a browser. Results on stdout, progress on stderr."""
+
+from locality.cli._app import app
+from locality.registry import import_siblings
+
+import_siblings(__name__, __path__)
+
+__all__ = ["app"]

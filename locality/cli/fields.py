@@ -1,0 +1,74 @@
+"""Commands about fields: field, and precompute for the tables that hovering uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, OutOpt, SeedOpt, SigmaOpt, app, parse_pixel, say, watch
+
+
+@app.command()
+def field(
+    dataset: DatasetArg,
+    pixel: Annotated[str, typer.Option("--pixel", metavar="ROW,COL", help="Row from the top, column from the left, from 0.")],
+    sigma: SigmaOpt,
+    out: OutOpt,
+    first: FirstOpt = None,
+    model: Annotated[str, typer.Option(help="wiener, a trained network's name, or a checkpoint folder.")] = "wiener",
+    draws: Annotated[int, typer.Option(help="Pairs (held-out image, noise) a network's field is averaged over.")] = 16,
+    seed: SeedOpt = 0,
+    as_json: JsonOpt = False,
+) -> None:
+    """Sensitivity field of a pixel, signed: d x0_hat[c_out, ROW, COL] / d x[c_in, :, :].
+
+    Writes `field` float32 [c_out, c_in, h, w], `pixel` and `sigma`.
+    """
+    import numpy as np
+
+    from locality.datasets import Source
+    from locality.field import measure, reduce_inputs
+    from locality.schedule import check_sigma
+    from locality.studies import Draws, pixel_field
+    from locality.wiener import coordinates
+
+    source, spot = Source.parse(dataset, first), parse_pixel(pixel)
+    coordinates(source.shape, spot)
+    check_sigma(sigma)
+    values = watch(pixel_field(source, model, spot, sigma, Draws(draws, seed)))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("wb") as file:
+        np.savez(file, field=values.numpy(), pixel=np.array(spot), sigma=np.float64(sigma))
+    width = measure(reduce_inputs(values.sum(dim=0)), spot)
+    result = {
+        "dataset": dataset,
+        "model": model,
+        "pixel": list(spot),
+        "sigma": sigma,
+        "shape": list(values.shape),
+        "radius": width.radius,
+        "outside": width.outside,
+        "out": str(out),
+    }
+    text = f"{out}: field {tuple(values.shape)}; half of its mass within {width.radius:.3g} px, {width.outside:.1%} beyond 4 px"
+    say(result, as_json, text)
+
+
+@app.command()
+def precompute(
+    dataset: DatasetArg,
+    network: Annotated[str | None, typer.Option(help="Make the hover table of this trained network instead of the statistics.")] = None,
+    draws: Annotated[int, typer.Option(help="Pairs (held-out image, noise) per field.")] = 32,
+    step: Annotated[int, typer.Option(help="Every step-th pixel of rows and columns.")] = 2,
+    seed: SeedOpt = 0,
+    ship: Annotated[Path | None, typer.Option(help="Also write it to this folder of shipped files, compactly.")] = None,
+) -> None:
+    """Prepare what the explorer opens with: a dataset's eigendecomposition, or a network's hover table."""
+    from locality.datasets import Source
+    from locality.studies import Draws, ship_learned_table, ship_statistics
+
+    source = Source.parse(dataset)
+    work = ship_statistics(source, ship) if network is None else ship_learned_table(source, network, Draws(draws, seed), step, ship)
+    typer.echo(watch(work))

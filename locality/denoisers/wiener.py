@@ -1,0 +1,49 @@
+"""The Wiener filter as a denoiser, its eigendecomposition kept in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from locality.denoisers._spec import DENOISERS, DenoiserSpec, Images
+from locality.device import Compute
+from locality.moments import accumulate_moments
+from locality.store import Store
+from locality.types import Progress
+from locality.wiener import WienerFilter, pack, unpack
+
+KIND, VERSION = "wiener", 1
+
+
+@DENOISERS.register("wiener")
+@dataclass(frozen=True)
+class Wiener(DenoiserSpec):
+    """Best affine denoiser: mu + S (S + sigma^2 I)^-1 (x - mu)."""
+
+    paper: ClassVar[str] = "Wiener 1949; Lukoianov et al. 2025 (arXiv 2509.09672)"
+
+    def fit(self, images: Images, compute: Compute, store: Store) -> Generator[Progress, None, WienerFilter]:
+        """One pass over the images and one eigendecomposition, or what the store has of them.
+
+        Memory: 24 d^2 bytes at the peak (227 MB at d = 3072), whatever the number of images.
+        """
+        key = store_key(images.fingerprint)
+        found = store.get(KIND, key)
+        if found is None:
+            with store.lock(KIND, key):
+                found = store.get(KIND, key)
+                if found is None:
+                    train = images.train
+                    chunks = train.chunks(compute.images)
+                    for moments in accumulate_moments(chunks, device=compute.device):  # noqa: B007
+                        yield Progress(0.5 * moments.count, len(train), "Covariance")
+                    yield Progress(0.5, 1.0, "Eigendecomposition")
+                    found = pack(WienerFilter.fit(moments, train.shape), compact=False)
+                    store.put(KIND, key, found)
+        return unpack(found)
+
+
+def store_key(fingerprint: str) -> dict[str, str | int]:
+    """What the eigendecomposition of a training set depends on."""
+    return {"fingerprint": fingerprint, "version": VERSION}

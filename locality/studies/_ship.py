@@ -1,0 +1,47 @@
+"""Make the files under cache/shipped: what a fresh clone shows without images, downloads or waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+from locality.datasets import Source
+from locality.denoisers.wiener import KIND, store_key
+from locality.store import Store, default_store
+from locality.studies._fields import Draws
+from locality.studies._models import find_network, fit_wiener
+from locality.studies._tables import LEARNED, learned_key, make_learned_table
+from locality.types import Progress
+from locality.wiener import pack
+
+
+def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Progress, None, str]:
+    """Compute a dataset's eigendecomposition from its images; with a folder, write it there compactly."""
+    wiener = yield from fit_wiener(source, store=Store(default_store().roots[-1]))
+    if folder is None:
+        return f"{source.name}: eigendecomposition of {wiener.count} images is in the local cache."
+    about = {"dataset": source.name, "images": wiener.count, "command": f"python -m locality precompute {source.name} --ship"}
+    target = Store(default_store().roots[-1], folder)
+    path = target.ship(source.name, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about)
+    return f"{path}: {path.stat().st_size / 1e6:.1f} MB"
+
+
+def ship_learned_table(
+    source: Source, network: str, draws: Draws, step: int, folder: Path | None = None
+) -> Generator[Progress, None, str]:
+    """Compute the hover table of a trained network; kept locally, or with a folder written there."""
+    trained = find_network(source, network)
+    table = yield from make_learned_table(source, trained.load(), draws, step=step)
+    error = float(table.arrays["error"].median())
+    if folder is None:
+        default_store().put(LEARNED, learned_key(trained), table)
+        return f"{source.name} {trained.name}: table in the local cache, median relative standard error {error:.1%}."
+    about = {
+        "dataset": source.name,
+        "network": trained.name,
+        "median_relative_standard_error": round(error, 4),
+        "command": f"python -m locality precompute {source.name} --network {trained.name} --draws {draws.count} --step {step} --ship",
+    }
+    target = Store(default_store().roots[-1], folder)
+    path = target.ship(f"{source.name}-{trained.name}", LEARNED, learned_key(trained), table, about)
+    return f"{path}: {path.stat().st_size / 1e6:.1f} MB, median relative standard error {error:.1%}"

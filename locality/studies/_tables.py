@@ -1,0 +1,102 @@
+"""Whole tables of fields, so that hovering and dragging need no server.
+
+Every field here is summed over output and input channels; see `locality.tables` for the code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.artifact import Artifact
+from locality.datasets import Source
+from locality.errors import BadInput
+from locality.field import draw_inputs, field_rows, pixel_outputs
+from locality.networks import NetworkDenoiser
+from locality.store import Store, default_store
+from locality.studies._fields import Draws
+from locality.studies._models import Trained
+from locality.tables import LEARNED_SIGMAS, TABLE_SIGMAS, decode_rows, encode_rows
+from locality.types import ImageShape, Pixel, Progress
+from locality.wiener import WienerFilter
+
+PREDICTED, LEARNED, VERSION = "predicted_table", "learned_table", 1
+
+
+def predicted_table(wiener: WienerFilter, index: int) -> Artifact:
+    """Predicted fields of every pixel at noise level TABLE_SIGMAS[index], coded.
+
+    Arrays: codes uint8 [hw, hw], scale float32 [hw]. Takes 2 (h w)^2 d operations.
+    """
+    codes, scale = encode_rows(wiener.pixel_matrix(TABLE_SIGMAS[index]))
+    return Artifact({"codes": codes, "scale": scale}, {"sigma": TABLE_SIGMAS[index]})
+
+
+def learned_key(trained: Trained) -> dict[str, str | int]:
+    """What a learned table is filed under: the weights alone."""
+    return {"weights": str(trained.manifest["sha256"]), "version": VERSION}
+
+
+def learned_table(trained: Trained, *, store: Store | None = None) -> Artifact | None:
+    """The precomputed fields of a network, if there are any."""
+    return (store or default_store()).get(LEARNED, learned_key(trained))
+
+
+def make_learned_table(
+    source: Source,
+    network: NetworkDenoiser,
+    draws: Draws,
+    *,
+    step: int = 2,
+    sigmas: Sequence[float] = LEARNED_SIGMAS,
+) -> Generator[Progress, None, Artifact]:
+    """Learned fields on a grid of every `step`-th pixel, averaged over the draws, coded.
+
+    Arrays: codes uint8 [s, p, hw], scale [s, p], and `error` [s, p]: norm of the standard error of
+    the field over its norm. Needs one backward pass per pixel, noise level and draw.
+    """
+    shape = network.shape
+    if not 1 <= step <= min(shape.h, shape.w):
+        raise BadInput(f"step={step}: give 1..{min(shape.h, shape.w)}.")
+    pixels = [Pixel(row, col) for row in range(step // 2, shape.h, step) for col in range(step // 2, shape.w, step)]
+    outputs = torch.cat([pixel_outputs(shape, pixel) for pixel in pixels])
+    x0 = draws.images(source)
+    rows, errors = torch.empty(len(sigmas), len(pixels), shape.h * shape.w), torch.empty(len(sigmas), len(pixels))
+    for s, sigma in enumerate(sigmas):
+        x = draw_inputs(x0, sigma, draws.seed)
+        for start in range(0, len(pixels), 32):
+            yield Progress(s * len(pixels) + start, len(sigmas) * len(pixels), f"Fields at sigma {sigma:.3g}")
+            part = _summed_fields(network, x, outputs[start : start + 32], sigma, shape)
+            mean = part.mean(dim=1)
+            rows[s, start : start + 32] = mean
+            spread = part.std(dim=1).div(math.sqrt(draws.count)) if draws.count > 1 else torch.full_like(mean, torch.nan)
+            errors[s, start : start + 32] = spread.norm(dim=1) / mean.norm(dim=1)
+    codes, scale = encode_rows(rows)
+    meta = {
+        "sigmas": list(sigmas),
+        "pixels": [list(pixel) for pixel in pixels],
+        "draws": draws.count,
+        "seed": draws.seed,
+        "images": "held-out",
+        "dataset": source.name,
+    }
+    return Artifact({"codes": codes, "scale": scale, "error": errors}, meta)
+
+
+def table_row(table: Artifact, sigma_index: int, pixel_index: int) -> Float[Tensor, " hw"]:
+    """One decoded row of a learned table."""
+    codes, scale = table.arrays["codes"], table.arrays["scale"]
+    row: Float[Tensor, " hw"] = decode_rows(codes[sigma_index, pixel_index], scale[sigma_index, pixel_index])
+    return row
+
+
+def _summed_fields(
+    network: NetworkDenoiser, x: Float[Tensor, "k d"], outputs: Float[Tensor, "m d"], sigma: float, shape: ImageShape
+) -> Float[Tensor, "m k hw"]:
+    """Fields per draw, summed over input channels."""
+    rows = [field_rows(network, part, outputs, sigma) for part in x.split(16)]
+    return torch.cat(rows, dim=1).reshape(len(outputs), len(x), shape.c, -1).sum(dim=2)
