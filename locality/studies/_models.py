@@ -61,8 +61,9 @@ def trained_networks(dataset: str | None = None, *, store: Store | None = None) 
         BadInput: a folder there with a damaged manifest.
     """
     home = store or default_store()
+    roots = [root / "networks" for root in (home.shipped_root, home.local) if root is not None]
     found = []
-    for manifest in sorted(path for root in home.roots for path in (root / "networks").glob(f"*/{MANIFEST}")):
+    for manifest in sorted(path for root in roots for path in root.glob(f"*/{MANIFEST}")):
         network = _trained(manifest.parent)
         if dataset in (None, network.dataset):
             found.append(network)

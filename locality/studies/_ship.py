@@ -17,11 +17,11 @@ from locality.wiener import pack
 
 def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Progress, None, str]:
     """Compute a dataset's eigendecomposition from its images; with a folder, write it there compactly."""
-    wiener = yield from fit_wiener(source, store=Store(default_store().roots[-1]))
+    wiener = yield from fit_wiener(source, store=Store(default_store().local))
     if folder is None:
         return f"{source.name}: eigendecomposition of {wiener.count} images is in the local cache."
     about = {"dataset": source.name, "images": wiener.count, "command": f"python -m locality precompute {source.name} --ship"}
-    target = Store(default_store().roots[-1], folder)
+    target = Store(default_store().local, folder)
     path = target.ship(source.name, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about)
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB"
 
@@ -42,6 +42,6 @@ def ship_learned_table(
         "median_relative_standard_error": round(error, 4),
         "command": f"python -m locality precompute {source.name} --network {trained.name} --draws {draws.count} --step {step} --ship",
     }
-    target = Store(default_store().roots[-1], folder)
+    target = Store(default_store().local, folder)
     path = target.ship(f"{source.name}-{trained.name}", LEARNED, learned_key(trained), table, about)
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB, median relative standard error {error:.1%}"
