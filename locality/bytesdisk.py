@@ -22,20 +22,20 @@ _FILE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")  # what Disk.fi
 class BytesDisk(Disk):  # type: ignore[misc]  # diskcache has no types
     """Keys and values of type bytes, str or int; anything else is refused."""
 
-    def put(self, key: bytes | str | int) -> tuple[Any, bool]:
+    def put(self, key: Any) -> tuple[Any, bool]:
         """Key -> database key. Raises BadInput for a key that would be pickled."""
         _only_plain("key", key)
         stored: tuple[Any, bool] = super().put(key)
         return stored
 
-    def get(self, key: Any, raw: bool) -> bytes | str | int:
+    def get(self, key: Any, raw: bool | int) -> bytes | str | int:
         """Database key -> key. Raises DigestMismatch for a pickled key."""
         if not raw:
             _refuse_pickle("key")
         plain: bytes | str | int = super().get(key, raw)
         return plain
 
-    def store(self, value: bytes | str | int, read: bool, key: Any = UNKNOWN) -> tuple[int, int, str | None, Any]:
+    def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> tuple[int, int, str | None, Any]:
         """Value -> (size, mode, file, database value). Raises BadInput for a value that would be pickled."""
         _only_plain("value", value)
         stored: tuple[int, int, str | None, Any] = super().store(value, False, key=key)

@@ -1,0 +1,34 @@
+"""What all tests share: versions in the header, a cache of their own, one Hypothesis profile."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# No deadline: on a busy two-core machine time says nothing about correctness.
+hypothesis.settings.register_profile("locality", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("locality")
+
+_SHOWN = ("torch", "numpy", "streamlit", "diffusers", "safetensors", "jaxtyping", "playwright")
+
+
+def pytest_report_header() -> str:
+    """Versions that decide numbers and pages, and where the images are looked for."""
+    packages = ", ".join(f"{name} {version(name)}" for name in _SHOWN)
+    data = os.environ.get("LOCALITY_DATA", "not set")
+    return f"python {platform.python_version()}, {packages}; LOCALITY_DATA: {data}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Tests never read or write the cache of whoever runs them."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCALITY_CACHE", str(folder))
+        yield folder
