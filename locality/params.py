@@ -10,11 +10,12 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from locality.errors import BadInput
 
 T = TypeVar("T")
+S = TypeVar("S", bound="Spec")
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Param:
     """What a field may hold and how to explain it."""
 
     help: str
-    low: float | None = None
-    high: float | None = None
+    low: float | int | None = None
+    high: float | int | None = None
     unit: str = ""
     choices: tuple[str, ...] = ()
 
@@ -32,8 +33,8 @@ def param(
     default: T,
     *,
     help: str,
-    low: float | None = None,
-    high: float | None = None,
+    low: float | int | None = None,
+    high: float | int | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
 ) -> T:
@@ -63,7 +64,7 @@ class Spec:
         return {field.name: field.metadata["param"] for field in dataclasses.fields(cls)}
 
     @classmethod
-    def parse(cls, options: Mapping[str, str]) -> Self:
+    def parse(cls: type[S], options: Mapping[str, str]) -> S:  # not Self: the shape checker of the tests refuses it
         """Build from strings, as they come from a command line or a URL.
 
         Raises:

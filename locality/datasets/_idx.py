@@ -12,7 +12,9 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from locality.errors import BadInput
+from locality.errors import BadInput, TooLarge
+
+_MOST = 1 << 28  # bytes; the largest official file has 47 MB, a gzip bomb stops here
 
 
 def read_idx(path: Path) -> UInt8[Tensor, "..."]:
@@ -20,11 +22,15 @@ def read_idx(path: Path) -> UInt8[Tensor, "..."]:
 
     Raises:
         BadInput: damaged gzip, another type code, or fewer or more bytes than the header says.
+        TooLarge: more than 268 MB unpacked.
     """
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            raw = file.read(_MOST + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise BadInput(f"{path.name} cannot be read ({error}). Delete it and download it again.") from None
+    if len(raw) > _MOST:
+        raise TooLarge(path.name, len(raw), _MOST, "Delete it and download it again.")
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != 8:
         raise BadInput(f"{path.name} is not an IDX file of bytes. Delete it and download it again.")
     rank = raw[3]

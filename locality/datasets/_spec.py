@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from locality.dataset import Dataset
+from locality.datasets._download import Download
 from locality.params import Spec
 from locality.registry import Registry
 from locality.types import ImageShape
@@ -28,8 +29,8 @@ class DatasetInfo:
 class DatasetSpec(Spec):
     """Base of the dataset plug-ins.
 
-    `fingerprints` holds the known content digests per split of sets that never change: statistics
-    shipped for them are found without the images.
+    `fingerprints` holds the known content digests per split of sets that never change, at their
+    default parameters: statistics shipped for them are found without the images.
     """
 
     info: ClassVar[DatasetInfo]
@@ -55,6 +56,10 @@ class DatasetSpec(Spec):
     def missing(self) -> str:
         """Empty when `load` can work, else how to get the images."""
         return ""
+
+    def download(self) -> Download | None:
+        """What `download` would fetch, or None where there is nothing to fetch."""
+        return None
 
 
 DATASETS: Registry[DatasetSpec] = Registry("dataset")

@@ -1,0 +1,30 @@
+"""AFHQv2: 15,803 photographs of cats, dogs and wild animals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from locality.datasets._placed import PlacedSet
+from locality.datasets._spec import DATASETS, DatasetInfo
+
+
+@DATASETS.register("afhqv2")
+@dataclass(frozen=True)
+class AFHQv2(PlacedSet):
+    """Animal faces as StarGAN v2's folder or zip (train and test) or as an EDM zip."""
+
+    info: ClassVar[DatasetInfo] = DatasetInfo(
+        title="AFHQv2",
+        source="Choi, Uh, Yoo, Ha 2020 (arXiv 1912.01865); no official digests: read as found, unverified",
+        licence="CC BY-NC 4.0",
+        about="Animal faces, colour: roughly aligned, more varied than portraits of people.",
+    )
+    places: ClassVar[tuple[str, ...]] = (
+        "afhq_v2",
+        "afhqv2",
+        "afhq_v2.zip",
+        "afhqv2.zip",
+        "afhqv2-64x64.zip",
+    )
+    advice: ClassVar[str] = "Get afhq_v2.zip from the StarGAN v2 project."

@@ -1,0 +1,62 @@
+"""The user's own images: any folder, zip or npz."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, cast
+
+from locality.dataset import Dataset
+from locality.datasets._collection import Collection
+from locality.datasets._images import Crop, Mode
+from locality.datasets._spec import DATASETS, DatasetInfo, DatasetSpec, Split
+from locality.errors import DataUnavailable
+from locality.params import param
+from locality.types import ImageShape
+
+
+@DATASETS.register("folder")
+@dataclass(frozen=True)
+class Folder(DatasetSpec):
+    """Images of any sizes, cropped and scaled to one; sorted by name.
+
+    Folders called train and test (or val) are the splits; without them every tenth image is held
+    out. Class numbers come from the folders' names, or from a StyleGAN dataset.json.
+    """
+
+    path: str = param("", help="A folder, .zip or .npz with your images.")
+    resolution: int = param(32, help="Side every image is scaled to.", low=4, high=256, unit="pixels")
+    crop: str = param("centre", help="Cut to the centred square, or none: squeeze.", choices=("centre", "none"))
+    mode: str = param("rgb", help="Colour or grey.", choices=("rgb", "grey"))
+    limit: int = param(0, help="At most this many images of each split; 0 takes all.", low=0, high=10_000_000)
+
+    info: ClassVar[DatasetInfo] = DatasetInfo(
+        title="Your images",
+        source="files on this machine",
+        licence="yours to know",
+        about="Any folder, zip or npz of images: see which statistics your own data has.",
+    )
+
+    @property
+    def shape(self) -> ImageShape:
+        return self._collection.shape
+
+    def count(self, split: Split = "train") -> int | None:
+        return None if self.missing() else self._collection.count(split)
+
+    def missing(self) -> str:
+        if not self.path:
+            return "Give the path of a folder, .zip or .npz with images: folder:path=PATH."
+        if not self._collection.path.exists():
+            return f"{self.path} does not exist. Give the path of a folder, .zip or .npz: folder:path=PATH."
+        return ""
+
+    def load(self, split: Split = "train") -> Dataset:
+        if why := self.missing():
+            raise DataUnavailable(why)
+        return self._collection.load(split)
+
+    @property
+    def _collection(self) -> Collection:
+        path = Path(self.path).expanduser()
+        return Collection(self.name, path, self.resolution, cast(Crop, self.crop), cast(Mode, self.mode), self.limit)
