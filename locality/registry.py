@@ -45,6 +45,9 @@ class Registry(Mapping[str, type[S]], Generic[S]):
             raise UnknownName(self.kind, name, self._classes)
         return self._classes[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes  # Mapping's own waits for a KeyError, which UnknownName is not
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._classes))
 

@@ -1,0 +1,98 @@
+"""Specs: parsed from strings, checked when made, plain as a key."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import FrozenInstanceError, dataclass
+from typing import Any
+
+import pytest
+
+from locality.errors import BadInput
+from locality.params import Spec, param, split_spec
+
+
+@dataclass(frozen=True)
+class Thing(Spec):
+    count: int = param(3, help="How many.", low=1, high=10)
+    scale: float = param(0.5, help="How large.", low=0.0, unit="pixels")
+    mode: str = param("mean", help="Which.", choices=("mean", "max"))
+    widths: tuple[int, ...] = param((8, 16), help="Widths.", low=1, high=64)
+    on: bool = param(False, help="Whether.")
+
+
+Thing.name = "thing"
+
+
+def test_parse_reads_every_type() -> None:
+    spec = Thing.parse({"count": "7", "scale": "1.5", "mode": "max", "widths": "4-8-16", "on": "yes"})
+    assert spec == Thing(7, 1.5, "max", (4, 8, 16), True)
+
+
+def test_key_holds_every_field_and_names_the_spec() -> None:
+    key = Thing().key()
+    assert key == {"name": "thing", "count": 3, "scale": 0.5, "mode": "mean", "widths": (8, 16), "on": False}
+    assert json.loads(json.dumps(key))["widths"] == [8, 16]
+
+
+def test_specs_are_frozen_hashable_and_equal_by_value() -> None:
+    assert {Thing(), Thing(count=3)} == {Thing()}
+    with pytest.raises(FrozenInstanceError):
+        Thing().count = 4  # type: ignore[misc]
+
+
+def test_params_describe_fields_in_order() -> None:
+    about = Thing.params()
+    assert list(about) == ["count", "scale", "mode", "widths", "on"]
+    assert (about["count"].low, about["count"].high, about["scale"].unit) == (1, 10, "pixels")
+    assert about["mode"].choices == ("mean", "max")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"size": "3"}, "thing has no option 'size'. Its options: count, scale, mode, widths, on."),
+        ({"count": "3.5"}, "thing:count='3.5' is not a whole number."),
+        ({"count": ""}, "thing:count='' is not a whole number."),
+        ({"scale": "big"}, "thing:scale='big' is not a number."),
+        ({"on": "maybe"}, "thing:on='maybe' is not true or false."),
+        ({"widths": "8,16"}, "thing:widths='8,16' is not whole numbers joined by '-'."),
+        ({"count": "11"}, "thing:count=11 is outside [1, 10]."),
+        ({"count": "0"}, "thing:count=0 is outside [1, 10]."),
+        ({"scale": "-0.1"}, "thing:scale=-0.1 is outside [0, inf]."),
+        ({"scale": "nan"}, "thing:scale=nan is outside [0, inf]."),
+        ({"scale": "inf"}, "thing:scale=inf is outside [0, inf]."),
+        ({"widths": "8-65"}, "thing:widths=(8, 65) is outside [1, 64]."),
+        ({"mode": "sum"}, "thing:mode='sum' is not allowed. Choose one of: mean, max."),
+    ],
+)
+def test_bad_options_are_named_with_what_is_allowed(options: dict[str, str], text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        Thing.parse(options)
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("values", [{"count": 0}, {"scale": math.nan}, {"mode": "sum"}, {"widths": (0,)}])
+def test_values_are_checked_when_made_in_python_too(values: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="thing:"):
+        Thing(**values)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "options"),
+    [
+        ("faces", "faces", {}),
+        ("faces:", "faces", {}),
+        ("faces:a=1,b=2", "faces", {"a": "1", "b": "2"}),
+        (" faces : a = 1", "faces", {"a": "1"}),
+        ("folder:path=/a=b", "folder", {"path": "/a=b"}),
+    ],
+)
+def test_split_spec(text: str, name: str, options: dict[str, str]) -> None:
+    assert split_spec(text) == (name, options)
+
+
+def test_an_option_without_a_value_is_named() -> None:
+    with pytest.raises(BadInput, match=r"Option 'a' of 'faces' has no value\. Write faces:a=VALUE\."):
+        split_spec("faces:a")
