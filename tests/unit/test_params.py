@@ -73,6 +73,10 @@ def test_bad_options_are_named_with_what_is_allowed(options: dict[str, str], tex
     assert str(caught.value) == text
 
 
+def test_both_ends_of_a_range_are_allowed() -> None:
+    assert (Thing(count=1).count, Thing(count=10).count, Thing(scale=0.0).scale) == (1, 10, 0.0)
+
+
 @pytest.mark.parametrize("values", [{"count": 0}, {"scale": math.nan}, {"mode": "sum"}, {"widths": (0,)}])
 def test_values_are_checked_when_made_in_python_too(values: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="thing:"):
