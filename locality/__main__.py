@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import sys
 
+import typer
+
 from locality.cli import app
 from locality.errors import LocalityError
 
+USAGE = 2
+
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; without arguments, its help."""
     try:
-        app(prog_name="python -m locality")
+        code = app(sys.argv[1:] or ["--help"], prog_name="python -m locality", standalone_mode=False)
     except LocalityError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(2)
+        fail(str(error))
+    except typer.TyperException as error:  # a wrong option: Typer's own report takes five lines
+        shown = getattr(error, "format_message", error.__str__)()
+        fail(f"{shown} Options: python -m locality COMMAND --help.")
+    except typer.Abort:
+        fail("Stopped.")
+    except OSError as error:  # a file of the user's that cannot be read or written
+        fail(f"{error}.")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def fail(message: str) -> None:
+    """Say what went wrong in one line and leave."""
+    print(f"Error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(USAGE)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 of shape, type and every pixel, in order."""
         digest = hashlib.sha256(f"{self.shape}:{self.data.dtype}:{len(self)}:".encode())
-        digest.update(memoryview(self.data.contiguous().numpy()).cast("B"))
+        digest.update(self.data.contiguous().numpy().data.cast("B"))
         return digest.hexdigest()
 
     def x0(self, rows: Int[Tensor, " k"] | slice) -> Float[Tensor, "k d"]:

@@ -29,6 +29,21 @@ class Compute:
                 raise BadInput(f"Compute.{knob}={getattr(self, knob)}: give at least 1.")
 
 
+def usable_device(name: str) -> str:
+    """The name of a device that works here; "auto" is the best one.
+
+    Raises:
+        BadInput: no such device on this machine.
+    """
+    name = best_device() if name == "auto" else name
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise BadInput(f"--device {name!r} cannot be used here ({reason}). Try auto or cpu.") from None
+    return name
+
+
 def best_device() -> str:
     """"cuda" where there is one, else "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -52,13 +52,17 @@ def field_rows(
     leaf = x.detach().requires_grad_(True)
     with torch.enable_grad():
         x0_hat = denoiser(leaf, sigma)
+        if not x0_hat.requires_grad:  # constant in x, as the nearest training image is
+            return torch.zeros(len(outputs), *x.shape).to(x)
         rows = [
             torch.autograd.grad(x0_hat, leaf, output.expand_as(x0_hat), retain_graph=i + 1 < len(outputs))[0]
-            for i, output in enumerate(outputs)
+            for i, output in enumerate(outputs.to(x0_hat))
         ]
     stacked = torch.stack(rows)
     if not bool(stacked.isfinite().all()):
-        raise NonFinite(f"The denoiser's derivative is not finite at sigma={sigma:g}. Its weights or its input are damaged.")
+        raise NonFinite(
+            f"The denoiser's derivative is not finite at sigma={sigma:g}. Its weights or its input are damaged."
+        )
     return stacked
 
 
@@ -163,8 +167,8 @@ def compare(a: Float[Tensor, "h w"], b: Float[Tensor, "h w"], pixel: Pixel) -> A
     keep[pixel.row * a.shape[1] + pixel.col] = False
     shares = [w.abs() / w.abs().sum() for w in (u, v)]
     return Agreement(
-        _cosine(u - u.mean(), v - v.mean()),
-        _cosine(u[keep] - u[keep].mean(), v[keep] - v[keep].mean()),
+        _cosine(_centred(u), _centred(v)),
+        _cosine(_centred(u[keep]), _centred(v[keep])),
         _cosine(u, v),
         float(torch.minimum(*shares).sum()),
     )
@@ -178,6 +182,12 @@ def common_limit(fields: Sequence[Float[Tensor, "h w"]]) -> float:
 def _cosine(u: Float[Tensor, " n"], v: Float[Tensor, " n"]) -> float:
     norms = float(u.norm() * v.norm())
     return float(u @ v) / norms if norms > 0 else torch.nan
+
+
+def _centred(u: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """u less its mean; exactly zero where u is constant, so that rounding is never correlated."""
+    centred = u - u.mean()
+    return centred if float(centred.norm()) > 1e-12 * float(u.norm()) else torch.zeros_like(u)
 
 
 def _generator(seed: int, index: int) -> torch.Generator:

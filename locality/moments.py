@@ -66,11 +66,8 @@ def estimate_moments(chunks: Iterable[Shaped[Tensor, "k d"]], *, device: str = "
         BadInput: no images.
         NonFinite: a float image holds NaN or infinity.
     """
-    last = None
-    for last in accumulate_moments(chunks, device=device):  # noqa: B007
-        pass
-    if last is None:
-        raise BadInput("No images: statistics need at least two.")
+    for running in accumulate_moments(chunks, device=device):
+        last = running
     return last
 
 
@@ -78,6 +75,10 @@ def accumulate_moments(chunks: Iterable[Shaped[Tensor, "k d"]], *, device: str =
     """As `estimate_moments`, yielding the running moments after every chunk.
 
     The sums are updated in place: keep only the last one.
+
+    Raises:
+        BadInput: no images.
+        NonFinite: a float image holds NaN or infinity.
     """
     count, sums, gram = 0, torch.empty(0), torch.empty(0)
     for chunk in chunks:
@@ -89,6 +90,8 @@ def accumulate_moments(chunks: Iterable[Shaped[Tensor, "k d"]], *, device: str =
             _add(part.to(device), sums, gram)
         count += len(chunk)
         yield Moments(count, sums, gram)
+    if count == 0:
+        raise BadInput("No images: statistics need at least two.")
 
 
 def _add(part: Shaped[Tensor, "k d"], sums: Shaped[Tensor, " d"], gram: Shaped[Tensor, "d d"]) -> None:
@@ -115,11 +118,16 @@ def _integer_product(left: Int8[Tensor, "a k"], right: Int8[Tensor, "k b"]) -> I
     if left.device.type in ("cpu", "cuda"):
         product: Tensor = torch._int_mm(left, right.contiguous())
         return product
-    parts = [
+    return _product_by_floats(left, right)
+
+
+def _product_by_floats(left: Int8[Tensor, "a k"], right: Int8[Tensor, "k b"]) -> Int[Tensor, "a b"]:
+    """The same where integer products are missing: float32 over as many images as stay exact."""
+    parts = (
         left[:, k : k + _EXACT_FLOAT32].float() @ right[k : k + _EXACT_FLOAT32].float()
         for k in range(0, left.shape[1], _EXACT_FLOAT32)
-    ]
-    return torch.stack(parts).long().sum(dim=0)
+    )
+    return torch.stack([part.long() for part in parts]).sum(dim=0)
 
 
 def _pad(values: Int8[Tensor, "k d"]) -> Int8[Tensor, "K D"]:

@@ -16,10 +16,13 @@ from locality.errors import BadInput
 DDPM_STEPS = 1000
 
 
+LOWEST, HIGHEST = 1e-6, 1e6  # beyond, squares and products leave the range of the numbers used
+
+
 def check_sigma(sigma: float) -> float:
-    """Return sigma, or raise BadInput unless it is positive and finite (units of x0)."""
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise BadInput(f"sigma={sigma:g} is not a noise level. Give a positive, finite number.")
+    """Return sigma, or raise BadInput unless it is in [1e-6, 1e6] (units of x0)."""
+    if not LOWEST <= sigma <= HIGHEST:
+        raise BadInput(f"sigma={sigma:g} is not a noise level. Give a positive number, {LOWEST:g} to {HIGHEST:g}.")
     return float(sigma)
 
 

@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 from jaxtyping import Float
 from torch import Tensor
 
+from locality.errors import BadInput, NonFinite
+
 
 class ImageShape(NamedTuple):
     """Channels, rows and columns of one image."""
@@ -24,6 +26,18 @@ class ImageShape(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.c}x{self.h}x{self.w}"
+
+    def check(self, x: Float[Tensor, "b d"]) -> None:
+        """Refuse what a denoiser of this shape cannot take.
+
+        Raises:
+            BadInput: another number of coordinates.
+            NonFinite: NaN or infinity.
+        """
+        if x.shape[1] != self.d:
+            raise BadInput(f"Images of {x.shape[1]} values do not fit a denoiser of {self} images ({self.d} values).")
+        if not bool(x.isfinite().all()):
+            raise NonFinite("The noisy images hold NaN or infinity; a denoiser needs finite values.")
 
 
 class Pixel(NamedTuple):

@@ -64,7 +64,7 @@ class WienerFilter:
         Dimensionless, in [0, 1], same order as `eigvals`, float64.
 
         Raises:
-            BadInput: sigma is not positive and finite.
+            BadInput: sigma is not a noise level.
         """
         return self.eigvals / (self.eigvals + check_sigma(sigma) ** 2)
 
@@ -87,7 +87,13 @@ class WienerFilter:
         return (summed * self.gain(sigma).float()) @ summed.T
 
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
-        """Best affine estimate mu + W (x - mu); differentiable in x."""
+        """Best affine estimate mu + W (x - mu); differentiable in x.
+
+        Raises:
+            BadInput: images of another size, or sigma is not a noise level.
+            NonFinite: x holds NaN or infinity.
+        """
+        self.shape.check(x)
         basis, mean = self.eigvecs.to(x), self.mean.to(x)
         return mean + ((x - mean) @ basis * self.gain(sigma).to(x)) @ basis.T
 
@@ -116,7 +122,8 @@ def coordinates(shape: ImageShape, pixel: Pixel) -> Int[Tensor, " c"]:
     """
     row, col = pixel
     if not (0 <= row < shape.h and 0 <= col < shape.w):
-        raise BadInput(f"Pixel {row},{col} is outside the {shape.h}x{shape.w} image: rows 0..{shape.h - 1}, columns 0..{shape.w - 1}.")
+        allowed = f"rows 0..{shape.h - 1}, columns 0..{shape.w - 1}"
+        raise BadInput(f"Pixel {row},{col} is outside the {shape.h}x{shape.w} image: {allowed}.")
     return torch.arange(shape.c) * shape.h * shape.w + row * shape.w + col
 
 

@@ -51,7 +51,7 @@ def stats(dataset: DatasetArg, first: FirstOpt = None, as_json: JsonOpt = False)
     source = Source.parse(dataset, first)
     start = time.perf_counter()
     wiener = watch(fit_wiener(source))
-    result = {
+    result: dict[str, Any] = {
         "dataset": dataset,
         "n": wiener.count,
         "d": wiener.shape.d,

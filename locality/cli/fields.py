@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,9 @@ from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, OutOpt, SeedOpt, Si
 @app.command()
 def field(
     dataset: DatasetArg,
-    pixel: Annotated[str, typer.Option("--pixel", metavar="ROW,COL", help="Row from the top, column from the left, from 0.")],
+    pixel: Annotated[
+        str, typer.Option("--pixel", metavar="ROW,COL", help="Row from the top, column from the left, from 0.")
+    ],
     sigma: SigmaOpt,
     out: OutOpt,
     first: FirstOpt = None,
@@ -37,8 +40,8 @@ def field(
     source, spot = Source.parse(dataset, first), parse_pixel(pixel)
     coordinates(source.shape, spot)
     check_sigma(sigma)
-    values = watch(pixel_field(source, model, spot, sigma, Draws(draws, seed)))
     out.parent.mkdir(parents=True, exist_ok=True)
+    values = watch(pixel_field(source, model, spot, sigma, Draws(draws, seed)))
     with out.open("wb") as file:
         np.savez(file, field=values.numpy(), pixel=np.array(spot), sigma=np.float64(sigma))
     width = measure(reduce_inputs(values.sum(dim=0)), spot)
@@ -52,14 +55,17 @@ def field(
         "outside": width.outside,
         "out": str(out),
     }
-    text = f"{out}: field {tuple(values.shape)}; half of its mass within {width.radius:.3g} px, {width.outside:.1%} beyond 4 px"
+    about = f"half of its mass within {width.radius:.3g} px, {width.outside:.1%} beyond 4 px"
+    text = f"{out}: field {tuple(values.shape)}; {about if math.isfinite(width.radius) else 'zero everywhere'}"
     say(result, as_json, text)
 
 
 @app.command()
 def precompute(
     dataset: DatasetArg,
-    network: Annotated[str | None, typer.Option(help="Make the hover table of this trained network instead of the statistics.")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Make the hover table of this trained network instead of the statistics.")
+    ] = None,
     draws: Annotated[int, typer.Option(help="Pairs (held-out image, noise) per field.")] = 32,
     step: Annotated[int, typer.Option(help="Every step-th pixel of rows and columns.")] = 2,
     seed: SeedOpt = 0,
@@ -70,5 +76,7 @@ def precompute(
     from locality.studies import Draws, ship_learned_table, ship_statistics
 
     source = Source.parse(dataset)
-    work = ship_statistics(source, ship) if network is None else ship_learned_table(source, network, Draws(draws, seed), step, ship)
-    typer.echo(watch(work))
+    if network is None:
+        typer.echo(watch(ship_statistics(source, ship)))
+    else:
+        typer.echo(watch(ship_learned_table(source, network, Draws(draws, seed), step, ship)))

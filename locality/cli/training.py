@@ -24,25 +24,34 @@ T = TypeVar("T")
 @app.command()
 def train(
     dataset: DatasetArg,
-    network: Annotated[str, typer.Option("--network", metavar="NAME", help="A network, with options as name:key=value,...")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the state, the weights and the manifest.")],
-    images: Annotated[int | None, typer.Option("--images", metavar="N", help="Length of the training in images.")] = None,
+    network: Annotated[
+        str, typer.Option("--network", metavar="NAME", help="A network, with options as name:key=value,...")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder for the state, the weights and the manifest.")
+    ],
+    images: Annotated[
+        int | None, typer.Option("--images", metavar="N", help="Length of the training in images.")
+    ] = None,
     minutes: Annotated[float | None, typer.Option("--minutes", metavar="M", help="... or in minutes.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in DIR, exactly.")] = False,
     flips: Annotated[bool, typer.Option("--flips", help="Mirror half of the images left to right.")] = False,
-    option: Annotated[list[str], typer.Option("--option", metavar="KEY=VALUE", help="Any field of TrainSpec, e.g. rate=0.0005.")] = [],  # noqa: B006
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="Any option of the training, e.g. rate=0.0005."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     first: FirstOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Train a network as a denoiser; Ctrl-C keeps the work, --resume goes on with it."""
     from locality.datasets import Source
-    from locality.device import best_device
-    from locality.networks import NETWORKS, Budget, TrainSpec
+    from locality.device import usable_device
+    from locality.networks import NETWORKS, STATE, Budget, TrainSpec
     from locality.params import split_spec
     from locality.studies import train_network
 
-    options = split_spec(f"train:{','.join(option)}")[1]
+    options = split_spec(f"train:{','.join(option or [])}")[1]
     spec = TrainSpec.parse({**({"flips": "true"} if flips else {}), **options})
     words = [word for word in sys.argv[1:] if word != "--resume"]
     work = train_network(
@@ -52,16 +61,16 @@ def train(
         Budget(images, minutes),
         out,
         resume=resume,
-        device=best_device() if device == "auto" else device,
+        device=usable_device(device),
         command=shlex.join(["python", "-m", "locality", *words]),
     )
-    trained = watch(_until_interrupt(work, out))
+    trained = watch(_until_interrupt(work, out / STATE))
     result = {**trained.summary(), "out": str(out)}
     ratios = "  ".join(f"{sigma}: {ratio:.3f}" for sigma, ratio in result["error_ratio"].items())
     say(result, as_json, f"{out}: {result['images_seen']:,} images seen. Held-out error / Wiener's by sigma: {ratios}")
 
 
-def _until_interrupt(work: Generator[Progress, None, T], out: Path) -> Generator[Progress, None, T]:
+def _until_interrupt(work: Generator[Progress, None, T], state: Path) -> Generator[Progress, None, T]:
     """Pass events on; Ctrl-C closes the work between two steps, where its state is whole."""
     asked: list[int] = []
 
@@ -78,7 +87,9 @@ def _until_interrupt(work: Generator[Progress, None, T], out: Path) -> Generator
                 return result
             if asked:
                 work.close()
-                raise BadInput(f"Stopped. The training is kept in {out}: run the same command with --resume to go on.")
+                if not state.exists():
+                    raise BadInput("Stopped before the first step: there is nothing to keep.")
+                raise BadInput(f"Stopped. {state} keeps the training: run the same command with --resume to go on.")
             yield event
     finally:
         signal.signal(signal.SIGINT, before)
@@ -86,7 +97,9 @@ def _until_interrupt(work: Generator[Progress, None, T], out: Path) -> Generator
 
 @app.command()
 def networks(
-    dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]", help="Only networks trained on this dataset.")] = None,
+    dataset: Annotated[
+        str | None, typer.Argument(metavar="[DATASET]", help="Only networks trained on this dataset.")
+    ] = None,
     as_json: JsonOpt = False,
 ) -> None:
     """List the trained networks: size, images seen, held-out error relative to the Wiener filter's."""
@@ -97,7 +110,11 @@ def networks(
         _ = DATASETS[dataset]
     rows = [network.summary() for network in trained_networks(dataset)]
     shown = [
-        {**row, "error_ratio": "  ".join(f"{s}: {r:.2f}" for s, r in row["error_ratio"].items()), "file_size": f"{row['file_size'] / 1e6:.1f} MB"}
+        {
+            **row,
+            "error_ratio": "  ".join(f"{sigma}: {ratio:.2f}" for sigma, ratio in (row["error_ratio"] or {}).items()),
+            "file_size": f"{row['file_size'] / 1e6:.1f} MB",
+        }
         for row in rows
     ]
     headings = {

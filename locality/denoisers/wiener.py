@@ -36,7 +36,7 @@ class Wiener(DenoiserSpec):
                 if found is None:
                     train = images.train
                     chunks = train.chunks(compute.images)
-                    for moments in accumulate_moments(chunks, device=compute.device):  # noqa: B007
+                    for moments in accumulate_moments(chunks, device=compute.device):
                         yield Progress(0.5 * moments.count, len(train), "Covariance")
                     yield Progress(0.5, 1.0, "Eigendecomposition")
                     found = pack(WienerFilter.fit(moments, train.shape), compact=False)

@@ -2,7 +2,7 @@
 
 from locality.networks._checkpoint import MANIFEST, load_manifest, load_network, save_network
 from locality.networks._spec import NETWORKS, NetworkDenoiser, NetworkSpec
-from locality.networks._training import Budget, Training, TrainSpec
+from locality.networks._training import STATE, Budget, Training, TrainSpec
 from locality.registry import import_siblings
 
 import_siblings(__name__, __path__)
@@ -10,6 +10,7 @@ import_siblings(__name__, __path__)
 __all__ = [
     "MANIFEST",
     "NETWORKS",
+    "STATE",
     "Budget",
     "NetworkDenoiser",
     "NetworkSpec",

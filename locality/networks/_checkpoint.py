@@ -79,12 +79,15 @@ def load_network(folder: Path) -> NetworkDenoiser:
     payload = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(payload).hexdigest() != manifest.get("sha256"):
         raise DigestMismatch(f"{path} is missing or is not the file its manifest describes. Copy the folder again.")
-    options = dict(manifest["network"])
+    options: dict[str, Any] = dict(manifest["network"])
     cls = NETWORKS[options.pop("name")]
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
     try:
-        spec = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in options.items()})
+        spec = cls(**fields)
     except TypeError as error:
-        raise CheckpointMismatch(f"{folder}: the manifest names an option {cls.name} does not have ({error}).") from None
+        raise CheckpointMismatch(
+            f"{folder}: the manifest names an option {cls.name} does not have ({error})."
+        ) from None
     shape = ImageShape(*manifest["shape"])
     net = spec.build(shape)
     load_weights(net, read_tensors(path)[0], str(folder))

@@ -37,6 +37,8 @@ class NetworkDenoiser:
     shape: ImageShape
 
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        """Raises BadInput (size of x, sigma) and NonFinite (x)."""
+        self.shape.check(x)
         return self.at(x, torch.full((len(x),), check_sigma(sigma), device=x.device))
 
     def at(self, x: Float[Tensor, "b d"], sigma: Float[Tensor, " b"]) -> Float[Tensor, "b d"]:

@@ -81,9 +81,7 @@ class Training:
     ema: dict[str, Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.train.seed)  # layers initialise from the global generator only
-            self.net = self.spec.build(self.dataset.shape).to(self.device)
+        self.net = self._fresh()
         self.ema = clone_state(self.net)
         self._optimiser = torch.optim.AdamW(self.net.parameters(), lr=self.train.rate, betas=(0.9, 0.99))
         self._generator = torch.Generator().manual_seed(self.train.seed)
@@ -102,6 +100,7 @@ class Training:
             self._load()
         elif (self.folder / STATE).exists():
             raise BadInput(f"{self.folder} holds a training already. Add --resume, or choose another folder.")
+        self.folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is told before the work
         before, start, saved, measured = self.seconds, time.monotonic(), time.monotonic(), -math.inf
         first = self.images
         numbers: dict[str, float] = {}
@@ -126,9 +125,15 @@ class Training:
 
     def denoiser(self) -> NetworkDenoiser:
         """The averaged weights as a denoiser (a copy)."""
-        net = self.spec.build(self.dataset.shape).to(self.device)
+        net = self._fresh()
         net.load_state_dict(self.ema)
         return NetworkDenoiser(net.eval().requires_grad_(False), self.spec, self.dataset.shape)
+
+    def _fresh(self) -> nn.Module:
+        """The network as it starts: a function of spec, shape and seed; the global generator is left alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.train.seed)  # layers initialise from the global generator only
+            return self.spec.build(self.dataset.shape).to(self.device)
 
     def _step(self, used: float) -> float:
         """One optimiser step on a fresh batch; returns its loss."""
@@ -148,7 +153,7 @@ class Training:
         for group in self._optimiser.param_groups:
             group["lr"] = t.rate * min(1.0, (self.images + t.batch) / t.warmup) * 0.5 * (1 + math.cos(math.pi * used))
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._optimiser.step()
         self.images += t.batch
         self._average()

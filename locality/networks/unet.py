@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -24,27 +25,27 @@ class UNet(NetworkSpec):
     dropout: float = param(0.0, help="Dropout in residual blocks.", low=0.0, high=0.9)
 
     def build(self, shape: ImageShape) -> nn.Module:
-        from diffusers import UNet2DModel  # type: ignore[attr-defined]  # heavy import: only when a network is built
+        from diffusers import UNet2DModel  # heavy import: only when a network is built
 
         levels = len(self.channels)
         if shape.h % 2 ** (levels - 1) or shape.w % 2 ** (levels - 1):
-            raise BadInput(f"unet: {levels} levels need sides divisible by {2 ** (levels - 1)}, got {shape.h}x{shape.w}.")
+            sides = f"{shape.h}x{shape.w}"
+            raise BadInput(f"unet: {levels} levels need sides divisible by {2 ** (levels - 1)}, got {sides}.")
         if any(width % self.groups for width in self.channels):
             raise BadInput(f"unet: channels {self.channels} must be multiples of groups={self.groups}.")
-        return _Sample(
-            UNet2DModel(
-                sample_size=(shape.h, shape.w),
-                in_channels=shape.c,
-                out_channels=shape.c,
-                layers_per_block=self.blocks,
-                block_out_channels=self.channels,
-                down_block_types=("DownBlock2D",) * levels,
-                up_block_types=("UpBlock2D",) * levels,
-                norm_num_groups=self.groups,
-                dropout=self.dropout,
-                add_attention=False,
-            )
+        inner: Any = UNet2DModel(
+            sample_size=(shape.h, shape.w),
+            in_channels=shape.c,
+            out_channels=shape.c,
+            layers_per_block=self.blocks,
+            block_out_channels=self.channels,
+            down_block_types=("DownBlock2D",) * levels,
+            up_block_types=("UpBlock2D",) * levels,
+            norm_num_groups=self.groups,
+            dropout=self.dropout,
+            add_attention=False,
         )
+        return _Sample(inner)
 
 
 class _Sample(nn.Module):

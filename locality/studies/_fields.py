@@ -30,6 +30,8 @@ class Draws:
     def __post_init__(self) -> None:
         if not 1 <= self.count <= 4096:
             raise BadInput(f"draws={self.count}: give 1..4096.")
+        if not 0 <= self.seed < 2**31:
+            raise BadInput(f"seed={self.seed}: give 0..{2**31 - 1}.")
         if self.average not in ("mean", "absolute"):
             raise BadInput(f"average={self.average!r}: choose mean or absolute.")
 

@@ -78,19 +78,22 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
         BadInput: it was trained on images of another shape.
     """
     known = {network.name: network for network in trained_networks(source.name, store=store)}
-    if name in known:
-        return known[name]
-    if not Path(name).is_dir():
+    if name not in known and not Path(name).is_dir():
         raise UnknownName(f"model for {source.name}", name, [*DENOISERS, *known])
-    network = _trained(Path(name))
+    network = known[name] if name in known else _trained(Path(name))
     if tuple(network.manifest["shape"]) != tuple(source.shape):
         trained = "x".join(map(str, network.manifest["shape"]))
-        raise BadInput(f"{name} was trained on {trained} images of {network.dataset}; {source.name} has {source.shape}.")
+        raise BadInput(
+            f"{name} was trained on {trained} images of {network.dataset}; those of {source.name} are {source.shape}. "
+            "Choose a network trained on images of the same shape."
+        )
     return network
 
 
 def _trained(folder: Path) -> Trained:
     manifest = load_manifest(folder)
+    if not isinstance(manifest.get("dataset"), str):
+        raise BadInput(f"{folder / MANIFEST} does not name the dataset the network was trained on.")
     return Trained(str(manifest["network"]["name"]), folder, manifest)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Pro
     wiener = yield from fit_wiener(source, store=Store(default_store().local))
     if folder is None:
         return f"{source.name}: eigendecomposition of {wiener.count} images is in the local cache."
-    about = {"dataset": source.name, "images": wiener.count, "command": f"python -m locality precompute {source.name} --ship"}
+    command = f"python -m locality precompute {source.name} --ship"
+    about = {"dataset": source.name, "images": wiener.count, "command": command}
     target = Store(default_store().local, folder)
     path = target.ship(source.name, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about)
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB"
@@ -39,8 +41,9 @@ def ship_learned_table(
     about = {
         "dataset": source.name,
         "network": trained.name,
-        "median_relative_standard_error": round(error, 4),
-        "command": f"python -m locality precompute {source.name} --network {trained.name} --draws {draws.count} --step {step} --ship",
+        "median_relative_standard_error": round(error, 4) if math.isfinite(error) else None,
+        "command": f"python -m locality precompute {source.name} --network {trained.name} "
+        f"--draws {draws.count} --step {step} --ship",
     }
     target = Store(default_store().local, folder)
     path = target.ship(f"{source.name}-{trained.name}", LEARNED, learned_key(trained), table, about)

@@ -57,7 +57,7 @@ def make_learned_table(
     """Learned fields on a grid of every `step`-th pixel, averaged over the draws, coded.
 
     Arrays: codes uint8 [s, p, hw], scale [s, p], and `error` [s, p]: norm of the standard error of
-    the field over its norm. Needs one backward pass per pixel, noise level and draw.
+    the field over its norm, nan for one draw. Needs one backward pass per pixel, noise level and draw.
     """
     shape = network.shape
     if not 1 <= step <= min(shape.h, shape.w):
@@ -65,7 +65,8 @@ def make_learned_table(
     pixels = [Pixel(row, col) for row in range(step // 2, shape.h, step) for col in range(step // 2, shape.w, step)]
     outputs = torch.cat([pixel_outputs(shape, pixel) for pixel in pixels])
     x0 = draws.images(source)
-    rows, errors = torch.empty(len(sigmas), len(pixels), shape.h * shape.w), torch.empty(len(sigmas), len(pixels))
+    rows = torch.empty(len(sigmas), len(pixels), shape.h * shape.w)
+    errors = torch.full((len(sigmas), len(pixels)), torch.nan)
     for s, sigma in enumerate(sigmas):
         x = draw_inputs(x0, sigma, draws.seed)
         for start in range(0, len(pixels), 32):
@@ -73,8 +74,9 @@ def make_learned_table(
             part = _summed_fields(network, x, outputs[start : start + 32], sigma, shape)
             mean = part.mean(dim=1)
             rows[s, start : start + 32] = mean
-            spread = part.std(dim=1).div(math.sqrt(draws.count)) if draws.count > 1 else torch.full_like(mean, torch.nan)
-            errors[s, start : start + 32] = spread.norm(dim=1) / mean.norm(dim=1)
+            if draws.count > 1:
+                stderr = part.std(dim=1) / math.sqrt(draws.count)
+                errors[s, start : start + 32] = stderr.norm(dim=1) / mean.norm(dim=1)
     codes, scale = encode_rows(rows)
     meta = {
         "sigmas": list(sigmas),

@@ -19,6 +19,7 @@ from locality.studies._models import Trained, fit_wiener
 from locality.types import Denoiser, Progress
 
 JUDGES = 1000  # held-out images of the error ratios
+_PACKAGES = ("torch", "diffusers")  # whose versions a manifest names
 
 
 def train_network(
@@ -42,8 +43,8 @@ def train_network(
         BadInput, CheckpointMismatch, NonFinite: see `locality.networks.Training`.
     """
     training = Training(source.train, network, train, folder, held_out=source.held_out, device=device)
+    wiener = yield from fit_wiener(source, store=store)  # first: unusable images are told before hours of training
     yield from training.run(budget, resume=resume)
-    wiener = yield from fit_wiener(source, store=store)
     denoiser = training.denoiser()
     x0 = source.held_out.x0(slice(0, JUDGES)).to(device)
     ratios = yield from judge(denoiser, wiener, x0)
@@ -57,9 +58,10 @@ def train_network(
             "images_seen": training.images,
             "minutes": round(training.seconds / 60, 1),
             "error_ratio": ratios,
-            "error_ratio_about": f"held-out squared error / Wiener's, same noise, {len(x0)} held-out images, sigma in units of [-1, 1]",
+            "error_ratio_about": f"held-out squared error / Wiener's, same noise, {len(x0)} held-out images, "
+            "sigma in units of [-1, 1]",
             "command": command,
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "diffusers")}},
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         },
     )
     return Trained(network.name, folder, manifest)
