@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import streamlit as st
 
 from locality.datasets import DATASETS, Source
@@ -17,15 +19,7 @@ DEFAULT = "cifar10"
 def choose_dataset() -> None:
     """Selector of the dataset, its own options below it, and how to get images that are missing."""
     names = [DEFAULT, *(name for name in DATASETS if name != DEFAULT)]
-    keep_known("dataset", names)
-    st.selectbox(
-        "Dataset",
-        names,
-        key="dataset",
-        format_func=lambda name: DATASETS[name].info.title,
-        bind="query-params",
-        persist_state="session",
-    )
+    linked_select("Dataset", names, key="dataset", format_func=lambda name: DATASETS[name].info.title)
     name = st.session_state["dataset"]
     st.caption(DATASETS[name].info.about)
     options = controls_for(DATASETS[name], prefix=name)
@@ -48,8 +42,10 @@ def choose_network() -> None:
     if not names:
         st.caption("No network is trained on this dataset yet.")
         return
-    keep_known("network", list(names))
-    st.selectbox("Network", list(names), key="network", bind="query-params", persist_state="session")
+    chosen = linked_select("Network", list(names), key="network")
+    ratios = names[chosen].manifest["error_ratio"]
+    st.caption("Held-out error relative to the Wiener filter's, by noise level: below 1 is better.")
+    st.table({"σ": list(ratios), "ratio": [f"{ratio:.2f}" for ratio in ratios.values()]}, hide_index=True)
 
 
 def current_source() -> Source:
@@ -65,12 +61,26 @@ def current_network() -> str | None:
     return chosen if chosen in names else next(iter(names), None)
 
 
-def keep_known(key: str, allowed: list[str]) -> None:
-    """Drop a value from the address bar that does not exist, and say so once."""
+def linked_select(
+    label: str, options: Sequence[str], *, key: str, format_func: Callable[[str], str] = str, help: str | None = None
+) -> str:
+    """A selector whose value is in the address bar by name; a value that does not exist is reported.
+
+    (Streamlit's own binding writes the formatted label and drops unknown values in silence.)
+    """
     asked = st.query_params.get(key)
-    if asked is not None and asked not in allowed:
-        del st.query_params[key]
-        note(f"The link asks for {key} “{asked[:60]}”, which does not exist. Showing {allowed[0]} instead.")
+    if asked is not None and asked not in options:
+        note(f"The link asks for {key} “{asked[:60]}”, which does not exist. Showing {format_func(options[0])}.")
+    if st.session_state.get(key) not in options:
+        st.session_state[key] = asked if asked in options else options[0]
+    chosen: str = st.selectbox(
+        label, options, key=key, format_func=format_func, help=help, persist_state="session"
+    )
+    if chosen == options[0] and key not in ("dataset", "network"):
+        st.query_params.pop(key, None)  # links stay short: only what differs from the default
+    elif st.query_params.get(key) != chosen:
+        st.query_params[key] = chosen
+    return chosen
 
 
 def note(text: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import streamlit as st
 from PIL import Image
+from streamlit.navigation.page import StreamlitPage
 
 from pages._ui.choice import choose_dataset, choose_network
 
@@ -21,14 +22,23 @@ def _icon() -> Image.Image:
 ICON = _icon()
 
 
-def sections() -> dict[str, list[Any]]:
-    """The menu. Pages live one folder down: files directly in pages/ would start Streamlit's legacy menu."""
-    return {
-        "": [
-            st.Page("pages/explore/01_Explorer.py", title="Explorer", icon=":material/grid_on:", default=True),
-            st.Page("pages/explore/02_Data.py", title="Data", icon=":material/dataset:", url_path="data"),
-        ]
-    }
+_PAGES = Path(__file__).resolve().parents[1]
+_ICONS = {"Explorer": ":material/grid_on:", "Data": ":material/dataset:"}
+
+
+def sections() -> list[StreamlitPage]:
+    """The menu: every pages/<section>/<NN>_<Title>.py, in the order of their numbers.
+
+    Pages live one folder down: files directly in pages/ would start Streamlit's legacy menu.
+    """
+    files = sorted(_PAGES.glob("[a-z]*/[0-9][0-9]_*.py"), key=lambda path: path.name)
+    return [_page(path, default=i == 0) for i, path in enumerate(files)]
+
+
+def _page(path: Path, *, default: bool) -> StreamlitPage:
+    title = path.stem[3:].replace("_", " ")
+    icon = _ICONS.get(title, ":material/article:")
+    return st.Page(path, title=title, icon=icon, default=default, url_path=title.lower().replace(" ", "-"))
 
 
 @st.cache_resource

@@ -1,0 +1,66 @@
+"""Field tables as files the browser fetches once: content-addressed, under static/, bounded in size."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from locality.artifact import Artifact, digest
+from locality.studies import predicted_table
+from locality.tables import TABLE_SIGMAS
+from locality.wiener import WienerFilter
+from pages._ui.explorer.mount import pack
+
+_STATIC = Path(__file__).resolve().parents[3] / "static"
+_LIMIT = 400 * 10**6  # bytes kept there; the oldest leave first
+_VERSION = 1
+
+
+def predicted_names(fingerprint: str) -> list[str]:
+    """File names of a dataset's predicted tables, one per noise level."""
+    stem = digest("predicted_file", {"fingerprint": fingerprint, "version": _VERSION})[:24]
+    return [f"{stem}-{i:02d}.bin" for i in range(len(TABLE_SIGMAS))]
+
+
+def ready(names: list[str]) -> bool:
+    """Whether all files are there."""
+    return all((_STATIC / name).is_file() for name in names)
+
+
+def write_predicted(fingerprint: str, wiener: WienerFilter) -> None:
+    """Make the missing predicted tables: (h w)^2 bytes each, 12.6 MB in all at 32x32."""
+    for i, name in enumerate(predicted_names(fingerprint)):
+        if not (_STATIC / name).is_file():
+            _write(name, predicted_table(wiener, i), {"sigma": TABLE_SIGMAS[i]})
+    _prune()
+
+
+def learned_name(sha256: str, table: Artifact) -> str:
+    """Name of a learned table's file, written when missing."""
+    name = digest("learned_file", {"weights": sha256, "version": _VERSION})[:24] + ".bin"
+    if not (_STATIC / name).is_file():
+        _write(name, table, {key: table.meta[key] for key in ("sigmas", "pixels", "draws")})
+    return name
+
+
+def url(name: str) -> str:
+    """Address of a file, relative to the page."""
+    return f"app/static/{name}"
+
+
+def _write(name: str, table: Artifact, head: dict[str, Any]) -> None:
+    payload = pack(head, {part: table.arrays[part].numpy() for part in ("scale", "codes")})
+    draft = _STATIC / f"{name}.{os.getpid()}.draft"
+    _STATIC.mkdir(exist_ok=True)
+    draft.write_bytes(payload)
+    os.replace(draft, _STATIC / name)
+
+
+def _prune() -> None:
+    files = sorted(_STATIC.glob("*.bin"), key=lambda path: path.stat().st_mtime, reverse=True)
+    kept = 0
+    for path in files:
+        kept += path.stat().st_size
+        if kept > _LIMIT:
+            path.unlink(missing_ok=True)

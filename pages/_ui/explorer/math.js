@@ -1,0 +1,161 @@
+// Pure functions of the explorer: decoding, blending, measuring and colouring fields. No DOM, no state.
+
+export const LN = Math.log
+
+// A buffer from Python: uint32 header length, JSON header (padded to 4 bytes), then the arrays it names.
+export function unpack(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const length = view.getUint32(0, true)
+  const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)))
+  const kinds = { f4: Float32Array, u1: Uint8Array, i1: Int8Array }
+  const arrays = {}
+  for (const { name, kind, at, count } of head.arrays) {
+    const kept = bytes.slice(4 + length + at, 4 + length + at + count * kinds[kind].BYTES_PER_ELEMENT)
+    arrays[name] = new kinds[kind](kept.buffer)
+  }
+  return { head, arrays }
+}
+
+// Row `index` of a coded table: code = 128 + sign(v) * round(127 * sqrt(|v| / scale)).
+const DECODE = Float32Array.from({ length: 256 }, (_, q) => Math.sign(q - 128) * ((q - 128) / 127) ** 2)
+export function decodeRow(codes, scale, index, size) {
+  const row = new Float32Array(size), start = index * size, s = scale[index]
+  for (let i = 0; i < size; i++) row[i] = DECODE[codes[start + i]] * s
+  return row
+}
+
+export function blend(a, b, weight) {
+  if (weight <= 0) return a
+  if (weight >= 1) return b
+  const out = new Float32Array(a.length)
+  for (let i = 0; i < out.length; i++) out[i] = a[i] + weight * (b[i] - a[i])
+  return out
+}
+
+// Position of sigma between increasing levels, linear in ln sigma: [index below, weight of the one above].
+export function between(levels, sigma) {
+  const last = levels.length - 1
+  if (sigma <= levels[0]) return [0, 0]
+  if (sigma >= levels[last]) return [Math.max(last - 1, 0), last > 0 ? 1 : 0]
+  let i = 0
+  while (levels[i + 1] < sigma) i++
+  return [i, (LN(sigma) - LN(levels[i])) / (LN(levels[i + 1]) - LN(levels[i]))]
+}
+
+export function nearest(pixels, row, col) {
+  let best = 0, least = Infinity
+  pixels.forEach(([r, c], i) => {
+    const far = (r - row) ** 2 + (c - col) ** 2
+    if (far < least) { least = far; best = i }
+  })
+  return best
+}
+
+export function cosine(u, v, skip = -1, centre = false) {
+  let n = 0, mu = 0, mv = 0
+  for (let i = 0; i < u.length; i++) if (i !== skip) { n++; mu += u[i]; mv += v[i] }
+  mu = centre ? mu / n : 0
+  mv = centre ? mv / n : 0
+  let uv = 0, uu = 0, vv = 0
+  for (let i = 0; i < u.length; i++) {
+    if (i === skip) continue
+    const a = u[i] - mu, b = v[i] - mv
+    uv += a * b; uu += a * a; vv += b * b
+  }
+  return uu > 0 && vv > 0 ? uv / Math.sqrt(uu * vv) : NaN
+}
+export const pearson = (u, v, skip = -1) => cosine(u, v, skip, true)
+
+// Smallest distance from the pixel that holds half of the absolute mass, in pixels.
+export function radius(field, h, w, row, col) {
+  const byDistance = new Map()
+  let total = 0
+  for (let r = 0, i = 0; r < h; r++) for (let c = 0; c < w; c++, i++) {
+    const d2 = (r - row) ** 2 + (c - col) ** 2, m = Math.abs(field[i])
+    total += m
+    byDistance.set(d2, (byDistance.get(d2) || 0) + m)
+  }
+  if (!(total > 0)) return NaN
+  let held = 0
+  for (const d2 of [...byDistance.keys()].sort((a, b) => a - b)) {
+    held += byDistance.get(d2)
+    if (held >= 0.5 * total) return Math.sqrt(d2)
+  }
+  return NaN
+}
+
+// Share of the absolute mass farther than `limit` pixels from the pixel.
+export function outside(field, h, w, row, col, limit) {
+  let total = 0, far = 0
+  for (let r = 0, i = 0; r < h; r++) for (let c = 0; c < w; c++, i++) {
+    const m = Math.abs(field[i])
+    total += m
+    if ((r - row) ** 2 + (c - col) ** 2 > limit * limit) far += m
+  }
+  return total > 0 ? far / total : NaN
+}
+
+export function largest(fields) {
+  let most = 0
+  for (const field of fields) if (field) for (let i = 0; i < field.length; i++) most = Math.max(most, Math.abs(field[i]))
+  return most || 1
+}
+
+// Signal share of a variance-preserving process, and the DDPM timestep (linear schedule) of a noise level.
+export const alphaBar = sigma => 1 / (1 + sigma * sigma)
+const LN_SIGMAS = (() => {
+  const out = []
+  for (let t = 0, bar = 1; t < 1000; t++) {
+    bar *= 1 - (1e-4 + (2e-2 - 1e-4) * t / 999)
+    out.push(0.5 * LN((1 - bar) / bar))
+  }
+  return out
+})()
+export function timestep(sigma) {
+  const target = LN(sigma)
+  if (target <= LN_SIGMAS[0]) return 0
+  for (let t = 1; t < 1000; t++)
+    if (LN_SIGMAS[t] >= target) return t - 1 + (target - LN_SIGMAS[t - 1]) / (LN_SIGMAS[t] - LN_SIGMAS[t - 1])
+  return 999
+}
+
+// A signed value to [-1, 1] of the colour scale; symlog is linear within 1 % of the limit.
+export function toUnit(value, limit, symlog) {
+  const u = value / limit
+  if (!symlog) return Math.max(-1, Math.min(1, u))
+  return Math.sign(u) * Math.min(1, Math.log1p(Math.abs(u) * 100) / Math.log1p(100))
+}
+
+// Blue - white - red, ColorBrewer RdBu reversed: symmetric, safe for red-green colour blindness.
+const ANCHORS = ["053061", "2166ac", "4393c3", "92c5de", "d1e5f0", "f7f7f7", "fddbc7", "f4a582", "d6604d", "b2182b", "67001f"]
+  .map(hex => [0, 2, 4].map(i => parseInt(hex.slice(i, i + 2), 16)))
+export function colour(unit) {
+  const x = (unit + 1) / 2 * (ANCHORS.length - 1), i = Math.min(Math.floor(x), ANCHORS.length - 2), f = x - i
+  return ANCHORS[i].map((a, k) => Math.round(a + f * (ANCHORS[i + 1][k] - a)))
+}
+const LUT = Uint32Array.from({ length: 511 }, (_, i) => {
+  const [r, g, b] = colour(i / 255 - 1)
+  return (0xff000000 | b << 16 | g << 8 | r) >>> 0
+})
+export function paintField(field, limit, symlog, pixels) {
+  for (let i = 0; i < field.length; i++) pixels[i] = LUT[Math.round((toUnit(field[i], limit, symlog) + 1) * 255)]
+}
+
+// The noisy image as a variance-preserving network sees it: (x0 + sigma eps) / sqrt(1 + sigma^2), channels first.
+export function paintImage(x0, eps, sigma, c, size, pixels) {
+  const scale = 1 / Math.sqrt(1 + sigma * sigma), byte = v => Math.max(0, Math.min(255, Math.round((v + 1) * 127.5)))
+  for (let i = 0; i < size; i++) {
+    const v = [0, 1, 2].map(k => {
+      const j = (c === 1 ? 0 : k) * size + i
+      return byte((x0[j] + sigma * (eps ? eps[j] / 32 : 0)) * (eps ? scale : 1))
+    })
+    pixels[i] = (0xff000000 | v[2] << 16 | v[1] << 8 | v[0]) >>> 0
+  }
+}
+
+export function short(value) {
+  if (!Number.isFinite(value)) return "–"
+  const size = Math.abs(value)
+  if (size !== 0 && (size < 0.001 || size >= 10000)) return value.toExponential(1)
+  return String(+value.toPrecision(3))
+}

@@ -1,0 +1,84 @@
+"""The explorer's folded controls; every one is in the address bar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import streamlit as st
+
+from locality.field import Average, Inputs
+from locality.types import ImageShape
+from pages._ui.choice import linked_select, note
+
+_LAST = 9999
+_COLOURS = ("Red", "Green", "Blue")
+_IMAGES = ("Test image", "Training image", "Mean image", "Draw from the statistics")
+_INPUTS: dict[str, Inputs] = {"Signed sum": "sum", "Root of squares": "rss", "Sum of sizes": "abs"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How fields are averaged, reduced over channels and drawn."""
+
+    image: str
+    index: int
+    noise: bool
+    average: Average
+    output: int | None
+    inputs: Inputs | int
+    draws: int
+    symlog: bool
+    extra: tuple[str, ...]
+
+    @property
+    def stored(self) -> bool:
+        """Whether the stored tables (signed, summed over channels) show what is asked for."""
+        return self.average == "mean" and self.output is None and self.inputs == "sum"
+
+
+def choose_options(shape: ImageShape, available: bool) -> Options:
+    """Draw the controls and read them."""
+    images = _IMAGES if available else _IMAGES[2:]
+    with st.expander("Options"):
+        one, two, three, four = st.columns(4)
+        with one:
+            image = linked_select("Image", images, key="image")
+            index = _index()
+            noise = st.toggle("Add the noise to the image", True, key="noise", bind="query-params")
+        with two:
+            average = linked_select("Average of the learned field", ("Signed mean", "Mean size"), key="average")
+            draws = linked_select("Draws of image and noise", ("16", "1", "4", "64"), key="draws")
+        with three:
+            output, inputs = _channels(shape)
+        with four:
+            scale = linked_select("Colour scale", ("Linear", "Symmetric log"), key="scale")
+            extra = st.pills(
+                "More panels", ("Projection", "Difference"), selection_mode="multi", key="extra", bind="query-params"
+            )
+    return Options(
+        image,
+        int(index),
+        noise,
+        "mean" if average == "Signed mean" else "absolute",
+        output,
+        inputs,
+        int(draws),
+        scale != "Linear",
+        tuple(name.lower() for name in extra or ()),
+    )
+
+
+def _index() -> int:
+    asked = st.query_params.get("index", "0")
+    if not (asked.isdecimal() and int(asked) <= _LAST):
+        note(f"The link asks for image number “{asked[:20]}”; give 0–{_LAST}. Showing image 0.")
+    return int(st.number_input("Number of the image", 0, _LAST, 0, key="index", bind="query-params"))
+
+
+def _channels(shape: ImageShape) -> tuple[int | None, Inputs | int]:
+    if shape.c == 1:
+        return None, "sum"
+    outs, ins = ("All, summed", *_COLOURS), (*_INPUTS, *_COLOURS)
+    out = linked_select("Output channel", outs, key="output")
+    into = linked_select("Input channels", ins, key="inputs")
+    chosen: Inputs | int = _INPUTS[into] if into in _INPUTS else _COLOURS.index(into)
+    return (None if out == outs[0] else _COLOURS.index(out)), chosen

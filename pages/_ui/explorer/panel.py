@@ -1,0 +1,115 @@
+"""One pass of the explorer: gather what is ready, show it, then do what is still missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from locality.datasets import Source
+from locality.studies import Trained
+from locality.tables import SIGMA_HIGH, SIGMA_LOW, TABLE_SIGMAS
+from locality.wiener import WienerFilter
+from pages._ui import cached
+from pages._ui.explorer import fields, files
+from pages._ui.explorer.mount import explorer_view
+from pages._ui.explorer.options import Options
+from pages._ui.explorer.view import View
+
+OUTSIDE = 4  # pixels beyond which mass counts as non-local
+
+
+@st.cache_resource
+def _warm() -> set[str]:
+    """Networks that have answered once: loading one takes seconds, so the page is painted before."""
+    return set()
+
+
+def show(source: Source, wiener: WienerFilter, trained: Trained | None, options: Options, view: View) -> None:
+    """Paint the view with everything at hand; afterwards make tables or load the network, and paint again."""
+    sha = "" if trained is None else str(trained.manifest["sha256"])
+    names = files.predicted_names(source.fingerprint)
+    have_tables = files.ready(names)
+    live = trained is not None and source.available
+    cold = live and sha not in _warm()
+    x0, eps, title = fields.picture(source, wiener, options)
+    arrays: dict[str, Any] = {"x0": x0, "predicted": fields.predicted(wiener, view.target, view.sigma, options)}
+    if options.noise:
+        arrays["eps"] = eps
+    if "projection" in options.extra:
+        arrays["projection"] = fields.predicted(wiener, view.target, view.sigma, options, projection=True)
+    if trained is not None and live and not cold and not view.resting:
+        arrays["learned"] = fields.learned(sha, tuple(view.target), view.sigma, options, source, trained)
+    table = None if trained is None else cached.hover_table(sha, trained)
+    tables = None
+    if options.stored and have_tables:
+        learned_url = None if table is None or trained is None else files.url(files.learned_name(sha, table))
+        tables = {"predicted": [files.url(name) for name in names], "levels": list(TABLE_SIGMAS), "learned": learned_url}
+        tables["key"] = f"{names[0]}{learned_url}"
+    status = _status(cold, have_tables, options)
+    head = {
+        "context": f"{source.fingerprint}{sha}{options}",
+        "name": source.name,
+        "shape": list(source.shape),
+        "pixel": list(view.pixel),
+        "sigma": view.sigma,
+        "seq": view.seq,
+        "range": [SIGMA_LOW, SIGMA_HIGH],
+        "exact": {"pixel": list(view.target), "sigma": view.sigma},
+        "tables": tables,
+        "options": {"symlog": options.symlog, "outside_radius": OUTSIDE},
+        "panels": _panels(title, options, trained, source),
+        "learned_note": _learned_note(options),
+        "status": status,
+        "empty": _empty(source, trained, table is not None, cold, options),
+    }
+    explorer_view(head, arrays)
+    if not have_tables:
+        files.write_predicted(source.fingerprint, wiener)
+    if cold and trained is not None:
+        fields.learned(sha, tuple(view.pixel), view.sigma, options, source, trained)
+        _warm().add(sha)
+    if cold or not have_tables:
+        st.rerun()
+
+
+def _panels(title: str, options: Options, trained: Trained | None, source: Source) -> list[dict[str, str]]:
+    noisy = "as a network sees it: √ᾱ (x₀ + σ ε)" if options.noise else "without noise"
+    mean = "|W|" if options.average == "absolute" else "W"
+    panels = [
+        {"id": "image", "title": title, "sub": noisy},
+        {"id": "predicted", "title": "Predicted from the data", "sub": f"Row of {mean} = S (S + σ²I)⁻¹, from the covariance S alone"},
+        {"id": "learned", "title": f"Learned by {trained.name if trained else 'a network'}", "sub": _learned_note(options)},
+    ]
+    if "projection" in options.extra:
+        panels.append({"id": "projection", "title": "High-SNR projection", "sub": "Components with λ > σ² only: a rough proxy of W"})
+    if "difference" in options.extra:
+        panels.append({"id": "difference", "title": "Difference", "sub": "Predicted minus learned, same colour scale"})
+    return panels
+
+
+def _learned_note(options: Options) -> str:
+    kind = "sizes |J|" if options.average == "absolute" else "Jacobian rows"
+    return f"Mean of {options.draws} {kind}: held-out images, each with its own noise"
+
+
+def _status(cold: bool, have_tables: bool, options: Options) -> str:
+    if not have_tables:
+        return "Preparing the fields of every pixel for hovering, once for this dataset…"
+    if cold:
+        return "Loading the network…"
+    return "" if options.stored else "Hovering updates these fields when the pointer rests: previews hold signed sums only."
+
+
+def _empty(source: Source, trained: Trained | None, stored: bool, cold: bool, options: Options) -> dict[str, str]:
+    """What to say where a panel has nothing to show."""
+    if trained is None:
+        learned = f"No network is trained on {source.name} yet. Train one: python -m locality train {source.name} --network unet"
+    elif cold:
+        learned = "Loading the network…"
+    elif not source.available and not (stored and options.stored):
+        learned = "Needs the images, which are not on this machine."
+    else:
+        learned = "Click to compute"
+    chart = "Needs stored fields of this network" if trained is not None and not stored else ""
+    return {"learned": learned, "chart": chart or ("Loading…" if trained is not None else "Needs a trained network")}

@@ -1,0 +1,371 @@
+// The explorer's view: panels, slider, linked cursor, numbers, chart, export. Reads what Python sends,
+// previews from tables while the pointer moves, and asks Python for exact fields when it rests.
+import { alphaBar, between, blend, colour, cosine, decodeRow, largest, nearest, outside, paintField, paintImage, pearson, radius, short, timestep, unpack } from "./math.js"
+
+const views = new WeakMap()
+const REST = 350 // ms without movement before exact values are asked for
+const SWEEP = 7000 // ms of the play button, low noise to high
+
+export default function ({ data, parentElement, setStateValue }) {
+  let view = views.get(parentElement)
+  if (!view) views.set(parentElement, (view = new View(parentElement.querySelector(".lab"))))
+  view.send = value => setStateValue("view", value)
+  view.receive(unpack(data))
+  return () => view.stop()
+}
+
+class View {
+  constructor(root) {
+    this.root = root
+    this.$ = query => root.querySelector(query)
+    this.seq = 0
+    this.hover = null
+    this.cursor = null
+    this.exact = new Map()
+    this.tables = { key: null, predicted: [], learned: null }
+    this.latency = []
+    root.lab = this // for tests: root.lab.latency, root.lab.shown
+    const slider = this.$("input")
+    slider.oninput = event => { this.stop(); this.sigma = this.sigmaAt(+slider.value); this.moved(event) }
+    slider.onchange = () => this.commit("noise")
+    this.$(".play").onclick = () => (this.playing ? this.stop() : this.play())
+    this.$(".png").onclick = () => this.save("png")
+    this.$(".svg").onclick = () => this.save("svg")
+  }
+
+  // --- what Python sends -----------------------------------------------------------------------
+
+  receive({ head, arrays }) {
+    const fresh = !this.head || this.head.context !== head.context
+    this.head = head
+    ;[this.c, this.h, this.w] = head.shape
+    if (fresh) {
+      this.exact.clear()
+      this.hover = null
+      this.pixel = head.pixel
+      this.sigma = head.sigma
+      this.seq = Math.max(this.seq, head.seq)
+      this.$("input").value = this.positionOf(this.sigma)
+    } else if (head.seq >= this.seq) {
+      this.pixel = head.pixel
+      if (!this.playing) this.sigma = head.sigma
+    }
+    this.x0 = arrays.x0
+    this.eps = arrays.eps
+    if (arrays.predicted) this.remember(head.exact, { predicted: arrays.predicted, projection: arrays.projection })
+    if (arrays.learned) this.remember(head.exact, { learned: arrays.learned })
+    this.build()
+    this.fetchTables(head.tables)
+    this.ask()
+  }
+
+  key([row, col], sigma) { return `${row},${col},${sigma.toPrecision(6)}` }
+
+  remember({ pixel, sigma }, fields) {
+    const key = this.key(pixel, sigma)
+    this.exact.set(key, { ...this.exact.get(key), ...Object.fromEntries(Object.entries(fields).filter(([, f]) => f)) })
+    if (this.exact.size > 64) this.exact.delete(this.exact.keys().next().value)
+  }
+
+  async fetchTables(tables) {
+    const key = tables ? tables.key : null
+    if (key === this.tables.key) return
+    const mine = (this.tables = { key, predicted: [], learned: null, levels: tables ? tables.levels : [] })
+    if (!tables) return
+    const load = async url => unpack(new Uint8Array(await (await fetch(new URL(url, document.baseURI))).arrayBuffer()))
+    const [near] = between(tables.levels, this.sigma)
+    const order = tables.predicted.map((_, i) => i).sort((a, b) => Math.abs(a - near) - Math.abs(b - near))
+    try {
+      if (tables.learned) mine.learned = await load(tables.learned)
+      for (const i of order) {
+        mine.predicted[i] = await load(tables.predicted[i])
+        if (this.tables !== mine) return
+        this.ask()
+      }
+      this.root.dataset.ready = "1"
+    } catch (error) {
+      if (this.tables === mine) { mine.key = null; this.$(".status").textContent = "Hover tables did not load; clicks still work. Reload the page to try again." }
+    }
+  }
+
+  // --- fields at a pixel and a noise level -------------------------------------------------------
+
+  predictedAt(pixel, sigma) {
+    const found = this.exact.get(this.key(pixel, sigma))
+    if (found?.predicted) return { field: found.predicted, exact: true }
+    const levels = this.tables.levels || [], size = this.h * this.w
+    if (!levels.length) return null
+    const [i, weight] = between(levels, sigma), below = this.tables.predicted[i], above = this.tables.predicted[i + 1]
+    if (!below || !above) return null
+    const index = pixel[0] * this.w + pixel[1], row = t => decodeRow(t.arrays.codes, t.arrays.scale, index, size)
+    return { field: blend(row(below), row(above), weight), exact: false }
+  }
+
+  learnedAt(pixel, sigma) {
+    const found = this.exact.get(this.key(pixel, sigma))
+    if (found?.learned) return { field: found.learned, exact: true, note: this.head.learned_note }
+    const table = this.tables.learned
+    if (!table) return null
+    const { sigmas, pixels, draws } = table.head, [i, weight] = between(sigmas, sigma), p = nearest(pixels, ...pixel)
+    const [r, c] = pixels[p], moved = r !== pixel[0] || c !== pixel[1] ? ` at the nearest stored pixel ${r}, ${c}` : ""
+    return {
+      field: blend(this.learnedRow(i, p), this.learnedRow(i + 1, p), weight),
+      exact: false,
+      note: `Stored, ${draws} draws${moved}, between σ ${short(sigmas[i])} and ${short(sigmas[i + 1])}`,
+    }
+  }
+
+  learnedRow(i, p) {
+    const { arrays, head } = this.tables.learned
+    return decodeRow(arrays.codes, arrays.scale, i * head.pixels.length + p, this.h * this.w)
+  }
+
+  // --- drawing -----------------------------------------------------------------------------------
+
+  build() {
+    const ids = this.head.panels.map(panel => panel.id).join()
+    const layout = `${ids}:${this.h}x${this.w}`
+    this.$(".panels").style.setProperty("--across", this.head.panels.length === 4 ? 4 : Math.min(this.head.panels.length, 3))
+    if (this.layout !== layout) {
+      this.layout = layout
+      this.panels = this.head.panels.map(panel => this.panel(panel.id))
+      this.$(".panels").replaceChildren(...this.panels.map(panel => panel.figure))
+    }
+    this.head.panels.forEach(({ title }, i) => (this.panels[i].title.textContent = title))
+  }
+
+  panel(id) {
+    const figure = document.createElement("figure")
+    figure.dataset.panel = id
+    figure.innerHTML = `<h4></h4><p class="sub"></p><div class="stage"><canvas width="${this.w}" height="${this.h}"></canvas>
+      <svg viewBox="0 0 ${this.w} ${this.h}" preserveAspectRatio="none" aria-hidden="true">
+      <g fill="none" vector-effect="non-scaling-stroke"></g></svg><div class="empty"></div></div>
+      <figcaption></figcaption>${id === "image" ? "" : '<div class="scale"><span></span><i></i><span></span></div>'}`
+    const find = query => figure.querySelector(query), canvas = find("canvas"), context = canvas.getContext("2d")
+    const bitmap = context.createImageData(this.w, this.h)
+    const panel = { id, figure, canvas, context, bitmap, pixels: new Uint32Array(bitmap.data.buffer), title: find("h4"), sub: find(".sub"),
+      stage: find(".stage"), marks: find("g"), empty: find(".empty"), caption: find("figcaption"), limits: [...figure.querySelectorAll(".scale span")], bar: find(".scale i") }
+    if (panel.bar) panel.bar.style.background = `linear-gradient(90deg, ${Array.from({ length: 11 }, (_, i) => `rgb(${colour(i / 5 - 1)})`)})`
+    const at = event => {
+      const box = canvas.getBoundingClientRect(), clamp = (v, n) => Math.max(0, Math.min(n - 1, Math.floor(v)))
+      return [clamp((event.clientY - box.top) / box.height * this.h, this.h), clamp((event.clientX - box.left) / box.width * this.w, this.w)]
+    }
+    canvas.onpointermove = event => { this.cursor = at(event); if (id === "image") this.hover = this.cursor; this.moved(event) }
+    canvas.onpointerleave = event => { this.cursor = this.hover = null; clearTimeout(this.timer); this.ask(event) }
+    canvas.onpointerdown = event => { this.pixel = at(event); this.hover = null; this.commit("click", event) }
+    if (id === "image") this.keyboard(canvas)
+    else canvas.setAttribute("role", "img")
+    return panel
+  }
+
+  keyboard(canvas) {
+    canvas.tabIndex = 0
+    canvas.setAttribute("role", "application")
+    canvas.setAttribute("aria-roledescription", "pixel picker")
+    canvas.setAttribute("aria-label", `Image of ${this.h} by ${this.w} pixels. Arrow keys move the chosen pixel, Shift moves by four.`)
+    const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }
+    canvas.onkeydown = event => {
+      const step = steps[event.key]
+      if (!step) return
+      event.preventDefault()
+      event.stopPropagation()
+      const by = event.shiftKey ? 4 : 1, clamp = (v, n) => Math.max(0, Math.min(n - 1, v))
+      this.pixel = [clamp(this.pixel[0] + step[0] * by, this.h), clamp(this.pixel[1] + step[1] * by, this.w)]
+      this.hover = null
+      this.ask(event)
+      clearTimeout(this.timer)
+      this.timer = setTimeout(() => this.commit("key"), 120) // a held key asks once, at its end
+    }
+  }
+
+  ask(event) {
+    if (event && !this.since) this.since = event.timeStamp
+    if (this.waiting) return
+    this.waiting = true
+    requestAnimationFrame(() => { this.waiting = false; this.draw() })
+  }
+
+  draw() {
+    if (!this.head) return
+    const pixel = this.hover || this.pixel, { symlog, outside_radius: far } = this.head.options
+    const predicted = this.predictedAt(pixel, this.sigma), learned = this.learnedAt(pixel, this.sigma)
+    const p = predicted?.field, l = learned?.field
+    const fields = { predicted: p, learned: l, projection: this.exact.get(this.key(pixel, this.sigma))?.projection,
+      difference: p && l ? p.map((v, i) => v - l[i]) : null }
+    const limit = largest([p, l, fields.projection])
+    this.shown = { pixel, sigma: this.sigma, fields, exact: { predicted: !!predicted?.exact, learned: !!learned?.exact }, limit }
+    for (const panel of this.panels) this.drawPanel(panel, fields[panel.id], limit, symlog, pixel, learned)
+    this.drawNoise()
+    this.drawNumbers(p, l, pixel, far)
+    this.drawChart(pixel)
+    const state = predicted?.exact && (learned?.exact || !learned) ? "exact" : "preview"
+    this.root.dataset.state = state
+    this.root.dataset.shown = `${pixel} ${this.sigma.toPrecision(6)} ${predicted?.exact ? "exact" : "preview"} ${learned ? (learned.exact ? "exact" : "stored") : "none"}`
+    this.$(".status").textContent = this.head.status || (predicted && !predicted.exact ? "Preview: 8-bit fields, interpolated over noise. Rest the pointer for exact values." : "")
+    if (this.since) { this.latency.push(performance.now() - this.since); this.since = 0 }
+  }
+
+  drawPanel(panel, field, limit, symlog, pixel, learned) {
+    const image = panel.id === "image", where = `row ${pixel[0]}, column ${pixel[1]}`
+    if (image) paintImage(this.x0, this.eps, this.sigma, this.c, this.h * this.w, panel.pixels)
+    else if (field) paintField(field, limit, symlog, panel.pixels)
+    if (image || field) panel.context.putImageData(panel.bitmap, 0, 0)
+    panel.stage.classList.toggle("stale", !image && !field && !!panel.drawn)
+    panel.drawn ||= !!field
+    panel.empty.textContent = image || field || panel.drawn ? "" : this.head.empty[panel.id] || "Waiting for the pointer to rest"
+    panel.sub.textContent = panel.id === "learned" && learned ? learned.note : this.head.panels.find(({ id }) => id === panel.id).sub
+    const box = ([r, c], stroke, width) => `<rect x="${c}" y="${r}" width="1" height="1" stroke="${stroke}" stroke-width="${width}" vector-effect="non-scaling-stroke"/>`
+    const line = (x1, y1, x2, y2) => `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="#808080" stroke-opacity=".55" stroke-width="1" vector-effect="non-scaling-stroke"/>`
+    const [r, c] = pixel, cross = line(0, r + 0.5, c, r + 0.5) + line(c + 1, r + 0.5, this.w, r + 0.5) + line(c + 0.5, 0, c + 0.5, r) + line(c + 0.5, r + 1, c + 0.5, this.h)
+    panel.marks.innerHTML = (image ? cross : "") + box(pixel, "#000", 4) + box(pixel, "#ffd400", 2) + (this.cursor && !image ? box(this.cursor, "#000", 3) + box(this.cursor, "#fff", 1.5) : "")
+    const value = at => { const v = field?.[at[0] * this.w + at[1]]; return v === undefined ? "" : `: ${short(v)}` }
+    const spot = image ? pixel : this.cursor || pixel
+    panel.caption.textContent = `Row ${spot[0]}, column ${spot[1]}${image ? "" : value(spot)}`
+    if (!image) {
+      panel.canvas.setAttribute("aria-label", `${panel.title.textContent}: field of ${where} at sigma ${short(this.sigma)}`)
+      panel.limits[0].textContent = `−${short(limit)}`
+      panel.limits[1].textContent = `+${short(limit)}`
+    }
+  }
+
+  drawNoise() {
+    this.$("output").textContent = `σ = ${short(this.sigma)}    t = ${Math.round(timestep(this.sigma))}    ᾱ = ${short(alphaBar(this.sigma))}`
+    this.$("input").setAttribute("aria-valuetext", `sigma ${short(this.sigma)}`)
+  }
+
+  drawNumbers(p, l, pixel, far) {
+    const centre = pixel[0] * this.w + pixel[1], width = f => (f ? radius(f, this.h, this.w, ...pixel) : NaN), share = f => (f ? outside(f, this.h, this.w, ...pixel, far) : NaN)
+    const n = (this.shown.numbers = { pearson: p && l ? pearson(p, l) : NaN, off_centre: p && l ? pearson(p, l, centre) : NaN, cosine: p && l ? cosine(p, l) : NaN,
+      radius: [width(p), width(l)], outside: [share(p), share(l)] })
+    const px = v => (Number.isFinite(v) ? `${v.toFixed(1)} px` : "–"), pc = v => (Number.isFinite(v) ? `${(100 * v).toFixed(1)} %` : "–"), r = v => (Number.isFinite(v) ? v.toFixed(3) : "–")
+    this.$(".numbers").innerHTML = `<table><thead><tr><th>Width</th><th>Predicted</th><th>Learned</th></tr></thead><tbody>
+      <tr><th>Radius holding half the mass</th><td>${px(n.radius[0])}</td><td>${px(n.radius[1])}</td></tr>
+      <tr><th>Mass beyond ${far} px</th><td>${pc(n.outside[0])}</td><td>${pc(n.outside[1])}</td></tr></tbody>
+      <thead><tr><th>Agreement</th><th>All pixels</th><th>Without centre</th></tr></thead><tbody>
+      <tr><th>Pearson r</th><td data-number="pearson">${r(n.pearson)}</td><td>${r(n.off_centre)}</td></tr>
+      <tr><th>Cosine</th><td data-number="cosine">${r(n.cosine)}</td><td>${r(p && l ? cosine(p, l, centre) : NaN)}</td></tr></tbody></table>`
+  }
+
+  // Pearson r against sigma: from the stored tables at the nearest stored pixel, or as measured by Python.
+  curve(pixel) {
+    if (this.head.curve) return { points: this.head.curve.points, note: this.head.curve.note }
+    const table = this.tables.learned, levels = this.tables.levels || []
+    if (!table || this.tables.predicted.filter(Boolean).length < levels.length) return null
+    const { sigmas, pixels, draws } = table.head, p = nearest(pixels, ...pixel), index = pixels[p][0] * this.w + pixels[p][1]
+    const points = sigmas.map((sigma, i) => {
+      const [k, weight] = between(levels, sigma), { arrays } = this.tables.predicted[weight < 0.5 ? k : k + 1]
+      return [sigma, pearson(decodeRow(arrays.codes, arrays.scale, index, this.h * this.w), this.learnedRow(i, p))]
+    })
+    return { points, note: `row ${pixels[p][0]}, column ${pixels[p][1]}, ${draws} draws` }
+  }
+
+  drawChart(pixel) {
+    const curve = this.curve(pixel), [low, high] = this.head.range, W = 460, H = 190, left = 40, right = 12, top = 20, bottom = 36
+    const x = s => left + (Math.log(s / low) / Math.log(high / low)) * (W - left - right), y = r => top + (1 - Math.max(-0.2, r)) / 1.2 * (H - top - bottom)
+    const grid = [0, 0.5, 1].map(r => `<line x1="${left}" x2="${W - right}" y1="${y(r)}" y2="${y(r)}" stroke="currentColor" stroke-opacity="${r === 0 ? 0.4 : 0.15}"/><text x="${left - 6}" y="${y(r) + 4}" text-anchor="end">${r}</text>`).join("")
+    const ticks = [0.1, 0.3, 1, 3, 10].map(s => `<line x1="${x(s)}" x2="${x(s)}" y1="${H - bottom}" y2="${H - bottom + 4}" stroke="currentColor" stroke-opacity=".5"/><text x="${x(s)}" y="${H - bottom + 16}" text-anchor="middle">${s}</text>`).join("")
+    const points = (curve?.points || []).filter(([, r]) => Number.isFinite(r))
+    const line = points.length ? `<polyline fill="none" stroke="var(--st-primary-color)" stroke-width="2" points="${points.map(([s, r]) => `${x(s)},${y(r)}`).join(" ")}"/>` : ""
+    const dots = points.map(([s, r]) => `<circle cx="${x(s)}" cy="${y(r)}" r="3.5" fill="var(--st-primary-color)"><title>σ ${short(s)}: r = ${r.toFixed(3)}</title></circle>`).join("")
+    const now = `<line x1="${x(this.sigma)}" x2="${x(this.sigma)}" y1="${top}" y2="${H - bottom}" stroke="#e69f00" stroke-width="1.5" stroke-dasharray="4 3"/>`
+    const empty = points.length ? "" : `<text x="${W / 2}" y="${H / 2 - 8}" text-anchor="middle" opacity=".7">${this.head.empty.chart}</text>`
+    const about = curve ? `Pearson r of predicted and learned field (${curve.note})` : "Pearson r of predicted and learned field"
+    this.$(".chart").innerHTML = `<svg viewBox="0 0 ${W} ${H}"><text x="${left}" y="11">${about}</text>${grid}${ticks}${now}${line}${dots}${empty}<text x="${(left + W - right) / 2}" y="${H - 3}" text-anchor="middle">noise level σ</text></svg>`
+    this.$(".chart").setAttribute("aria-label", `${about}: ${points.map(([s, r]) => `${r.toFixed(2)} at sigma ${short(s)}`).join(", ")}`)
+  }
+
+  // --- acting ------------------------------------------------------------------------------------
+
+  sigmaAt(position) {
+    const [low, high] = this.head.range
+    return low * (high / low) ** (position / 1000)
+  }
+  positionOf(sigma) {
+    const [low, high] = this.head.range
+    return Math.round(1000 * Math.log(sigma / low) / Math.log(high / low))
+  }
+
+  moved(event) {
+    this.ask(event)
+    clearTimeout(this.timer)
+    this.timer = setTimeout(() => {
+      const pixel = this.hover || this.pixel
+      if (!this.playing && !this.exact.get(this.key(pixel, this.sigma))?.predicted) this.commit("rest")
+    }, REST)
+  }
+
+  commit(kind, event) {
+    clearTimeout(this.timer)
+    const pixel = kind === "rest" && this.hover ? this.hover : this.pixel
+    this.seq += 1
+    this.send({ row: pixel[0], col: pixel[1], pinned: this.pixel, sigma: +this.sigma.toPrecision(6), kind, seq: this.seq })
+    this.sigma = +this.sigma.toPrecision(6)
+    this.ask(event)
+  }
+
+  play() {
+    this.playing = true
+    this.$(".play").textContent = "❚❚"
+    this.$(".play").setAttribute("aria-label", "Pause the noise sweep")
+    let position = +this.$("input").value, direction = position >= 1000 ? -1 : 1, last = performance.now()
+    const step = now => {
+      if (!this.playing || !this.root.isConnected) return
+      position += direction * (now - last) / SWEEP * 1000
+      last = now
+      if (position >= 1000 || position <= 0) { direction = -direction; position = Math.max(0, Math.min(1000, position)) }
+      this.$("input").value = position
+      this.sigma = this.sigmaAt(position)
+      this.draw()
+      requestAnimationFrame(step)
+    }
+    requestAnimationFrame(step)
+  }
+
+  stop() {
+    if (!this.playing) return
+    this.playing = false
+    this.$(".play").textContent = "▶"
+    this.$(".play").setAttribute("aria-label", "Play the noise sweep")
+    this.commit("noise")
+  }
+
+  // One SVG of the whole view; the PNG is the same SVG drawn at twice its size.
+  async save(kind) {
+    const text = this.picture(), [row, col] = this.shown.pixel, name = `field-${this.head.name}-${row}-${col}-sigma${short(this.sigma)}.${kind}`
+    let blob = new Blob([text], { type: "image/svg+xml" })
+    if (kind === "png") {
+      const image = new Image()
+      image.src = URL.createObjectURL(blob)
+      await image.decode()
+      const canvas = document.createElement("canvas")
+      canvas.width = image.width * 2
+      canvas.height = image.height * 2
+      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height)
+      URL.revokeObjectURL(image.src)
+      blob = await new Promise(done => canvas.toBlob(done, "image/png"))
+    }
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name })
+    link.click()
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000)
+  }
+
+  picture() {
+    const side = 256, gap = 24, high = Math.round(side * this.h / this.w), W = this.panels.length * (side + gap) + gap, H = high + 130
+    const escape = s => s.replace(/[&<>"]/g, ch => `&#${ch.charCodeAt(0)};`), n = this.shown.numbers
+    const body = this.panels.map(({ id, title, canvas, pixels }, i) => {
+      const x = gap + i * (side + gap), k = side / this.w, big = document.createElement("canvas"), zoom = 16
+      big.width = this.w * zoom
+      big.height = this.h * zoom
+      const g = big.getContext("2d")
+      g.imageSmoothingEnabled = false
+      g.drawImage(canvas, 0, 0, big.width, big.height)
+      const [r, c] = this.shown.pixel
+      return `<text x="${x}" y="28" font-weight="600">${escape(title.textContent)}</text><image x="${x}" y="40" width="${side}" height="${high}" href="${big.toDataURL()}"/>
+        <rect x="${x + c * k}" y="${40 + r * k}" width="${k}" height="${k}" fill="none" stroke="#000" stroke-width="3"/><rect x="${x + c * k}" y="${40 + r * k}" width="${k}" height="${k}" fill="none" stroke="#ffd400" stroke-width="1.5"/>
+        ${id === "image" ? "" : `<rect x="${x}" y="${48 + high}" width="${side}" height="8" fill="url(#map)"/><text x="${x}" y="${70 + high}" font-size="10">−${short(this.shown.limit)}</text><text x="${x + side}" y="${70 + high}" font-size="10" text-anchor="end">+${short(this.shown.limit)}</text>`}`
+    }).join("")
+    const stops = Array.from({ length: 11 }, (_, i) => `<stop offset="${i / 10}" stop-color="rgb(${colour(i / 5 - 1)})"/>`).join("")
+    const line = `${this.head.name}, row ${this.shown.pixel[0]}, column ${this.shown.pixel[1]}, σ = ${short(this.sigma)}` + (Number.isFinite(n.pearson) ? `. Pearson r ${n.pearson.toFixed(3)}, cosine ${n.cosine.toFixed(3)}` : "")
+    return `<svg xmlns="http://www.w3.org/2000/svg" width="${W}" height="${H}" viewBox="0 0 ${W} ${H}" font-family="sans-serif" font-size="13"><defs><linearGradient id="map">${stops}</linearGradient></defs><rect width="${W}" height="${H}" fill="#fff"/>${body}<text x="${gap}" y="${H - 22}">${escape(line)}</text></svg>`
+  }
+}

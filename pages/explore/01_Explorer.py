@@ -1,0 +1,36 @@
+"""Explorer: the field predicted from the data's statistics beside the one a network learned."""
+
+import streamlit as st
+
+from pages._ui import cached
+from pages._ui.choice import current_network, current_source, show_notes
+from pages._ui.explorer import choose_options, current_view, show
+from pages._ui.explorer.export import offer_export
+from pages._ui.guard import guard
+
+st.title("Where does a denoiser look?")
+st.markdown(
+    "To clean one pixel (yellow), a denoiser weighs all pixels of the noisy image: its *sensitivity field*. "
+    "The best linear denoiser takes these weights from the data's covariance $S$ alone, and a trained network learns "
+    r"nearly the same: $\;W = S\,(S + \sigma^2 I)^{-1} \;\approx\; \mathbb{E}\left[\partial \hat x_0 / \partial x\right]$."
+)
+
+
+@st.fragment
+def explorer() -> None:
+    """Reruns alone when a pixel, the noise or an option changes."""
+    with guard():
+        source = current_source()
+        wiener = cached.wiener(source.fingerprint, source)
+        trained = cached.networks_of(source.name).get(current_network() or "")
+        view = current_view(source.shape)
+        notes, place = st.container(), st.container()
+        options = choose_options(source.shape, source.available)
+        offer_export(source, wiener, trained, options, view)
+        with place:
+            show(source, wiener, trained, options, view)
+        with notes:
+            show_notes()
+
+
+explorer()
