@@ -6,7 +6,7 @@ import math
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.lib import format as npy
@@ -16,6 +16,11 @@ from locality.errors import BadInput, TooLarge
 
 BUDGET = 4_000_000_000  # bytes of one unpacked array
 _NAMES = ("images", "data", "x", "arr_0")
+
+
+@runtime_checkable
+class _Readable(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
 
 
 def read_npz(path: Path) -> NDArray[np.uint8]:
@@ -57,7 +62,7 @@ def _read(archive: zipfile.ZipFile, member: str, title: str) -> NDArray[np.uint8
     return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if columns_first else "C")
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+def _header(file: _Readable) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
     version = npy.read_magic(file)
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     if version not in readers:

@@ -171,7 +171,11 @@ def _place(file: RemoteFile, part: Path, folder: Path) -> None:
     if not file.members:
         part.replace(folder / file.name)
         return
-    extract(part, dict(file.members), folder)
+    try:
+        extract(part, dict(file.members), folder)
+    except DigestMismatch:
+        part.unlink()  # it would be found, and refused, again
+        raise
     part.unlink()
 
 

@@ -6,9 +6,9 @@ import gzip
 import hashlib
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from locality.errors import DigestMismatch
 
@@ -54,23 +54,29 @@ def extract(archive: Path, members: Mapping[str, str], folder: Path) -> None:
                 content = tar.extractfile(member) if name in absent and member.isfile() else None
                 if content is not None:
                     with content:
-                        _write(content, folder / name, absent.pop(name))
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DigestMismatch(f"{archive.name} cannot be unpacked ({error}). Delete it and download it again.") from None
+                        _write(iter(partial(content.read, _BLOCK), b""), folder / name, absent.pop(name))
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DigestMismatch(f"{archive.name} cannot be unpacked ({error}). Download it again.") from None
+    finally:
+        for name in members:
+            _part(folder / name).unlink(missing_ok=True)
     if absent:
-        raise DigestMismatch(f"{archive.name} lacks {', '.join(absent)}. Delete it and download it again.")
+        raise DigestMismatch(f"{archive.name} lacks {', '.join(absent)}. Download it again.")
 
 
-def _write(content: IO[bytes], path: Path, md5: str) -> None:
-    part, digest = path.with_name(f"{path.name}.part"), _md5()
+def _write(blocks: Iterator[bytes], path: Path, md5: str) -> None:
+    part, digest = _part(path), _md5()
     with part.open("wb") as out:
-        while block := content.read(_BLOCK):
+        for block in blocks:
             digest.update(block)
             out.write(block)
     if digest.hexdigest() != md5:
-        part.unlink()
         raise DigestMismatch(f"{path.name} has MD5 {digest.hexdigest()}, {md5} is published. Download it again.")
     part.replace(path)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def _md5() -> "hashlib._Hash":
