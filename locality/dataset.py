@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -73,3 +74,23 @@ class Dataset:
             raise BadInput(f"--first {n}: {self.name} has {len(self)} {self.split} images; give 1..{len(self)}.")
         labels = None if self.labels is None else self.labels[:n]
         return replace(self, data=self.data[:n], labels=labels)
+
+
+class Images(ABC):
+    """What a fit may ask of a dataset: its identity, and the images only when they are needed."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def shape(self) -> ImageShape: ...
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def train(self) -> Dataset: ...

@@ -59,7 +59,7 @@ class Moments:
         return centred.double().div_(self.count * (self.count - 1) * scale)
 
 
-def estimate_moments(chunks: Iterable[Shaped[Tensor, "k d"]], *, device: str = "cpu") -> Moments:
+def estimate_moments(chunks: Iterable[Shaped[Tensor, "_ d"]], *, device: str = "cpu") -> Moments:
     """Moments of uint8 pixels or float values, streamed.
 
     Raises:
@@ -71,7 +71,7 @@ def estimate_moments(chunks: Iterable[Shaped[Tensor, "k d"]], *, device: str = "
     return last
 
 
-def accumulate_moments(chunks: Iterable[Shaped[Tensor, "k d"]], *, device: str = "cpu") -> Iterator[Moments]:
+def accumulate_moments(chunks: Iterable[Shaped[Tensor, "_ d"]], *, device: str = "cpu") -> Iterator[Moments]:
     """As `estimate_moments`, yielding the running moments after every chunk.
 
     The sums are updated in place: keep only the last one.

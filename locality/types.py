@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -47,6 +47,7 @@ class Pixel(NamedTuple):
     col: int
 
 
+@runtime_checkable
 class Denoiser(Protocol):
     """Estimate of the clean image: x0_hat = denoiser(x, sigma), x = x0 + sigma * eps.
 

@@ -21,6 +21,7 @@ from locality.schedule import check_sigma
 from locality.store import Artifact
 from locality.types import ImageShape, Pixel
 
+_ROUNDING = 1e-13  # variance below this share of the largest is rounding of float64 sums
 _LEVELS = 32_767  # of the int16 code of an eigenvector; one scale per column
 
 
@@ -49,14 +50,7 @@ class WienerFilter:
         cov = moments.cov()
         if not bool(cov.isfinite().all()):
             raise NonFinite("The covariance is not finite. The images hold NaN, infinity or huge values.")
-        eigvals, eigvecs = torch.linalg.eigh(cov)
-        return WienerFilter(
-            shape,
-            moments.count,
-            moments.mean(),
-            eigvals.flip(0).clamp(min=0.0),
-            eigvecs.flip(1).float().contiguous(),
-        )
+        return WienerFilter(shape, moments.count, moments.mean(), *_decompose(cov))
 
     def gain(self, sigma: float) -> Float[Tensor, " d"]:
         """Fraction of each principal component that survives: lambda / (lambda + sigma^2).
@@ -112,6 +106,26 @@ class WienerFilter:
 
     def _rows(self, coords: Int[Tensor, " p"], weights: Float[Tensor, " d"]) -> Float[Tensor, "p d"]:
         return (self.eigvecs[coords] * weights.to(self.eigvecs)) @ self.eigvecs.T
+
+
+def _decompose(cov: Float[Tensor, "d d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
+    """Eigenvalues, descending, and eigenvectors.
+
+    Coordinates that never vary are set apart with eigenvalue 0, so that their rows of W are exactly
+    zero: rounding there would be drawn as a field.
+    """
+    variance = cov.diagonal()
+    varies = variance > _ROUNDING * variance.max()
+    everywhere = bool(varies.all())
+    eigvals, eigvecs = torch.linalg.eigh(cov if everywhere else cov[varies][:, varies])
+    eigvals, eigvecs = eigvals.flip(0).clamp(min=0.0), eigvecs.flip(1).float()
+    if everywhere:
+        return eigvals, eigvecs.contiguous()
+    rank = len(eigvals)
+    whole = torch.zeros(cov.shape, device=cov.device)
+    whole[varies, :rank] = eigvecs
+    whole[~varies, rank:] = torch.eye(len(cov) - rank, device=cov.device)
+    return torch.cat([eigvals, eigvals.new_zeros(len(cov) - rank)]), whole
 
 
 def coordinates(shape: ImageShape, pixel: Pixel) -> Int[Tensor, " c"]:

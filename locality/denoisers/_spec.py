@@ -5,27 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
-from locality.dataset import Dataset
+from locality.dataset import Images
 from locality.device import Compute
 from locality.params import Spec
 from locality.registry import Registry
 from locality.store import Store
-from locality.types import Denoiser, ImageShape, Progress
-
-
-class Images(Protocol):
-    """What a fit may ask of a dataset: its identity, and the images only when they are needed."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def shape(self) -> ImageShape: ...
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def train(self) -> Dataset: ...
+from locality.types import Denoiser, Progress
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from locality.denoisers._spec import DENOISERS, DenoiserSpec, Images
+from locality.dataset import Images
+from locality.denoisers._spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.moments import accumulate_moments
 from locality.store import Store

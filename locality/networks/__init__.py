@@ -1,8 +1,9 @@
 """Network plug-ins, one file each. A file with a leading underscore is a shared part."""
 
 from locality.networks._checkpoint import MANIFEST, load_manifest, load_network, save_network
+from locality.networks._plan import Budget, TrainSpec
 from locality.networks._spec import NETWORKS, NetworkDenoiser, NetworkSpec
-from locality.networks._training import STATE, Budget, Training, TrainSpec
+from locality.networks._training import STATE, Training
 from locality.registry import import_siblings
 
 import_siblings(__name__, __path__)
