@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import pytest
 import torch
@@ -48,11 +49,11 @@ def test_t_of_is_linear_in_ln_sigma_between_steps_and_stops_at_the_ends() -> Non
     bar = ddpm_alpha_bar()
     between = math.sqrt(sigma_of(float(bar[411])) * sigma_of(float(bar[412])))
     assert t_of(between) == pytest.approx(411.5, abs=1e-6)
-    assert t_of(1e-9) == 0.0
-    assert t_of(1e9) == 999.0
+    assert t_of(1e-6) == 0.0
+    assert t_of(1e6) == 999.0
 
 
-@pytest.mark.parametrize("sigma", [1e-6, 0.01, 0.5, 1.0, 80.0])
+@pytest.mark.parametrize("sigma", [1e-6, 0.01, 0.5, 1.0, 80.0, 1e6])
 def test_alpha_bar_and_sigma_invert_each_other(sigma: float) -> None:
     # 1 - alpha_bar cancels at small sigma: eps / sigma^2 relative.
     assert sigma_of(alpha_bar_of(sigma)) == pytest.approx(sigma, rel=1e-15 / sigma**2 + 1e-12)
@@ -77,9 +78,9 @@ def test_log_grid_has_both_ends_and_one_ratio() -> None:
     assert log_grid(0.3, 9.0, 1) == [0.3]
 
 
-@pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("sigma", [0.0, -1.0, 9e-7, 1.1e6, math.nan, math.inf, -math.inf])
 def test_what_is_no_noise_level_is_refused(sigma: float) -> None:
-    text = rf"sigma={sigma:g} is not a noise level\. Give a positive, finite number\."
+    text = rf"sigma={re.escape(f'{sigma:g}')} is not a noise level\. Give a positive number, 1e-06 to 1e\+06\."
     for ask in (check_sigma, alpha_bar_of, t_of, lambda value: log_grid(value, 1.0, 3)):
         with pytest.raises(BadInput, match=text):
             ask(sigma)
