@@ -72,8 +72,15 @@ def _lines(every: float = 30.0) -> Callable[[Progress], None]:
 
 
 def _numbers(numbers: Mapping[str, float]) -> str:
-    units = {"rate": " images/s"}
-    return "  ".join(f"{name.replace('_', ' ')} {value:,.4g}{units.get(name, '')}" for name, value in numbers.items())
+    shown = []
+    for name, value in numbers.items():
+        if name == "bytes_per_second":
+            shown.append(f"{value / 1e6:.1f} MB/s")
+        elif name == "rate":
+            shown.append(f"{value:,.0f} images/s")
+        else:
+            shown.append(f"{name.replace('_', ' ')} {value:,.4g}")
+    return "  ".join(shown)
 
 
 def say(result: Any, as_json: bool, text: str) -> None:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, app, say, table, watch
+from locality.errors import BadInput
+
+if TYPE_CHECKING:
+    from locality.types import Progress
 
 
 @app.command()
@@ -69,6 +77,50 @@ def stats(dataset: DatasetArg, first: FirstOpt = None, as_json: JsonOpt = False)
         f"largest eigenvalues: {values}\n{result['seconds']:.2f} s, peak memory {memory}"
     )
     say(result, as_json, text)
+
+
+@app.command()
+def download(
+    dataset: DatasetArg,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Data folder instead of the user's own.")
+    ] = None,
+    mirror: Annotated[
+        list[str], typer.Option("--mirror", metavar="URL", help="Base address to try instead of the known ones.")
+    ] = [],  # noqa: B006  Typer wants a list
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show size, licence and sources.")] = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Fetch a dataset's images: shows size and licence, resumes, checks digests; Ctrl-C keeps what has arrived."""
+    from locality.datasets import DATASETS
+    from locality.datasets._files import user_data_dir
+
+    spec = DATASETS.parse(dataset)
+    offer = spec.download()
+    if offer is None:
+        raise BadInput(f"{spec.name} cannot be downloaded here. {spec.missing() or 'Its images are here already.'}")
+    folder = (to or user_data_dir()) / offer.folder
+    sources = list(mirror or offer.mirrors)
+    typer.echo(f"{offer.title}: {offer.size / 1e6:.1f} MB, licence: {offer.licence}; into {folder}", err=True)
+    if not dry_run:
+        try:
+            watch(_all(offer.run(to, mirrors=mirror or None)))
+        except KeyboardInterrupt:
+            raise BadInput("Stopped. What has arrived is kept: run the same command to go on.") from None
+    result = {
+        "dataset": spec.name,
+        "bytes": offer.size,
+        "licence": offer.licence,
+        "folder": str(folder),
+        "mirrors": sources,
+        "downloaded": not dry_run,
+    }
+    say(result, as_json, "\n".join(sources) if dry_run else f"{spec.name} is in {folder}")
+
+
+def _all(events: Iterator[Progress]) -> Generator[Progress, None, None]:
+    """An iterator of events as long work without a result."""
+    yield from events
 
 
 def peak_memory() -> int | None:

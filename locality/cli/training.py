@@ -113,7 +113,7 @@ def networks(
         {
             **row,
             "error_ratio": "  ".join(f"{sigma}: {ratio:.2f}" for sigma, ratio in (row["error_ratio"] or {}).items()),
-            "file_size": f"{row['file_size'] / 1e6:.1f} MB",
+            "file_size": f"{(row['file_size'] or 0) / 1e6:.1f} MB",
         }
         for row in rows
     ]

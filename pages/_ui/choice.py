@@ -73,9 +73,7 @@ def linked_select(
         note(f"The link asks for {key} “{asked[:60]}”, which does not exist. Showing {format_func(options[0])}.")
     if st.session_state.get(key) not in options:
         st.session_state[key] = asked if asked in options else options[0]
-    chosen: str = st.selectbox(
-        label, options, key=key, format_func=format_func, help=help, persist_state="session"
-    )
+    chosen: str = st.selectbox(label, options, key=key, format_func=format_func, help=help, persist_state="session")
     if chosen == options[0] and key not in ("dataset", "network"):
         st.query_params.pop(key, None)  # links stay short: only what differs from the default
     elif st.query_params.get(key) != chosen:

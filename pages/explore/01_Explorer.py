@@ -11,8 +11,9 @@ from pages._ui.guard import guard
 st.title("Where does a denoiser look?")
 st.markdown(
     "To clean one pixel (yellow), a denoiser weighs all pixels of the noisy image: its *sensitivity field*. "
-    "The best linear denoiser takes these weights from the data's covariance $S$ alone, and a trained network learns "
-    r"nearly the same: $\;W = S\,(S + \sigma^2 I)^{-1} \;\approx\; \mathbb{E}\left[\partial \hat x_0 / \partial x\right]$."
+    "The best linear denoiser takes these weights from the data's covariance $S$ alone, and a trained network "
+    r"learns nearly the same: "
+    r"$\;W = S\,(S + \sigma^2 I)^{-1} \;\approx\; \mathbb{E}\left[\partial \hat x_0 / \partial x\right]$."
 )
 
 

@@ -37,7 +37,8 @@ def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, 
     with right.expander("Reproduce these fields"):
         model = trained.name if trained is not None else "wiener"
         first = f"python -m locality field {source.name} --pixel {row},{col} --sigma {view.sigma:.6g}"
-        st.code(f"{first} --out predicted.npz\n{first} --model {model} --draws {options.draws} --out learned.npz", "bash")
+        second = f"{first} --model {model} --draws {options.draws} --out learned.npz"
+        st.code(f"{first} --out predicted.npz\n{second}", "bash")
         st.code(
             "from locality.datasets import Source\n"
             "from locality.studies import Draws, finish, pixel_field\n"

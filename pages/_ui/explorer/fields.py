@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import streamlit as st
 import torch
@@ -30,7 +29,9 @@ def predicted(wiener: WienerFilter, pixel: Pixel, sigma: float, options: Options
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def learned(sha256: str, pixel: tuple[int, int], sigma: float, options: Options, _source: Source, _trained: Trained) -> Array:
+def learned(
+    sha256: str, pixel: tuple[int, int], sigma: float, options: Options, _source: Source, _trained: Trained
+) -> Array:
     """Field of a network, averaged over held-out images and noise, as the options reduce it, [h, w]."""
     denoiser = network(sha256, _trained)
     outputs = pixel_outputs(denoiser.shape, Pixel(*pixel), options.output)
@@ -56,5 +57,3 @@ def _image(source: Source, wiener: WienerFilter, options: Options) -> tuple[torc
     data = source.train if options.image == "Training image" else source.held_out
     index = options.index % len(data)
     return data.x0(torch.tensor([index]))[0], f"{options.image} {index}"
-
-

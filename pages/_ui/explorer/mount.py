@@ -20,10 +20,12 @@ _KINDS = {np.dtype(np.float32): "f4", np.dtype(np.uint8): "u1", np.dtype(np.int8
 
 
 def _script() -> str:
-    """One ES module: the pure functions without their exports, then the view without its import."""
-    pure = re.sub(r"^export ", "", (_HERE / "math.js").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    view = re.sub(r"^import .*\n", "", (_HERE / "view.js").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return pure + "\n" + view
+    """One ES module: the parts without their exports, then the view, all without their imports."""
+    parts = [
+        (_HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("math", "chart", "numbers", "picture", "view")
+    ]
+    joined = re.sub(r"^import .*\n", "", "\n".join(parts), flags=re.MULTILINE)
+    return re.sub(r"^export (?!default)", "", joined, flags=re.MULTILINE)
 
 
 _COMPONENT = st.components.v2.component(

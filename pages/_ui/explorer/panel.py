@@ -44,7 +44,8 @@ def show(source: Source, wiener: WienerFilter, trained: Trained | None, options:
     tables = None
     if options.stored and have_tables:
         learned_url = None if table is None or trained is None else files.url(files.learned_name(sha, table))
-        tables = {"predicted": [files.url(name) for name in names], "levels": list(TABLE_SIGMAS), "learned": learned_url}
+        tables = {"predicted": [files.url(name) for name in names], "levels": list(TABLE_SIGMAS)}
+        tables["learned"] = learned_url
         tables["key"] = f"{names[0]}{learned_url}"
     status = _status(cold, have_tables, options)
     head = {
@@ -77,15 +78,19 @@ def _panels(title: str, options: Options, trained: Trained | None, source: Sourc
     noisy = "as a network sees it: √ᾱ (x₀ + σ ε)" if options.noise else "without noise"
     mean = "|W|" if options.average == "absolute" else "W"
     panels = [
-        {"id": "image", "title": title, "sub": noisy},
-        {"id": "predicted", "title": "Predicted from the data", "sub": f"Row of {mean} = S (S + σ²I)⁻¹, from the covariance S alone"},
-        {"id": "learned", "title": f"Learned by {trained.name if trained else 'a network'}", "sub": _learned_note(options)},
+        _panel("image", title, noisy),
+        _panel("predicted", "Predicted from the data", f"Row of {mean} = S (S + σ²I)⁻¹, from the covariance S alone"),
+        _panel("learned", f"Learned by {trained.name if trained else 'a network'}", _learned_note(options)),
     ]
     if "projection" in options.extra:
-        panels.append({"id": "projection", "title": "High-SNR projection", "sub": "Components with λ > σ² only: a rough proxy of W"})
+        panels.append(_panel("projection", "High-SNR projection", "Components with λ > σ² only: a rough proxy of W"))
     if "difference" in options.extra:
-        panels.append({"id": "difference", "title": "Difference", "sub": "Predicted minus learned, same colour scale"})
+        panels.append(_panel("difference", "Difference", "Predicted minus learned, same colour scale"))
     return panels
+
+
+def _panel(kind: str, title: str, sub: str) -> dict[str, str]:
+    return {"id": kind, "title": title, "sub": sub}
 
 
 def _learned_note(options: Options) -> str:
@@ -98,13 +103,14 @@ def _status(cold: bool, have_tables: bool, options: Options) -> str:
         return "Preparing the fields of every pixel for hovering, once for this dataset…"
     if cold:
         return "Loading the network…"
-    return "" if options.stored else "Hovering updates these fields when the pointer rests: previews hold signed sums only."
+    return "" if options.stored else "With these options the fields follow when the pointer rests, or on a click."
 
 
 def _empty(source: Source, trained: Trained | None, stored: bool, cold: bool, options: Options) -> dict[str, str]:
     """What to say where a panel has nothing to show."""
     if trained is None:
-        learned = f"No network is trained on {source.name} yet. Train one: python -m locality train {source.name} --network unet"
+        command = f"python -m locality train {source.name} --network unet --minutes 20 --out cache/local/networks/mine"
+        learned = f"No network is trained on this dataset yet. Train one: {command}"
     elif cold:
         learned = "Loading the network…"
     elif not source.available and not (stored and options.stored):

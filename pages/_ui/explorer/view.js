@@ -1,6 +1,9 @@
 // The explorer's view: panels, slider, linked cursor, numbers, chart, export. Reads what Python sends,
 // previews from tables while the pointer moves, and asks Python for exact fields when it rests.
-import { alphaBar, between, blend, colour, cosine, decodeRow, largest, nearest, outside, paintField, paintImage, pearson, radius, short, timestep, unpack } from "./math.js"
+import { chart } from "./chart.js"
+import { alphaBar, between, blend, colour, decodeRow, largest, nearest, paintField, paintImage, pearson, short, timestep, unpack } from "./math.js"
+import { numbersOf, numbersTable } from "./numbers.js"
+import { save } from "./picture.js"
 
 const views = new WeakMap()
 const REST = 350 // ms without movement before exact values are asked for
@@ -29,8 +32,8 @@ class View {
     slider.oninput = event => { this.stop(); this.sigma = this.sigmaAt(+slider.value); this.moved(event) }
     slider.onchange = () => this.commit("noise")
     this.$(".play").onclick = () => (this.playing ? this.stop() : this.play())
-    this.$(".png").onclick = () => this.save("png")
-    this.$(".svg").onclick = () => this.save("svg")
+    this.$(".png").onclick = () => save(this, "png")
+    this.$(".svg").onclick = () => save(this, "svg")
   }
 
   // --- what Python sends -----------------------------------------------------------------------
@@ -234,16 +237,8 @@ class View {
   }
 
   drawNumbers(p, l, pixel, far) {
-    const centre = pixel[0] * this.w + pixel[1], width = f => (f ? radius(f, this.h, this.w, ...pixel) : NaN), share = f => (f ? outside(f, this.h, this.w, ...pixel, far) : NaN)
-    const n = (this.shown.numbers = { pearson: p && l ? pearson(p, l) : NaN, off_centre: p && l ? pearson(p, l, centre) : NaN, cosine: p && l ? cosine(p, l) : NaN,
-      radius: [width(p), width(l)], outside: [share(p), share(l)] })
-    const px = v => (Number.isFinite(v) ? `${v.toFixed(1)} px` : "–"), pc = v => (Number.isFinite(v) ? `${(100 * v).toFixed(1)} %` : "–"), r = v => (Number.isFinite(v) ? v.toFixed(3) : "–")
-    this.$(".numbers").innerHTML = `<table><thead><tr><th>Width</th><th>Predicted</th><th>Learned</th></tr></thead><tbody>
-      <tr><th>Radius holding half the mass</th><td>${px(n.radius[0])}</td><td>${px(n.radius[1])}</td></tr>
-      <tr><th>Mass beyond ${far} px</th><td>${pc(n.outside[0])}</td><td>${pc(n.outside[1])}</td></tr></tbody>
-      <thead><tr><th>Agreement</th><th>All pixels</th><th>Without centre</th></tr></thead><tbody>
-      <tr><th>Pearson r</th><td data-number="pearson">${r(n.pearson)}</td><td>${r(n.off_centre)}</td></tr>
-      <tr><th>Cosine</th><td data-number="cosine">${r(n.cosine)}</td><td>${r(p && l ? cosine(p, l, centre) : NaN)}</td></tr></tbody></table>`
+    this.shown.numbers = numbersOf(p, l, this.h, this.w, pixel, far)
+    this.$(".numbers").innerHTML = numbersTable(this.shown.numbers, far)
   }
 
   // Pearson r against sigma: from the stored tables at the nearest stored pixel, or as measured by Python.
@@ -260,18 +255,9 @@ class View {
   }
 
   drawChart(pixel) {
-    const curve = this.curve(pixel), [low, high] = this.head.range, W = 460, H = 190, left = 40, right = 12, top = 20, bottom = 36
-    const x = s => left + (Math.log(s / low) / Math.log(high / low)) * (W - left - right), y = r => top + (1 - Math.max(-0.2, r)) / 1.2 * (H - top - bottom)
-    const grid = [0, 0.5, 1].map(r => `<line x1="${left}" x2="${W - right}" y1="${y(r)}" y2="${y(r)}" stroke="currentColor" stroke-opacity="${r === 0 ? 0.4 : 0.15}"/><text x="${left - 6}" y="${y(r) + 4}" text-anchor="end">${r}</text>`).join("")
-    const ticks = [0.1, 0.3, 1, 3, 10].map(s => `<line x1="${x(s)}" x2="${x(s)}" y1="${H - bottom}" y2="${H - bottom + 4}" stroke="currentColor" stroke-opacity=".5"/><text x="${x(s)}" y="${H - bottom + 16}" text-anchor="middle">${s}</text>`).join("")
-    const points = (curve?.points || []).filter(([, r]) => Number.isFinite(r))
-    const line = points.length ? `<polyline fill="none" stroke="var(--st-primary-color)" stroke-width="2" points="${points.map(([s, r]) => `${x(s)},${y(r)}`).join(" ")}"/>` : ""
-    const dots = points.map(([s, r]) => `<circle cx="${x(s)}" cy="${y(r)}" r="3.5" fill="var(--st-primary-color)"><title>σ ${short(s)}: r = ${r.toFixed(3)}</title></circle>`).join("")
-    const now = `<line x1="${x(this.sigma)}" x2="${x(this.sigma)}" y1="${top}" y2="${H - bottom}" stroke="#e69f00" stroke-width="1.5" stroke-dasharray="4 3"/>`
-    const empty = points.length ? "" : `<text x="${W / 2}" y="${H / 2 - 8}" text-anchor="middle" opacity=".7">${this.head.empty.chart}</text>`
-    const about = curve ? `Pearson r of predicted and learned field (${curve.note})` : "Pearson r of predicted and learned field"
-    this.$(".chart").innerHTML = `<svg viewBox="0 0 ${W} ${H}"><text x="${left}" y="11">${about}</text>${grid}${ticks}${now}${line}${dots}${empty}<text x="${(left + W - right) / 2}" y="${H - 3}" text-anchor="middle">noise level σ</text></svg>`
-    this.$(".chart").setAttribute("aria-label", `${about}: ${points.map(([s, r]) => `${r.toFixed(2)} at sigma ${short(s)}`).join(", ")}`)
+    const curve = this.curve(pixel), { svg, label } = chart(curve, this.head.range, this.sigma, this.head.empty.chart)
+    this.$(".chart").innerHTML = svg
+    this.$(".chart").setAttribute("aria-label", label)
   }
 
   // --- acting ------------------------------------------------------------------------------------
@@ -327,45 +313,5 @@ class View {
     this.$(".play").textContent = "▶"
     this.$(".play").setAttribute("aria-label", "Play the noise sweep")
     this.commit("noise")
-  }
-
-  // One SVG of the whole view; the PNG is the same SVG drawn at twice its size.
-  async save(kind) {
-    const text = this.picture(), [row, col] = this.shown.pixel, name = `field-${this.head.name}-${row}-${col}-sigma${short(this.sigma)}.${kind}`
-    let blob = new Blob([text], { type: "image/svg+xml" })
-    if (kind === "png") {
-      const image = new Image()
-      image.src = URL.createObjectURL(blob)
-      await image.decode()
-      const canvas = document.createElement("canvas")
-      canvas.width = image.width * 2
-      canvas.height = image.height * 2
-      canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height)
-      URL.revokeObjectURL(image.src)
-      blob = await new Promise(done => canvas.toBlob(done, "image/png"))
-    }
-    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name })
-    link.click()
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000)
-  }
-
-  picture() {
-    const side = 256, gap = 24, high = Math.round(side * this.h / this.w), W = this.panels.length * (side + gap) + gap, H = high + 130
-    const escape = s => s.replace(/[&<>"]/g, ch => `&#${ch.charCodeAt(0)};`), n = this.shown.numbers
-    const body = this.panels.map(({ id, title, canvas, pixels }, i) => {
-      const x = gap + i * (side + gap), k = side / this.w, big = document.createElement("canvas"), zoom = 16
-      big.width = this.w * zoom
-      big.height = this.h * zoom
-      const g = big.getContext("2d")
-      g.imageSmoothingEnabled = false
-      g.drawImage(canvas, 0, 0, big.width, big.height)
-      const [r, c] = this.shown.pixel
-      return `<text x="${x}" y="28" font-weight="600">${escape(title.textContent)}</text><image x="${x}" y="40" width="${side}" height="${high}" href="${big.toDataURL()}"/>
-        <rect x="${x + c * k}" y="${40 + r * k}" width="${k}" height="${k}" fill="none" stroke="#000" stroke-width="3"/><rect x="${x + c * k}" y="${40 + r * k}" width="${k}" height="${k}" fill="none" stroke="#ffd400" stroke-width="1.5"/>
-        ${id === "image" ? "" : `<rect x="${x}" y="${48 + high}" width="${side}" height="8" fill="url(#map)"/><text x="${x}" y="${70 + high}" font-size="10">−${short(this.shown.limit)}</text><text x="${x + side}" y="${70 + high}" font-size="10" text-anchor="end">+${short(this.shown.limit)}</text>`}`
-    }).join("")
-    const stops = Array.from({ length: 11 }, (_, i) => `<stop offset="${i / 10}" stop-color="rgb(${colour(i / 5 - 1)})"/>`).join("")
-    const line = `${this.head.name}, row ${this.shown.pixel[0]}, column ${this.shown.pixel[1]}, σ = ${short(this.sigma)}` + (Number.isFinite(n.pearson) ? `. Pearson r ${n.pearson.toFixed(3)}, cosine ${n.cosine.toFixed(3)}` : "")
-    return `<svg xmlns="http://www.w3.org/2000/svg" width="${W}" height="${H}" viewBox="0 0 ${W} ${H}" font-family="sans-serif" font-size="13"><defs><linearGradient id="map">${stops}</linearGradient></defs><rect width="${W}" height="${H}" fill="#fff"/>${body}<text x="${gap}" y="${H - 22}">${escape(line)}</text></svg>`
   }
 }

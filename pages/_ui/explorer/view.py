@@ -56,7 +56,8 @@ def view_from_url(shape: ImageShape) -> tuple[Pixel, float]:
             row, col = (int(part) for part in asked.split("."))
             pixel = _clamp(shape, row, col)
             if pixel != (row, col):
-                note(f"The link asks for pixel {row}, {col}; the image has rows 0–{shape.h - 1} and columns 0–{shape.w - 1}.")
+                sides = f"rows 0–{shape.h - 1} and columns 0–{shape.w - 1}"
+                note(f"The link asks for pixel {row}, {col}; the image has {sides}.")
         except ValueError:
             note(f"The link's pixel “{asked[:40]}” is not ROW.COLUMN, for example px=16.16. Showing the centre.")
     if asked := st.query_params.get("sigma"):

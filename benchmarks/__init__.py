@@ -1,0 +1,1 @@
+"""Speed and memory beside a plain implementation, in one run: `python -m benchmarks [NAME ...]`."""

@@ -1,0 +1,30 @@
+"""Run the benchmarks named on the command line, or all of them; prints Markdown."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import version
+
+import torch
+
+from benchmarks import browser, covariance, fields
+
+BENCHMARKS = {"covariance": covariance.run, "fields": fields.run, "browser": browser.run}
+
+
+def main(names: list[str]) -> None:
+    """Print the machine, then one table per benchmark."""
+    unknown = set(names) - set(BENCHMARKS)
+    if unknown:
+        sys.exit(f"Unknown benchmark {sorted(unknown)}. Known: {', '.join(BENCHMARKS)}.")
+    python, threads = platform.python_version(), torch.get_num_threads()
+    print(f"{platform.machine()}, {threads} threads, Python {python}, torch {version('torch')}\n")
+    for name in names or BENCHMARKS:
+        print(f"`python -m benchmarks {name}`\n")
+        BENCHMARKS[name]()
+        print()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

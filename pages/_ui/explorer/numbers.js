@@ -1,0 +1,24 @@
+// The numbers under the fields: measured on exactly what is drawn.
+import { cosine, outside, pearson, radius } from "./math.js"
+
+// p, l: predicted and learned field or null. Lengths in pixels, shares in [0, 1]; NaN where a field is missing.
+export function numbersOf(p, l, h, w, pixel, far) {
+  const centre = pixel[0] * w + pixel[1], pair = measure => (p && l ? measure(p, l) : NaN)
+  return {
+    pearson: [pair(pearson), pair((u, v) => pearson(u, v, centre))],
+    cosine: [pair((u, v) => cosine(u, v)), pair((u, v) => cosine(u, v, centre))],
+    radius: [p, l].map(f => (f ? radius(f, h, w, ...pixel) : NaN)),
+    outside: [p, l].map(f => (f ? outside(f, h, w, ...pixel, far) : NaN)),
+  }
+}
+
+export function numbersTable(n, far) {
+  const shown = (values, text) => values.map(v => `<td>${Number.isFinite(v) ? text(v) : "–"}</td>`).join("")
+  const r = v => v.toFixed(3)
+  return `<table><thead><tr><th>Width of the field</th><th>Predicted</th><th>Learned</th></tr></thead><tbody>
+    <tr><th>Radius holding half the mass</th>${shown(n.radius, v => `${v.toFixed(1)} px`)}</tr>
+    <tr><th>Mass beyond ${far} px</th>${shown(n.outside, v => `${(100 * v).toFixed(1)} %`)}</tr></tbody>
+    <thead><tr><th>Agreement of the two</th><th>All pixels</th><th>Without centre</th></tr></thead><tbody>
+    <tr data-number="pearson"><th>Pearson r</th>${shown(n.pearson, r)}</tr>
+    <tr data-number="cosine"><th>Cosine</th>${shown(n.cosine, r)}</tr></tbody></table>`
+}

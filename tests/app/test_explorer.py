@@ -1,0 +1,171 @@
+"""The explorer without a browser: what it sends, for datasets it can show and those it cannot."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from locality.datasets import Source
+from locality.studies import finish, fit_wiener
+from locality.tables import SIGMA_HIGH
+from locality.types import Pixel
+from locality.wiener import coordinates
+from pages._ui.explorer import files, mount
+
+APP = str(Path(__file__).parents[2] / "app.py")
+
+
+@pytest.fixture(autouse=True)
+def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No image files, tables in a folder of the test's own, nothing remembered from another test."""
+    monkeypatch.delenv("LOCALITY_DATA", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(files, "_STATIC", tmp_path / "static")
+    st.cache_resource.clear()
+    yield
+    st.cache_resource.clear()
+
+
+def open_page(**query: str) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=110)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def sent(at: AppTest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header and arrays of the buffer the component received."""
+    buffer = at.get("bidi_component")[0].proto.bytes
+    length = struct.unpack_from("<I", buffer)[0]
+    head = json.loads(buffer[4 : 4 + length])
+    kinds = {"f4": np.float32, "u1": np.uint8, "i1": np.int8}
+    arrays = {
+        part["name"]: np.frombuffer(buffer, kinds[part["kind"]], part["count"], 4 + length + part["at"])
+        for part in head["arrays"]
+    }
+    return head, arrays
+
+
+def look_at(at: AppTest, row: int, col: int, sigma: float, kind: str = "click") -> None:
+    """What the component sets when a pixel is clicked, the noise moved, or the pointer rests."""
+    view = {"row": row, "col": col, "pinned": [row, col], "sigma": sigma, "kind": kind, "seq": 5}
+    at.session_state["explorer"] = {"view": view}
+    at.run()
+    assert not at.exception, at.exception
+
+
+@pytest.mark.parametrize("name", ["cifar10", "mnist", "fashion_mnist", "digits"])
+def test_predicted_field_is_the_row_of_the_filter(name: str) -> None:
+    at = open_page(dataset=name)
+    look_at(at, 3, 5, 0.7)
+    head, arrays = sent(at)
+    wiener = finish(fit_wiener(Source.parse(name)))
+    rows = wiener.rows(coordinates(wiener.shape, Pixel(3, 5)), 0.7)
+    truth = rows.sum(dim=0).reshape(wiener.shape.c, -1).sum(dim=0)
+    assert np.allclose(arrays["predicted"], truth.numpy(), atol=1e-6)
+    assert head["exact"] == {"pixel": [3, 5], "sigma": 0.7}
+
+
+def test_without_images_the_picture_is_labelled_and_the_network_comes_from_its_table() -> None:
+    head, arrays = sent(open_page(dataset="cifar10"))
+    assert head["panels"][0]["title"] == "Mean image"
+    assert "learned" not in arrays
+    assert head["tables"]["learned"]
+    assert len(head["tables"]["predicted"]) == len(head["tables"]["levels"]) == 12
+
+
+def test_an_image_drawn_from_the_statistics_is_labelled() -> None:
+    head, _ = sent(open_page(dataset="mnist", image="Draw from the statistics"))
+    assert head["panels"][0]["title"] == "A draw of N(mean, covariance)"
+
+
+def test_a_dataset_without_a_network_says_how_to_train_one() -> None:
+    head, _ = sent(open_page(dataset="digits"))
+    assert "python -m locality train digits" in head["empty"]["learned"]
+
+
+def test_a_click_is_written_to_the_reproducing_lines() -> None:
+    at = open_page(dataset="digits")
+    look_at(at, 2, 6, 1.25)
+    assert "--pixel 2,6 --sigma 1.25" in at.code[0].value
+    assert "Pixel(2, 6), 1.25" in at.code[1].value
+
+
+def test_a_browser_is_never_trusted() -> None:
+    at = open_page(dataset="digits")
+    look_at(at, 999, -5, 1e9)
+    head, _ = sent(at)
+    assert head["pixel"] == [7, 0]
+    assert head["sigma"] == SIGMA_HIGH
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ({"px": "99.1"}, "rows 0–7 and columns 0–7"),
+        ({"px": "a.b"}, "is not ROW.COLUMN"),
+        ({"sigma": "nan"}, "is not a number"),
+        ({"sigma": "1e9"}, "the slider runs from"),
+        ({"network": "gpt"}, ""),
+        ({"scale": "cubic"}, "which does not exist"),
+        ({"index": "-3"}, "give 0–9999"),
+    ],
+)
+def test_wrong_links_are_explained(query: dict[str, str], text: str) -> None:
+    at = open_page(dataset="digits", **query)
+    assert any(text in warning.value for warning in at.warning) or not text
+    sent(at)
+
+
+def test_an_unknown_dataset_in_a_link_shows_the_default() -> None:
+    at = open_page(dataset="nonsense")
+    assert any("“nonsense”, which does not exist" in warning.value for warning in at.warning)
+    assert sent(at)[0]["name"] == "cifar10"
+
+
+@pytest.mark.parametrize("name", ["celeba_hq", "folder"])
+def test_missing_images_are_one_clear_message(name: str) -> None:
+    at = open_page(dataset=name)
+    assert len(at.error) == 1
+    assert not at.get("bidi_component")
+
+
+def test_options_reach_the_fields() -> None:
+    at = open_page(dataset="digits", average="Mean size", extra="Projection")
+    look_at(at, 4, 4, 0.5)
+    head, arrays = sent(at)
+    assert (arrays["predicted"] >= 0).all()
+    assert [panel["id"] for panel in head["panels"]] == ["image", "predicted", "learned", "projection"]
+    assert head["tables"] is None, "stored tables are signed: no preview with these options"
+
+
+def test_files_are_written_once_and_the_oldest_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source.parse("digits")
+    wiener = finish(fit_wiener(source))
+    files.write_predicted(source.fingerprint, wiener)
+    names = files.predicted_names(source.fingerprint)
+    assert files.ready(names)
+    before = [(files._STATIC / name).stat().st_mtime_ns for name in names]
+    files.write_predicted(source.fingerprint, wiener)
+    assert before == [(files._STATIC / name).stat().st_mtime_ns for name in names]
+    size = (files._STATIC / names[0]).stat().st_size
+    monkeypatch.setattr(files, "_LIMIT", 3 * size)
+    files._prune()
+    assert len(list(files._STATIC.glob("*.bin"))) == 3
+
+
+def test_the_script_is_one_module() -> None:
+    script = mount._script()
+    assert not [line for line in script.splitlines() if line.startswith("import ")]
+    assert script.count("export ") == 1, "only the component's entry is exported"

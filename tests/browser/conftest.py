@@ -1,0 +1,125 @@
+"""The real app in a real browser: one server with the images at hand, one without any."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOTS = Path(__file__).parent / "screenshots"
+# Without the networking flags Chromium looks up foreign hosts at every start.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_PLACES = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "C:/Program Files/Google/Chrome/Application/chrome.exe",
+)
+
+
+@contextmanager
+def running_app(cache: Path, log: Path, env: dict[str, str]) -> Iterator[str]:
+    """Start the app on a free loopback port with its own cache; yields its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.address=127.0.0.1"]
+    command += [f"--server.port={port}", "--server.headless=true"]
+    with log.open("w") as out:
+        server = subprocess.Popen(command, cwd=ROOT, env={**env, "LOCALITY_CACHE": str(cache)}, stdout=out, stderr=out)
+        try:
+            _wait(f"http://127.0.0.1:{port}", server, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            pytest.fail(f"The server stopped: {log.read_text()[-2000:]}")
+        try:
+            urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"The server did not answer within 60 s: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app as the environment has it."""
+    folder = tmp_path_factory.mktemp("server")
+    with running_app(folder / "cache", folder / "log", dict(os.environ)) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def bare_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app on a machine that has no image files at all, as after a fresh clone."""
+    folder = tmp_path_factory.mktemp("bare")
+    env = {key: value for key, value in os.environ.items() if key != "LOCALITY_DATA"}
+    with running_app(folder / "cache", folder / "log", {**env, "XDG_DATA_HOME": str(folder)}) as url:
+        yield url
+
+
+def find_browser() -> str | None:
+    """Path of an installed Chromium or Chrome, None where Playwright's own is the only hope."""
+    return next((path for name in _NAMES if (path := shutil.which(name))), None) or next(
+        (path for path in _PLACES if Path(path).exists()), None
+    )
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, Chrome or Playwright's own; tests are skipped with the reason where there is none."""
+    found = find_browser()
+    with sync_playwright() as playwright:
+        own = Path(playwright.chromium.executable_path)
+        if found is None and not own.exists():
+            pytest.skip("no Chromium or Chrome on this machine (Debian: apt-get install chromium)")
+        chromium = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of its own; errors in its console and requests to foreign hosts fail the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)  # a busy two-core machine is slow, not wrong
+    errors: list[str] = []
+    foreign: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    opened.on("request", lambda request: foreign.append(request.url) if _is_foreign(request.url) else None)
+    yield opened
+    context.close()
+    assert not errors, errors
+    assert not foreign, foreign
+
+
+def _is_foreign(url: str) -> bool:
+    return url.startswith("http") and not url.startswith("http://127.0.0.1:")
