@@ -52,11 +52,16 @@ class Spec:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check(type(self).name, field.name, getattr(self, field.name), field.metadata["param"])
+            _check(type(self).title(), field.name, getattr(self, field.name), field.metadata["param"])
 
     def key(self) -> dict[str, Any]:
         """Everything that identifies this spec, as plain JSON values."""
         return {"name": type(self).name, **dataclasses.asdict(self)}
+
+    @classmethod
+    def title(cls) -> str:
+        """What messages call it: its name, or that of its class where it is no plug-in."""
+        return cls.name or cls.__name__
 
     @classmethod
     def params(cls) -> dict[str, Param]:
@@ -75,8 +80,8 @@ class Spec:
         for option, text in options.items():
             if option not in fields:
                 known = ", ".join(fields) or "none"
-                raise BadInput(f"{cls.name} has no option {option!r}. Its options: {known}.")
-            values[option] = _parse(cls.name, option, text, fields[option].default)
+                raise BadInput(f"{cls.title()} has no option {option!r}. Its options: {known}.")
+            values[option] = _parse(cls.title(), option, text, fields[option].default)
         return cls(**values)
 
 

@@ -1,6 +1,6 @@
 """Network plug-ins, one file each. A file with a leading underscore is a shared part."""
 
-from locality.networks._checkpoint import MANIFEST, load_manifest, load_network, save_network
+from locality.networks._checkpoint import MANIFEST, WEIGHTS, load_manifest, load_network, save_network
 from locality.networks._plan import Budget, TrainSpec
 from locality.networks._spec import NETWORKS, NetworkDenoiser, NetworkSpec
 from locality.networks._training import STATE, Training
@@ -12,6 +12,7 @@ __all__ = [
     "MANIFEST",
     "NETWORKS",
     "STATE",
+    "WEIGHTS",
     "Budget",
     "NetworkDenoiser",
     "NetworkSpec",

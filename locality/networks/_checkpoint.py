@@ -5,6 +5,7 @@ Nothing here unpickles. Writes are atomic: a reader sees the old file or the new
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from locality.errors import BadInput, CheckpointMismatch, DigestMismatch, NonFinite
-from locality.networks._spec import NETWORKS, NetworkDenoiser
+from locality.networks._spec import NETWORKS, NetworkDenoiser, NetworkSpec
 from locality.types import ImageShape
 
 WEIGHTS, MANIFEST = "weights.safetensors", "manifest.json"
@@ -58,7 +59,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
-        NETWORKS[manifest["network"]["name"]], ImageShape(*manifest["shape"])
+        NETWORKS[manifest["network"]["name"]], _shape(manifest["shape"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise BadInput(f"{folder} is not a trained network: no usable {MANIFEST} ({reason}).") from None
@@ -79,19 +80,38 @@ def load_network(folder: Path) -> NetworkDenoiser:
     payload = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(payload).hexdigest() != manifest.get("sha256"):
         raise DigestMismatch(f"{path} is missing or is not the file its manifest describes. Copy the folder again.")
-    options: dict[str, Any] = dict(manifest["network"])
-    cls = NETWORKS[options.pop("name")]
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
-    try:
-        spec = cls(**fields)
-    except TypeError as error:
-        raise CheckpointMismatch(
-            f"{folder}: the manifest names an option {cls.name} does not have ({error})."
-        ) from None
-    shape = ImageShape(*manifest["shape"])
+    spec, shape = _spec(manifest["network"], folder), _shape(manifest["shape"])
     net = spec.build(shape)
     load_weights(net, read_tensors(path)[0], str(folder))
     return NetworkDenoiser(net.eval().requires_grad_(False), spec, shape)
+
+
+def _shape(value: Any) -> ImageShape:
+    if isinstance(value, list) and len(value) == 3 and all(type(side) is int and side > 0 for side in value):
+        return ImageShape(*value)
+    raise ValueError(f"shape {value!r} is not three positive numbers")
+
+
+def _spec(options: Mapping[str, Any], folder: Path) -> NetworkSpec:
+    """The network's hyper-parameters, as JSON holds them, checked by name, kind and range."""
+    cls = NETWORKS[options["name"]]
+    defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+    values: dict[str, Any] = {name: value for name, value in options.items() if name != "name"}
+    for name, value in values.items():
+        if name not in defaults:
+            raise CheckpointMismatch(f"{folder}: its manifest has an option {name!r}, which {cls.name} has not.")
+        if isinstance(value, list):
+            values[name] = tuple(value)
+        if not _alike(values[name], defaults[name]):
+            raise BadInput(f"{folder}: its manifest has {name}={value!r}; a value like {defaults[name]!r} is needed.")
+    return cls(**values)
+
+
+def _alike(value: Any, default: Any) -> bool:
+    """Whether a value is of the kind of the default; a whole number is a number too."""
+    if isinstance(default, tuple):
+        return isinstance(value, tuple) and value != () and all(type(item) is int for item in value)
+    return type(value) is type(default) or (type(default) is float and type(value) is int)
 
 
 def load_weights(net: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

@@ -58,8 +58,8 @@ class Training:
         Closing the iterator between events saves too, so that an interrupted run loses nothing.
 
         Raises:
-            BadInput: resume without a saved state, or a state where a new training should start.
-            CheckpointMismatch: the saved state belongs to another training.
+            BadInput: resume without a saved state, or a state where a new training should start; at once.
+            CheckpointMismatch: the saved state belongs to another training; at once.
             NonFinite: the loss became NaN.
         """
         if resume:
@@ -67,6 +67,9 @@ class Training:
         elif (self.folder / STATE).exists():
             raise BadInput(f"{self.folder} holds a training already. Add --resume, or choose another folder.")
         self.folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is told before the work
+        return self._steps(budget, save_every)
+
+    def _steps(self, budget: Budget, save_every: float) -> Iterator[Progress]:
         before, start, saved, measured = self.seconds, time.monotonic(), time.monotonic(), -math.inf
         first = self.images
         numbers: dict[str, float] = {}

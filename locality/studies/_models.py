@@ -11,7 +11,7 @@ from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.device import Compute
 from locality.errors import BadInput, DataUnavailable, UnknownName
-from locality.networks import MANIFEST, NETWORKS, NetworkDenoiser, load_manifest, load_network
+from locality.networks import MANIFEST, NETWORKS, WEIGHTS, NetworkDenoiser, load_manifest, load_network
 from locality.params import split_spec
 from locality.store import Store, default_store
 from locality.types import Denoiser, Progress
@@ -48,9 +48,10 @@ class Trained:
         return load_network(self.folder)
 
     def summary(self) -> dict[str, Any]:
-        """One row of `networks`: name, dataset, parameters, images seen, error ratios, bytes on disk."""
+        """One row of `networks`: name, dataset, parameters, images seen, error ratios, bytes of its weights."""
         facts = ("dataset", "parameters", "images_seen", "error_ratio")
-        size = sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
+        weights = self.folder / WEIGHTS
+        size = weights.stat().st_size if weights.is_file() else None
         return {"name": self.name, **{fact: self.manifest.get(fact) for fact in facts}, "file_size": size}
 
 

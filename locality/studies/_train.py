@@ -43,8 +43,9 @@ def train_network(
         BadInput, CheckpointMismatch, NonFinite: see `locality.networks.Training`.
     """
     training = Training(source.train, network, train, folder, held_out=source.held_out, device=device)
-    wiener = yield from fit_wiener(source, store=store)  # first: unusable images are told before hours of training
-    yield from training.run(budget, resume=resume)
+    steps = training.run(budget, resume=resume)
+    wiener = yield from fit_wiener(source, store=store)  # unusable images are told before hours of training
+    yield from steps
     denoiser = training.denoiser()
     x0 = source.held_out.x0(slice(0, JUDGES)).to(device)
     ratios = yield from judge(denoiser, wiener, x0)
