@@ -1,7 +1,7 @@
 """Procedural aligned faces: parts co-vary across the face, so their fields are non-local.
 
 Both eyes share a size, a colour and an opening; skin and light span the whole face; hair frames
-it. Only +, -, *, / and min/max of IEEE floats and uniform PCG64 draws are used, so every machine
+it. Stripes, strands, glasses and colours of a few values are what a linear filter cannot follow. Only +, -, *, / and min/max of IEEE floats and uniform PCG64 draws are used, so every machine
 makes the same bytes.
 """
 
@@ -27,7 +27,7 @@ _SEEDS = {"train": 20_250_909, "test": 9_672}
 @DATASETS.register("faces")
 @dataclass(frozen=True)
 class Faces(DatasetSpec):
-    """Faces drawn from sixteen independent attributes; `variation` scales their spread."""
+    """Faces drawn from some thirty independent attributes; `variation` scales their spread."""
 
     variation: float = param(1.0, help="Spread of every attribute about its mean; 0 draws one face.", low=0.0, high=1.0)
 
@@ -38,7 +38,7 @@ class Faces(DatasetSpec):
         about="Aligned drawn faces, 32x32 colour: one eye tells about the other, so fields are non-local.",
     )
     fingerprints: ClassVar[dict[str, str]] = {
-        "train": "dc9280de9b788cbf4580ced3678f44c09b7f0f2218704c6746d9dbe2632c2f37",
+        "train": "2fc3e84cd7d7674996572755686df451f4bd12af7821d3a41b9901c469df154c",
         "test": "7f1d8a94fd7511bd3ed6ff6ce9cf4e3125534579d62edc5274a8892d2486c4d1",
     }
 
@@ -58,12 +58,20 @@ class Faces(DatasetSpec):
         return Dataset(self.name, split, self.shape, torch.from_numpy(np.concatenate(blocks)))
 
 
-# Attribute -> (low, high), uniform and independent. Lengths in half image sides, colours in [0, 1].
+# Attribute -> (low, high), uniform and independent. Lengths in half image sides, colours in [0, 1],
+# stripes in cycles per half side. Attributes named in _LEVELS take a few values only.
 _RANGES: dict[str, tuple[float, float]] = {
-    "background": (0.25, 0.9),
-    "tint": (-0.15, 0.15),
-    "hair": (0.05, 0.75),
-    "hair_length": (0.1, 0.75),
+    "background": (0.1, 0.95),
+    "tint": (-0.2, 0.2),
+    "stripe_x": (-2.2, 2.2),
+    "stripe_y": (-2.2, 2.2),
+    "stripe_phase": (0.0, 1.0),
+    "stripe_depth": (0.3, 0.75),
+    "hair": (0.05, 0.85),
+    "hair_length": (0.05, 0.8),
+    "fringe": (0.1, 0.4),
+    "strands": (1.5, 3.2),
+    "strand_phase": (0.0, 1.0),
     "skin": (0.35, 0.95),
     "warmth": (0.0, 0.12),
     "light_x": (-0.35, 0.35),
@@ -76,35 +84,61 @@ _RANGES: dict[str, tuple[float, float]] = {
     "brow": (0.17, 0.27),
     "smile": (-0.1, 0.22),
     "mouth_open": (0.03, 0.12),
+    "beard": (0.0, 0.75),
+    "glasses": (0.0, 1.0),
+    "shirt_red": (0.05, 0.95),
+    "shirt_green": (0.05, 0.95),
+    "shirt_blue": (0.05, 0.95),
 }
+_LEVELS = {"background": 3, "hair": 4, "beard": 2, "glasses": 2, "shirt_red": 2, "shirt_green": 2, "shirt_blue": 2}
+
+
+def _attributes(uniform: Array, variation: np.float32) -> dict[str, Array]:
+    """Draws in [0, 1), [n, attributes] -> each attribute as [n, 1, 1]."""
+    half, one = np.float32(0.5), np.float32(1)
+    made = {}
+    for i, (name, (low, high)) in enumerate(_RANGES.items()):
+        draw = uniform[:, i]
+        if name in _LEVELS:
+            levels = np.float32(_LEVELS[name])
+            draw = np.floor(draw * levels) / (levels - one)
+        spread = half + variation * (draw - half)
+        made[name] = (np.float32(low) + np.float32(high - low) * spread)[:, None, None]
+    return made
 
 
 def _draw(uniform: Array, variation: np.float32) -> NDArray[np.uint8]:
-    """Attributes in [0, 1], [n, 16] -> flat channel-major pixels, [n, 3 * 32 * 32]."""
+    """Attributes in [0, 1), [n, attributes] -> flat channel-major pixels, [n, 3 * 32 * 32]."""
     half = np.float32(0.5)
-    spread = half + variation * (uniform - half)
-    a = {
-        name: (np.float32(low) + np.float32(high - low) * spread[:, i])[:, None, None]
-        for i, (name, (low, high)) in enumerate(_RANGES.items())
-    }
+    a = _attributes(uniform, variation)
     axis = (np.arange(_SIDE, dtype=np.float32) + half) / np.float32(_SIDE / 2) - np.float32(1)
     x, y = axis[None, None, :], axis[None, :, None]
     canvas = _Canvas(len(uniform), _rgb(a["background"] - a["tint"], a["background"], a["background"] + a["tint"]))
+    stripes = _stripes(a["stripe_x"] * x + a["stripe_y"] * y + a["stripe_phase"])
+    light = 1 - a["background"]  # stripes lead from the backdrop towards its opposite
+    canvas.paint(stripes * a["stripe_depth"], _rgb(light, light - a["tint"], light))
 
-    hair = _rgb(a["hair"] * 0.95 + 0.05, a["hair"] * 0.75, a["hair"] * 0.5)
+    strand = 0.75 + 0.5 * _stripes(a["strands"] * x + a["strand_phase"])
+    hair = _rgb(*(c * strand for c in (a["hair"] * 0.95 + 0.05, a["hair"] * 0.75, a["hair"] * 0.5)))
     skin = _rgb(a["skin"] + a["warmth"], a["skin"] * 0.82, a["skin"] * 0.7 - a["warmth"])
     shade = 1 + a["light_x"] * x + a["light_y"] * y
     canvas.paint(_ellipse(x, y + 0.22, a["width"] + 0.16, 0.72), hair)
-    side = _box(x, y - a["hair_length"] * half, a["width"] + 0.14, 0.25 + a["hair_length"] * half)
-    canvas.paint(side, hair)
-    canvas.paint(_box(x, y - 0.95, 0.24, 0.3), [c * 0.85 * shade for c in skin])  # neck
-    canvas.paint(_ellipse(x, y - 0.05, a["width"], 0.74), [c * shade for c in skin])
-    canvas.paint(_ellipse(x, y + 0.72, a["width"] * 0.9, 0.26), hair)  # fringe
+    canvas.paint(_box(x, y - a["hair_length"] * half, a["width"] + 0.14, 0.25 + a["hair_length"] * half), hair)
+    canvas.paint(_ellipse(x, y - 1.15, 0.85, 0.36), _rgb(a["shirt_red"], a["shirt_green"], a["shirt_blue"]))
+    canvas.paint(_box(x, y - 0.85, 0.24, 0.12), [c * 0.85 * shade for c in skin])  # neck
+    face = _ellipse(x, y - 0.05, a["width"], 0.74)
+    canvas.paint(face, [c * shade for c in skin])
+    jaw = np.clip((y - 0.25) * np.float32(4), np.float32(0), np.float32(1))
+    canvas.paint(face * jaw * a["beard"], hair)
+    canvas.paint(_ellipse(x, y + 0.72, a["width"] * 0.9, a["fringe"]), hair)
 
     iris = _rgb(0.25 - 0.15 * a["iris"], 0.2 + 0.25 * a["iris"], 0.1 + 0.6 * a["iris"])
-    white, lip = [shade * np.float32(0.93)] * 3, [skin[0] * 0.85 * shade, skin[1] * 0.45 * shade, skin[2] * 0.5 * shade]
+    white, lip = _rgb(*(shade * 0.93,) * 3), [skin[0] * 0.85 * shade, skin[1] * 0.45 * shade, skin[2] * 0.5 * shade]
+    dark = _rgb(*(0.12 * shade,) * 3)
     for sign in (-1, 1):
         ex = x - sign * a["eye_gap"]
+        canvas.paint(a["glasses"] * _ellipse(ex, y + 0.12, 0.2, 0.2), dark)
+        canvas.paint(a["glasses"] * _ellipse(ex, y + 0.12, 0.15, 0.15), [c * shade for c in skin])
         canvas.paint(_ellipse(ex, y + 0.12, 0.13, a["eye_open"]), white)
         canvas.paint(_ellipse(ex - a["gaze"], y + 0.12, 0.065, np.minimum(a["eye_open"], np.float32(0.075))), iris)
         canvas.paint(_box(ex, y + 0.12 + a["brow"], 0.15, 0.035), [c * 0.8 for c in hair])
@@ -112,6 +146,12 @@ def _draw(uniform: Array, variation: np.float32) -> NDArray[np.uint8]:
     bend = a["smile"] * (1 - (x / np.float32(0.28)) * (x / np.float32(0.28)))
     canvas.paint(_ellipse(x, y - 0.42 - half * bend, 0.27, a["mouth_open"]), lip)
     return canvas.bytes()
+
+
+def _stripes(phase: Array) -> Array:
+    """Soft stripes in [0, 1] of a phase in cycles: a clipped triangle wave, since sine differs between machines."""
+    wave = np.abs(phase - np.floor(phase) - np.float32(0.5)) * np.float32(2)
+    return np.clip((wave - np.float32(0.5)) * np.float32(2.5) + np.float32(0.5), np.float32(0), np.float32(1))
 
 
 class _Canvas:

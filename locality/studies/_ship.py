@@ -21,7 +21,7 @@ def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Pro
     wiener = yield from fit_wiener(source, store=Store(default_store().local))
     if folder is None:
         return f"{source.name}: eigendecomposition of {wiener.count} images is in the local cache."
-    command = f"python -m locality precompute {source.name} --ship"
+    command = f"python -m locality precompute {source.name} --ship cache/shipped"
     about = {"dataset": source.name, "images": wiener.count, "command": command}
     target = Store(default_store().local, folder)
     path = target.ship(source.name, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about)
@@ -43,7 +43,7 @@ def ship_learned_table(
         "network": trained.name,
         "median_relative_standard_error": round(error, 4) if math.isfinite(error) else None,
         "command": f"python -m locality precompute {source.name} --network {trained.name} "
-        f"--draws {draws.count} --step {step} --ship",
+        f"--draws {draws.count} --step {step} --ship cache/shipped",
     }
     target = Store(default_store().local, folder)
     path = target.ship(f"{source.name}-{trained.name}", LEARNED, learned_key(trained), table, about)

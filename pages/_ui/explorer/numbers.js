@@ -1,14 +1,17 @@
 // The numbers under the fields: measured on exactly what is drawn.
 import { cosine, outside, pearson, radius } from "./math.js"
 
-// p, l: predicted and learned field or null. Lengths in pixels, shares in [0, 1]; NaN where a field is missing.
-export function numbersOf(p, l, h, w, pixel, far) {
-  const centre = pixel[0] * w + pixel[1], pair = measure => (p && l ? measure(p, l) : NaN)
+// `field` is null where there is none; `partner` is the predicted field of the learned one's pixel.
+// Lengths in pixels, shares in [0, 1]; NaN where a field is missing.
+export function numbersOf(predicted, learned, h, w, far) {
+  const { field, partner, pixel } = learned, centre = pixel ? pixel[0] * w + pixel[1] : -1
+  const pair = measure => (field && partner ? measure(partner, field) : NaN)
+  const each = measure => [predicted, learned].map(one => (one.field ? measure(one.field, h, w, ...one.pixel, far) : NaN))
   return {
     pearson: [pair(pearson), pair((u, v) => pearson(u, v, centre))],
     cosine: [pair((u, v) => cosine(u, v)), pair((u, v) => cosine(u, v, centre))],
-    radius: [p, l].map(f => (f ? radius(f, h, w, ...pixel) : NaN)),
-    outside: [p, l].map(f => (f ? outside(f, h, w, ...pixel, far) : NaN)),
+    radius: each(radius),
+    outside: each(outside),
   }
 }
 

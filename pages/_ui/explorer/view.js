@@ -106,7 +106,7 @@ class View {
 
   learnedAt(pixel, sigma) {
     const found = this.exact.get(this.key(pixel, sigma))
-    if (found?.learned) return { field: found.learned, exact: true, note: this.head.learned_note }
+    if (found?.learned) return { field: found.learned, exact: true, pixel, note: this.head.learned_note }
     const table = this.tables.learned
     if (!table) return null
     const { sigmas, pixels, draws } = table.head, [i, weight] = between(sigmas, sigma), p = nearest(pixels, ...pixel)
@@ -114,6 +114,7 @@ class View {
     return {
       field: blend(this.learnedRow(i, p), this.learnedRow(i + 1, p), weight),
       exact: false,
+      pixel: pixels[p],
       note: `Stored, ${draws} draws${moved}, between σ ${short(sigmas[i])} and ${short(sigmas[i + 1])}`,
     }
   }
@@ -193,13 +194,16 @@ class View {
     const pixel = this.hover || this.pixel, { symlog, outside_radius: far } = this.head.options
     const predicted = this.predictedAt(pixel, this.sigma), learned = this.learnedAt(pixel, this.sigma)
     const p = predicted?.field, l = learned?.field
+    // A stored field may belong to the pixel beside: it is compared with the prediction for its own pixel.
+    const partner = l && this.predictedAt(learned.pixel, this.sigma)?.field
     const fields = { predicted: p, learned: l, projection: this.exact.get(this.key(pixel, this.sigma))?.projection,
-      difference: p && l ? p.map((v, i) => v - l[i]) : null }
+      difference: partner ? partner.map((v, i) => v - l[i]) : null }
     const limit = largest([p, l, fields.projection])
     this.shown = { pixel, sigma: this.sigma, fields, exact: { predicted: !!predicted?.exact, learned: !!learned?.exact }, limit }
     for (const panel of this.panels) this.drawPanel(panel, fields[panel.id], limit, symlog, pixel, learned)
     this.drawNoise()
-    this.drawNumbers(p, l, pixel, far)
+    this.shown.numbers = numbersOf({ field: p, pixel }, { field: l, pixel: learned?.pixel, partner }, this.h, this.w, far)
+    this.$(".numbers").innerHTML = numbersTable(this.shown.numbers, far)
     this.drawChart(pixel)
     const state = predicted?.exact && (learned?.exact || !learned) ? "exact" : "preview"
     this.root.dataset.state = state
@@ -219,10 +223,11 @@ class View {
     panel.sub.textContent = panel.id === "learned" && learned ? learned.note : this.head.panels.find(({ id }) => id === panel.id).sub
     const box = ([r, c], stroke, width) => `<rect x="${c}" y="${r}" width="1" height="1" stroke="${stroke}" stroke-width="${width}" vector-effect="non-scaling-stroke"/>`
     const line = (x1, y1, x2, y2) => `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="#808080" stroke-opacity=".55" stroke-width="1" vector-effect="non-scaling-stroke"/>`
+    const own = panel.id === "learned" && learned ? learned.pixel : pixel
     const [r, c] = pixel, cross = line(0, r + 0.5, c, r + 0.5) + line(c + 1, r + 0.5, this.w, r + 0.5) + line(c + 0.5, 0, c + 0.5, r) + line(c + 0.5, r + 1, c + 0.5, this.h)
-    panel.marks.innerHTML = (image ? cross : "") + box(pixel, "#000", 4) + box(pixel, "#ffd400", 2) + (this.cursor && !image ? box(this.cursor, "#000", 3) + box(this.cursor, "#fff", 1.5) : "")
+    panel.marks.innerHTML = (image ? cross : "") + box(own, "#000", 4) + box(own, "#ffd400", 2) + (this.cursor && !image ? box(this.cursor, "#000", 3) + box(this.cursor, "#fff", 1.5) : "")
     const value = at => { const v = field?.[at[0] * this.w + at[1]]; return v === undefined ? "" : `: ${short(v)}` }
-    const spot = image ? pixel : this.cursor || pixel
+    const spot = image ? pixel : this.cursor || own
     panel.caption.textContent = `Row ${spot[0]}, column ${spot[1]}${image ? "" : value(spot)}`
     if (!image) {
       panel.canvas.setAttribute("aria-label", `${panel.title.textContent}: field of ${where} at sigma ${short(this.sigma)}`)
@@ -234,11 +239,6 @@ class View {
   drawNoise() {
     this.$("output").textContent = `σ = ${short(this.sigma)}    t = ${Math.round(timestep(this.sigma))}    ᾱ = ${short(alphaBar(this.sigma))}`
     this.$("input").setAttribute("aria-valuetext", `sigma ${short(this.sigma)}`)
-  }
-
-  drawNumbers(p, l, pixel, far) {
-    this.shown.numbers = numbersOf(p, l, this.h, this.w, pixel, far)
-    this.$(".numbers").innerHTML = numbersTable(this.shown.numbers, far)
   }
 
   // Pearson r against sigma: from the stored tables at the nearest stored pixel, or as measured by Python.
