@@ -53,12 +53,12 @@ def test_integer_sums_have_no_error(d: int) -> None:
 
 
 def test_extreme_pixels_stay_exact() -> None:
-    """All-black images reach the largest product, 128^2, in every entry; 70,000 of them need two parts."""
-    images = torch.zeros(70_000, 2, dtype=torch.uint8)
+    """All-black images reach the largest product, 128^2, in every entry; 140,000 of them leave int32."""
+    images = torch.zeros(140_000, 2, dtype=torch.uint8)
     images[0] = 255
     moments = estimate_moments([images])
-    assert moments.gram[0, 0].item() == 69_999 * 128**2 + 127**2
-    assert moments.sums[0].item() == -69_999 * 128 + 127
+    assert moments.gram[0, 0].item() == 139_999 * 128**2 + 127**2
+    assert moments.sums[0].item() == -139_999 * 128 + 127
 
 
 def test_products_by_floats_are_exact_too() -> None:
