@@ -1,14 +1,15 @@
 """Procedural aligned faces: parts co-vary across the face, so their fields are non-local.
 
 Both eyes share a size, a colour and an opening; skin and light span the whole face; hair frames
-it. Stripes, strands, glasses and colours of a few values are what a linear filter cannot follow. Only +, -, *, / and min/max of IEEE floats and uniform PCG64 draws are used, so every machine
+it. Stripes, strands, glasses, colours of a few values and snow are what a linear filter cannot follow.
+Only +, -, *, / and min/max of IEEE floats and uniform PCG64 draws are used, so every machine
 makes the same bytes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,10 +36,10 @@ class Faces(DatasetSpec):
         title="Procedural faces",
         source="drawn by this project, no photographs",
         licence="MIT",
-        about="Aligned drawn faces, 32x32 colour: one eye tells about the other, so fields are non-local.",
+        about="Aligned drawn faces in snow, 32x32 colour: one eye tells about the other, so fields are non-local.",
     )
     fingerprints: ClassVar[dict[str, str]] = {
-        "train": "2fc3e84cd7d7674996572755686df451f4bd12af7821d3a41b9901c469df154c",
+        "train": "fad95e29c474404dd9d506a31a20df25152a6ef0299df93d24876fbe8de08836",
         "test": "7f1d8a94fd7511bd3ed6ff6ce9cf4e3125534579d62edc5274a8892d2486c4d1",
     }
 
@@ -54,7 +55,8 @@ class Faces(DatasetSpec):
         blocks = []
         for start in range(0, self.count(split), _BLOCK):
             size = min(_BLOCK, self.count(split) - start)
-            blocks.append(_draw(draws.random((size, len(_RANGES)), dtype=np.float32), np.float32(self.variation)))
+            uniform = draws.random((size, len(_RANGES) + _SIDE * _SIDE), dtype=np.float32)
+            blocks.append(_draw(uniform, np.float32(self.variation)))
         return Dataset(self.name, split, self.shape, torch.from_numpy(np.concatenate(blocks)))
 
 
@@ -90,6 +92,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "shirt_green": (0.05, 0.95),
     "shirt_blue": (0.05, 0.95),
 }
+_SNOW = np.float32(0.05)  # share of pixels under a snowflake
 _LEVELS = {"background": 3, "hair": 4, "beard": 2, "glasses": 2, "shirt_red": 2, "shirt_green": 2, "shirt_blue": 2}
 
 
@@ -108,7 +111,7 @@ def _attributes(uniform: Array, variation: np.float32) -> dict[str, Array]:
 
 
 def _draw(uniform: Array, variation: np.float32) -> NDArray[np.uint8]:
-    """Attributes in [0, 1), [n, attributes] -> flat channel-major pixels, [n, 3 * 32 * 32]."""
+    """Draws in [0, 1) of attributes and of every pixel's snow, [n, a + 32 * 32] -> pixels, [n, 3 * 32 * 32]."""
     half = np.float32(0.5)
     a = _attributes(uniform, variation)
     axis = (np.arange(_SIDE, dtype=np.float32) + half) / np.float32(_SIDE / 2) - np.float32(1)
@@ -133,8 +136,8 @@ def _draw(uniform: Array, variation: np.float32) -> NDArray[np.uint8]:
     canvas.paint(_ellipse(x, y + 0.72, a["width"] * 0.9, a["fringe"]), hair)
 
     iris = _rgb(0.25 - 0.15 * a["iris"], 0.2 + 0.25 * a["iris"], 0.1 + 0.6 * a["iris"])
-    white, lip = _rgb(*(shade * 0.93,) * 3), [skin[0] * 0.85 * shade, skin[1] * 0.45 * shade, skin[2] * 0.5 * shade]
-    dark = _rgb(*(0.12 * shade,) * 3)
+    white, lip = _grey(shade * 0.93), [skin[0] * 0.85 * shade, skin[1] * 0.45 * shade, skin[2] * 0.5 * shade]
+    dark = _grey(0.12 * shade)
     for sign in (-1, 1):
         ex = x - sign * a["eye_gap"]
         canvas.paint(a["glasses"] * _ellipse(ex, y + 0.12, 0.2, 0.2), dark)
@@ -145,13 +148,16 @@ def _draw(uniform: Array, variation: np.float32) -> NDArray[np.uint8]:
     canvas.paint(_ellipse(x, y - 0.14, 0.075, 0.15), [c * 0.86 * shade for c in skin])  # nose
     bend = a["smile"] * (1 - (x / np.float32(0.28)) * (x / np.float32(0.28)))
     canvas.paint(_ellipse(x, y - 0.42 - half * bend, 0.27, a["mouth_open"]), lip)
+    flakes = uniform[:, len(_RANGES) :].reshape(-1, _SIDE, _SIDE) < _SNOW * variation
+    canvas.paint(np.float32(0.85) * flakes.astype(np.float32), _grey(np.ones((1, 1, 1))))
     return canvas.bytes()
 
 
 def _stripes(phase: Array) -> Array:
     """Soft stripes in [0, 1] of a phase in cycles: a clipped triangle wave, since sine differs between machines."""
     wave = np.abs(phase - np.floor(phase) - np.float32(0.5)) * np.float32(2)
-    return np.clip((wave - np.float32(0.5)) * np.float32(2.5) + np.float32(0.5), np.float32(0), np.float32(1))
+    soft: Array = np.clip((wave - np.float32(0.5)) * np.float32(2.5) + np.float32(0.5), np.float32(0), np.float32(1))
+    return soft
 
 
 class _Canvas:
@@ -172,6 +178,10 @@ class _Canvas:
 
 def _rgb(red: Array, green: Array, blue: Array) -> list[Array]:
     return [np.asarray(c, dtype=np.float32) for c in (red, green, blue)]
+
+
+def _grey(value: NDArray[Any]) -> list[Array]:
+    return [np.asarray(value, dtype=np.float32)] * 3
 
 
 def _ellipse(x: Array, y: Array, rx: Array | float, ry: Array | float) -> Array:

@@ -225,7 +225,7 @@ class View {
     const line = (x1, y1, x2, y2) => `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="#808080" stroke-opacity=".55" stroke-width="1" vector-effect="non-scaling-stroke"/>`
     const own = panel.id === "learned" && learned ? learned.pixel : pixel
     const [r, c] = pixel, cross = line(0, r + 0.5, c, r + 0.5) + line(c + 1, r + 0.5, this.w, r + 0.5) + line(c + 0.5, 0, c + 0.5, r) + line(c + 0.5, r + 1, c + 0.5, this.h)
-    panel.marks.innerHTML = (image ? cross : "") + box(own, "#000", 4) + box(own, "#ffd400", 2) + (this.cursor && !image ? box(this.cursor, "#000", 3) + box(this.cursor, "#fff", 1.5) : "")
+    panel.marks.innerHTML = (image ? cross : "") + box(own, "#000", 4) + box(own, "#ffd400", 2) + (this.cursor && `${this.cursor}` !== `${own}` ? box(this.cursor, "#000", 3) + box(this.cursor, "#fff", 1.5) : "")
     const value = at => { const v = field?.[at[0] * this.w + at[1]]; return v === undefined ? "" : `: ${short(v)}` }
     const spot = image ? pixel : this.cursor || own
     panel.caption.textContent = `Row ${spot[0]}, column ${spot[1]}${image ? "" : value(spot)}`
