@@ -221,6 +221,9 @@ def test_radius_is_measured_from_the_pixel() -> None:
     field = torch.tensor([[1.0, -2.0, 0.0], [2.0, 5.0, 0.0], [0.0, 0.0, -2.0]])
     assert measure(field, Pixel(0, 0)).radius == pytest.approx(math.sqrt(2))
     assert measure(field, Pixel(2, 2), outside=2.0).outside == pytest.approx(5 / 12)
+    corner = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    assert measure(corner, Pixel(0, 2)).radius == 0.0
+    assert measure(corner, Pixel(2, 1)).radius == pytest.approx(math.sqrt(5))
 
 
 def test_radius_of_an_even_field() -> None:
@@ -277,9 +280,9 @@ def test_a_field_agrees_with_itself_and_its_multiples() -> None:
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -7.3])
 def test_constant_fields_have_no_correlation(constant: float) -> None:
-    """0.1 has a rounded mean: what is left after subtracting it is no signal."""
-    field = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))
-    got = compare(field, torch.full((3, 3), constant), CENTRE)
+    """The mean of nine float64 0.1 is rounded: what is left after subtracting it is no signal."""
+    field = torch.randn(3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    got = compare(field, torch.full((3, 3), constant, dtype=torch.float64), CENTRE)
     assert math.isnan(got.pearson)
     assert math.isnan(got.pearson_off_centre)
     assert math.isnan(got.cosine) == (constant == 0.0)
