@@ -17,7 +17,7 @@ MAX_FILE = 256_000_000  # bytes of one unpacked file; a 64-megapixel image fits
 
 
 class Archive(Protocol):
-    """Files by relative name, with '/' between folders."""
+    """Files by relative name, with '/' between folders; `names` are sorted."""
 
     @property
     def names(self) -> list[str]: ...

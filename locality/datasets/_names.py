@@ -1,4 +1,4 @@
-"""What the names of a set of image files say: order, split and class."""
+"""What the names of a set of image files say: split and class."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _SHARD = re.compile(r"\d{5}")  # StyleGAN's folders of a thousand images each; n
 
 
 def image_names(names: Sequence[str], title: str) -> list[str]:
-    """Names with an image's ending, sorted. Raises BadInput where there are none."""
-    found = sorted(name for name in names if name.lower().endswith(SUFFIXES))
+    """Names with an image's ending, in the order given. Raises BadInput where there are none."""
+    found = [name for name in names if name.lower().endswith(SUFFIXES)]
     if not found:
         seen = f"only {', '.join(sorted(names)[:3])} and the like" if names else "nothing"
         raise BadInput(f"No images in {title}: it holds {seen}. Give files ending in {', '.join(SUFFIXES)}.")
