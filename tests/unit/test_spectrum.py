@@ -184,6 +184,20 @@ def test_constant_pixels_are_left_out() -> None:
         assert int(found.pairs[3 + dy, 4 + dx]) == pairs
 
 
+def test_pixels_that_hardly_vary_count_as_constant() -> None:
+    cov = random_covariance(SMALL, 6)
+    cov[3] *= 1e-2  # dim, but it varies
+    cov[:, 3] *= 1e-2
+    exact = cov.clone()
+    exact[7] = exact[:, 7] = 0
+    cov[7] *= 3e-4  # its variance falls to 1e-7 of the others'
+    cov[:, 7] *= 3e-4
+    found, expected = (correlation_function(of_covariance(part, SMALL)) for part in (cov, exact))
+    assert found.constant == 1
+    torch.testing.assert_close(found.pairs, expected.pairs)
+    torch.testing.assert_close(found.value, expected.value, atol=1e-6, rtol=0)
+
+
 def test_images_that_never_vary_have_no_pairs_and_no_spectrum() -> None:
     wiener = of_covariance(torch.zeros(20, 20), ImageShape(1, 4, 5))
     correlation = correlation_function(wiener)

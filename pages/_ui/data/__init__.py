@@ -1,0 +1,11 @@
+"""The sections of the Data page, top to bottom."""
+
+from pages._ui.data.address import read_address
+from pages._ui.data.averages import averages
+from pages._ui.data.components import components
+from pages._ui.data.export import export
+from pages._ui.data.samples import samples
+from pages._ui.data.structure import structure
+from pages._ui.data.summary import Summary, summary
+
+__all__ = ["Summary", "averages", "components", "export", "read_address", "samples", "structure", "summary"]

@@ -1,0 +1,41 @@
+"""What the statistics of a dataset are, before what they do."""
+
+import streamlit as st
+
+from pages._ui.cached import wiener
+from pages._ui.choice import current_source, show_notes
+from pages._ui.data import averages, components, export, read_address, samples, structure, summary
+from pages._ui.guard import guard
+
+read_address()
+show_notes()
+
+st.title("What do these images have in common?", anchor=False)
+with guard():
+    source = current_source()
+    st.markdown(
+        "The predicted fields know two things about these images: their mean $\\mu$, and how every pixel varies with "
+        "every other, the covariance $S$. This page shows both, before any noise is removed."
+    )
+    st.latex(r"S=\frac{1}{n-1}\sum_{i=1}^{n}(x_i-\mu)(x_i-\mu)^{\!\top}")
+
+    fingerprint = source.fingerprint
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader("Images" if source.available else "Draws with the same statistics", anchor=False)
+        samples(source)
+    below = st.container()  # found after the images are on the screen
+    with right:
+        st.subheader("Mean and spread", anchor=False)
+        filter_ = wiener(fingerprint, source)
+        c, h, w = filter_.shape
+        found = summary(fingerprint, filter_)
+        averages(filter_, found)
+        st.caption(
+            f"{source.spec.info.title}: {filter_.count:,} training images of {h}×{w} pixels"
+            f"{' in three colours' if c == 3 else ''}, d = {filter_.shape.d:,} numbers each."
+        )
+    with below:
+        components(filter_)
+        structure(filter_.shape, found)
+        export(source, filter_, found)
