@@ -288,6 +288,12 @@ def test_places_that_cannot_be_written_are_told_before_the_work(shell: Shell, tm
     assert "file" in refused(shell("train", "digits", "--network", TINY, "--out", out, "--images", 8))
 
 
+def test_a_name_of_two_lines_is_told_in_one(shell: Shell, tmp_path: Path) -> None:
+    folder = tmp_path / "two\nlines"
+    folder.mkdir()
+    assert "two lines is not a trained network" in refused(shell("field", "digits", *GOOD, "--model", folder))
+
+
 def test_images_that_are_not_here_are_told(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
