@@ -40,7 +40,7 @@ class Faces(DatasetSpec):
     )
     fingerprints: ClassVar[dict[str, str]] = {
         "train": "fad95e29c474404dd9d506a31a20df25152a6ef0299df93d24876fbe8de08836",
-        "test": "7f1d8a94fd7511bd3ed6ff6ce9cf4e3125534579d62edc5274a8892d2486c4d1",
+        "test": "7cbdb31f243d811b557a9f32c8c873357611d20d1b45690c88d5683d19d5635b",
     }
 
     @property

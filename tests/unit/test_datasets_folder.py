@@ -78,6 +78,14 @@ def test_train_and_test_folders_are_the_splits_and_folders_the_classes(
     assert test.labels.tolist() == [0, 1]
 
 
+def test_class_numbers_mean_the_same_in_both_splits(tmp_path: Path) -> None:
+    names = ["train/cat/0.png", "train/dog/1.png", "test/dog/2.png"]  # no cat is held out
+    root = write_folder(tmp_path, {name: encode(noise(i, 8, 8, 3)) for i, name in enumerate(names)})
+    assert Folder(path=str(root)).load("train").labels.tolist() == [0, 1]
+    # One kind alone would be no class; counted over both splits it is number 1.
+    assert Folder(path=str(root)).load("test").labels.tolist() == [1]
+
+
 def test_the_centred_square_is_kept_or_the_whole_is_squeezed(tmp_path: Path) -> None:
     wide = np.zeros((8, 24, 3), np.uint8)
     wide[:, 8:16] = noise(3, 8, 8, 3)
