@@ -21,7 +21,7 @@ help:
 
 # Open the explorer in the browser (installs what is missing first; PORT=8501).
 run: $(READY)
-	$(PY) -m streamlit run app.py --server.port $(PORT)
+	$(PY) -m pages._ui.serve --server.port $(PORT)
 
 # Lint, types, layers and every test; browser tests skip themselves where no Chromium is found.
 test: lint types layers

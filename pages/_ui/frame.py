@@ -8,8 +8,6 @@ import streamlit as st
 from PIL import Image
 from streamlit.navigation.page import StreamlitPage
 
-from pages._ui.choice import choose_dataset, choose_network
-
 
 def _icon() -> Image.Image:
     """A field in sixteen squares; local, since an icon by name would be fetched from a foreign host."""
@@ -60,6 +58,10 @@ def begin_process() -> None:
 
 def sidebar() -> None:
     """The choices that all pages share."""
+    # Here and not above: the first run of a process must reach its rerun before a message that the
+    # page of a deep link does not exist leaves the server, and this import loads torch.
+    from pages._ui.choice import choose_dataset, choose_network
+
     with st.sidebar:
         choose_dataset()
         choose_network()

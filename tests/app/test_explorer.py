@@ -160,7 +160,7 @@ def test_files_are_written_once_and_the_oldest_leave(monkeypatch: pytest.MonkeyP
     files.write_predicted(source.fingerprint, wiener)
     assert before == [(files._STATIC / name).stat().st_mtime_ns for name in names]
     size = (files._STATIC / names[0]).stat().st_size
-    monkeypatch.setattr(files, "_LIMIT", 3 * size)
+    monkeypatch.setattr(files, "_LIMIT", 3 * size + 100)  # sizes differ by a few digits of sigma
     files._prune()
     assert len(list(files._STATIC.glob("*.bin"))) == 3
 
