@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, app, say, table, watch
-from locality.errors import BadInput
+from locality.errors import BadInput, LocalityError
 
 if TYPE_CHECKING:
+    from locality.datasets import DatasetSpec
     from locality.types import Progress
 
 
@@ -24,13 +25,13 @@ def datasets(as_json: JsonOpt = False) -> None:
     rows: list[dict[str, Any]] = []
     for name, cls in DATASETS.items():
         spec = cls()
-        missing = spec.missing()
+        missing, number = _state(spec)
         rows.append(
             {
                 "name": name,
                 "title": spec.info.title,
                 "shape": list(spec.shape),
-                "number": spec.count("train"),
+                "number": number,
                 "available": not missing,
                 "how_to_get": missing,
                 "licence": spec.info.licence,
@@ -48,6 +49,14 @@ def datasets(as_json: JsonOpt = False) -> None:
     ]
     headings = {"name": "name", "shape": "shape", "number": "images", "licence": "licence", "state": "state"}
     say(rows, as_json, table(shown, headings))
+
+
+def _state(spec: DatasetSpec) -> tuple[str, int | None]:
+    """How to get the images ("" where they are here) and their number; a broken folder is told, not fatal."""
+    try:
+        return spec.missing(), spec.count("train")
+    except LocalityError as error:
+        return str(error), None
 
 
 @app.command()

@@ -127,6 +127,17 @@ def test_datasets_as_text(shell: Shell) -> None:
     assert len(lines) == len(DATASETS) + 1
 
 
+def test_datasets_lists_a_broken_folder_with_its_reason(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "celeba_hq").mkdir()
+    (tmp_path / "celeba_hq" / "only.jpg").write_bytes(b"not a picture")
+    monkeypatch.setenv("LOCALITY_DATA", str(tmp_path))
+    row = next(row for row in shell("datasets", "--json").json if row["name"] == "celeba_hq")
+    assert not row["available"]
+    assert "celeba_hq holds 1 im" in row["how_to_get"]
+
+
 def test_stats_equal_numpy(shell: Shell) -> None:
     result = shell("stats", "digits", "--json")
     got = result.json
