@@ -12,6 +12,7 @@ from locality.params import Spec
 from pages._ui.cached import networks_of, source
 from pages._ui.controls import controls_for
 from pages._ui.download import offer_download
+from pages._ui.guard import guard
 
 DEFAULT = "cifar10"
 
@@ -25,8 +26,9 @@ def choose_dataset() -> None:
     options = controls_for(DATASETS[name], prefix=name)
     st.session_state["source"] = ",".join(f"{option}={value}" for option, value in options.items())
     spec = _spec(name, options)
-    if spec is not None and (missing := spec.missing()):
-        offer_download(name, missing)
+    with guard():
+        if spec is not None and (missing := spec.missing()):
+            offer_download(name, missing)
 
 
 def _spec(name: str, options: dict[str, str]) -> Spec | None:
