@@ -3,7 +3,7 @@
 Long verbs are generators of `Progress` that return their result; `finish` runs one to its end.
 """
 
-from locality.studies._fields import Draws, image_field, learned_field, pixel_field
+from locality.studies._fields import Draws, learned_field, pixel_field
 from locality.studies._finish import finish
 from locality.studies._models import Trained, find_network, fit_wiener, open_denoiser, trained_networks
 from locality.studies._ship import ship_learned_table, ship_statistics
@@ -16,7 +16,6 @@ __all__ = [
     "find_network",
     "finish",
     "fit_wiener",
-    "image_field",
     "judge",
     "learned_field",
     "learned_key",

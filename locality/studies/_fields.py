@@ -12,7 +12,7 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import BadInput
-from locality.field import Average, Field, draw_inputs, estimate_field, field_rows, pixel_outputs
+from locality.field import Average, Field, draw_inputs, estimate_field, pixel_outputs
 from locality.store import Store
 from locality.studies._models import open_denoiser
 from locality.types import Denoiser, Pixel, Progress
@@ -72,10 +72,3 @@ def pixel_field(
     yield Progress(0.0, 1.0, f"Field over {draws.count} draws")
     outputs = torch.cat([pixel_outputs(source.shape, pixel, channel) for channel in range(source.shape.c)])
     return learned_field(denoiser, draws.images(source), outputs, sigma, draws).values
-
-
-def image_field(
-    denoiser: Denoiser, x: Float[Tensor, " d"], outputs: Float[Tensor, "m d"], sigma: float
-) -> Float[Tensor, "m c h w"]:
-    """Field at one noisy image, without averaging."""
-    return field_rows(denoiser, x[None], outputs, sigma)[:, 0].reshape(-1, *denoiser.shape)

@@ -9,6 +9,7 @@ import streamlit as st
 from locality.datasets import DATASETS, Source
 from locality.errors import LocalityError
 from locality.params import Spec
+from locality.studies import Trained
 from pages._ui.cached import networks_of, source
 from pages._ui.controls import controls_for
 from pages._ui.download import offer_download
@@ -56,11 +57,10 @@ def current_source() -> Source:
     return source(f"{name}:{options}" if options else name)
 
 
-def current_network() -> str | None:
-    """Name of the chosen network, None where none is trained on the dataset."""
-    names = networks_of(st.session_state["dataset"])
-    chosen = st.session_state.get("network")
-    return chosen if chosen in names else next(iter(names), None)
+def current_network() -> Trained | None:
+    """The chosen network, None where none is trained on the dataset."""
+    found = networks_of(st.session_state["dataset"])
+    return found.get(st.session_state.get("network", ""), next(iter(found.values()), None))
 
 
 def linked_select(

@@ -23,7 +23,7 @@ def explorer() -> None:
     with guard():
         source = current_source()
         wiener = cached.wiener(source.fingerprint, source)
-        trained = cached.networks_of(source.name).get(current_network() or "")
+        trained = current_network()
         view = current_view(source.shape)
         notes, place = st.container(), st.container()
         options = choose_options(source.shape, source.available)

@@ -241,9 +241,8 @@ class View {
     this.$("input").setAttribute("aria-valuetext", `sigma ${short(this.sigma)}`)
   }
 
-  // Pearson r against sigma: from the stored tables at the nearest stored pixel, or as measured by Python.
+  // Pearson r against sigma: from the stored tables at the nearest stored pixel.
   curve(pixel) {
-    if (this.head.curve) return { points: this.head.curve.points, note: this.head.curve.note }
     const table = this.tables.learned, levels = this.tables.levels || []
     if (!table || this.tables.predicted.filter(Boolean).length < levels.length) return null
     const { sigmas, pixels, draws } = table.head, p = nearest(pixels, ...pixel), index = pixels[p][0] * this.w + pixels[p][1]
