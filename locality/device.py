@@ -17,14 +17,16 @@ class Compute:
         device: "cpu", "cuda", "mps", ...
         images: images per chunk of a streamed statistic.
         draws: (image, noise) pairs per batch of a Jacobian.
+        memory: bytes for the working arrays of one denoising call.
     """
 
     device: str = "cpu"
     images: int = 8192
     draws: int = 16
+    memory: int = 512 * 1024**2
 
     def __post_init__(self) -> None:
-        for knob in ("images", "draws"):
+        for knob in ("images", "draws", "memory"):
             if getattr(self, knob) < 1:
                 raise BadInput(f"Compute.{knob}={getattr(self, knob)}: give at least 1.")
 

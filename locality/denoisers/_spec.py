@@ -17,13 +17,27 @@ from locality.types import Denoiser, Progress
 
 @dataclass(frozen=True)
 class DenoiserSpec(Spec):
-    """Base of the denoiser plug-ins; `paper` names the source."""
+    """Base of the denoiser plug-ins; `paper` names the source, `cost` says how time grows."""
 
     paper: ClassVar[str]
+    cost: ClassVar[str]
 
     @abstractmethod
-    def fit(self, images: Images, compute: Compute, store: Store) -> Generator[Progress, None, Denoiser]:
-        """Yield progress, return a denoiser that is ready; deterministic."""
+    def fit(
+        self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
+    ) -> Generator[Progress, None, Denoiser]:
+        """Yield progress, return a denoiser that is ready; deterministic.
+
+        `reference` is the trained network named by `network_needed`, where there is one.
+        """
+
+    def network_needed(self) -> str:
+        """Name of the trained network whose field or windows this model follows; "" for none."""
+        return ""
+
+    def note(self, available: int) -> str:
+        """What must be said beside every result of this model on so many images; "" for nothing."""
+        return ""
 
 
 DENOISERS: Registry[DenoiserSpec] = Registry("model")

@@ -11,7 +11,7 @@ from locality.denoisers._spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.moments import accumulate_moments
 from locality.store import Store
-from locality.types import Progress
+from locality.types import Denoiser, Progress
 from locality.wiener import WienerFilter, pack, unpack
 
 KIND, VERSION = "wiener", 1
@@ -24,7 +24,11 @@ class Wiener(DenoiserSpec):
 
     paper: ClassVar[str] = "Wiener 1949; Lukoianov et al. 2025 (arXiv 2509.09672)"
 
-    def fit(self, images: Images, compute: Compute, store: Store) -> Generator[Progress, None, WienerFilter]:
+    cost: ClassVar[str] = "d^2 per image and step, whatever the number of training images"
+
+    def fit(
+        self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
+    ) -> Generator[Progress, None, WienerFilter]:
         """One pass over the images and one eigendecomposition, or what the store has of them.
 
         Memory: 24 d^2 bytes at the peak (227 MB at d = 3072), whatever the number of images.
