@@ -1,0 +1,75 @@
+"""The nearest training image: what the optimal denoiser becomes as the noise vanishes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.dataset import Images
+from locality.denoisers._bank import AveragingSpec, Bank
+from locality.denoisers._evidence import TOP, Evidence, evidence
+from locality.denoisers._spec import DENOISERS
+from locality.device import Compute
+from locality.pulse import beat
+from locality.schedule import check_sigma
+from locality.store import Store
+from locality.types import Denoiser, ImageShape, Pixel, Progress
+
+
+@DENOISERS.register("nearest")
+@dataclass(frozen=True)
+class Nearest(AveragingSpec):
+    """The training image with the least distance to the noisy one, whatever the noise level."""
+
+    paper: ClassVar[str] = "The limit sigma -> 0 of the optimal denoiser"
+    cost: ClassVar[str] = "N d per image and step, as one matrix product"
+
+    def fit(
+        self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
+    ) -> Generator[Progress, None, NearestDenoiser]:
+        """Nothing to compute: the training images are the model."""
+        yield Progress(0.0, 1.0, "Training images")
+        return NearestDenoiser(self.bank(images, compute))
+
+
+@dataclass(frozen=True, eq=False)
+class NearestDenoiser:
+    """Distances are expanded in float64, so near ties go to the right image; the first one wins a true tie."""
+
+    bank: Bank
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.bank.shape
+
+    @torch.no_grad()
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        """Piecewise constant in x. Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        self.shape.check(x)
+        check_sigma(sigma)
+        return self.bank.pick(self._nearest(x)).whole().to(x.dtype)
+
+    def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
+        """The one image that is copied."""
+        weights = torch.zeros(len(self.bank))
+        weights[self._nearest(x[None]).cpu()] = 1.0
+        return evidence(self.bank, weights, torch.ones(self.shape.h, self.shape.w), 1)
+
+    def _nearest(self, x: Float[Tensor, "b d"]) -> Tensor:
+        queries = x.double()
+        size = self.bank.fit(8 * (self.shape.d + 3 * len(x)), most=4096)
+        best = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
+        where = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        start = 0
+        for x_kd in self.bank.chunks(size, torch.float64):
+            nearness = (queries @ x_kd.T - 0.5 * x_kd.square().sum(dim=1)).max(dim=1)
+            where = torch.where(nearness.values > best, nearness.indices + start, where)
+            best = torch.maximum(best, nearness.values)
+            start += len(x_kd)
+            beat(start / len(self.bank))
+        return where

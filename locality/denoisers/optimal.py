@@ -1,0 +1,99 @@
+"""The optimal denoiser of the training set itself: the exact posterior mean, which copies training images."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.dataset import Images
+from locality.denoisers._bank import AveragingSpec, Bank, precise
+from locality.denoisers._evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
+from locality.denoisers._spec import DENOISERS
+from locality.device import Compute
+from locality.params import param
+from locality.posterior import PosteriorMean, stream
+from locality.schedule import check_sigma
+from locality.store import Store
+from locality.types import Denoiser, ImageShape, Pixel, Progress
+
+
+@DENOISERS.register("optimal")
+@dataclass(frozen=True)
+class Optimal(AveragingSpec):
+    """Posterior mean over the training images: sum_i softmax_i(-||x - x_i||^2 / (2 sigma^2 T)) x_i."""
+
+    paper: ClassVar[str] = "Empirical Bayes; Karras et al. 2022 (arXiv 2206.00364), appendix B.3"
+    cost: ClassVar[str] = "N d per image and step, as one matrix product"
+
+    temperature: float = param(1.0, help="T: above 1 averages more images, below 1 fewer.", low=0.01, high=1000.0)
+    neighbours: int = param(0, help="Average only the so many nearest images; 0 for all (exact).", low=0)
+
+    def fit(
+        self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
+    ) -> Generator[Progress, None, OptimalDenoiser]:
+        """Nothing to compute: the training images are the model."""
+        yield Progress(0.0, 1.0, "Training images")
+        return OptimalDenoiser(self.bank(images, compute), self.temperature, self.neighbours)
+
+
+@dataclass(frozen=True, eq=False)
+class OptimalDenoiser:
+    """Streams the training images once a call. Memory: the budget of Compute, plus n b floats with `neighbours`."""
+
+    bank: Bank
+    temperature: float = 1.0
+    neighbours: int = 0
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.bank.shape
+
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        self.shape.check(x)
+        scale = 1.0 / (check_sigma(sigma) ** 2 * self.temperature)
+        dtype = precise(x.dtype, self.shape.d, sigma * self.temperature**0.5)
+        queries = x.to(dtype)
+        least = self._least_kept(queries.detach(), scale)
+
+        def partial(q: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
+            logits = _logits(q, x_kd, scale)
+            if least is not None:
+                logits = logits.masked_fill(logits < least[:, None], -torch.inf)
+            return PosteriorMean.of(logits, lambda weights: (weights @ x_kd).T)
+
+        size = self._size(len(x), dtype)
+        running = stream(queries, self.bank.chunks(size, dtype), partial, self.bank.count(size))
+        return running.mean().T.to(x.dtype)
+
+    def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
+        """The images averaged at this pixel: the same for all pixels."""
+        scale = 0.5 / (check_sigma(sigma) ** 2 * self.temperature)
+        logits = masked_logits(self.bank, x, torch.arange(self.shape.d, device=x.device), scale)
+        if 0 < self.neighbours < len(logits):
+            logits[logits < logits.topk(self.neighbours).values[-1]] = -torch.inf
+        return evidence(self.bank, softmax_weights(logits), torch.ones(self.shape.h, self.shape.w), top)
+
+    def _least_kept(self, x: Float[Tensor, "b d"], scale: float) -> Float[Tensor, " b"] | None:
+        """The logit of the last neighbour that counts, found in a pass of its own; None where all do."""
+        if not 0 < self.neighbours < len(self.bank):
+            return None
+        best = x.new_empty(len(x), 0)
+        with torch.no_grad():
+            for x_kd in self.bank.chunks(self._size(len(x), x.dtype), x.dtype):
+                best = torch.cat([best, _logits(x, x_kd, scale)], dim=1)
+                best = best.topk(min(self.neighbours, best.shape[1]), dim=1).values
+        return best[:, -1]
+
+    def _size(self, b: int, dtype: torch.dtype) -> int:
+        return self.bank.fit(dtype.itemsize * (self.shape.d + 4 * b), most=4096)
+
+
+def _logits(x: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"], scale: float) -> Float[Tensor, "b k"]:
+    """(x.x_i - |x_i|^2 / 2) * scale: the squared distance up to what all items share."""
+    return (x @ x_kd.T - 0.5 * x_kd.square().sum(dim=1)) * scale

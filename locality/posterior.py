@@ -1,0 +1,88 @@
+"""Softmax averages over any number of items, streamed: exact for any chunking, mergeable.
+
+    mean = sum_i w_i v_i,   w = softmax_i(logit_i)
+
+Only the running maximum, the sum of exponentials and the weighted sum of values are kept, so memory
+does not grow with the number of items. Differentiable: with gradients on, every chunk is computed
+again in the backward pass instead of being kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from locality.pulse import beat
+
+P = TypeVar("P")
+R = TypeVar("R")
+_LEAST = -1e30  # stands for the maximum where every logit is -inf, so that nothing becomes NaN
+
+
+class PosteriorMean(NamedTuple):
+    """Part of an average: `total / weight` is the mean of the items seen, `peak` their largest logit.
+
+    `peak` and `weight` have the shape of one softmax's queries; `total` has value axes in front of it.
+    """
+
+    peak: Float[Tensor, "..."]
+    weight: Float[Tensor, "..."]
+    total: Float[Tensor, "..."]
+
+    @staticmethod
+    def of(
+        logits: Float[Tensor, "... k"], weigh: Callable[[Float[Tensor, "... k"]], Float[Tensor, "..."]]
+    ) -> PosteriorMean:
+        """One chunk of items on the last axis; `weigh` turns their weights into the weighted sum of values.
+
+        Without gradients the logits are overwritten.
+        """
+        peak = logits.detach().amax(dim=-1).clamp(min=_LEAST)
+        if logits.requires_grad:
+            weights = (logits - peak[..., None]).exp()
+        else:
+            weights = logits.sub_(peak[..., None]).exp_()
+        return PosteriorMean(peak, weights.sum(dim=-1), weigh(weights))
+
+    def merge(self, other: PosteriorMean) -> PosteriorMean:
+        """The average over the items of both parts; the order does not matter."""
+        peak = torch.maximum(self.peak, other.peak)
+        ours, theirs = (self.peak - peak).exp(), (other.peak - peak).exp()
+        return PosteriorMean(peak, self.weight * ours + other.weight * theirs, self.total * ours + other.total * theirs)
+
+    def mean(self) -> Float[Tensor, "..."]:
+        """The average over all items seen."""
+        return self.total / self.weight
+
+    def log_weight(self) -> Float[Tensor, "..."]:
+        """ln sum_i exp(logit_i): what a second pass over the items normalises with."""
+        return self.peak + self.weight.log()
+
+
+def stream(
+    x: Float[Tensor, "..."],
+    parts: Iterable[P],
+    partial: Callable[[Float[Tensor, "..."], P], PosteriorMean],
+    count: int,
+) -> PosteriorMean:
+    """Merge `partial(x, part)` over all parts, one in memory at a time; beats after each of `count`."""
+    running: PosteriorMean | None = None
+    for done, part in enumerate(parts, start=1):
+        new = remember_little(partial, x, part)
+        running = new if running is None else running.merge(new)
+        beat(done / count)
+    assert running is not None, "an average over nothing"
+    return running
+
+
+def remember_little(work: Callable[..., R], x: Tensor, *rest: object) -> R:
+    """work(x, *rest); where a gradient is asked for, its inner results are made again, not kept."""
+    if torch.is_grad_enabled() and x.requires_grad:
+        again: R = checkpoint(work, x, *rest, use_reentrant=False)
+        return again
+    return work(x, *rest)
