@@ -28,3 +28,14 @@ def listening(listener: Callable[[float], None]) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+@contextmanager
+def within(start: float, stop: float) -> Iterator[None]:
+    """Beats of the calls inside fill [start, stop] of the call they are a part of."""
+    outer = _listener.get()
+    if outer is None:
+        yield
+        return
+    with listening(lambda fraction: outer(start + (stop - start) * fraction)):
+        yield
