@@ -1,0 +1,91 @@
+"""The border-aware equivariant model: a patch is compared with patches that touch the border in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from locality.dataset import Images
+from locality.denoisers._evidence import TOP, Evidence
+from locality.denoisers._spec import DENOISERS
+from locality.denoisers._windows import WindowedSpec, cut_bands
+from locality.denoisers.els import DEFAULT_FIRST, EquivariantDenoiser, Move
+from locality.denoisers.ls import local_score, local_windows
+from locality.device import Compute
+from locality.params import param
+from locality.store import Store
+from locality.types import Denoiser, Pixel, Progress
+
+
+@DENOISERS.register("bbels")
+@dataclass(frozen=True)
+class BorderLocalScore(WindowedSpec):
+    """As els, but inner patches meet inner ones, edge patches those at the same distance of that edge."""
+
+    paper: ClassVar[str] = "Kamb, Ganguli 2025 (arXiv 2412.20292)"
+    cost: ClassVar[str] = "at most N (h w)^2 c per image and step, less for large windows"
+
+    first: int = param(DEFAULT_FIRST, help="Use at most the first so many training images; 0 for all (slow).", low=0)
+
+    def fit(
+        self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
+    ) -> Generator[Progress, None, BorderDenoiser]:
+        """The window sizes of `ls`; the training images are the rest of the model."""
+        bank = self.bank(images, compute)
+        windows = yield from local_windows(self, images, bank, compute, store, reference)
+        return BorderDenoiser(bank, windows)
+
+
+@dataclass(frozen=True, eq=False)
+class BorderDenoiser(EquivariantDenoiser):
+    """Outside the image counts 0 for query and candidate: windows are cut at the border.
+
+    A window as large as the image touches every border everywhere: only the same place is left, the
+    local score model.
+    """
+
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        size = self.windows.at(sigma)
+        if size >= min(self.shape.h, self.shape.w):
+            return local_score(self.bank, size)(x, sigma)
+        return super().__call__(x, sigma)
+
+    def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
+        size = self.windows.at(sigma)
+        if size >= min(self.shape.h, self.shape.w):
+            return local_score(self.bank, size).explain(x, pixel, sigma, top)
+        return super().explain(x, pixel, sigma, top)
+
+    def bands(self, size: int) -> tuple[Float[Tensor, "h h"], Float[Tensor, "w w"]]:
+        return cut_bands(self.shape.h, size), cut_bands(self.shape.w, size)
+
+    def moves(self, n: int, size: int) -> list[Move]:
+        """Shifts that take a place to one of the same border type: inner places to inner ones, others nowhere."""
+        margin, band = size // 2, cut_bands(n, size)
+        found = []
+        for by in range(2 * margin + 1 - n, n - 2 * margin):
+            seen = slice(max(0, -by), n - max(0, by))
+            answered = slice(max(margin, margin - by), n - max(margin, margin + by)) if by else slice(0, n)
+            there, centre = (slice(part.start + by, part.stop + by) for part in (seen, answered))
+            found.append(Move(seen, there, answered, centre, band[answered, seen]))
+        return found
+
+    def extended(self, items: Float[Tensor, "c h w k"]) -> Float[Tensor, "c h w k"]:
+        """Nothing wraps around."""
+        return items
+
+    def candidates(self, size: int, pixel: Pixel) -> Bool[Tensor, "h w"]:
+        """Places of the same border type: the same row (column) in a border, any inner one elsewhere."""
+        margin = size // 2
+        return torch.outer(_places(self.shape.h, margin, pixel.row), _places(self.shape.w, margin, pixel.col))
+
+
+def _places(n: int, margin: int, at: int) -> Bool[Tensor, " n"]:
+    places = torch.arange(n)
+    inner = (places >= margin) & (places < n - margin)
+    return inner if bool(inner[at]) else places == at

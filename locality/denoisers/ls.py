@@ -1,0 +1,120 @@
+"""The local score model: every pixel is the posterior mean given its own window of the noisy image."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.dataset import Images
+from locality.denoisers._bank import Bank
+from locality.denoisers._evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
+from locality.denoisers._spec import DENOISERS
+from locality.denoisers._windows import (
+    WindowedSpec,
+    WindowSchedule,
+    box,
+    cut_bands,
+    planes,
+    squared_difference,
+)
+from locality.device import Compute
+from locality.posterior import PosteriorMean, stream
+from locality.schedule import check_sigma
+from locality.store import Store
+from locality.types import Denoiser, ImageShape, Pixel, Progress
+
+CHUNK = 256  # images whose maps fit a processor's cache
+
+
+@DENOISERS.register("ls")
+@dataclass(frozen=True)
+class LocalScore(WindowedSpec):
+    """Posterior mean of each pixel given a P x P window around it, cut at the border; channels share weights."""
+
+    paper: ClassVar[str] = "Kamb, Ganguli 2025 (arXiv 2412.20292)"
+    cost: ClassVar[str] = "N h w c per image and step, whatever the window"
+
+    def fit(
+        self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
+    ) -> Generator[Progress, None, LocalScoreDenoiser]:
+        """The window sizes; the training images are the rest of the model."""
+        bank = self.bank(images, compute)
+        windows = yield from local_windows(self, images, bank, compute, store, reference)
+        return LocalScoreDenoiser(bank, windows)
+
+
+def local_windows(
+    spec: WindowedSpec, images: Images, bank: Bank, compute: Compute, store: Store, reference: Denoiser | None
+) -> Generator[Progress, None, WindowSchedule]:
+    """Window sizes of the local score model, which its equivariant forms use too."""
+    return (
+        yield from spec.schedule(
+            images,
+            bank,
+            local_score,
+            largest=2 * max(images.shape.h, images.shape.w) - 1,
+            owner="ls",
+            compute=compute,
+            store=store,
+            reference=reference,
+        )
+    )
+
+
+def local_score(bank: Bank, size: int) -> LocalScoreDenoiser:
+    """The model with one window size at every noise level."""
+    return LocalScoreDenoiser(bank, WindowSchedule((1.0,), (size,)))
+
+
+@dataclass(frozen=True, eq=False)
+class LocalScoreDenoiser:
+    """Memory: a few maps of h w floats per image of a chunk, within the budget of Compute."""
+
+    bank: Bank
+    windows: WindowSchedule
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.bank.shape
+
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        self.shape.check(x)
+        size, (_, h, w) = self.windows.at(sigma), self.shape
+        rows = cut_bands(h, size).to(x)
+        cols = cut_bands(w, size).to(x) * (-0.5 / check_sigma(sigma) ** 2)
+
+        def partial(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
+            items = planes(x_kd, self.shape)
+            each = [
+                PosteriorMean.of(box(squared_difference(query, items), rows, cols), lambda e: weigh(e, items))
+                for query in queries.reshape(-1, *self.shape)
+            ]
+            peak, weight, total = map(torch.stack, zip(*each, strict=True))
+            return PosteriorMean(peak, weight, total.transpose(0, 1))  # value axis (channels) in front
+
+        k = self.bank.fit(x.dtype.itemsize * (2 * self.shape.d + 5 * h * w), most=CHUNK)
+        running = stream(x, self.bank.chunks(k, x.dtype), partial, self.bank.count(k))
+        return running.mean().transpose(0, 1).reshape(len(x), -1)
+
+    def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
+        """The images averaged at this pixel, by their window there: O(N P^2)."""
+        window = around(self.shape, pixel, self.windows.at(sigma))
+        coords = window.flatten().repeat(self.shape.c).nonzero().flatten().to(x.device)
+        logits = masked_logits(self.bank, x, coords, 0.5 / check_sigma(sigma) ** 2)
+        return evidence(self.bank, softmax_weights(logits), window, top)
+
+
+def weigh(weights: Float[Tensor, "h w k"], items: Float[Tensor, "c h w k"]) -> Float[Tensor, "c h w"]:
+    """sum_k weights * items, for every channel."""
+    return torch.einsum("hwk,chwk->chw", weights, items)
+
+
+def around(shape: ImageShape, pixel: Pixel, size: int) -> Float[Tensor, "h w"]:
+    """1 in the window of a pixel, 0 elsewhere."""
+    return torch.outer(cut_bands(shape.h, size)[pixel.row], cut_bands(shape.w, size)[pixel.col])

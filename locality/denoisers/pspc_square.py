@@ -1,0 +1,134 @@
+"""Patch posterior means, composed: every pixel averages the answers of all square patches that cover it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.dataset import Images
+from locality.denoisers._bank import Bank
+from locality.denoisers._evidence import TOP, Evidence, evidence
+from locality.denoisers._spec import DENOISERS
+from locality.denoisers._windows import (
+    WindowedSpec,
+    WindowSchedule,
+    box,
+    inner_bands,
+    planes,
+    squared_difference,
+)
+from locality.denoisers.ls import CHUNK, weigh
+from locality.device import Compute
+from locality.params import param
+from locality.posterior import NOTHING, PosteriorMean, remember_little, stream
+from locality.pulse import beat
+from locality.schedule import check_sigma
+from locality.store import Store
+from locality.types import Denoiser, ImageShape, Pixel, Progress
+
+
+@DENOISERS.register("pspc_square")
+@dataclass(frozen=True)
+class SquarePatches(WindowedSpec):
+    """Mean over all P x P patches that cover a pixel of the posterior mean given that patch."""
+
+    paper: ClassVar[str] = "Niedoba, Zwartsenberg, Murphy, Wood 2025 (arXiv 2411.19339)"
+    cost: ClassVar[str] = "2 N h w c per image and step, whatever the window"
+
+    flips: bool = param(True, help="Add every training image mirrored left to right.")
+
+    def fit(
+        self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
+    ) -> Generator[Progress, None, SquarePatchesDenoiser]:
+        """The window sizes; the training images are the rest of the model."""
+        bank = self.bank(images, compute)
+        windows = yield from self.schedule(
+            images,
+            bank,
+            lambda some, size: SquarePatchesDenoiser(some, WindowSchedule((1.0,), (size,))),
+            largest=min(images.shape.h, images.shape.w),
+            owner="pspc_square",
+            compute=compute,
+            store=store,
+            reference=reference,
+        )
+        return SquarePatchesDenoiser(bank, windows)
+
+
+@dataclass(frozen=True, eq=False)
+class SquarePatchesDenoiser:
+    """Two passes over the training images: the normaliser of every patch, then the weighted values.
+
+    Memory: a few maps of h w floats per image of a chunk, within the budget of Compute.
+    """
+
+    bank: Bank
+    windows: WindowSchedule
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.bank.shape
+
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        self.shape.check(x)
+        rows, cols = self._bands(sigma, x)
+        scale = -0.5 / check_sigma(sigma) ** 2
+        k = self.bank.fit(x.dtype.itemsize * (2 * self.shape.d + 6 * self.shape.h * self.shape.w), most=CHUNK)
+        count = self.bank.count(k)
+
+        def logits(query: Float[Tensor, "c h w"], items: Float[Tensor, "c h w k"]) -> Float[Tensor, "a e k"]:
+            return box(squared_difference(query, items), rows, cols * scale)
+
+        def images(flat: Float[Tensor, "b d"]) -> Float[Tensor, "b c h w"]:
+            return flat.reshape(-1, *self.shape)
+
+        def normaliser(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
+            items = planes(x_kd, self.shape)
+            each = [PosteriorMean.of(logits(query, items), lambda e: e.sum(dim=-1)) for query in images(queries)]
+            return PosteriorMean(*map(torch.stack, zip(*each, strict=True)))
+
+        def weighted(
+            queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"], log_weight: Float[Tensor, "b a e"]
+        ) -> Float[Tensor, "b c h w"]:
+            items = planes(x_kd, self.shape)
+            each = [
+                weigh(box((logits(query, items) - log[..., None]).clamp(min=NOTHING).exp(), rows.T, cols.T), items)
+                for query, log in zip(images(queries), log_weight, strict=True)
+            ]
+            return torch.stack(each)
+
+        log_weight = stream(x, self.bank.chunks(k, x.dtype), normaliser, count, share=0.5).log_weight()
+        total = x.new_zeros(())
+        for done, x_kd in enumerate(self.bank.chunks(k, x.dtype), start=1):
+            total = total + remember_little(weighted, x, x_kd, log_weight)
+            beat(0.5 + 0.5 * done / count)
+        cover = torch.outer(rows.sum(dim=0), cols.sum(dim=0))
+        return (total / cover).reshape(len(x), -1)
+
+    def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
+        """Weights averaged over the patches that cover the pixel: O(N (2P)^2) and N floats per patch."""
+        rows, cols = self._bands(sigma, x.double())
+        rows, cols = rows[rows[:, pixel.row] > 0], cols[cols[:, pixel.col] > 0]
+        scale = -0.5 / check_sigma(sigma) ** 2
+        row_in, col_in = rows.any(dim=0), cols.any(dim=0)
+        window = torch.outer(row_in.float(), col_in.float()).cpu()
+        inside = torch.outer(row_in, col_in).flatten().repeat(self.shape.c).nonzero().flatten()
+        region = ImageShape(self.shape.c, int(row_in.sum()), int(col_in.sum()))
+        rows, cols = rows[:, row_in], cols[:, col_in] * scale
+        size = self.bank.fit(8 * (3 * region.d + 2 * len(rows) * len(cols)), most=1024)
+        parts = [
+            box(squared_difference(x.double()[inside].reshape(region), planes(part, region)), rows, cols).flatten(0, 1)
+            for part in self.bank.columns(inside, size, torch.float64)
+        ]
+        weights = torch.softmax(torch.cat(parts, dim=1), dim=1).mean(dim=0)
+        return evidence(self.bank, weights, window, top)
+
+    def _bands(self, sigma: float, x: Tensor) -> tuple[Float[Tensor, "a h"], Float[Tensor, "e w"]]:
+        size = self.windows.at(sigma)
+        return inner_bands(self.shape.h, size).to(x), inner_bands(self.shape.w, size).to(x)
