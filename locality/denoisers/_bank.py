@@ -157,4 +157,4 @@ def precise(dtype: torch.dtype, terms: int, sigma: float) -> torch.dtype:
 
     A logit is a sum of `terms` products of size one over 2 sigma^2; float32 keeps seven digits of it.
     """
-    return torch.float64 if 1e-7 * terms / sigma**2 > 1e-2 else dtype
+    return torch.float64 if 6e-8 * terms / sigma**2 > 2e-2 else dtype
