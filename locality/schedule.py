@@ -1,6 +1,8 @@
 """Noise levels. sigma is the one noise variable; t and alpha-bar are labels made here.
 
-    x = x0 + sigma * eps,   x_t = sqrt(alpha_bar) x,   sigma = sqrt((1 - alpha_bar) / alpha_bar)
+x = x0 + sigma * eps,   x_t = sqrt(alpha_bar) x,   sigma = sqrt((1 - alpha_bar) / alpha_bar)
+
+`noise_grid` names the lists of sigmas that sampling walks down.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.errors import BadInput
+from locality.errors import BadInput, UnknownName
 
 DDPM_STEPS = 1000
-
+GRIDS = ("ddpm", "edm", "log")
+EDM_LOW, EDM_HIGH = 0.002, 80.0
 
 LOWEST, HIGHEST = 1e-6, 1e6  # beyond, squares and products leave the range of the numbers used
 
@@ -77,3 +80,44 @@ def log_grid(low: float, high: float, count: int) -> list[float]:
         return [low]
     ratio = math.log(high / low) / (count - 1)
     return [low * math.exp(ratio * i) for i in range(count)]
+
+
+def edm_grid(steps: int, low: float = EDM_LOW, high: float = EDM_HIGH, rho: float = 7.0) -> list[float]:
+    """Decreasing sigmas from high to low, both included, uniform in sigma^(1/rho).
+
+        sigma_i = (high^(1/rho) + i/(steps - 1) (low^(1/rho) - high^(1/rho)))^rho
+
+    Raises:
+        BadInput: steps outside 2..1000, low not below high, or rho not positive and finite.
+    Source: Karras et al. 2022 (arXiv 2206.00364), equation 5.
+    """
+    _check_steps(steps)
+    low, high = check_sigma(low), check_sigma(high)
+    if not low < high:
+        raise BadInput(f"low={low:g} is not below high={high:g}: noise levels must fall from high to low.")
+    if not 0.0 < rho < math.inf:
+        raise BadInput(f"rho={rho:g}: give a positive number; larger puts more steps at low noise.")
+    top, bottom = high ** (1.0 / rho), low ** (1.0 / rho)
+    return [(top + i / (steps - 1) * (bottom - top)) ** rho for i in range(steps)]
+
+
+def noise_grid(name: str, steps: int) -> list[float]:
+    """Decreasing sigmas to sample along: "ddpm", "edm" (80 -> 0.002) or "log" (80 -> 0.002, uniform in ln sigma).
+
+    Raises:
+        UnknownName: another grid.
+        BadInput: steps outside 2..1000.
+    """
+    _check_steps(steps)
+    if name == "ddpm":
+        return ddpm_grid(steps)
+    if name == "edm":
+        return edm_grid(steps)
+    if name == "log":
+        return log_grid(EDM_LOW, EDM_HIGH, steps)[::-1]
+    raise UnknownName("noise grid", name, GRIDS)
+
+
+def _check_steps(steps: int) -> None:
+    if not 2 <= steps <= DDPM_STEPS:
+        raise BadInput(f"steps={steps}: sampling takes 2..{DDPM_STEPS} steps; 10 is the usual number.")

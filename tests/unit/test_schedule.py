@@ -9,8 +9,19 @@ import re
 import pytest
 import torch
 
-from locality.errors import BadInput
-from locality.schedule import alpha_bar_of, check_sigma, ddpm_alpha_bar, ddpm_grid, log_grid, sigma_of, t_of
+from locality.errors import BadInput, UnknownName
+from locality.schedule import (
+    GRIDS,
+    alpha_bar_of,
+    check_sigma,
+    ddpm_alpha_bar,
+    ddpm_grid,
+    edm_grid,
+    log_grid,
+    noise_grid,
+    sigma_of,
+    t_of,
+)
 
 # The ten-step "leading" grid of the linear DDPM schedule (Lukoianov et al. 2025), to the digits printed.
 TABLE = {
@@ -96,3 +107,66 @@ def test_alpha_bar_lies_strictly_between_0_and_1(bar: float) -> None:
 def test_the_ddpm_grid_has_1_to_1000_steps(steps: int) -> None:
     with pytest.raises(BadInput, match=rf"steps={steps}: the DDPM grid has 1\.\.1000 steps"):
         ddpm_grid(steps)
+
+
+def test_edm_grid_is_the_published_formula() -> None:
+    # Worked by hand for three steps and rho = 7: the middle is the mean of the seventh roots, to the seventh.
+    middle = ((80.0 ** (1 / 7) + 0.002 ** (1 / 7)) / 2) ** 7
+    assert edm_grid(3) == pytest.approx([80.0, middle, 0.002], rel=1e-12)
+    assert middle == pytest.approx(2.5152, abs=1e-4)
+    roots = torch.tensor(edm_grid(18, 0.01, 50.0, rho=3.0), dtype=torch.float64) ** (1 / 3)
+    assert torch.allclose(roots, torch.linspace(50.0 ** (1 / 3), 0.01 ** (1 / 3), 18, dtype=torch.float64))
+
+
+def test_edm_grid_with_rho_1_is_uniform() -> None:
+    assert edm_grid(5, 1.0, 3.0, rho=1.0) == pytest.approx([3.0, 2.5, 2.0, 1.5, 1.0], rel=1e-12)
+
+
+def test_named_grids() -> None:
+    assert noise_grid("ddpm", 10) == ddpm_grid(10)
+    assert noise_grid("edm", 18) == edm_grid(18, 0.002, 80.0, 7.0)
+    log = noise_grid("log", 3)
+    assert log == pytest.approx([80.0, math.sqrt(80.0 * 0.002), 0.002], rel=1e-12)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 10, 1000])
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_named_grid_falls_over_its_steps(name: str, steps: int) -> None:
+    grid = noise_grid(name, steps)
+    assert len(grid) == steps
+    assert all(below < above for above, below in itertools.pairwise(grid))
+    assert [check_sigma(sigma) for sigma in grid] == grid
+
+
+@pytest.mark.parametrize("steps", [1, 0, -3, 1001])
+def test_sampling_takes_2_to_1000_steps(steps: int) -> None:
+    text = rf"steps={steps}: sampling takes 2\.\.1000 steps; 10 is the usual number\."
+    for name in GRIDS:
+        with pytest.raises(BadInput, match=text):
+            noise_grid(name, steps)
+    with pytest.raises(BadInput, match=text):
+        edm_grid(steps)
+
+
+def test_an_unknown_grid_lists_the_known() -> None:
+    with pytest.raises(UnknownName, match=r"Unknown noise grid 'emd'\. Did you mean 'edm'\? Known: ddpm, edm, log\."):
+        noise_grid("emd", 10)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.0, 1.0), (2.0, 1.0)])
+def test_edm_grid_needs_low_below_high(low: float, high: float) -> None:
+    with pytest.raises(BadInput, match=rf"low={low:g} is not below high={high:g}"):
+        edm_grid(5, low, high)
+
+
+@pytest.mark.parametrize("rho", [0.0, -7.0, math.nan, math.inf])
+def test_edm_grid_needs_a_positive_rho(rho: float) -> None:
+    with pytest.raises(BadInput, match=rf"rho={rho:g}: give a positive number"):
+        edm_grid(5, rho=rho)
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan, math.inf])
+def test_edm_grid_runs_between_noise_levels(sigma: float) -> None:
+    for ask in (lambda value: edm_grid(5, low=value), lambda value: edm_grid(5, high=value)):
+        with pytest.raises(BadInput, match="is not a noise level"):
+            ask(sigma)
