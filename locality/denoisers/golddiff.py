@@ -1,0 +1,117 @@
+"""Locality on a retrieved subset: a few thousand training images near the noisy one, found in two stages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from locality.dataset import Images
+from locality.denoisers._bank import Bank
+from locality.denoisers._evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
+from locality.denoisers._masked import masked_mean
+from locality.denoisers._spec import DENOISERS
+from locality.denoisers.pca_locality import PcaLocalityDenoiser, ThresholdSpec
+from locality.device import Compute
+from locality.params import param
+from locality.pulse import within
+from locality.schedule import check_sigma
+from locality.store import Store
+from locality.types import Denoiser, ImageShape, Pixel, Progress
+
+
+@DENOISERS.register("golddiff")
+@dataclass(frozen=True)
+class GoldDiff(ThresholdSpec):
+    """pca_locality on the nearest N/20 to N/10 training images: another estimator, not only a faster one."""
+
+    paper: ClassVar[str] = "Shang, Sun, Lin, Shen 2026 (arXiv 2602.16498)"
+    cost: ClassVar[str] = "N d for the retrieval, then a tenth of pca_locality, per image and step"
+
+    seed: int = param(0, help="Seed of the random pre-sample.", low=0, high=2**31 - 1)
+
+    def fit(
+        self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
+    ) -> Generator[Progress, None, GoldDiffDenoiser]:
+        """The field; the training images are the rest of the model."""
+        tau = self.threshold(images.name)
+        bank = self.bank(images, compute)
+        field = yield from self.field_of(images, "mean", compute, store, reference)
+        return GoldDiffDenoiser(PcaLocalityDenoiser(bank, field, tau, self.mask_rule, self.temperature, 0), self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class GoldDiffDenoiser:
+    """The pre-sample depends on seed and sigma alone. Memory: as pca_locality, plus 8 N bytes a noisy image."""
+
+    inner: PcaLocalityDenoiser
+    seed: int
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.inner.shape
+
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        self.shape.check(x)
+        plan = self.inner.plan(check_sigma(sigma))
+        answers = []
+        for number, query in enumerate(x):
+            with within(number / len(x), (number + 1) / len(x)):
+                near = self.inner.bank.pick(self.retrieve(query.detach(), sigma))
+                answers.append(masked_mean(near, plan, query[None], sigma, self.inner.temperature))
+        return torch.cat(answers)
+
+    def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
+        """Weights of the retrieved images, averaged over the pixel's channels."""
+        bank, items = self.inner.bank, self.retrieve(x, check_sigma(sigma))
+        masks = self.inner.pixel_masks(pixel, sigma)
+        scale = 0.5 / (sigma**2 * self.inner.temperature)
+        near = bank.pick(items)
+        each = [softmax_weights(masked_logits(near, x, mask.nonzero().flatten().to(x.device), scale)) for mask in masks]
+        weights = torch.zeros(len(bank), dtype=torch.float64, device=x.device)
+        weights[items] = torch.stack(each).mean(dim=0)
+        window = masks.reshape(-1, *self.shape).any(dim=1).float().mean(dim=0)
+        return evidence(bank, weights, window, top)
+
+    @torch.no_grad()
+    def retrieve(self, x: Float[Tensor, " d"], sigma: float) -> Int[Tensor, " k"]:
+        """Items that are averaged: a random part, the nearest of it at half size, the nearest of those at full size.
+
+        g = sigma / sqrt(1 + sigma^2), q = 1 - g: the cleaner the image, the more are looked at and the
+        fewer are kept.
+        """
+        n = len(self.inner.bank)
+        most, least = max(1, n // 10), max(1, n // 20)
+        q = 1.0 - sigma / math.sqrt(1.0 + sigma**2)
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + round(1e6 * sigma)) % 2**63)
+        looked_at = torch.randperm(n, generator=generator)[: most + round((n - most) * q)]
+        distance = torch.full((n,), torch.inf, device=x.device)
+        chosen = looked_at.to(x.device)
+        distance[chosen] = self._distances_at_half_size(x)[chosen]
+        coarse = distance.topk(most, largest=False).indices.sort().values
+        near = self.inner.bank.pick(coarse)
+        fine = _squared_distances(x, near)
+        keep = max(1, round(most - (most - least) * q))
+        return coarse[fine.topk(keep, largest=False).indices].sort().values
+
+    def _distances_at_half_size(self, x: Float[Tensor, " d"]) -> Float[Tensor, " n"]:
+        bank, shape = self.inner.bank, self.shape
+        size = bank.fit(12 * shape.d, most=4096)
+
+        def half(images: Float[Tensor, "k d"]) -> Float[Tensor, "k e"]:
+            stacked = images.reshape(-1, *shape)
+            return torch.nn.functional.avg_pool2d(stacked, 2, ceil_mode=True).flatten(1)
+
+        small = half(x[None])
+        return torch.cat([(half(x_kd) - small).square().sum(dim=1) for x_kd in bank.chunks(size, x.dtype)])
+
+
+def _squared_distances(x: Float[Tensor, " d"], bank: Bank) -> Float[Tensor, " n"]:
+    size = bank.fit(12 * len(x), most=4096)
+    return torch.cat([(x_kd - x).square().sum(dim=1) for x_kd in bank.chunks(size, x.dtype)])

@@ -1,0 +1,155 @@
+"""Locality from data statistics: each coordinate compares only the pixels the Wiener filter listens to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from locality.dataset import Images
+from locality.denoisers._bank import Bank
+from locality.denoisers._evidence import TOP, Evidence
+from locality.denoisers._fields import FieldMatrix, FieldSpec
+from locality.denoisers._masked import MaskPlan, explain_masked, masked_mean
+from locality.denoisers._spec import DENOISERS
+from locality.device import Compute
+from locality.errors import BadInput
+from locality.params import param
+from locality.schedule import check_sigma
+from locality.store import Store
+from locality.types import Denoiser, ImageShape, Pixel, Progress
+from locality.wiener import coordinates
+
+# Lukoianov et al. 2025 (arXiv 2509.09672), released configurations.
+PUBLISHED_TAU = {"mnist": 0.005, "fashion_mnist": 0.005, "cifar10": 0.05, "celeba_hq": 0.02, "afhqv2": 0.02}
+OTHER_TAU = 0.02
+
+
+@dataclass(frozen=True)
+class ThresholdSpec(FieldSpec):
+    """What the models that cut the field at a threshold share."""
+
+    tau: str = param(
+        "published",
+        help="Pixels whose weight is at least tau times the pixel's own are compared: a number in [0, 1], or "
+        "published (the paper's value for the dataset; 0.02 where it has none).",
+    )
+    mask_rule: str = param(
+        "row",
+        help="row: relative to the coordinate's own weight (the paper). code: relative to the largest of the whole "
+        "matrix, taken by columns (the released code).",
+        choices=("row", "code"),
+    )
+    temperature: float = param(1.0, help="T: above 1 averages more images, below 1 fewer.", low=0.01, high=1000.0)
+
+    def threshold(self, dataset: str) -> float:
+        """tau as a number. Raises BadInput."""
+        if self.tau == "published":
+            return PUBLISHED_TAU.get(dataset, OTHER_TAU)
+        try:
+            tau = float(self.tau)
+        except ValueError:
+            tau = -1.0
+        if not 0.0 <= tau <= 1.0:
+            raise BadInput(f"{self.name}:tau={self.tau!r} is not a threshold. Give a number in [0, 1], or published.")
+        return tau
+
+
+@DENOISERS.register("pca_locality")
+@dataclass(frozen=True)
+class PcaLocality(ThresholdSpec):
+    """Posterior mean of each coordinate given the coordinates its Wiener row weighs most."""
+
+    paper: ClassVar[str] = "Lukoianov, Yuan, Solomon, Sitzmann 2025 (arXiv 2509.09672)"
+    cost: ClassVar[str] = "N d times the width of the field per image and step, at most N d^2"
+
+    softmax: str = param(
+        "exact",
+        help="exact: over all images. batch: normalised in batches whose answers are averaged (the released code).",
+        choices=("exact", "batch"),
+    )
+    batch_size: int = param(512, help="Images per batch of softmax=batch; 512 in the released code.", low=1)
+
+    def fit(
+        self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
+    ) -> Generator[Progress, None, PcaLocalityDenoiser]:
+        """The field; the training images are the rest of the model."""
+        tau = self.threshold(images.name)
+        bank = self.bank(images, compute)
+        field = yield from self.field_of(images, "mean", compute, store, reference)
+        batch = self.batch_size if self.softmax == "batch" else 0
+        return PcaLocalityDenoiser(bank, field, tau, self.mask_rule, self.temperature, batch)
+
+
+@dataclass(frozen=True, eq=False)
+class PcaLocalityDenoiser:
+    """Masks are made once per noise level; the last one is kept. Memory: at most 13 d^2 bytes beside the budget."""
+
+    bank: Bank
+    field: FieldMatrix
+    tau: float
+    rule: str
+    temperature: float
+    batch: int
+    plans: dict[float, MaskPlan] = dataclasses.field(default_factory=dict)
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.bank.shape
+
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        self.shape.check(x)
+        plan = self.plan(check_sigma(sigma))
+        return masked_mean(self.bank, plan, x, sigma, self.temperature, batch=self.batch)
+
+    def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
+        """Weights averaged over the pixel's channels, normalised over all images: O(N support)."""
+        masks = self.pixel_masks(pixel, check_sigma(sigma))
+        return explain_masked(self.bank, x, masks, self.shape, 0.5 / (sigma**2 * self.temperature), top)
+
+    def pixel_masks(self, pixel: Pixel, sigma: float) -> Bool[Tensor, "c d"]:
+        """What each channel of a pixel compares."""
+        coords = coordinates(self.shape, pixel)
+        if self.rule == "row":
+            return row_mask(self.field.rows(coords, sigma), coords, self.tau)
+        return self.mask(sigma)[coords]
+
+    def mask(self, sigma: float) -> Bool[Tensor, "d d"]:
+        """Row q: the coordinates that coordinate q compares."""
+        return threshold_mask(self.field.matrix(sigma), self.tau, self.rule)
+
+    def plan(self, sigma: float) -> MaskPlan:
+        """The mask of a noise level, cut in tiles."""
+        if sigma not in self.plans:
+            mask = self.mask(sigma).to(self.bank.data.device)
+            made = MaskPlan.of(mask, torch.arange(self.shape.d, device=mask.device)[:, None], self.shape)
+            self.plans.clear()
+            self.plans[sigma] = made
+        return self.plans[sigma]
+
+
+def threshold_mask(matrix: Float[Tensor, "d d"], tau: float, rule: str) -> Bool[Tensor, "d d"]:
+    """M[q, p]: whether coordinate q compares coordinate p.
+
+    row: |W_qp| >= tau W_qq. code: R_pq = W_pq / W_pp, |R_pq| >= tau max |R|. A coordinate the field
+    does not weigh at all (a constant pixel) compares itself alone; every coordinate compares itself.
+    """
+    if rule == "row":
+        return row_mask(matrix, torch.arange(len(matrix), device=matrix.device), tau)
+    own = matrix.diagonal().abs()
+    relative = (matrix / torch.where(own > 0, own, 1.0)[:, None]).abs() * (own > 0)[:, None]
+    mask = (relative >= tau * relative.max()).T & (own > 0)[:, None]
+    mask.fill_diagonal_(True)
+    return mask
+
+
+def row_mask(rows: Float[Tensor, "q d"], coords: Int[Tensor, " q"], tau: float) -> Bool[Tensor, "q d"]:
+    """|W_qp| >= tau W_qq for the given rows q."""
+    own = rows.gather(1, coords[:, None]).abs()
+    return ((rows.abs() >= tau * own) & (own > 0)).scatter(1, coords[:, None], torch.ones_like(own, dtype=torch.bool))

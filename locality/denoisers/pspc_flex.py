@@ -1,0 +1,114 @@
+"""Flexible patches: each pixel compares the smallest set of pixels that holds a fraction of its field."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from locality.dataset import Images
+from locality.denoisers._bank import Bank
+from locality.denoisers._evidence import TOP, Evidence
+from locality.denoisers._fields import FieldMatrix, FieldSpec
+from locality.denoisers._masked import MaskPlan, explain_masked, masked_mean
+from locality.denoisers._spec import DENOISERS
+from locality.denoisers._windows import nearest_level
+from locality.device import Compute
+from locality.params import param
+from locality.schedule import check_sigma, edm_grid
+from locality.store import Store
+from locality.types import Denoiser, ImageShape, Pixel, Progress
+from locality.wiener import coordinates
+
+# Niedoba et al. 2025 (arXiv 2411.19339): 18 steps of the EDM grid, most noise first.
+_PUBLISHED = (1.0,) * 7 + (0.7, 0.7, 0.5) + (0.4,) * 4 + (0.3,) * 4
+_SIGMAS = edm_grid(18)
+
+
+@DENOISERS.register("pspc_flex")
+@dataclass(frozen=True)
+class FlexiblePatches(FieldSpec):
+    """Posterior mean of each pixel given the pixels that hold a fraction of its field's absolute mass."""
+
+    paper: ClassVar[str] = "Niedoba, Zwartsenberg, Murphy, Wood 2025 (arXiv 2411.19339)"
+    cost: ClassVar[str] = "N h w times the width of the field per image and step"
+
+    flips: bool = param(True, help="Add every training image mirrored left to right.")
+    fraction: float = param(
+        0.0, help="Share of the field's mass a patch holds; 0: the published list by noise level.", low=0.0, high=1.0
+    )
+
+    def fit(
+        self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
+    ) -> Generator[Progress, None, FlexiblePatchesDenoiser]:
+        """The field; the training images are the rest of the model."""
+        bank = self.bank(images, compute)
+        field = yield from self.field_of(images, "absolute", compute, store, reference)
+        return FlexiblePatchesDenoiser(bank, field, self.fraction)
+
+
+@dataclass(frozen=True, eq=False)
+class FlexiblePatchesDenoiser:
+    """One mask per pixel, shared by its channels; the last noise level's is kept. Memory: as pca_locality."""
+
+    bank: Bank
+    field: FieldMatrix
+    fraction: float
+    plans: dict[float, MaskPlan] = dataclasses.field(default_factory=dict)
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.bank.shape
+
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        self.shape.check(x)
+        return masked_mean(self.bank, self.plan(check_sigma(sigma)), x, sigma)
+
+    def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
+        """The images averaged at this pixel, by its patch: O(N support)."""
+        rows = self.field.rows(coordinates(self.shape, pixel), check_sigma(sigma))
+        masks = self._sets(
+            rows.abs().reshape(1, self.shape.c, -1), sigma, torch.tensor([pixel.row * self.shape.w + pixel.col])
+        )
+        return explain_masked(self.bank, x, masks, self.shape, 0.5 / sigma**2, top)
+
+    def mask(self, sigma: float) -> Bool[Tensor, "hw d"]:
+        """Row p: the coordinates that pixel p compares, all channels of each pixel in its patch."""
+        c, h, w = self.shape
+        rows = self.field.matrix(sigma).abs().reshape(c, h * w, -1).transpose(0, 1)
+        return self._sets(rows, sigma, torch.arange(h * w))
+
+    def _sets(self, rows: Float[Tensor, "p c d"], sigma: float, pixels: Int[Tensor, " p"]) -> Bool[Tensor, "p d"]:
+        """Masks of some pixels from the sizes of their rows, one row a channel."""
+        c, h, w = self.shape
+        share = self.fraction or _PUBLISHED[nearest_level(_SIGMAS, sigma)]
+        heat = rows.reshape(len(rows), c, c, h * w).sum(dim=(1, 2))
+        sets = smallest_sets(heat, share).scatter(1, pixels[:, None], torch.ones(len(rows), 1, dtype=torch.bool))
+        return sets.repeat(1, c)
+
+    def plan(self, sigma: float) -> MaskPlan:
+        """The mask of a noise level, cut in tiles."""
+        if sigma not in self.plans:
+            hw = self.shape.h * self.shape.w
+            outputs = torch.arange(hw)[:, None] + torch.arange(self.shape.c) * hw
+            device = self.bank.data.device
+            made = MaskPlan.of(self.mask(sigma).to(device), outputs.to(device), self.shape)
+            self.plans.clear()
+            self.plans[sigma] = made
+        return self.plans[sigma]
+
+
+def smallest_sets(heat: Float[Tensor, "p q"], share: float) -> Bool[Tensor, "p q"]:
+    """For every row, the fewest entries whose sum is at least `share` of the row's."""
+    sizes, order = heat.double().sort(dim=1, descending=True, stable=True)
+    before = sizes.cumsum(dim=1) - sizes  # mass of the larger ones
+    kept = before < share * sizes.sum(dim=1, keepdim=True) * (1 - 1e-9)
+    if share >= 1.0:
+        kept = torch.ones_like(kept)
+    return torch.zeros_like(kept).scatter_(1, order, kept)
