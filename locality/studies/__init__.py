@@ -3,27 +3,51 @@
 Long verbs are generators of `Progress` that return their result; `finish` runs one to its end.
 """
 
+from locality.studies._catalogue import model_list
 from locality.studies._fields import Draws, learned_field, pixel_field
 from locality.studies._finish import finish
-from locality.studies._models import Trained, find_network, fit_wiener, open_denoiser, trained_networks
+from locality.studies._models import (
+    Model,
+    Trained,
+    find_model,
+    find_network,
+    fit_wiener,
+    model_key,
+    open_denoiser,
+    trained_networks,
+)
+from locality.studies._nearest import nearest_training
+from locality.studies._samples import denoise, found_samples, sample
+from locality.studies._sampling import Sampling, Stepped, Trajectory
 from locality.studies._ship import ship_learned_table, ship_statistics
 from locality.studies._tables import learned_key, learned_table, make_learned_table, predicted_table, table_row
 from locality.studies._train import judge, train_network
 
 __all__ = [
     "Draws",
+    "Model",
+    "Sampling",
+    "Stepped",
     "Trained",
+    "Trajectory",
+    "denoise",
+    "find_model",
     "find_network",
     "finish",
     "fit_wiener",
+    "found_samples",
     "judge",
     "learned_field",
     "learned_key",
     "learned_table",
     "make_learned_table",
+    "model_key",
+    "model_list",
+    "nearest_training",
     "open_denoiser",
     "pixel_field",
     "predicted_table",
+    "sample",
     "ship_learned_table",
     "ship_statistics",
     "table_row",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from locality.datasets import Source
-from locality.denoisers import DENOISERS
+from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput, DataUnavailable, UnknownName
 from locality.networks import MANIFEST, NETWORKS, WEIGHTS, NetworkDenoiser, load_manifest, load_network
@@ -43,9 +44,11 @@ class Trained:
     def dataset(self) -> str:
         return str(self.manifest["dataset"])
 
-    def load(self) -> NetworkDenoiser:
+    def load(self, device: str = "cpu") -> NetworkDenoiser:
         """The network, ready to denoise. Raises BadInput, DigestMismatch, CheckpointMismatch, NonFinite."""
-        return load_network(self.folder)
+        denoiser = load_network(self.folder)
+        denoiser.net.to(device)
+        return denoiser
 
     def summary(self) -> dict[str, Any]:
         """One row of `networks`: name, dataset, parameters, images seen, error ratios, bytes of its weights."""
@@ -98,14 +101,93 @@ def _trained(folder: Path) -> Trained:
     return Trained(str(manifest["network"]["name"]), folder, manifest)
 
 
-def open_denoiser(source: Source, text: str, *, store: Store | None = None) -> Generator[Progress, None, Denoiser]:
-    """`wiener`, another analytic model, a trained network's name, or a checkpoint folder -> a denoiser."""
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model of a dataset, found but not fitted: an analytic one with the network it follows, or a network."""
+
+    source: Source
+    spec: DenoiserSpec | None
+    network: Trained | None
+
+    def key(self) -> dict[str, Any]:
+        """Everything the model depends on, as plain JSON values: images, labels and options, or weights.
+
+        Raises:
+            DataUnavailable: the images are not on this machine and their digest is not known.
+        """
+        weights = None if self.network is None else self.network.manifest.get("sha256")
+        if self.spec is None:
+            return {"weights": weights}
+        labels = self.source.train.labels if self.source.available else None
+        return {
+            "dataset": self.source.name,  # some models have published options for some datasets
+            "fingerprint": self.source.fingerprint,
+            "labels": None if labels is None else hashlib.sha256(labels.contiguous().numpy().tobytes()).hexdigest(),
+            "spec": self.spec.key(),
+            "weights": weights,
+        }
+
+    def note(self) -> str:
+        """What must be said beside every result of this model; "" for nothing."""
+        if self.spec is None:
+            return ""
+        return self.spec.note(self.source.first or self.source.spec.count("train") or len(self.source.train))
+
+    def open(self, *, store: Store, compute: Compute) -> Generator[Progress, None, Denoiser]:
+        """The denoiser, fitted or read, on the device of `compute`."""
+        network = None if self.network is None else self.network.load(compute.device)
+        if self.spec is None:
+            assert network is not None
+            return network
+        return (yield from self.spec.fit(self.source, compute, store, network))
+
+
+def find_model(source: Source, text: str, *, store: Store | None = None) -> Model:
+    """`name:option=value,...` of an analytic model, a trained network's name, or a checkpoint folder.
+
+    Nothing is fitted or read yet but manifests: what is wrong with the text is told at once.
+
+    Raises:
+        UnknownName: no such model; lists those there are.
+        BadInput: an option that does not exist or is out of range, or a network of another image shape.
+        DataUnavailable: a network is needed that is not trained on this dataset; says how to train it.
+    """
     name, _ = split_spec(text)
     if name in DENOISERS:
-        return (yield from DENOISERS.parse(text).fit(source, Compute(), store or default_store()))
+        spec = DENOISERS.parse(text)
+        needed = spec.network_needed()
+        return Model(source, spec, _reference(source, text, needed, store) if needed else None)
     if name in NETWORKS and not trained_networks(source.name, store=store):
         raise DataUnavailable(
-            f"No {name} is trained on {source.name}. Train one: python -m locality train {source.name} "
-            f"--network {name} --out FOLDER, then pass --model FOLDER."
+            f"No {name} is trained on {source.name}. Train one: {_training(source, name)}, then pass --model FOLDER."
         )
-    return find_network(source, text, store=store).load()
+    return Model(source, None, find_network(source, text, store=store))
+
+
+def model_key(source: Source, text: str, store: Store | None = None) -> dict[str, Any]:
+    """Everything the results of a model depend on, as plain JSON values. Raises as `find_model` and `Model.key`."""
+    return find_model(source, text, store=store).key()
+
+
+def open_denoiser(
+    source: Source, text: str, *, store: Store | None = None, compute: Compute | None = None
+) -> Generator[Progress, None, Denoiser]:
+    """A model by name (see `find_model`), ready to denoise on the device of `compute`."""
+    model = find_model(source, text, store=store)
+    return (yield from model.open(store=store or default_store(), compute=compute or Compute()))
+
+
+def _reference(source: Source, text: str, needed: str, store: Store | None) -> Trained:
+    """The trained network an analytic model follows."""
+    trained = [network.name for network in trained_networks(source.name, store=store)]
+    if needed not in trained and not Path(needed).is_dir():
+        folder = (store or default_store()).local / "networks" / f"{source.name}-{needed}"
+        raise DataUnavailable(
+            f"{text} follows the trained network {needed!r}, which {source.name} has not; "
+            f"trained on it: {', '.join(trained) or 'none'}. Train it: {_training(source, needed, folder)}."
+        )
+    return find_network(source, needed, store=store)
+
+
+def _training(source: Source, network: str, folder: Path | str = "FOLDER") -> str:
+    return f"python -m locality train {source.name} --network {network} --minutes 20 --out {folder}"
