@@ -13,7 +13,7 @@ from locality.moments import estimate_moments
 
 _PEAK = """
 import resource, torch
-from locality.cli.data import peak_memory
+from locality.cli._memory import peak_memory
 from locality.datasets import Source
 from locality.moments import estimate_moments
 before = peak_memory()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, app, say, table, watch
+from locality.cli._memory import memory_text, peak_memory
 from locality.errors import BadInput, LocalityError
 
 if TYPE_CHECKING:
@@ -80,10 +81,10 @@ def stats(dataset: DatasetArg, first: FirstOpt = None, as_json: JsonOpt = False)
         "peak_memory_bytes": peak_memory(),
     }
     values = ", ".join(f"{value:.4g}" for value in result["largest_eigenvalues"][:5])
-    memory = "unknown" if result["peak_memory_bytes"] is None else f"{result['peak_memory_bytes'] / 1e6:.0f} MB"
+    spent = f"{result['seconds']:.2f} s, peak memory {memory_text(result['peak_memory_bytes'])}"
     text = (
         f"{dataset}: n = {result['n']}, d = {result['d']}, trace = {result['trace']:.5g} ({result['units']})\n"
-        f"largest eigenvalues: {values}\n{result['seconds']:.2f} s, peak memory {memory}"
+        f"largest eigenvalues: {values}\n{spent}"
     )
     say(result, as_json, text)
 
@@ -130,19 +131,3 @@ def download(
 def _all(events: Iterator[Progress]) -> Generator[Progress, None, None]:
     """An iterator of events as long work without a result."""
     yield from events
-
-
-def peak_memory() -> int | None:
-    """Largest resident size of this process so far in bytes; None where the system does not tell."""
-    import sys
-
-    if sys.platform == "win32":
-        return None
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux: the peak of getrusage also counts the process that started this one
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
