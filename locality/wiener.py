@@ -50,7 +50,7 @@ class WienerFilter:
         cov = moments.cov()
         if not bool(cov.isfinite().all()):
             raise NonFinite("The covariance is not finite. The images hold NaN, infinity or huge values.")
-        return WienerFilter(shape, moments.count, moments.mean(), *_decompose(cov))
+        return WienerFilter(shape, moments.count, moments.mean(), *decompose(cov))
 
     def gain(self, sigma: float) -> Float[Tensor, " d"]:
         """Fraction of each principal component that survives: lambda / (lambda + sigma^2).
@@ -109,7 +109,7 @@ class WienerFilter:
         return (self.eigvecs @ (self.eigvecs[coords] * weights.to(self.eigvecs)).T).T.contiguous()
 
 
-def _decompose(cov: Float[Tensor, "d d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
+def decompose(cov: Float[Tensor, "d d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
     """Eigenvalues, descending, and eigenvectors.
 
     Coordinates that never vary are set apart with eigenvalue 0, so that their rows of W are exactly

@@ -1,0 +1,145 @@
+"""A mixture of Wiener filters on whole images: one Gaussian per class or cluster."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from locality.dataset import Dataset, Images
+from locality.denoisers._groups import decompose_groups, merge_lone
+from locality.denoisers._kmeans import cluster
+from locality.denoisers._mixture import Mixture, pack, unpack
+from locality.denoisers._spec import DENOISERS, DenoiserSpec
+from locality.device import Compute
+from locality.errors import BadInput, TooLarge
+from locality.params import param
+from locality.pulse import beat
+from locality.schedule import check_sigma
+from locality.store import Store
+from locality.types import Denoiser, ImageShape, Progress
+
+KIND, VERSION = "gaussian_mixture", 1
+_MOST_BYTES = 4 * 10**9  # of eigenvectors; the local cache holds no more either
+_ARRAYS = 8  # working arrays of the size of x in one call
+
+
+@DENOISERS.register("gaussian_mixture")
+@dataclass(frozen=True)
+class GaussianMixture(DenoiserSpec):
+    """One Wiener filter per class or cluster of images, weighed by how likely each made x.
+
+    Memory of the fitted model: 4 groups d^2 bytes (10 groups of d = 3072: 377 MB); above 4 GB it is
+    refused. Fitting takes about 40 d^2 bytes more, one group at a time.
+    """
+
+    paper: ClassVar[str] = "Wang, Vastola 2024 (arXiv 2412.09726); Zoran, Weiss 2011 (EPLL)"
+    cost: ClassVar[str] = "groups d^2 per image and step, whatever the number of training images"
+
+    components: int = param(10, help="Number of clusters; counts with groups=clusters alone.", low=1, high=64)
+    groups: str = param(
+        "classes",
+        help="classes: one group per class label. clusters: k-means, for sets without labels too.",
+        choices=("classes", "clusters"),
+    )
+    shrink: float = param(
+        0.1, help="Share of the pooled covariance (that within groups) in each group's.", low=0.0, high=1.0
+    )
+    seed: int = param(0, help="Seed of the clusters.", low=0, high=2**31 - 1)
+
+    def fit(
+        self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
+    ) -> Generator[Progress, None, GaussianMixtureDenoiser]:
+        """Covariance and eigendecomposition of every group, or what the store has of them.
+
+        A group of one image joins the group whose mean is nearest: one image has no covariance.
+
+        Raises:
+            DataUnavailable: the images are not on this machine.
+            BadInput: groups=classes without labels, fewer than two images, or fewer than two per cluster.
+            TooLarge: more than 4 GB of eigenvectors; says how many groups fit.
+        """
+        labels = None
+        if self.groups == "classes":
+            labels = images.train.labels
+            if labels is None:
+                raise BadInput(f"{self.name}:groups=classes: {images.name} has no labels. Use groups=clusters.")
+        count = self.components if labels is None else len(labels.unique())
+        _check_size(count, images.shape)
+        key = store_key(images.fingerprint, self, labels)
+        found = store.get(KIND, key)
+        if found is None:
+            with store.lock(KIND, key):
+                found = store.get(KIND, key)
+                if found is None:
+                    rows = yield from self._rows(images.train, labels, compute)
+                    found = pack((yield from decompose_groups(images.train, rows, self.shrink, compute)))
+                    store.put(KIND, key, found)
+        return GaussianMixtureDenoiser(images.shape, unpack(found), compute.memory)
+
+    def _rows(
+        self, train: Dataset, labels: Int[Tensor, " n"] | None, compute: Compute
+    ) -> Generator[Progress, None, list[Int[Tensor, " _"]]]:
+        """The image numbers of every group, each at least two."""
+        least = 2 * self.components if labels is None else 2
+        if len(train) < least:
+            need = f"{self.components} clusters need at least {least}" if labels is None else "It needs at least two"
+            hint = f" Give components={len(train) // 2} or fewer." if len(train) >= 2 else " Give more images."
+            raise BadInput(f"{self.name}: {train.name} has {len(train)} training images. {need}.{hint}")
+        if labels is None:
+            yield Progress(0.0, 1.0, "Clusters")
+            labels = cluster(train, self.components, self.seed, compute.images)
+        return merge_lone(train, [torch.nonzero(labels == label).squeeze(1) for label in labels.unique()])
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianMixtureDenoiser:
+    """The exact posterior mean of the fitted mixture. `memory` bounds the working arrays of a call."""
+
+    shape: ImageShape
+    mixture: Mixture
+    memory: int
+
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        """sum_k r_k [mu_k + W_k (x - mu_k)]; differentiable in x.
+
+        Raises:
+            BadInput: images of another size, or sigma is not a noise level.
+            NonFinite: x holds NaN or infinity.
+        """
+        self.shape.check(x)
+        check_sigma(sigma)
+        parts = []
+        for part in x.split(max(1, self.memory // (_ARRAYS * self.shape.d * x.element_size()))):
+            parts.append(self.mixture(part, sigma))
+            beat(sum(map(len, parts)) / max(1, len(x)))
+        return torch.cat(parts)
+
+
+def store_key(fingerprint: str, spec: GaussianMixture, labels: Int[Tensor, " n"] | None) -> dict[str, Any]:
+    """What the fit depends on: images, labels where they make the groups, and the options that count then."""
+    options = spec.key()
+    if labels is None:
+        return {"fingerprint": fingerprint, "spec": options, "version": VERSION}
+    del options["components"], options["seed"]
+    digest = hashlib.sha256(labels.contiguous().numpy().tobytes()).hexdigest()
+    return {"fingerprint": fingerprint, "spec": options, "labels": digest, "version": VERSION}
+
+
+def _check_size(groups: int, shape: ImageShape) -> None:
+    each = 4 * shape.d**2
+    if groups * each <= _MOST_BYTES:
+        return
+    fitting = _MOST_BYTES // each
+    hint = f"At most {fitting} groups fit: use groups=clusters,components={fitting}." if fitting else "Not one fits."
+    raise TooLarge(
+        f"{GaussianMixture.name}: {groups} groups of {shape} images",
+        groups * each,
+        _MOST_BYTES,
+        f"{hint} Smaller images take less.",
+    )
