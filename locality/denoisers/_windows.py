@@ -1,7 +1,8 @@
-"""Square windows: sums over them at a cost that does not depend on their size, and their size at each noise level."""
+"""The size of square windows at each noise level: searched for on training images, calibrated, published or constant."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -10,14 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.artifact import Artifact, digest
+from locality.artifact import Artifact
 from locality.dataset import Dataset, Images
 from locality.denoisers._bank import AveragingSpec, Bank
 from locality.device import Compute
 from locality.errors import BadInput
 from locality.params import param
 from locality.sampler import ddim, initial, start_noise
-from locality.schedule import ddpm_grid, edm_grid, log_grid
+from locality.schedule import check_sigma, ddpm_grid, edm_grid, log_grid
 from locality.store import Store
 from locality.types import Denoiser, ImageShape, Progress
 
@@ -47,8 +48,8 @@ class WindowSchedule:
     sizes: tuple[int, ...]
 
     def at(self, sigma: float) -> int:
-        """The size at a noise level."""
-        return self.sizes[nearest_level(self.sigmas, sigma)]
+        """The size at a noise level. Raises BadInput (sigma)."""
+        return self.sizes[nearest_level(self.sigmas, check_sigma(sigma))]
 
 
 def nearest_level(sigmas: Sequence[float], sigma: float) -> int:
@@ -88,7 +89,7 @@ class WindowedSpec(AveragingSpec):
             BadInput: not a size or the name of a rule, an even or too large size, no published list.
         """
         if self.window.startswith("published"):
-            return published(images.name, self.window.removeprefix("published").strip("_") or "unet", owner)
+            return published(images.name, self.window.removeprefix("published").strip("_") or "unet", self.name)
         if self.window not in ("greedy", "calibrated"):
             return WindowSchedule((1.0,), (check_window(self.window, largest, images.shape, self.name),))
         key = {"owner": owner, "fingerprint": images.fingerprint, "largest": largest, "version": VERSION}
@@ -120,7 +121,7 @@ def check_window(text: str, largest: int, shape: ImageShape, owner: str) -> int:
 
 
 def published(dataset: str, network: str, owner: str) -> WindowSchedule:
-    """A paper's list. Raises BadInput where there is none."""
+    """A paper's list for a model. Raises BadInput where there is none."""
     if owner == "pspc_square" and dataset == "cifar10" and network == "unet":
         return WindowSchedule(tuple(edm_grid(18)), PSPC_SQUARE)
     if owner != "pspc_square" and (dataset, network) in _KG:
@@ -191,53 +192,8 @@ def weights_digest(reference: Denoiser | None) -> str:
     net = getattr(reference, "net", None)
     if net is None:
         return type(reference).__name__
-    sums = {
-        name: [float(value.double().sum()), float(value.double().norm())] for name, value in net.state_dict().items()
-    }
-    return digest("weights", sums)
-
-
-def box(
-    planes: Float[Tensor, "h w k"], rows: Float[Tensor, "a h"], cols: Float[Tensor, "e w"]
-) -> Float[Tensor, "a e k"]:
-    """Sums over windows as two products with band matrices: no rounding of running sums, any size at one cost."""
-    h, w, k = planes.shape
-    down = (rows @ planes.reshape(h, w * k)).reshape(len(rows), w, k)
-    return torch.matmul(cols, down)
-
-
-def cut_bands(n: int, size: int) -> Float[Tensor, "n n"]:
-    """Windows of `size` around each of n places, cut at the ends."""
-    places = torch.arange(n)
-    return ((places[:, None] - places).abs() <= size // 2).float()
-
-
-def inner_bands(n: int, size: int) -> Float[Tensor, "m n"]:
-    """Windows of `size` that lie inside n places, by their first place."""
-    places = torch.arange(n)
-    start = torch.arange(n - size + 1)[:, None]
-    return ((places >= start) & (places < start + size)).float()
-
-
-def round_bands(n: int, size: int) -> Float[Tensor, "n n"]:
-    """Windows of `size` around each of n places on a circle; none counts a place twice."""
-    apart = (torch.arange(n)[:, None] - torch.arange(n)).abs()
-    apart = torch.minimum(apart, n - apart)
-    return torch.ones(n, n) if size >= n else (apart <= size // 2).float()
-
-
-def planes(x: Float[Tensor, "k d"], shape: ImageShape) -> Float[Tensor, "c h w k"]:
-    """Images with the image axis last, so that every operation runs along memory."""
-    return x.T.contiguous().reshape(*shape, len(x))
-
-
-def squared_difference(x: Float[Tensor, "c h w"], items: Float[Tensor, "c h w k"]) -> Float[Tensor, "h w k"]:
-    """||x - x_i||^2 at every pixel, summed over channels."""
-    apart = x[..., None]
-    if x.requires_grad:
-        return (items - apart).square().sum(dim=0)
-    total = (items[0] - apart[0]).square_()
-    for channel in range(1, len(items)):
-        difference = items[channel] - apart[channel]
-        total.addcmul_(difference, difference)
-    return total
+    found = hashlib.sha256()
+    for name, value in net.state_dict().items():
+        found.update(f"{name}:{value.dtype}:{tuple(value.shape)}:".encode())
+        found.update(value.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().data)
+    return found.hexdigest()

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from locality.dataset import Images
+from locality.denoisers._boxes import cut_bands
 from locality.denoisers._evidence import TOP, Evidence
 from locality.denoisers._spec import DENOISERS
-from locality.denoisers._windows import WindowedSpec, cut_bands
+from locality.denoisers._windows import WindowedSpec
 from locality.denoisers.els import DEFAULT_FIRST, EquivariantDenoiser, Move
 from locality.denoisers.ls import local_score, local_windows
 from locality.device import Compute
@@ -64,6 +65,16 @@ class BorderDenoiser(EquivariantDenoiser):
     def bands(self, size: int) -> tuple[Float[Tensor, "h h"], Float[Tensor, "w w"]]:
         return cut_bands(self.shape.h, size), cut_bands(self.shape.w, size)
 
+    def patches(self, flat: Float[Tensor, "k d"], size: int) -> Float[Tensor, "k p v"]:
+        """The patch around every pixel, 0 outside the image."""
+        padded = torch.nn.functional.pad(flat.reshape(-1, *self.shape), (size // 2,) * 4)
+        return torch.nn.functional.unfold(padded, size).transpose(1, 2)
+
+    def groups(self, size: int) -> list[Int[Tensor, " p"]]:
+        """Pixels of one border type: each border row or column on its own, inner ones together."""
+        rows, cols = (_types(n, size // 2) for n in (self.shape.h, self.shape.w))
+        return [(row[:, None] * self.shape.w + col).flatten() for row in rows for col in cols]
+
     def moves(self, n: int, size: int) -> list[Move]:
         """Shifts that take a place to one of the same border type: inner places to inner ones, others nowhere."""
         margin, band = size // 2, cut_bands(n, size)
@@ -83,6 +94,12 @@ class BorderDenoiser(EquivariantDenoiser):
         """Places of the same border type: the same row (column) in a border, any inner one elsewhere."""
         margin = size // 2
         return torch.outer(_places(self.shape.h, margin, pixel.row), _places(self.shape.w, margin, pixel.col))
+
+
+def _types(n: int, margin: int) -> list[Int[Tensor, " p"]]:
+    """Places of one border type: those at each distance of each end, and all inner ones."""
+    places = torch.arange(n)
+    return [places[i : i + 1] for i in (*range(margin), *range(n - margin, n))] + [places[margin : n - margin]]
 
 
 def _places(n: int, margin: int, at: int) -> Bool[Tensor, " n"]:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from locality.dataset import Images
-from locality.denoisers._bank import Bank
+from locality.denoisers._bank import Bank, precise
+from locality.denoisers._boxes import box, planes, round_bands, squared_difference
 from locality.denoisers._evidence import TOP, Evidence, evidence
 from locality.denoisers._spec import DENOISERS
-from locality.denoisers._windows import WindowedSpec, WindowSchedule, box, planes, round_bands, squared_difference
+from locality.denoisers._windows import WindowedSpec, WindowSchedule
 from locality.denoisers.ls import CHUNK, local_windows, weigh
 from locality.device import Compute
 from locality.params import param
@@ -23,6 +24,8 @@ from locality.schedule import check_sigma
 from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel, Progress
 
+_FEW = 300  # values of a patch up to which a product over all pairs of patches is faster than maps of all shifts
+_PATCHES = 1 << 13  # candidate patches of one product
 DEFAULT_FIRST = 1000  # all positions of all 50,000 CIFAR-10 images take hours on a CPU
 
 
@@ -32,7 +35,7 @@ class EquivariantLocalScore(WindowedSpec):
     """Posterior mean of each pixel over the P x P patches at all positions of all images, on the torus."""
 
     paper: ClassVar[str] = "Kamb, Ganguli 2025 (arXiv 2412.20292)"
-    cost: ClassVar[str] = "N (h w)^2 c per image and step, whatever the window"
+    cost: ClassVar[str] = "N (h w)^2 c per image and step, whatever the window; less for small ones"
 
     first: int = param(DEFAULT_FIRST, help="Use at most the first so many training images; 0 for all (slow).", low=0)
 
@@ -61,7 +64,7 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EquivariantDenoiser:
-    """For every shift, the squared difference map of all images at once, box-filtered.
+    """Small patches: all pairs by one product. Else, for every shift, the difference map of all images, box-filtered.
 
     Memory: a few maps of h w floats per image of a chunk, within the budget of Compute.
     """
@@ -76,8 +79,52 @@ class EquivariantDenoiser:
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
         self.shape.check(x)
-        size, (_, h, w) = self.windows.at(sigma), self.shape
-        scale = -0.5 / check_sigma(sigma) ** 2
+        size = self.windows.at(check_sigma(sigma))
+        if size**2 * self.shape.c <= _FEW:
+            return self.by_patches(x, sigma, size)
+        return self.by_shifts(x, sigma, size)
+
+    def by_patches(self, x: Float[Tensor, "b d"], sigma: float, size: int) -> Float[Tensor, "b d"]:
+        """Patches as vectors; all distances of one noisy image to some images as one matrix product."""
+        c, h, w = self.shape
+        scale = 1.0 / sigma**2
+        dtype = precise(x.dtype, size**2 * c, sigma)
+        groups = [group.to(x.device) for group in self.groups(size)]
+        order = torch.cat(groups).argsort()
+
+        def partial(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
+            theirs, centres = self.patches(x_kd, size), x_kd.reshape(-1, c, h * w)
+            each = []
+            for ours in self.patches(queries, size):
+                parts = []
+                for group in groups:
+                    there = theirs[:, group].flatten(0, 1)
+                    values = centres[:, :, group].transpose(1, 2).flatten(0, 1)
+                    logits = torch.addmm(there.square().sum(dim=1)[None] * (-0.5 * scale), ours[group] * scale, there.T)
+                    parts.append(PosteriorMean.of(logits, lambda e, values=values: (e @ values).T))  # type: ignore[misc]
+                every = [torch.cat(part, dim=-1)[..., order] for part in zip(*parts, strict=True)]
+                each.append(every)
+            peak, weight, total = map(torch.stack, zip(*each, strict=True))
+            return PosteriorMean(peak, weight, total.transpose(0, 1))
+
+        one = dtype.itemsize * h * w * (2 * size**2 * c + 2 * h * w + 4 * c)
+        k = self.bank.fit(one, most=max(1, _PATCHES // (h * w)))
+        running = stream(x.to(dtype), self.bank.chunks(k, dtype), partial, self.bank.count(k))
+        return running.mean().transpose(0, 1).reshape(len(x), -1).to(x.dtype)
+
+    def patches(self, flat: Float[Tensor, "k d"], size: int) -> Float[Tensor, "k p v"]:
+        """The patch around every pixel, on the torus."""
+        padded = torch.nn.functional.pad(flat.reshape(-1, *self.shape), (size // 2,) * 4, mode="circular")
+        return torch.nn.functional.unfold(padded, size).transpose(1, 2)
+
+    def groups(self, size: int) -> list[Int[Tensor, " p"]]:
+        """Pixels whose patches are compared with each other's: all of them."""
+        return [torch.arange(self.shape.h * self.shape.w)]
+
+    def by_shifts(self, x: Float[Tensor, "b d"], sigma: float, size: int) -> Float[Tensor, "b d"]:
+        """Integral maps: for every shift between query and candidate, all windows at once."""
+        _, h, w = self.shape
+        scale = -0.5 / sigma**2
         downs = [move._replace(band=move.band.to(x)) for move in self.moves(h, size)]
         rights = [move._replace(band=move.band.to(x) * scale) for move in self.moves(w, size)]
         k = self.bank.fit(x.dtype.itemsize * (6 * self.shape.d + 5 * h * w), most=CHUNK)

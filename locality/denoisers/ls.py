@@ -12,16 +12,10 @@ from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers._bank import Bank
+from locality.denoisers._boxes import box, cut_bands, planes, squared_difference
 from locality.denoisers._evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers._spec import DENOISERS
-from locality.denoisers._windows import (
-    WindowedSpec,
-    WindowSchedule,
-    box,
-    cut_bands,
-    planes,
-    squared_difference,
-)
+from locality.denoisers._windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
 from locality.posterior import PosteriorMean, stream
 from locality.schedule import check_sigma

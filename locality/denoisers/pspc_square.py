@@ -12,16 +12,10 @@ from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers._bank import Bank
+from locality.denoisers._boxes import box, inner_bands, planes, squared_difference
 from locality.denoisers._evidence import TOP, Evidence, evidence
 from locality.denoisers._spec import DENOISERS
-from locality.denoisers._windows import (
-    WindowedSpec,
-    WindowSchedule,
-    box,
-    inner_bands,
-    planes,
-    squared_difference,
-)
+from locality.denoisers._windows import WindowedSpec, WindowSchedule
 from locality.denoisers.ls import CHUNK, weigh
 from locality.device import Compute
 from locality.params import param
