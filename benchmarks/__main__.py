@@ -8,9 +8,9 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks import browser, covariance, fields
+from benchmarks import browser, covariance, denoisers, fields
 
-BENCHMARKS = {"covariance": covariance.run, "fields": fields.run, "browser": browser.run}
+BENCHMARKS = {"covariance": covariance.run, "fields": fields.run, "denoisers": denoisers.run, "browser": browser.run}
 
 
 def main(names: list[str]) -> None:

@@ -66,17 +66,22 @@ def precompute(
     network: Annotated[
         str | None, typer.Option(help="Make the hover table of this trained network instead of the statistics.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Fit patch_mixture or stack, which takes minutes, instead of the statistics.")
+    ] = None,
     draws: Annotated[int, typer.Option(help="Pairs (held-out image, noise) per field.")] = 32,
     step: Annotated[int, typer.Option(help="Every step-th pixel of rows and columns.")] = 2,
     seed: SeedOpt = 0,
     ship: Annotated[Path | None, typer.Option(help="Also write it to this folder of shipped files, compactly.")] = None,
 ) -> None:
-    """Prepare what the explorer opens with: a dataset's eigendecomposition, or a network's hover table."""
+    """Prepare what pages open with: a dataset's eigendecomposition, a network's hover table, a model's long fit."""
     from locality.datasets import Source
-    from locality.studies import Draws, ship_learned_table, ship_statistics
+    from locality.studies import Draws, ship_learned_table, ship_model, ship_statistics
 
     source = Source.parse(dataset)
-    if network is None:
+    if model is not None:
+        typer.echo(watch(ship_model(source, model, ship)))
+    elif network is None:
         typer.echo(watch(ship_statistics(source, ship)))
     else:
         typer.echo(watch(ship_learned_table(source, network, Draws(draws, seed), step, ship)))

@@ -1,4 +1,4 @@
-"""The size of square windows at each noise level: searched for on training images, calibrated, published or constant."""
+"""The size of square windows at each noise level: searched for, calibrated on a network, published or constant."""
 
 from __future__ import annotations
 
@@ -71,6 +71,10 @@ class WindowedSpec(AveragingSpec):
     def network_needed(self) -> str:
         return self.network if self.window == "calibrated" else ""
 
+    def sides(self, shape: ImageShape) -> list[int]:
+        """Windows of one size that may be asked for: odd, no larger than the images."""
+        return list(range(1, max(shape.h, shape.w) + 1, 2))
+
     def schedule(
         self,
         images: Images,
@@ -86,12 +90,12 @@ class WindowedSpec(AveragingSpec):
         """Window sizes up to `largest`; what is searched for is kept in the store, under the name of `owner`.
 
         Raises:
-            BadInput: not a size or the name of a rule, an even or too large size, no published list.
+            BadInput: not a size or the name of a rule, an even or too large size, no published list, too few images.
         """
         if self.window.startswith("published"):
             return published(images.name, self.window.removeprefix("published").strip("_") or "unet", self.name)
         if self.window not in ("greedy", "calibrated"):
-            return WindowSchedule((1.0,), (check_window(self.window, largest, images.shape, self.name),))
+            return WindowSchedule((1.0,), (self._side(images.shape),))
         key = {"owner": owner, "fingerprint": images.fingerprint, "largest": largest, "version": VERSION}
         if self.window == "calibrated":
             key |= {"bank": [self.first, list(self.classes), self.flips], "network": weights_digest(reference)}
@@ -107,17 +111,16 @@ class WindowedSpec(AveragingSpec):
         sigmas: list[float] = found.meta["sigmas"]
         return WindowSchedule(tuple(sigmas), tuple(found.arrays["sizes"].tolist()))
 
-
-def check_window(text: str, largest: int, shape: ImageShape, owner: str) -> int:
-    """A window side: odd, or the whole image. Raises BadInput."""
-    allowed = f"Give an odd number 1..{largest}, the whole image ({max(shape.h, shape.w)}), or greedy, published, "
-    try:
-        size = int(text)
-    except ValueError:
-        raise BadInput(f"{owner}:window={text!r} is not a window. {allowed}calibrated.") from None
-    if not (1 <= size <= largest and (size % 2 or size == max(shape.h, shape.w))):
-        raise BadInput(f"{owner}:window={size} does not fit {shape.h}x{shape.w} images. {allowed}calibrated.")
-    return size
+    def _side(self, shape: ImageShape) -> int:
+        sides = self.sides(shape)
+        if self.window in map(str, sides):
+            return int(self.window)
+        odd = max(side for side in sides if side % 2)
+        whole = f", the whole image ({sides[-1]})" if sides[-1] > odd else ""
+        raise BadInput(
+            f"{self.name}:window={self.window!r} is not a window of {shape.h}x{shape.w} images. "
+            f"Give an odd number 1..{odd}{whole}, or greedy, published, calibrated."
+        )
 
 
 def published(dataset: str, network: str, owner: str) -> WindowSchedule:
@@ -140,6 +143,8 @@ def greedy(train: Dataset, make: Maker, largest: int, compute: Compute) -> Gener
     does not rise; never shrink.
     """
     judges = min(_JUDGES, len(train) // 2)
+    if not judges:
+        raise BadInput(f"window=greedy needs at least 2 training images; {train.name} has {len(train)}. Give a size.")
     rows = torch.arange(min(_CANDIDATES, len(train) - judges))
     bank = Bank.of(train, rows, flips=False, compute=compute)
     x0 = train.x0(slice(len(train) - judges, len(train))).to(compute.device)

@@ -6,7 +6,7 @@ import bisect
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -62,7 +62,7 @@ class Stack(DenoiserSpec):
             BadInput: unknown or repeated members, a member that needs a network, too few training images.
         """
         specs = self._specs(images)
-        key = {"fingerprint": images.fingerprint, "spec": self.key(), "version": VERSION}
+        key = store_key(images.fingerprint, self)
         found = store.get(KIND, key)
         if found is None:
             found = yield from self._learn(images, compute, store)
@@ -110,6 +110,11 @@ class Stack(DenoiserSpec):
                     answers.append(torch.cat([member(part, sigma) for part in x.split(_BATCH)]) - mean.to(x0))
             weights[level] = least_squares(torch.stack(answers), x0 - mean.to(x0))
         return Artifact({"mean": mean, "weights": weights}, {"sigmas": SIGMAS})
+
+
+def store_key(fingerprint: str, spec: Stack) -> dict[str, Any]:
+    """What the weights depend on."""
+    return {"fingerprint": fingerprint, "spec": spec.key(), "version": VERSION}
 
 
 @dataclass(frozen=True)

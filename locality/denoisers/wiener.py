@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
+
+import torch
 
 from locality.dataset import Images
 from locality.denoisers._spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
+from locality.errors import BadInput
 from locality.moments import accumulate_moments
+from locality.params import param
 from locality.store import Store
 from locality.types import Denoiser, Progress
 from locality.wiener import WienerFilter, pack, unpack
@@ -25,6 +29,9 @@ class Wiener(DenoiserSpec):
     paper: ClassVar[str] = "Wiener 1949; Lukoianov et al. 2025 (arXiv 2509.09672)"
 
     cost: ClassVar[str] = "d^2 per image and step, whatever the number of training images"
+
+    rank: int = param(0, help="Keep only so many principal components; 0 for all.", low=0)
+    shrinkage: float = param(0.0, help="Share of the mean variance in every component's.", low=0.0, high=1.0)
 
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
@@ -46,7 +53,22 @@ class Wiener(DenoiserSpec):
                     yield Progress(0.5, 1.0, "Eigendecomposition")
                     found = pack(WienerFilter.fit(moments, train.shape), compact=False)
                     store.put(KIND, key, found)
-        return unpack(found)
+        return self._adjusted(unpack(found))
+
+    def _adjusted(self, wiener: WienerFilter) -> WienerFilter:
+        """Eigenvalues as `rank` and `shrinkage` have them.
+
+        Raises:
+            BadInput: more components than there are.
+        """
+        d = len(wiener.eigvals)
+        if self.rank > d:
+            raise BadInput(f"wiener:rank={self.rank}: the images have {d} principal components. Give 1..{d}, or 0.")
+        if not self.rank and not self.shrinkage:
+            return wiener
+        eigvals = torch.lerp(wiener.eigvals, wiener.eigvals.mean().expand(d), self.shrinkage)
+        eigvals[self.rank or d :] = 0.0
+        return replace(wiener, eigvals=eigvals)
 
 
 def store_key(fingerprint: str) -> dict[str, str | int]:

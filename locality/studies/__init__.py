@@ -19,7 +19,7 @@ from locality.studies._models import (
 from locality.studies._nearest import nearest_training
 from locality.studies._samples import denoise, found_samples, sample
 from locality.studies._sampling import Sampling, Stepped, Trajectory
-from locality.studies._ship import ship_learned_table, ship_statistics
+from locality.studies._ship import ship_learned_table, ship_model, ship_statistics
 from locality.studies._tables import learned_key, learned_table, make_learned_table, predicted_table, table_row
 from locality.studies._train import judge, train_network
 
@@ -49,6 +49,7 @@ __all__ = [
     "predicted_table",
     "sample",
     "ship_learned_table",
+    "ship_model",
     "ship_statistics",
     "table_row",
     "train_network",

@@ -7,7 +7,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 from locality.datasets import Source
+from locality.denoisers import DENOISERS, patch_mixture, stack
 from locality.denoisers.wiener import KIND, store_key
+from locality.device import Compute
+from locality.errors import BadInput
 from locality.store import Store, default_store
 from locality.studies._fields import Draws
 from locality.studies._models import find_network, fit_wiener
@@ -48,3 +51,31 @@ def ship_learned_table(
     target = Store(default_store().local, folder)
     path = target.ship(f"{source.name}-{trained.name}", LEARNED, learned_key(trained), table, about)
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB, median relative standard error {error:.1%}"
+
+
+def ship_model(source: Source, text: str, folder: Path | None = None) -> Generator[Progress, None, str]:
+    """Fit a model whose fit takes minutes from a dataset's images; with a folder, write it there compactly.
+
+    Raises:
+        BadInput: a model that has nothing to keep.
+    """
+    spec, local = DENOISERS.parse(text), Store(default_store().local)
+    if not isinstance(spec, patch_mixture.PatchMixture | stack.Stack):
+        raise BadInput(f"{text!r} has no long fit to keep. Give patch_mixture or stack, or no --model for statistics.")
+    fitted = yield from spec.fit(source, Compute(), local)
+    if folder is None:
+        return f"{source.name}: {spec.name} is in the local cache."
+    if isinstance(spec, patch_mixture.PatchMixture):
+        assert isinstance(fitted, patch_mixture.PatchMixtureDenoiser)
+        kind, key = patch_mixture.KIND, patch_mixture.store_key(source.fingerprint, spec)
+        artifact = patch_mixture.pack(fitted, compact=True)
+    else:
+        kind, key = stack.KIND, stack.store_key(source.fingerprint, spec)
+        found = local.get(kind, key)
+        assert found is not None
+        artifact = found
+    command = f"python -m locality precompute {source.name} --model {text} --ship cache/shipped"
+    path = Store(default_store().local, folder).ship(
+        f"{source.name}-{spec.name}", kind, key, artifact, {"dataset": source.name, "command": command}
+    )
+    return f"{path}: {path.stat().st_size / 1e6:.2f} MB"

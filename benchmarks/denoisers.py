@@ -1,0 +1,260 @@
+"""Analytic denoisers against plain dense implementations, and what a step of each costs on all CIFAR-10 images."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from benchmarks.timing import alternate_ms, median_ms
+from locality.datasets import Source
+from locality.denoisers import DENOISERS
+from locality.denoisers._bank import Bank
+from locality.denoisers._evidence import Explains
+from locality.denoisers._masked import MaskPlan, masked_mean
+from locality.denoisers._windows import WindowSchedule
+from locality.denoisers.els import EquivariantDenoiser
+from locality.denoisers.ls import local_score
+from locality.denoisers.pca_locality import threshold_mask
+from locality.denoisers.pspc_square import SquarePatchesDenoiser
+from locality.device import Compute
+from locality.schedule import ddpm_grid
+from locality.store import default_store
+from locality.studies import finish, fit_wiener
+from locality.types import Denoiser, ImageShape, Pixel
+
+_MEMORY = """
+import sys, time, torch
+from locality.cli._memory import peak_memory
+from locality.datasets import Source
+from locality.denoisers import DENOISERS
+from locality.device import Compute
+from locality.pulse import listening
+from locality.store import default_store
+from locality.studies import finish
+class Enough(Exception): pass
+source = Source.parse("cifar10")
+began = time.perf_counter()
+denoiser = finish(DENOISERS.parse(sys.argv[1]).fit(source, Compute(), default_store()))
+fitted = time.perf_counter()
+done = [0.0]
+def listen(fraction):
+    done[0] = fraction
+    if time.perf_counter() - fitted > 60: raise Enough
+x = torch.randn(8, source.shape.d, generator=torch.Generator().manual_seed(0))
+seconds = []
+for sigma in (3.44, 0.342):
+    start = time.perf_counter()
+    fitted = start
+    try:
+        with listening(listen), torch.no_grad(): denoiser(x * sigma, sigma)
+        seconds.append(f"{time.perf_counter() - start:.1f} s")
+    except Enough:
+        seconds.append(f"about {(time.perf_counter() - start) / done[0] / 60:.0f} min (stopped after 60 s)")
+print(peak_memory() / 1e6, *seconds, sep="|")
+"""
+MODELS = ("optimal", "nearest", "wiener", "smoothed", "ls", "els", "els:first=0", "bbels", "pspc_square", "pspc_flex")
+MODELS += ("pca_locality", "golddiff", "gaussian_mixture", "patch_mixture", "stack")
+
+
+def run() -> None:
+    """Print the tables. Needs the images of CIFAR-10 and Fashion-MNIST."""
+    _windows()
+    _equivariant()
+    _masked()
+    _click()
+    _costs()
+
+
+def _noisy(source: Source, count: int, sigma: float) -> Tensor:
+    eps = torch.randn(count, source.shape.d, generator=torch.Generator().manual_seed(0))
+    return source.held_out.x0(slice(0, count)) + sigma * eps
+
+
+def _bank(source: Source, count: int) -> Bank:
+    return Bank.of(source.train, torch.arange(count), flips=False, compute=Compute())
+
+
+def _windows() -> None:
+    source = Source.parse("cifar10")
+    print("| square windows, 4 noisy CIFAR-10 images, 4,000 training images | |\n|---|---|")
+    _window("ls", local_score, source, compose=False)
+    _window("pspc_square", _square, source, compose=True)
+    print()
+
+
+def _window(name: str, made: Callable[[Bank, int], Denoiser], source: Source, *, compose: bool) -> None:
+    bank, few, sigma = _bank(source, 4000), _bank(source, 300), 1.0
+    x = _noisy(source, 4, sigma)
+    everything, some = bank.whole().float(), few.whole().float()
+    small, large = alternate_ms(lambda: made(bank, 3)(x, sigma), lambda: made(bank, 17)(x, sigma), repeats=5)
+    ours, optimal = alternate_ms(lambda: made(bank, 17)(x, sigma), lambda: _elementwise(x, everything, sigma), 5)
+    print(f"| {name}: P = 17 against P = 3 | {large / small:.2f}x |")
+    print(f"| {name}, P = 17, against `optimal` computed elementwise | {ours / optimal:.2f}x |")
+    spent, took = alternate_ms(
+        lambda: made(few, 17)(x, sigma),
+        lambda: _plain_windows(x, some, source.shape, 17, sigma, compose=compose),
+        repeats=3,
+    )
+    plain = _plain_windows(x, some, source.shape, 17, sigma, compose=compose)
+    print(f"| {name}, P = 17, 300 images, against a plain loop over windows | {took / spent:.0f}x faster |")
+    print(f"| ... largest difference of the outputs | {float((made(few, 17)(x, sigma) - plain).abs().max()):.1e} |")
+
+
+def _elementwise(x: Tensor, items: Tensor, sigma: float) -> Tensor:
+    """The optimal denoiser without a matrix product."""
+    logits = torch.cat([((x[:, None] - part) ** 2).sum(dim=2) for part in items.split(256)], dim=1)
+    weights = torch.softmax(-logits / (2 * sigma**2), dim=1)
+    return torch.stack([(weights[i, :, None] * items).sum(dim=0) for i in range(len(x))])
+
+
+def _square(bank: Bank, size: int) -> SquarePatchesDenoiser:
+    return SquarePatchesDenoiser(bank, WindowSchedule((1.0,), (size,)))
+
+
+def _plain_windows(x: Tensor, items: Tensor, shape: ImageShape, size: int, sigma: float, *, compose: bool) -> Tensor:
+    """Every window on its own: distances over its pixels, softmax, weighted sum."""
+    c, h, w = shape
+    noisy, images, half = x.reshape(-1, c, h, w), items.reshape(-1, c, h, w), size // 2
+    answer, cover = torch.zeros_like(noisy), torch.zeros(h, w)
+    rows, cols = (range(h - size + 1), range(w - size + 1)) if compose else (range(h), range(w))
+    for row in rows:
+        for col in cols:
+            down = slice(row, row + size) if compose else slice(max(0, row - half), row + half + 1)
+            right = slice(col, col + size) if compose else slice(max(0, col - half), col + half + 1)
+            far = ((noisy[:, None, :, down, right] - images[None, :, :, down, right]) ** 2).sum(dim=(2, 3, 4))
+            weights = torch.softmax(-far / (2 * sigma**2), dim=1)
+            if compose:
+                answer[:, :, down, right] += torch.einsum("bn,nchw->bchw", weights, images[:, :, down, right])
+                cover[down, right] += 1
+            else:
+                answer[:, :, row, col] = weights @ images[:, :, row, col]
+    return (answer / cover if compose else answer).flatten(1)
+
+
+def _equivariant() -> None:
+    source = Source.parse("fashion_mnist")
+    bank, few, sigma = _bank(source, 1000), _bank(source, 100), 1.0
+    x = _noisy(source, 1, sigma)
+    small, large = alternate_ms(
+        lambda: _shifting(bank, 3).by_shifts(x, sigma, 3), lambda: _shifting(bank, 17).by_shifts(x, sigma, 17), 3
+    )
+    print("| els, one noisy Fashion-MNIST image | |\n|---|---|")
+    print(f"| 1,000 training images by integral maps, P = 17 | {large / 1e3:.1f} s |")
+    print(f"| P = 17 against P = 3, integral maps | {large / small:.2f}x |")
+    quick = median_ms(lambda: _shifting(bank, 3)(x, sigma), 3)
+    print(f"| 1,000 training images, P = 3, as the model does it | {quick / 1e3:.1f} s |")
+    for size in (3, 17, 27):
+        _shift(x, few, sigma, size)
+    print()
+
+
+def _shift(x: Tensor, bank: Bank, sigma: float, size: int) -> None:
+    model = _shifting(bank, size)
+    ours, plain = alternate_ms(lambda: model(x, sigma), lambda: _plain_patches(x, bank, size, sigma), repeats=3)
+    difference = float((model(x, sigma) - _plain_patches(x, bank, size, sigma)).abs().max())
+    print(
+        f"| {len(bank)} images, P = {size}, against plain patches and one matrix product | {plain / ours:.1f}x faster |"
+    )
+    print(f"| ... largest difference of the outputs | {difference:.1e} |")
+
+
+def _shifting(bank: Bank, size: int) -> EquivariantDenoiser:
+    return EquivariantDenoiser(bank, WindowSchedule((1.0,), (size,)))
+
+
+def _plain_patches(x: Tensor, bank: Bank, size: int, sigma: float) -> Tensor:
+    """All patches of all images as vectors, all distances by one matrix product."""
+    items, half = bank.whole().float(), size // 2
+
+    def patches(flat: Tensor) -> Tensor:
+        images = torch.nn.functional.pad(flat.reshape(-1, *bank.shape), (half,) * 4, mode="circular")
+        return torch.nn.functional.unfold(images, size).transpose(1, 2).flatten(0, 1)
+
+    queries, candidates = patches(x), patches(items)
+    logits = (queries @ candidates.T - 0.5 * candidates.square().sum(dim=1)) / sigma**2
+    return (torch.softmax(logits, dim=1) @ items.flatten()).reshape(len(x), -1)
+
+
+def _masked(noisy: int = 16) -> None:
+    source = Source.parse("cifar10")
+    bank, wiener = _bank(source, 10_000), finish(fit_wiener(source))
+    shape, outputs = source.shape, torch.arange(source.shape.d)[:, None]
+    print(
+        f"| pca_locality, tau .05, 10,000 CIFAR-10 images, {noisy} noisy images: sigma | dense, s | ours, s | ratio |",
+        end="",
+    )
+    print(" share of the product left | largest difference |\n|---|---|---|---|---|---|")
+    spent: list[tuple[float, float]] = []
+    for sigma in ddpm_grid(10):
+        x = _noisy(source, noisy, sigma)
+        mask = threshold_mask(wiener.matrix(sigma), 0.05, "row")
+        start = time.perf_counter()
+        plan = MaskPlan.of(mask, outputs, shape)  # its making counts as ours
+        ours = masked_mean(bank, plan, x, sigma)
+        middle = time.perf_counter()
+        plain = _dense(x, bank, mask.float(), sigma)
+        spent.append((time.perf_counter() - middle, middle - start))
+        difference = float((ours - plain).abs().max())
+        print(f"| {sigma:.3g} | {spent[-1][0]:.2f} | {spent[-1][1]:.2f} | {spent[-1][0] / spent[-1][1]:.1f}x", end="")
+        print(f" | {plan.multiplied():.1%} | {difference:.1e} |")
+    for label, part in (("all ten steps", spent), ("t <= 200", spent[-3:])):
+        dense, ours_s = (sum(column) for column in zip(*part, strict=True))
+        print(f"| {label} | {dense:.1f} | {ours_s:.1f} | **{dense / ours_s:.1f}x** | | |")
+    print()
+
+
+def _dense(x: Tensor, bank: Bank, mask: Tensor, sigma: float) -> Tensor:
+    """The whole mask as one matrix product for each noisy image and chunk."""
+    running: list[tuple[Tensor, Tensor, Tensor]] = []
+    for number, chunk in enumerate(bank.chunks(1024)):
+        items = chunk.T.contiguous()
+        for i, query in enumerate(x):
+            logits = mask @ (items * ((query[:, None] - items / 2) / sigma**2))
+            peak = logits.amax(dim=1)
+            weights = (logits - peak[:, None]).exp()
+            part = (peak, weights.sum(dim=1), (weights * items).sum(dim=1))
+            if number == 0:
+                running.append(part)
+                continue
+            top = torch.maximum(running[i][0], peak)
+            old, new = (running[i][0] - top).exp(), (peak - top).exp()
+            running[i] = (top, running[i][1] * old + part[1] * new, running[i][2] * old + part[2] * new)
+    return torch.stack([total / weight for _, weight, total in running])
+
+
+def _click() -> None:
+    source = Source.parse("cifar10")
+    print("| what decided a clicked pixel, all 50,000 CIFAR-10 images | sigma 3.44 | sigma 0.342 |\n|---|---|---|")
+    for name in ("ls:window=9", "pca_locality", "pspc_flex"):
+        denoiser = finish(DENOISERS.parse(name).fit(source, Compute(), default_store()))
+        cells = [_explained_ms(denoiser, _noisy(source, 1, sigma)[0], sigma) for sigma in (3.44, 0.342)]
+        print(f"| {name} | {cells[0]:.0f} ms | {cells[1]:.0f} ms |")
+    print()
+
+
+def _explained_ms(denoiser: Denoiser, x: Tensor, sigma: float) -> float:
+    assert isinstance(denoiser, Explains)
+    return median_ms(lambda: denoiser.explain(x, Pixel(16, 16), sigma), 3)
+
+
+def _costs() -> None:
+    print("| all 50,000 CIFAR-10 images, 8 noisy ones: a step at | sigma 3.44 | sigma 0.342 | peak memory |")
+    print("|---|---|---|---|")
+    for name in MODELS:
+        out = subprocess.run([sys.executable, "-c", _MEMORY, name], capture_output=True, text=True, check=False)
+        if out.returncode:
+            print(f"| {name} | {out.stderr.strip().splitlines()[-1]} | | |")
+            continue
+        peak, high, low = out.stdout.strip().split("|")
+        print(f"| {name} | {high} | {low} | {float(peak):,.0f} MB |", flush=True)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
