@@ -218,7 +218,7 @@ REFUSED = {
     "pixel nan": (("field", "digits", "--pixel", "nan,1", "--sigma", "1", *F), "is not ROW,COL"),
     "model": (("field", "digits", *GOOD, "--model", "vienna"), "Unknown model for digits 'vienna'. Known: "),
     "untrained": (("field", "digits", *GOOD, "--model", "unet"), "No unet is trained on digits. Train one: python -m"),
-    "model option": (("field", "digits", *GOOD, "--model", "wiener:rank=3"), "wiener has no option 'rank'"),
+    "model option": (("field", "digits", *GOOD, "--model", "wiener:depth=3"), "wiener has no option 'depth'"),
     "draws": (("field", "digits", *GOOD, "--draws", "0"), "draws=0: give 1..4096."),
     "seed": (("field", "digits", *GOOD, "--seed", "99999999999999999999"), "seed=99999999999999999999: give 0.."),
     "networks": (("networks", "digitz"), "Unknown dataset 'digitz'"),
