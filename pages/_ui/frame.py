@@ -21,7 +21,7 @@ ICON = _icon()
 
 
 _PAGES = Path(__file__).resolve().parents[1]
-_ICONS = {"Explorer": ":material/grid_on:", "Data": ":material/dataset:"}
+_ICONS = {"Explorer": ":material/grid_on:", "Data": ":material/dataset:", "Samples": ":material/grid_view:"}
 
 
 def sections() -> list[StreamlitPage]:

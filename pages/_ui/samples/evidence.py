@@ -1,0 +1,138 @@
+"""What decided the clicked pixel: the training images averaged there, or the field of a model that averages none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from torch import Tensor
+
+from locality.datasets import Source
+from locality.denoisers._evidence import Evidence, Explains
+from locality.field import field_rows, measure, pixel_outputs, reduce_inputs
+from locality.studies import Sampling, finish, open_denoiser
+from locality.types import Denoiser, Pixel
+from pages._ui.guard import guard
+from pages._ui.images import Tile, grid, photo, signed
+from pages._ui.samples.marks import marked, moved
+from pages._ui.samples.pick import Pick
+from pages._ui.samples.rows import Row
+
+_TOP = 12
+_LARGE, _SMALL = 240, 120  # pixels on the screen, about
+
+
+def show_evidence(source: Source, sampling: Sampling, rows: Sequence[Row], pick: Pick | None) -> None:
+    """The panel below the grid."""
+    if pick is None:
+        st.caption("Click a pixel of any image to see what decided it: which training images, through which window.")
+        return
+    row = next(row for row in rows if row.text == pick.model)
+    if row.x is None or row.x0_hat is None or pick.step >= row.drawn:
+        st.caption("The clicked step is not drawn yet.")
+        return
+    sigma = sampling.sigmas()[pick.step]
+    st.subheader(f"What decided row {pick.pixel.row}, column {pick.pixel.col}", anchor=False)
+    st.caption(
+        f"Image {pick.sample + 1} of {row.text}, step {pick.step + 1} of {sampling.steps}, noise level σ = {sigma:.3g}."
+    )
+    with guard():
+        found = _explain(row.key, pick, row.model_key, source, row.text, row.x[pick.step, pick.sample], sigma)
+        x0_hat = row.x0_hat[pick.step, pick.sample]
+        if isinstance(found, Evidence):
+            _averaged(source, found, pick.pixel, x0_hat)
+        else:
+            _listened(source, found, pick.pixel, x0_hat)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Asking the model about this pixel")
+def _explain(
+    key: str, pick: Pick, model_key: str, _source: Source, _text: str, _x: Tensor, _sigma: float
+) -> Evidence | Tensor:
+    """Evidence of models that average training images, else the field of the pixel [h w] at x."""
+    denoiser = _denoiser(model_key, _source, _text)
+    if isinstance(denoiser, Explains):
+        return denoiser.explain(_x, pick.pixel, _sigma, top=_TOP)
+    outputs = pixel_outputs(_source.shape, pick.pixel)
+    return reduce_inputs(field_rows(denoiser, _x[None], outputs, _sigma)[0, 0].reshape(_source.shape))
+
+
+@st.cache_resource(max_entries=6, show_spinner="Preparing the model for questions, once")
+def _denoiser(model_key: str, _source: Source, _text: str) -> Denoiser:
+    return finish(open_denoiser(_source, _text))
+
+
+def _averaged(source: Source, found: Evidence, pixel: Pixel, x0_hat: Tensor) -> None:
+    left, right = st.columns([1, 3], gap="medium")
+    everything = bool((found.window > 0).all())
+    with left, st.container(width=280):
+        estimate = marked(photo(x0_hat, source.shape), pixel, found.window, side=_LARGE)
+        grid([Tile(estimate, "The estimate at this step, the window lit")], wide=1, narrow=1)
+        st.caption(
+            "All pixels of the noisy image are compared with the training images."
+            if everything
+            else f"Only the {int((found.window > 0).sum())} lit pixels are compared with the training images."
+        )
+    with right:
+        st.markdown(_effective(found.effective))
+        images = source.train.x0(found.rows)
+        tiles = []
+        for i, image in enumerate(images):
+            picture = photo(image, source.shape)
+            if found.flipped[i]:
+                picture = picture[:, ::-1].copy()
+            if found.places is None:
+                picture = marked(picture, pixel, found.window, side=_SMALL)
+            else:
+                place = Pixel(*found.places[i].tolist())
+                picture = marked(picture, place, moved(found.window, pixel, place), side=_SMALL)
+            number, weight = int(found.rows[i]), float(found.weights[i])
+            mirrored = ", mirrored" if found.flipped[i] else ""
+            label = f"Training image {number}{mirrored}, weight {percent(weight)}"
+            tiles.append(Tile(picture, label, caption=f"{percent(weight)} · no. {number}{mirrored}"))
+        grid(tiles, wide=6, narrow=3, gap="8px")
+        if found.places is not None:
+            st.caption("Lit: where in the training image the patch was found that is put here.")
+
+
+def _listened(source: Source, field: Tensor, pixel: Pixel, x0_hat: Tensor) -> None:
+    left, right = st.columns([1, 1], gap="medium")
+    limit = float(field.abs().max())
+    with left:
+        estimate = marked(photo(x0_hat, source.shape), pixel, side=_LARGE)
+        drawn = marked(signed(field, limit), pixel, side=_LARGE)
+        colours = f"Its field: blue −{limit:.2g}, white 0, red +{limit:.2g}"
+        tiles = [
+            Tile(estimate, "The estimate at this step, the pixel marked", caption="Estimate x̂₀ at this step"),
+            Tile(drawn, f"Field of row {pixel.row}, column {pixel.col}", caption=colours),
+        ]
+        grid(tiles, wide=2, narrow=2, gap="10px")
+    with right:
+        st.markdown(
+            "This model averages no training images one by one. Its **field** says how strongly the estimate at the "
+            "pixel follows each pixel of the noisy image, summed over channels: red raises it, blue lowers it."
+        )
+        width = measure(field, pixel)
+        if limit > 0:
+            st.markdown(f"Half of the field's weight lies within **{width.radius:.1f} pixels** of the clicked one.")
+        else:
+            st.markdown("It is zero everywhere: at this noise level the estimate does not depend on the image.")
+
+
+def _effective(count: float) -> str:
+    if count < 1.05:
+        return r"$N_\mathrm{eff} = 1.0$: a single training image decides this pixel."
+    shown = f"{count:.0f}" if count >= 100 else f"{count:.1f}"
+    return (
+        rf"$N_\mathrm{{eff}} = {shown}$: the pixel is an average of training images, as if that many shared it "
+        "equally. The heaviest:"
+    )
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] as people read it."""
+    if share >= 0.9995:
+        return "100 %"
+    if share >= 0.0995:
+        return f"{100 * share:.0f} %"
+    return f"{100 * share:.2g} %" if share >= 1e-5 else "< 0.001 %"

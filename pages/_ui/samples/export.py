@@ -1,0 +1,61 @@
+"""Taking the images away: a contact sheet, and all numbers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from locality.datasets import Source
+from locality.studies import Sampling
+from pages._ui.images import contact_sheet, photo
+from pages._ui.samples.rows import Row
+
+
+def offer_downloads(source: Source, sampling: Sampling, rows: Sequence[Row]) -> None:
+    """Two buttons and the command lines, for the rows that are finished."""
+    done = [row for row in rows if row.state == "done"]
+    if not done:
+        return
+    name = f"samples-{source.name}-seed{sampling.seed}"
+    with st.container(horizontal=True):
+        st.download_button(
+            "Contact sheet (PNG)",
+            lambda: sheet(source, sampling, done),
+            f"{name}.png",
+            "image/png",
+            icon=":material/download:",
+            on_click="ignore",
+            help="The final images of the finished rows, in this order.",
+        )
+        st.download_button(
+            "Numbers (npz)",
+            lambda: numbers(source, sampling, done),
+            f"{name}.npz",
+            "application/octet-stream",
+            icon=":material/download:",
+            on_click="ignore",
+            help="x0_hat and x of every step, [models, steps, images, channels, rows, columns], sigmas, model names.",
+        )
+
+
+def sheet(source: Source, sampling: Sampling, rows: Sequence[Row]) -> bytes:
+    """PNG of the final images, a row a model."""
+    pictures = [photo(image, source.shape) for row in rows for image in row.x0_hat[-1]]
+    return contact_sheet(pictures, columns=sampling.count, scale=max(1, 128 // source.shape.w))
+
+
+def numbers(source: Source, sampling: Sampling, rows: Sequence[Row]) -> bytes:
+    """npz of all steps of all finished rows."""
+    shape = (len(rows), sampling.steps, sampling.count, *source.shape)
+    arrays = {
+        "x0_hat": np.stack([row.x0_hat.numpy() for row in rows]).reshape(shape),
+        "x": np.stack([row.x.numpy() for row in rows]).reshape(shape),
+        "sigmas": np.array(sampling.sigmas()),
+        "models": np.array([row.text for row in rows]),
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()

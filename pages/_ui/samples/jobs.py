@@ -1,0 +1,176 @@
+"""Generations in a thread of the server: one at a time in order of asking, shared by all who ask for the same."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+from locality.datasets import Source
+from locality.errors import LocalityError
+from locality.studies import Sampling, Stepped, finish, sample
+from locality.types import Progress
+from pages._ui.samples.nearest import search
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+ABANDONED = 120.0  # seconds unwatched after which a generation makes way for others in line
+_KEPT = 8  # ended generations whose unfinished images stay on the screen
+
+
+class Cancelled(Exception):
+    """Raised inside the work to end it."""
+
+
+@dataclass(eq=False)
+class Drawing:
+    """One model's part of a generation: the steps drawn so far."""
+
+    text: str
+    key: str
+    state: State = "waiting"
+    steps: list[Stepped] = field(default_factory=list)
+    error: str = ""
+
+
+@dataclass(eq=False)
+class Job:
+    """Models one after the other, then the nearest training images of what they drew."""
+
+    key: str
+    source: Source
+    sampling: Sampling
+    drawings: list[Drawing]
+    state: State = "waiting"
+    latest: Progress = Progress(0.0, 1.0, "Starting")
+    error: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+    watched: float = field(default_factory=time.monotonic)
+    _phase: tuple[str, float, float] = ("", 0.0, 0.0)
+
+    def run(self, others_wait: threading.Event) -> None:
+        """Draw everything; a model that cannot run says why in its row and the next one follows."""
+        self.state = "running"
+        try:
+            for drawing in self.drawings:
+                self._draw(drawing, others_wait)
+            drawn = {drawing.key: drawing.steps[-1].x0_hat for drawing in self.drawings if drawing.state == "done"}
+            finish(search(self.source, drawn), partial(self._follow, None, others_wait))
+            self.state = "done"
+        except Cancelled:
+            self.state = "cancelled"
+            for drawing in self.drawings:
+                if drawing.state in ("waiting", "running"):
+                    drawing.state = "cancelled"
+        except LocalityError as error:  # of the search alone
+            self.error, self.state = str(error), "failed"
+        finally:
+            if self.state == "running":
+                self.state = "failed"
+                self.error = "It failed in a way that was not foreseen; the server's log has the error."
+
+    def _draw(self, drawing: Drawing, others_wait: threading.Event) -> None:
+        drawing.state = "running"
+        work = sample(self.source, drawing.text, self.sampling)
+        try:
+            finish(work, partial(self._follow, drawing, others_wait))
+            drawing.state = "done"
+        except LocalityError as error:
+            drawing.error, drawing.state = str(error), "failed"
+
+    def _follow(self, drawing: Drawing | None, others_wait: threading.Event, event: Progress) -> None:
+        if self.stop.is_set() or (others_wait.is_set() and time.monotonic() - self.watched > ABANDONED):
+            raise Cancelled
+        if drawing is not None and isinstance(event, Stepped):
+            drawing.steps.append(event)
+        phase = f"{drawing and drawing.text} {event.note.partition(',')[0]}"
+        if phase != self._phase[0]:
+            self._phase = phase, time.monotonic(), event.fraction
+        self.latest = event
+
+    @property
+    def fraction(self) -> float:
+        """Share of the models done, in [0, 1]."""
+        over = sum(drawing.state in ("done", "failed") for drawing in self.drawings)
+        inside = self.latest.fraction if over < len(self.drawings) else 0.0
+        return min((over + inside) / len(self.drawings), 1.0)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of what is being done now, as its speed so far tells; None before there is any."""
+        _, began, start = self._phase
+        done = self.latest.fraction - start
+        return (time.monotonic() - began) * (1.0 - self.latest.fraction) / done if done > 0 else None
+
+    @property
+    def doing(self) -> str:
+        """What is being done now, and for how long still."""
+        running = next((drawing for drawing in self.drawings if drawing.state == "running"), None)
+        left = self.seconds_left
+        about = "" if left is None or left < 2 else f"; about {spoken(left)} left for this model"
+        note = self.latest.note.replace(" sigma ", " noise level σ = ")
+        return f"{running.text}: {note[:1].lower()}{note[1:]}{about}" if running else note
+
+
+def spoken(seconds: float) -> str:
+    """A time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class Jobs:
+    """The line of generations of this server."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._line: list[Job] = []
+        self._known: dict[str, Job] = {}
+        self._others_wait = threading.Event()
+
+    def ask(self, job: Job) -> Job:
+        """Put a generation in the line, or join the one of the same key that is in it."""
+        with self._lock:
+            known = self._known.get(job.key)
+            if known is not None and not known.ended.is_set():
+                return known
+            self._known.pop(job.key, None)
+            self._known[job.key] = job
+            for key in [key for key, old in self._known.items() if old.ended.is_set()][:-_KEPT]:
+                del self._known[key]
+            self._line.append(job)
+            if len(self._line) == 1:
+                self._begin()
+            else:
+                self._others_wait.set()
+            return job
+
+    def find(self, key: str) -> Job | None:
+        """A generation that waits, runs or ended lately."""
+        return self._known.get(key)
+
+    def before(self, job: Job) -> int:
+        """How many are served before this one."""
+        line: Sequence[Job] = list(self._line)
+        return line.index(job) if job in line else 0
+
+    def _begin(self) -> None:
+        threading.Thread(target=self._run, args=(self._line[0],), daemon=True, name="samples").start()
+
+    def _run(self, job: Job) -> None:
+        try:
+            job.run(self._others_wait)
+        finally:
+            with self._lock:
+                self._line.remove(job)
+                if len(self._line) < 2:
+                    self._others_wait.clear()
+                if self._line:
+                    self._begin()
+            job.ended.set()
+
+
+JOBS = Jobs()

@@ -1,0 +1,292 @@
+// The grid of samples: rows of models, a walk through the steps, cards, and the clicked pixel.
+import { imageCard, nameCard } from "./card.js"
+import { short, unpack } from "./math.js"
+
+const views = new WeakMap()
+const PLAY = 3000 // ms for all steps
+const STEPS = { ArrowLeft: -1, ArrowRight: 1 }
+
+export default function ({ data, parentElement, setStateValue }) {
+  let view = views.get(parentElement)
+  if (!view) views.set(parentElement, (view = new View(parentElement.querySelector(".lab"))))
+  view.send = value => setStateValue("pick", value)
+  view.receive(unpack(data))
+  return () => view.stop()
+}
+
+class View {
+  constructor(root) {
+    this.root = root
+    this.$ = query => root.querySelector(query)
+    this.what = "x0_hat"
+    this.seq = 0
+    this.focus = [0, 0]
+    root.lab = this // for tests
+    this.cursor = document.createElement("i")
+    this.cursor.className = "cursor"
+    this.mark = document.createElement("i")
+    this.$("input").oninput = () => { this.stop(); this.at = +this.$("input").value; this.draw() }
+    this.$(".play").onclick = () => (this.playing ? this.stop() : this.play())
+    for (const button of root.querySelectorAll("[data-what]")) button.onclick = () => { this.what = button.dataset.what; this.draw() }
+    this.$(".scroll").onscroll = () => this.hide()
+  }
+
+  // --- what Python sends -------------------------------------------------------------------------
+
+  receive({ head, arrays }) {
+    const fresh = !this.head || this.head.context !== head.context
+    this.head = head
+    this.arrays = arrays
+    ;[this.c, this.h, this.w] = head.shape
+    this.d = this.c * this.h * this.w
+    const last = head.shown.length - 1
+    this.$("input").max = last
+    if (fresh) {
+      this.pick = head.pick && { row: head.pick[0], sample: head.pick[1], pixel: [head.pick[2], head.pick[3]], step: head.pick[4] }
+      this.at = this.pick ? this.positionOf(this.pick.step) : last
+      this.focus = this.pick ? [this.pick.row, this.pick.sample] : [0, 0]
+    }
+    this.at = Math.min(this.at, last)
+    this.build()
+    this.draw()
+  }
+
+  positionOf(step) {
+    const i = this.head.shown.findIndex(shown => shown >= step)
+    return i < 0 ? this.head.shown.length - 1 : i
+  }
+
+  // Pictures of a row that were sent: how many of the shown steps.
+  frames(r) {
+    const sent = this.arrays[`x0_hat${r}`]
+    return sent ? sent.length / (this.head.count * this.d) : 0
+  }
+
+  // --- the grid ----------------------------------------------------------------------------------
+
+  build() {
+    const { rows, count } = this.head, kinds = rows.map((row, r) => (this.frames(r) ? "drawn" : row.error ? "why" : "empty"))
+    const layout = JSON.stringify([this.head.context, this.head.shape, kinds])
+    if (this.layout !== layout) {
+      const had = this.root.getRootNode().activeElement?.tagName === "CANVAS"
+      this.layout = layout
+      this.hide()
+      const grid = this.$(".grid")
+      grid.style.setProperty("--count", count)
+      grid.style.setProperty("--shape", `${this.w} / ${this.h}`)
+      const corner = element("div", "corner"), numbers = Array.from({ length: count }, (_, k) => element("div", "number", `${k + 1}`))
+      this.names = rows.map(() => element("div", "who"))
+      this.tiles = rows.map((row, r) => this.tilesOf(row, r, kinds[r]))
+      grid.replaceChildren(corner, ...numbers, ...rows.flatMap((_, r) => [this.names[r], ...this.tiles[r].map(tile => tile.place)]))
+      if (had) this.focused()?.canvas.focus()
+    }
+    rows.forEach((row, r) => this.name(row, r))
+    this.rove()
+  }
+
+  tilesOf(row, r, kind) {
+    if (kind === "why") return [{ place: element("div", "why", row.error) }]
+    return Array.from({ length: this.head.count }, (_, k) => (kind === "empty" ? { place: element("div", "tile empty") } : this.tile(r, k)))
+  }
+
+  tile(r, k) {
+    const place = element("div", "tile"), canvas = element("canvas")
+    canvas.width = this.w
+    canvas.height = this.h
+    canvas.tabIndex = -1
+    canvas.setAttribute("role", "img")
+    place.append(canvas)
+    const context = canvas.getContext("2d"), bitmap = context.createImageData(this.w, this.h)
+    const pixelAt = event => {
+      const box = canvas.getBoundingClientRect(), clamp = (v, n) => Math.max(0, Math.min(n - 1, Math.floor(v)))
+      return [clamp((event.clientY - box.top) / box.height * this.h, this.h), clamp((event.clientX - box.left) / box.width * this.w, this.w)]
+    }
+    canvas.onpointermove = event => { this.put(this.cursor, place, pixelAt(event)); if (this.carded !== place) this.showCard(r, k, place) }
+    canvas.onpointerleave = () => { this.cursor.remove(); this.hide() }
+    canvas.onclick = event => this.choose(r, k, pixelAt(event))
+    canvas.onfocus = () => { this.focus = [r, k]; this.rove() }
+    canvas.onkeydown = event => this.key(event)
+    return { place, canvas, context, bitmap, pixels: new Uint32Array(bitmap.data.buffer) }
+  }
+
+  name(row, r) {
+    const [title, options] = [row.text.split(":")[0], row.text.split(":").slice(1).join(":")]
+    const text = JSON.stringify([row.text, row.note, row.state, row.about])
+    const place = this.names[r]
+    if (place.dataset.text === text) return
+    place.dataset.text = text
+    const button = element("button", "title", title)
+    button.type = "button"
+    button.onpointerenter = button.onfocus = () => this.place(nameCard(row), place)
+    button.onpointerleave = button.onblur = () => this.hide()
+    const lines = [["options", options.replaceAll(",", ", ")], ["note", row.note], ["state", row.state]].filter(([, words]) => words)
+    place.replaceChildren(button, ...lines.map(([kind, words]) => element("span", kind, words)))
+    for (const { place: tile } of this.tiles[r]) tile.classList.toggle("next", /^(Starting|Step)/.test(row.state))
+  }
+
+  // --- drawing -----------------------------------------------------------------------------------
+
+  draw() {
+    if (!this.head) return
+    const { shown, sigmas, rows } = this.head, step = shown[this.at]
+    this.$("input").value = this.at
+    const label = `Step ${step + 1} of ${sigmas.length}`
+    this.$(".where").textContent = `${label}   σ = ${short(sigmas[step])}`
+    this.$("input").setAttribute("aria-valuetext", `${label}, sigma ${short(sigmas[step])}`)
+    for (const button of this.root.querySelectorAll("[data-what]")) button.setAttribute("aria-pressed", `${button.dataset.what === this.what}`)
+    this.$(".about").textContent = this.what === "x"
+      ? "The noisy image x of each step, divided by √(1 + σ²) so that it stays visible whatever the noise level σ."
+      : "What each model takes the clean image to be at each step; at the last step it is the result. σ is the noise level, in units where images run from −1 to 1." +
+        (shown.length < sigmas.length ? ` ${shown.length} of the ${sigmas.length} steps are shown.` : "")
+    rows.forEach((row, r) => this.drawRow(row, r))
+    this.drawPick()
+    this.root.dataset.shown = `${this.what} ${step + 1}/${sigmas.length} ${rows.map((row, r) => this.frames(r) && Math.min(shown[Math.min(this.at, this.frames(r) - 1)] + 1, row.drawn)).join(" ")}`
+  }
+
+  drawRow(row, r) {
+    const frames = this.frames(r)
+    if (!frames) return
+    const frame = Math.min(this.at, frames - 1), images = this.arrays[`${this.what}${r}`]
+    this.tiles[r].forEach((tile, k) => {
+      paint(images, (frame * this.head.count + k) * this.d, this.c, this.h * this.w, tile.pixels)
+      tile.context.putImageData(tile.bitmap, 0, 0)
+      tile.canvas.setAttribute("aria-label", `${row.text}, image ${k + 1}, step ${this.head.shown[frame] + 1}`)
+    })
+  }
+
+  drawPick() {
+    const tile = this.pick && this.tiles[this.pick.row]?.[this.pick.sample]
+    if (tile?.canvas) this.put(this.mark, tile.place, this.pick.pixel)
+    else this.mark.remove()
+  }
+
+  put(mark, place, [row, col]) {
+    if (mark.parentElement !== place) place.append(mark)
+    Object.assign(mark.style, { left: `${100 * col / this.w}%`, top: `${100 * row / this.h}%`, width: `${100 / this.w}%`, height: `${100 / this.h}%` })
+  }
+
+  // --- cards -------------------------------------------------------------------------------------
+
+  showCard(r, k, place) {
+    const row = this.head.rows[r], images = this.arrays[`near${r}`]
+    const near = row.near && images && { number: row.near[0][k], distance: row.near[1][k], second: row.near[2][k] }
+    this.place(imageCard(row, k, near, this.head, this.d), place)
+    this.carded = place
+    if (!near) return
+    this.copy(this.$(".card .final"), this.arrays[`x0_hat${r}`], ((this.frames(r) - 1) * this.head.count + k) * this.d)
+    this.copy(this.$(".card .near"), images, k * this.d)
+  }
+
+  copy(canvas, images, start) {
+    canvas.width = this.w
+    canvas.height = this.h
+    const context = canvas.getContext("2d"), bitmap = context.createImageData(this.w, this.h)
+    paint(images, start, this.c, this.h * this.w, new Uint32Array(bitmap.data.buffer))
+    context.putImageData(bitmap, 0, 0)
+  }
+
+  // Beside the place; on the other side, or below, where there is no room.
+  place(html, place) {
+    const card = this.$(".card"), all = this.root.getBoundingClientRect(), box = place.getBoundingClientRect()
+    card.innerHTML = html
+    card.hidden = false
+    const wide = card.offsetWidth, tall = card.offsetHeight, right = box.right - all.left + 10, left = box.left - all.left - wide - 10
+    const beside = right + wide <= all.width ? right : left
+    const clamp = (v, low, high) => Math.max(low, Math.min(high, v))
+    card.style.left = `${beside >= 0 ? beside : clamp(box.left - all.left, 0, all.width - wide)}px`
+    const top = box.top - all.top + (beside >= 0 ? (box.height - tall) / 2 : box.height + 10)
+    card.style.top = `${beside >= 0 ? clamp(top, 8 - all.top, Math.max(8 - all.top, innerHeight - all.top - tall - 8)) : top}px`
+    this.carded = null
+  }
+
+  hide() {
+    this.$(".card").hidden = true
+    this.carded = null
+  }
+
+  // --- acting ------------------------------------------------------------------------------------
+
+  choose(r, k, pixel) {
+    const frames = this.frames(r), step = this.head.shown[Math.min(this.at, frames - 1)]
+    this.pick = { row: r, sample: k, pixel, step }
+    this.focus = [r, k]
+    this.rove()
+    this.drawPick()
+    this.seq += 1
+    this.send({ model: this.head.rows[r].text, sample: k, row: pixel[0], col: pixel[1], step, seq: this.seq })
+  }
+
+  focused() { return this.tiles[this.focus[0]]?.[this.focus[1]] }
+
+  // One image of the grid is in the order of Tab; arrows move between the others.
+  rove() {
+    if (!this.focused()?.canvas) {
+      const r = this.tiles.findIndex(([first]) => first?.canvas)
+      this.focus = [Math.max(r, 0), 0]
+    }
+    this.tiles.forEach((tiles, r) => tiles.forEach(({ canvas }, k) => { if (canvas) canvas.tabIndex = r === this.focus[0] && k === this.focus[1] ? 0 : -1 }))
+  }
+
+  key(event) {
+    const [r, k] = this.focus, arrows = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }
+    const clamp = (v, n) => Math.max(0, Math.min(n - 1, v))
+    const move = (by, along) => {
+      let at = [r + by, k + along]
+      while (this.tiles[at[0]] && !this.tiles[at[0]][at[1]]?.canvas) at = [at[0] + (by || this.tiles.length), at[1]]
+      this.tiles[at[0]]?.[at[1]]?.canvas?.focus()
+    }
+    const middle = [this.h >> 1, this.w >> 1], chosen = this.pick?.row === r && this.pick.sample === k ? this.pick.pixel : null
+    if (event.shiftKey && arrows[event.key]) {
+      const [row, col] = chosen || middle, [down, right] = arrows[event.key]
+      this.choose(r, k, [clamp(row + down, this.h), clamp(col + right, this.w)])
+    } else if (event.key in STEPS) { this.stop(); this.at = clamp(this.at + STEPS[event.key], this.head.shown.length); this.draw() }
+    else if (event.key === "ArrowUp" || event.key === "ArrowDown") move(arrows[event.key][0], 0)
+    else if (event.key === "PageUp" || event.key === "PageDown") move(0, event.key === "PageUp" ? -1 : 1)
+    else if (event.key === "Enter" || event.key === " ") this.choose(r, k, chosen || middle)
+    else return
+    event.preventDefault()
+    event.stopPropagation()
+  }
+
+  play() {
+    const count = this.head.shown.length, start = performance.now(), from = this.at >= count - 1 ? 0 : this.at
+    this.playing = true
+    this.label("❚❚", "Pause the steps")
+    const pace = Math.max(PLAY / count, 60)
+    const tick = now => {
+      if (!this.playing || !this.root.isConnected) return
+      const at = Math.min(from + Math.floor((now - start) / pace), this.head.shown.length - 1)
+      if (at !== this.at) { this.at = at; this.draw() }
+      if (at >= this.head.shown.length - 1) this.stop()
+      else requestAnimationFrame(tick)
+    }
+    this.at = from
+    this.draw()
+    requestAnimationFrame(tick)
+  }
+
+  stop() {
+    if (!this.playing) return
+    this.playing = false
+    this.label("▶", "Play the steps")
+  }
+
+  label(sign, words) {
+    this.$(".play").textContent = sign
+    this.$(".play").setAttribute("aria-label", words)
+    this.$(".play").title = words
+  }
+}
+
+function element(tag, name = "", text = "") {
+  const made = document.createElement(tag)
+  made.className = name
+  made.textContent = text
+  return made
+}
+
+// Pixels 0..255, channels first, as the canvas wants them.
+function paint(bytes, start, c, size, pixels) {
+  const green = c === 1 ? 0 : size, blue = c === 1 ? 0 : 2 * size
+  for (let i = start, j = 0; j < size; i++, j++) pixels[j] = (0xff000000 | bytes[i + blue] << 16 | bytes[i + green] << 8 | bytes[i]) >>> 0
+}

@@ -1,0 +1,419 @@
+"""The Samples page without a browser: what it draws, for which datasets, from which links, and what decided a pixel."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+import torch
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from locality.dataset import Images
+from locality.datasets import DATASETS, Source
+from locality.pulse import beat
+from locality.studies import Sampling, finish, found_samples, nearest_training, sample
+from locality.types import Denoiser, Pixel
+from pages._ui.samples import evidence, export, mount
+from pages._ui.samples.jobs import JOBS, Drawing, Job, Jobs, spoken
+from pages._ui.samples.marks import marked, moved
+from pages._ui.samples.rows import find_rows
+from tests.made_up import made_up
+
+APP = str(Path(__file__).parents[2] / "app.py")
+PAGE = "pages/explore/03_Samples.py"
+SHIPPED = ("cifar10", "mnist", "fashion_mnist")  # statistics and networks, but no images on a bare machine
+SMALL = {"digits": {}, "faces": {}, "photos": {}, "power_law": {"power_law_images": "200"}}
+
+
+@pytest.fixture(autouse=True)
+def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No image files; nothing remembered from another test; a first run opens this page."""
+    monkeypatch.delenv("LOCALITY_DATA", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
+    st.cache_resource.clear()
+    yield
+    st.cache_resource.clear()
+
+
+def open_page(**query: Any) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=110)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def button(at: AppTest, label: str) -> Any:
+    return next(button for button in at.button if button.label == label)
+
+
+def generate(at: AppTest) -> AppTest:
+    """Press the button unless all is kept already, wait for the thread, look again."""
+    if not button(at, "Generate").disabled:
+        button(at, "Generate").click().run()
+        assert not at.exception, at.exception
+    for job in list(JOBS._known.values()):
+        assert job.ended.wait(100)
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def sent(at: AppTest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header and arrays of the buffer the grid received."""
+    buffer = at.get("bidi_component")[0].proto.bytes
+    length = struct.unpack_from("<I", buffer)[0]
+    head = json.loads(buffer[4 : 4 + length])
+    arrays = {
+        part["name"]: np.frombuffer(buffer, np.uint8, part["count"], 4 + length + part["at"]) for part in head["arrays"]
+    }
+    return head, arrays
+
+
+def texts(at: AppTest) -> str:
+    return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.info, *at.subheader))
+
+
+@pytest.mark.parametrize("name", [*SHIPPED, *SMALL])
+def test_every_dataset_draws_from_one_noise(name: str) -> None:
+    source = Source.parse(f"{name}:images=200" if name == "power_law" else name)
+    models = ["wiener", "optimal"] if source.available else ["wiener"]
+    at = open_page(dataset=name, n="2", steps="3", seed="7", model=models, **SMALL.get(name, {}))
+    assert "Nothing is drawn yet" in texts(at)
+    assert not at.get("bidi_component")
+    head, arrays = sent(generate(at))
+    assert not at.error
+    assert [row["text"] for row in head["rows"]] == models
+    sampling = Sampling(count=2, steps=3, seed=7)
+    for i, model in enumerate(models):
+        truth = finish(sample(source, model, sampling))
+        assert np.array_equal(arrays[f"x0_hat{i}"], mount.bytes_of(truth.x0_hat).ravel())
+        scaled = truth.x / (1 + torch.tensor(truth.sigmas).square()).sqrt()[:, None, None]
+        assert np.array_equal(arrays[f"x{i}"], mount.bytes_of(scaled).ravel())
+        if source.available:
+            rows, distances, _ = finish(nearest_training(source, truth.image))
+            assert head["rows"][i]["near"][:2] == [rows.tolist(), distances.tolist()]
+            assert np.array_equal(arrays[f"near{i}"], mount.bytes_of(source.train.x0(rows)).ravel())
+        else:
+            assert "near" not in head["rows"][i]
+    assert head["images"] is source.available
+
+
+@pytest.mark.parametrize("name", ["celeba_hq", "afhqv2", "folder"])
+def test_missing_datasets_are_one_clear_message(name: str) -> None:
+    at = open_page(dataset=name)
+    (error,) = at.error
+    assert f"The {name} images are not on this machine." in error.value
+    assert not at.get("bidi_component")
+
+
+def test_models_that_need_images_say_so_and_the_others_draw() -> None:
+    at = open_page(dataset="fashion_mnist", n="1", steps="2", model=["optimal", "wiener", "unet"])
+    head, arrays = sent(generate(at))
+    optimal, wiener, unet = head["rows"]
+    assert "images are not on this machine" in optimal["error"]
+    assert optimal["state"] == "Cannot run"
+    assert "x0_hat0" not in arrays
+    assert wiener["done"]
+    assert unet["done"]
+    assert "million parameters" in unet["about"]
+
+
+def test_without_images_the_usual_models_are_those_that_can_run() -> None:
+    assert open_page(dataset="mnist").multiselect(key="samples_models").value == ["wiener", "unet"]
+    assert open_page(dataset="digits").multiselect(key="samples_models").value[:2] == ["optimal", "wiener"]
+
+
+def test_a_link_restores_everything_and_shows_kept_images_without_computing(monkeypatch: pytest.MonkeyPatch) -> None:
+    query = {"dataset": "digits", "n": "3", "steps": "4", "seed": "11", "grid": "log", "clip": "false"}
+    first = generate(open_page(**query, model=["optimal:temperature=2.5,classes=0-1", "wiener"]))
+    before = sent(first)
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(JOBS, "_known", {})
+    monkeypatch.setattr(JOBS, "ask", never)
+    st.cache_resource.clear()
+    link = {name: first.query_params[name] for name in first.query_params}
+    assert link["model"] == ["optimal:classes=0-1,temperature=2.5", "wiener"]
+    assert link["n"] == "3"
+    assert link["clip"] == "false"
+    again = open_page(**link)
+    after = sent(again)
+    assert after[0] == before[0]
+    assert all(np.array_equal(after[1][name], before[1][name]) for name in before[1])
+    assert button(again, "Generate").disabled
+    assert not again.warning
+    assert not again.error
+
+
+def test_kept_images_without_their_search_offer_it() -> None:
+    sampling = Sampling(count=2, steps=2, seed=21)
+    finish(sample(Source.parse("digits"), "wiener", sampling))
+    at = open_page(dataset="digits", n="2", steps="2", seed="21", model=["wiener"])
+    assert "near" not in sent(at)[0]["rows"][0]
+    button(at, "Find nearest training images").click().run()
+    for job in list(JOBS._known.values()):
+        assert job.ended.wait(60)
+    assert len(sent(at.run())[0]["rows"][0]["near"][0]) == 2
+
+
+def test_an_option_changes_the_model_and_the_link() -> None:
+    at = open_page(dataset="digits", n="1", steps="2", model=["optimal"])
+    at.number_input(key="samples_optimal_temperature").set_value(4.0).run()
+    at.text_input(key="samples_optimal_classes").set_value("3-5").run()
+    assert at.query_params["model"] == "optimal:classes=3-5,temperature=4"
+    at.number_input(key="sampling_steps").set_value(3).run()
+    assert at.query_params["steps"] == "3"
+    (row,) = sent(generate(at))[0]["rows"]
+    assert row["text"] == "optimal:classes=3-5,temperature=4"
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"model": ["optimum"]}, "Unknown model 'optimum'. Did you mean 'optimal'?"),
+        ({"model": ["optimal:tau=1"]}, "optimal has no option 'tau'"),
+        ({"model": ["optimal:temperature=-1"]}, "temperature=-1.0 is outside"),
+        ({"model": ["optimal:temperature=warm"]}, "is not a number"),
+        ({"model": ["optimal:classes=a"]}, "whole numbers joined by '-'"),
+        ({"model": ["optimal:temperature"]}, "has no value"),
+        ({"n": "0"}, "n=0. Sampling:count=0 is outside [1, 4096]. Showing 8."),
+        ({"n": "65"}, "at most 64 images"),
+        ({"steps": "1"}, "steps=1. Sampling:steps=1 is outside [2, 1000]. Showing 10."),
+        ({"steps": "many"}, "is not a whole number"),
+        ({"seed": "-1"}, "outside"),
+        ({"grid": "cubic"}, "Choose one of: ddpm, edm, log."),
+        ({"eta": "2"}, "outside [0, 1]"),
+        ({"clip": "maybe"}, "is not true or false"),
+        ({"eta": "0.5", "sampler": "heun"}, "heun adds no noise"),
+    ],
+)
+def test_bad_links_are_one_clear_message(query: dict[str, Any], said: str) -> None:
+    at = open_page(**{"dataset": "digits", "model": ["wiener"], **query})
+    (error,) = at.error
+    assert said in error.value
+    assert at.multiselect(key="samples_models").value
+    assert 1 <= at.number_input(key="sampling_count").value <= 64
+    if "sampler" not in query:
+        assert not button(at, "Generate").proto.disabled or at.get("bidi_component")
+
+
+def test_more_than_a_page_can_hold_is_refused() -> None:
+    at = open_page(dataset="faces", n="64", steps="1000", model=["wiener"])
+    (error,) = at.error
+    assert "the page holds 200 MB" in error.value
+
+
+def test_no_model_is_an_invitation() -> None:
+    at = open_page(dataset="digits")
+    at.multiselect(key="samples_models").set_value([]).run()
+    assert "Choose at least one model" in texts(at)
+
+
+def pick(at: AppTest, model: str, sample: Any, row: Any, col: Any, step: Any) -> None:
+    """What the grid sets when a pixel is clicked."""
+    value = {"model": model, "sample": sample, "row": row, "col": col, "step": step, "seq": 3}
+    at.session_state[mount.KEY] = {"pick": value}
+    at.run()
+    assert not at.exception, at.exception
+
+
+def test_a_clicked_pixel_shows_the_training_images_that_decided_it() -> None:
+    at = generate(
+        open_page(dataset="digits", n="2", steps="4", seed="5", model=["optimal", "els:first=20,window=3", "wiener"])
+    )
+    assert "Click a pixel" in texts(at)
+    source, sampling = Source.parse("digits"), Sampling(count=2, steps=4, seed=5)
+    pick(at, "optimal", 1, 3, 5, 3)
+    assert at.query_params["pick"] == "0.1.3.5.3"
+    assert "a single training image decides this pixel" in texts(at)
+    found = found_samples(source, "optimal", sampling)
+    assert found is not None
+    number = int(finish(nearest_training(source, found.image))[0][1])
+    tiles = at.get("html")[-1].proto.body
+    assert f'alt="Training image {number}, weight 100 %"' in tiles
+    assert tiles.count("<img") == evidence._TOP
+
+    pick(at, "els:first=20,window=3", 0, 0, 0, 0)
+    assert "where in the training image the patch was found" in texts(at)
+    pick(at, "wiener", 0, 2, 2, 1)
+    assert at.query_params["pick"] == "2.0.2.2.1"
+    assert "Half of the field" in texts(at)
+    field = evidence._explain.__wrapped__  # the numbers behind the picture
+    rows = find_rows(source, ("wiener",), sampling)
+    assert rows[0].x is not None
+    asked = evidence.Pick("wiener", 0, Pixel(2, 2), 1)
+    found_field = field(rows[0].key, asked, rows[0].model_key, source, "wiener", rows[0].x[1, 0], sampling.sigmas()[1])
+    denoiser = evidence._denoiser(rows[0].model_key, source, "wiener")
+    x = rows[0].x[1, :1]
+    moved_x = x.clone()
+    moved_x[0, 20] += 1.0
+    change = (denoiser(moved_x, sampling.sigmas()[1]) - denoiser(x, sampling.sigmas()[1]))[0, 18]  # row 2, column 2
+    assert float(found_field.flatten()[20]) == pytest.approx(float(change), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "value", [("optimal", 9, 0, 0, 0), ("gpt", 0, 0, 0, 0), ("wiener", 0, 99, 0, 0), ("wiener", 0, "1", 0, 0)]
+)
+def test_a_browser_is_never_trusted(value: tuple[Any, ...]) -> None:
+    at = generate(open_page(dataset="digits", n="1", steps="2", model=["wiener"]))
+    pick(at, *value)
+    assert "Click a pixel" in texts(at)
+    assert "pick" not in at.query_params
+
+
+@pytest.mark.parametrize("asked", ["0.0.3", "a.b.c.d.e", "7.0.0.0.0", "0.0.99.0.0", "-1.0.0.0.0"])
+def test_a_wrong_pixel_in_a_link_is_explained(asked: str) -> None:
+    finish(sample(Source.parse("digits"), "wiener", Sampling(count=1, steps=2)))
+    at = open_page(dataset="digits", n="1", steps="2", model=["wiener"], pick=asked)
+    (warning,) = at.warning
+    assert "is not MODEL.IMAGE.ROW.COLUMN.STEP" in warning.value
+
+
+def gated(gate: threading.Event, reached: threading.Event) -> Any:
+    """A model that waits inside its second call, beating all the while."""
+    calls = iter(range(1000))
+
+    def fit(images: Images, reference: Denoiser | None) -> Any:
+        def call(x: torch.Tensor, sigma: float) -> torch.Tensor:
+            if next(calls) == 1:
+                reached.set()
+                while not gate.wait(0.01):
+                    beat(0.5)
+            return x * 0
+
+        return call
+
+    return fit
+
+
+def test_cancel_works_inside_a_step_and_keeps_what_is_finished() -> None:
+    gate, reached = threading.Event(), threading.Event()
+    with made_up("gated", gated(gate, reached)):
+        at = open_page(dataset="digits", n="1", steps="3", seed="31", model=["wiener", "gated", "optimal"])
+        button(at, "Generate").click().run()
+        assert reached.wait(60)
+        at.run()
+        (job,) = [job for job in JOBS._known.values() if not job.ended.is_set()]
+        head, arrays = sent(at)
+        assert [row["state"] for row in head["rows"]] == ["", "Step 1 of 3", "Waiting"]
+        assert len(arrays["x0_hat1"]) == 64
+        assert not any(button.label == "Generate" for button in at.button)
+        button(at, "Cancel").click().run()
+        assert job.ended.wait(60)
+        at.run()
+        head, arrays = sent(at)
+        assert [row["state"] for row in head["rows"]] == ["", "Cancelled after step 1 of 3", "Cancelled"]
+        assert len(arrays["x0_hat0"]) == 3 * 64
+        assert len(arrays["x0_hat1"]) == 64
+        assert "Cancelled. What was finished is kept." in texts(at)
+        gate.set()
+        head, _ = sent(generate(at))
+        assert all(row["done"] for row in head["rows"])
+
+
+def job_of(text: str, key: str, seed: int) -> Job:
+    return Job(key, Source.parse("digits"), Sampling(count=1, steps=2, seed=seed), [Drawing(text, key)])
+
+
+def test_generations_are_served_one_at_a_time_and_shared_by_key() -> None:
+    gate, reached = threading.Event(), threading.Event()
+    with made_up("gated", gated(gate, reached)):
+        line = Jobs()
+        first = line.ask(job_of("gated", "a", 1))
+        assert reached.wait(60)
+        second = line.ask(job_of("wiener", "b", 2))
+        assert line.ask(job_of("wiener", "b", 2)) is second
+        assert line.before(second) == 1
+        assert second.state == "waiting"
+        gate.set()
+        assert second.ended.wait(60)
+        assert first.ended.is_set()
+        assert (first.state, second.state) == ("done", "done")
+        assert line.before(second) == 0
+
+
+def test_a_generation_nobody_watches_makes_way_for_others() -> None:
+    gate, reached = threading.Event(), threading.Event()
+    with made_up("gated", gated(gate, reached)):
+        line = Jobs()
+        first = line.ask(job_of("gated", "c", 3))
+        assert reached.wait(60)
+        first.watched -= 1000
+        second = line.ask(job_of("wiener", "d", 4))
+        assert second.ended.wait(60)
+        assert first.state == "cancelled"
+        assert second.state == "done"
+
+
+def test_long_trajectories_are_thinned_for_the_browser() -> None:
+    assert mount.shown_steps(3, Sampling(count=8, steps=10), 3072) == list(range(10))
+    steps = mount.shown_steps(4, Sampling(count=64, steps=500), 3072)
+    assert steps[0] == 0
+    assert steps[-1] == 499
+    assert 2 * 4 * 64 * 3072 * len(steps) <= mount._BUDGET
+
+
+def test_downloads_hold_what_is_shown() -> None:
+    source, sampling = Source.parse("digits"), Sampling(count=3, steps=2, seed=41)
+    truth = [finish(sample(source, model, sampling)) for model in ("wiener", "optimal")]
+    rows = find_rows(source, ("wiener", "optimal"), sampling)
+    saved = np.load(io.BytesIO(export.numbers(source, sampling, rows)))
+    assert saved["x0_hat"].shape == saved["x"].shape == (2, 2, 3, 1, 8, 8)
+    assert np.array_equal(saved["x0_hat"][1].reshape(2, 3, 64), truth[1].x0_hat.numpy())
+    assert saved["sigmas"].tolist() == sampling.sigmas()
+    assert saved["models"].tolist() == ["wiener", "optimal"]
+    sheet = np.asarray(Image.open(io.BytesIO(export.sheet(source, sampling, rows))))
+    scale, gap = 16, 4
+    corner = sheet[gap + scale // 2 :: scale][:8, gap + scale // 2 :: scale][:, :8, 0]
+    assert np.array_equal(corner.ravel(), mount.bytes_of(truth[0].image[0]))
+
+
+def test_marks_light_the_window_and_frame_the_pixel() -> None:
+    window = torch.zeros(6, 6)
+    window[0:2, 0:3] = 1.0
+    picture = marked(np.full((6, 6, 3), 200, np.uint8), Pixel(1, 1), window, side=120)
+    assert picture.shape == (120, 120, 3)
+    assert picture[10, 10].tolist() == [200] * 3
+    assert picture[110, 110].tolist() == [60] * 3
+    assert picture[20, 30].tolist() == [255, 212, 0]
+    assert moved(window, Pixel(0, 1), Pixel(5, 1)).nonzero().tolist() == [
+        [0, 0],
+        [0, 1],
+        [0, 2],
+        [5, 0],
+        [5, 1],
+        [5, 2],
+    ]
+
+
+def test_words_for_shares_and_times() -> None:
+    assert [evidence.percent(share) for share in (1.0, 0.5, 0.034, 1e-7)] == ["100 %", "50 %", "3.4 %", "< 0.001 %"]
+    assert [spoken(seconds) for seconds in (12.3, 600, 7200)] == ["12 s", "10 min", "2.0 h"]
+
+
+def test_the_script_is_one_module() -> None:
+    script = mount._script()
+    assert not [line for line in script.splitlines() if line.startswith("import ")]
+    assert script.count("export ") == 1, "only the component's entry is exported"
+
+
+def test_the_menu_has_the_page_with_an_icon_of_its_own() -> None:
+    from pages._ui.frame import _ICONS
+
+    assert "Samples" in _ICONS
+    assert DATASETS  # the sidebar's choice
