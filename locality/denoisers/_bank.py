@@ -30,17 +30,20 @@ class AveragingSpec(DenoiserSpec):
 
         Raises:
             DataUnavailable: the images are not on this machine.
-            BadInput: more images than there are, classes without labels, or no image of these classes.
+            BadInput: more images than there are, classes without labels, or a class without images.
         """
         train = images.train
         rows = torch.arange(len(train))
         if self.classes:
             if train.labels is None:
                 raise BadInput(f"{self.name}:classes: {train.name} has no class labels. Leave classes empty.")
+            known = train.labels.unique().tolist()
+            if absent := sorted(set(self.classes) - set(known)):
+                classes = ", ".join(map(str, known[:20])) + (", ..." if len(known) > 20 else "")
+                raise BadInput(
+                    f"{self.name}:classes: no training image of {train.name} has {absent[0]}. Give {classes}."
+                )
             rows = rows[torch.isin(train.labels, torch.tensor(self.classes))]
-            if not len(rows):
-                known = f"0..{int(train.labels.max())}"
-                raise BadInput(f"{self.name}:classes={self.classes}: no training image has it. Classes: {known}.")
         if self.first > len(rows) and self.first != self._usual():
             raise BadInput(
                 f"{self.name}:first={self.first}: {train.name} has {len(rows)} training images to choose from. "

@@ -21,6 +21,7 @@ from torch import Tensor
 from locality.denoisers._bank import Bank, precise
 from locality.denoisers._evidence import Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers._products import Products, products_for
+from locality.errors import TooLarge
 from locality.posterior import PosteriorMean, remember_little
 from locality.pulse import beat
 from locality.types import ImageShape, Pixel
@@ -116,15 +117,17 @@ def _masked_mean(
     d, noise = x.shape[1], sigma * temperature**0.5
     dtype = precise(x.dtype, max(1, int(plan.support)), noise)
     outputs, queries = plan.outputs.to(x.device), x.to(dtype)
-    products = products_for(queries, noise, plan.support, is_8bit=bank.data.dtype == torch.uint8)
+    products = products_for(queries, sigma, noise, plan.support, is_8bit=bank.data.dtype == torch.uint8)
 
     def partial(q: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
         return _partial(plan, outputs, products(q), x_kd)
 
+    per_image = dtype.itemsize * (4 * d + plan.outputs.numel() + 256 * len(x))
     if batch:
+        _check_batch(bank, batch, per_image)
         parts, count = _batches(bank, batch, dtype), -(-len(bank) // batch)
     else:
-        size = bank.fit(dtype.itemsize * (4 * d + plan.outputs.numel() + 256 * len(x)), most=CHUNK)
+        size = bank.fit(per_image, most=CHUNK)
         parts, count = bank.chunks(size, dtype), bank.count(size)
     running: PosteriorMean | None = None
     means = queries.new_zeros(())
@@ -176,6 +179,20 @@ def explain_masked(
 def pixel_rows(shape: ImageShape, pixel: Pixel) -> Int[Tensor, " c"]:
     """Flat coordinates of a pixel, one per channel."""
     return torch.arange(shape.c) * shape.h * shape.w + pixel.row * shape.w + pixel.col
+
+
+def _check_batch(bank: Bank, batch: int, per_image: int) -> None:
+    """A batch of the softmax is one chunk: smaller chunks would be another model. Raises TooLarge."""
+    need = per_image * min(batch, len(bank))
+    if need > bank.memory:
+        fitting = bank.memory // per_image
+        smaller = f", or batch_size={fitting} at most" if fitting else ""
+        raise TooLarge(
+            f"A softmax over batches of {batch} {bank.shape} images",
+            need,
+            bank.memory,
+            f"Give at least {-(-need // 1024**2)} MB (--memory MB, Compute.memory){smaller}.",
+        )
 
 
 def _batches(bank: Bank, batch: int, dtype: torch.dtype) -> Iterator[Float[Tensor, "k d"]]:

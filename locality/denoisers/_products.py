@@ -9,7 +9,7 @@ noisy image keeps 15 bits in two parts, and sums are exact in 32 bits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, Int8
@@ -20,6 +20,7 @@ _ERROR = 2e-3  # of a logit, below which integer products serve
 _TOP = 127 * 128 + 63  # largest size of the 15-bit code: high * 128 + low, both in 8 bits
 
 
+@runtime_checkable
 class Products(Protocol):
     """The products of a block of noisy images with any chunk of items [d k] in [-1, 1]."""
 
@@ -27,13 +28,13 @@ class Products(Protocol):
 
 
 def products_for(
-    x: Float[Tensor, "b d"], noise: float, support: float, *, is_8bit: bool
+    x: Float[Tensor, "b d"], sigma: float, noise: float, support: float, *, is_8bit: bool
 ) -> Callable[[Float[Tensor, "b d"]], Products]:
     """Integer products where they leave logits right to 0.002, else products in the type of x.
 
-    Coding x moves a logit by step / sqrt(12) * |x_i| / sigma^2, |x_i| about sqrt(support) / 2.
+    Coding x moves a logit by step / sqrt(12) * |x_i| / noise^2, |x_i| about sqrt(support) / 2; noise is sigma sqrt(T).
     """
-    step = (1.0 + 4.5 * noise) / _TOP
+    step = (1.0 + 4.5 * sigma) / _TOP
     error = step / 12**0.5 * 0.5 * support**0.5 / noise**2
     exact_enough = error < _ERROR and x.dtype == torch.float32 and not x.requires_grad
     if is_8bit and exact_enough and x.device.type in ("cpu", "cuda"):

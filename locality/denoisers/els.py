@@ -39,6 +39,9 @@ class EquivariantLocalScore(WindowedSpec):
 
     first: int = param(DEFAULT_FIRST, help="Use at most the first so many training images; 0 for all (slow).", low=0)
 
+    def sides(self, shape: ImageShape) -> list[int]:
+        return sorted({*super().sides(shape), max(shape.h, shape.w)})  # the whole torus, odd or not
+
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
     ) -> Generator[Progress, None, EquivariantDenoiser]:
@@ -80,7 +83,8 @@ class EquivariantDenoiser:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
         self.shape.check(x)
         size = self.windows.at(check_sigma(sigma))
-        if size**2 * self.shape.c <= _FEW:
+        once = size % 2 == 1 and size <= min(self.shape.h, self.shape.w)  # a patch holds no pixel of the torus twice
+        if once and size**2 * self.shape.c <= _FEW:
             return self.by_patches(x, sigma, size)
         return self.by_shifts(x, sigma, size)
 

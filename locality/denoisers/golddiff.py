@@ -91,7 +91,7 @@ class GoldDiffDenoiser:
         q = 1.0 - sigma / math.sqrt(1.0 + sigma**2)
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + round(1e6 * sigma)) % 2**63)
         looked_at = torch.randperm(n, generator=generator)[: most + round((n - most) * q)]
-        distance = torch.full((n,), torch.inf, device=x.device)
+        distance = x.new_full((n,), torch.inf)
         chosen = looked_at.to(x.device)
         distance[chosen] = self._distances_at_half_size(x)[chosen]
         coarse = distance.topk(most, largest=False).indices.sort().values

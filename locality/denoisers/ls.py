@@ -33,6 +33,9 @@ class LocalScore(WindowedSpec):
     paper: ClassVar[str] = "Kamb, Ganguli 2025 (arXiv 2412.20292)"
     cost: ClassVar[str] = "N h w c per image and step, whatever the window"
 
+    def sides(self, shape: ImageShape) -> list[int]:
+        return list(range(1, 2 * max(shape.h, shape.w), 2))
+
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
     ) -> Generator[Progress, None, LocalScoreDenoiser]:

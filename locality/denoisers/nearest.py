@@ -56,6 +56,7 @@ class NearestDenoiser:
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         """The one image that is copied."""
+        check_sigma(sigma)
         weights = torch.zeros(len(self.bank))
         weights[self._nearest(x[None]).cpu()] = 1.0
         return evidence(self.bank, weights, torch.ones(self.shape.h, self.shape.w), 1)

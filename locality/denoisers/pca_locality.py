@@ -126,12 +126,13 @@ class PcaLocalityDenoiser:
 
     def plan(self, sigma: float) -> MaskPlan:
         """The mask of a noise level, cut in tiles."""
-        if sigma not in self.plans:
+        made = self.plans.get(sigma)  # read once: another thread may ask for another noise level meanwhile
+        if made is None:
             mask = self.mask(sigma).to(self.bank.data.device)
             made = MaskPlan.of(mask, torch.arange(self.shape.d, device=mask.device)[:, None], self.shape)
             self.plans.clear()
             self.plans[sigma] = made
-        return self.plans[sigma]
+        return made
 
 
 def threshold_mask(matrix: Float[Tensor, "d d"], tau: float, rule: str) -> Bool[Tensor, "d d"]:

@@ -94,14 +94,15 @@ class FlexiblePatchesDenoiser:
 
     def plan(self, sigma: float) -> MaskPlan:
         """The mask of a noise level, cut in tiles."""
-        if sigma not in self.plans:
+        made = self.plans.get(sigma)  # read once: another thread may ask for another noise level meanwhile
+        if made is None:
             hw = self.shape.h * self.shape.w
             outputs = torch.arange(hw)[:, None] + torch.arange(self.shape.c) * hw
             device = self.bank.data.device
             made = MaskPlan.of(self.mask(sigma).to(device), outputs.to(device), self.shape)
             self.plans.clear()
             self.plans[sigma] = made
-        return self.plans[sigma]
+        return made
 
 
 def smallest_sets(heat: Float[Tensor, "p q"], share: float) -> Bool[Tensor, "p q"]:

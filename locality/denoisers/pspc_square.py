@@ -36,6 +36,10 @@ class SquarePatches(WindowedSpec):
 
     flips: bool = param(True, help="Add every training image mirrored left to right.")
 
+    def sides(self, shape: ImageShape) -> list[int]:
+        smaller = min(shape.h, shape.w)
+        return sorted({*range(1, smaller + 1, 2), smaller})  # patches lie inside the image: all of it, odd or not
+
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
     ) -> Generator[Progress, None, SquarePatchesDenoiser]:

@@ -75,8 +75,8 @@ class SmoothedDenoiser:
         return evidence(self.inner.bank, weights, torch.ones(self.shape.h, self.shape.w), top)
 
     def _moves(self, sigma: float) -> Float[Tensor, "m d"]:
-        fixed = self.spec.noise == "fixed"
-        level = 0 if fixed else round(1e6 * check_sigma(sigma))
+        fixed, sigma = self.spec.noise == "fixed", check_sigma(sigma)
+        level = 0 if fixed else round(1e6 * sigma)
         generator = torch.Generator().manual_seed((self.spec.seed * 1_000_003 + level) % 2**63)
         moves = torch.randn(self.spec.points, self.shape.d, generator=generator)
         return moves * self.spec.smoothing * (1.0 + sigma if fixed else (1.0 + sigma**2) ** 0.5)
