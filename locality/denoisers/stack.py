@@ -70,7 +70,7 @@ class Stack(DenoiserSpec):
         members = []
         for spec in specs:
             members.append((yield from spec.fit(images, compute, store)))
-        return StackDenoiser(images.shape, tuple(members), found.arrays["mean"], found.arrays["weights"])
+        return StackDenoiser(images.shape, tuple(members), _mean(images.train), found.arrays["weights"])
 
     def _specs(self, images: Images) -> list[DenoiserSpec]:
         names = self.members.split("+")
@@ -109,7 +109,7 @@ class Stack(DenoiserSpec):
                 with torch.no_grad(), within(i / len(members), (i + 1) / len(members)):
                     answers.append(torch.cat([member(part, sigma) for part in x.split(_BATCH)]) - mean.to(x0))
             weights[level] = least_squares(torch.stack(answers), x0 - mean.to(x0))
-        return Artifact({"mean": mean, "weights": weights}, {"sigmas": SIGMAS})
+        return Artifact({"weights": weights}, {"sigmas": SIGMAS})
 
 
 def store_key(fingerprint: str, spec: Stack) -> dict[str, Any]:
