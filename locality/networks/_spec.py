@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from locality.errors import BadInput
 from locality.networks._precondition import PREDICTIONS, noise_label, scalars
-from locality.params import Spec, param
+from locality.params import Spec, param, split_spec
 from locality.registry import Registry
 from locality.schedule import check_sigma
 from locality.types import ImageShape
+
+N = TypeVar("N", bound="NetworkSpec")
 
 
 @dataclass(frozen=True)
 class NetworkSpec(Spec):
     """Base of the network plug-ins: architecture fields live in the subclasses."""
 
+    presets: ClassVar[Mapping[str, str]] = {}  # name -> options, as they are typed; `small` is the defaults
+
     prediction: str = param("edm", help="What the raw network predicts.", choices=PREDICTIONS)
     sigma_data: float = param(0.5, help="Data scale in EDM's preconditioning.", low=0.01, high=10.0)
+
+    @classmethod
+    def parse(cls: type[N], options: Mapping[str, str]) -> N:
+        """As every spec, and `preset=NAME` for a named size; options beside it go before its own.
+
+        Raises:
+            BadInput: an option or a preset that does not exist, does not parse or is out of range.
+        """
+        presets = {"small": "", **cls.presets}
+        preset = options.get("preset", "small")
+        if preset not in presets:
+            raise BadInput(f"{cls.name} has no preset {preset!r}. Its presets: {', '.join(presets)}.")
+        given = {option: value for option, value in options.items() if option != "preset"}
+        return super().parse({**split_spec(f"{cls.name}:{presets[preset]}")[1], **given})
 
     @abstractmethod
     def build(self, shape: ImageShape) -> nn.Module:

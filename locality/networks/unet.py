@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -17,7 +18,15 @@ from locality.types import ImageShape
 @NETWORKS.register("unet")
 @dataclass(frozen=True)
 class UNet(NetworkSpec):
-    """Convolutions, group normalisation and skips; no attention anywhere."""
+    """Convolutions, group normalisation and skips; no attention anywhere.
+
+    The presets have the sizes Lukoianov et al. (2025, arXiv 2509.09672) trained at, for 32 or 64 and for 28 pixels.
+    """
+
+    presets: ClassVar[Mapping[str, str]] = {
+        "paper": "channels=128-256-384-512,blocks=2,groups=32,dropout=0.15",
+        "paper28": "channels=64-128-128,blocks=2,groups=32,dropout=0.15",
+    }
 
     channels: tuple[int, ...] = param((32, 64, 96), help="Channels per level, finest first.", low=8, high=1024)
     blocks: int = param(1, help="Residual blocks per level.", low=1, high=8)
@@ -30,22 +39,28 @@ class UNet(NetworkSpec):
         levels = len(self.channels)
         if shape.h % 2 ** (levels - 1) or shape.w % 2 ** (levels - 1):
             sides = f"{shape.h}x{shape.w}"
-            raise BadInput(f"unet: {levels} levels need sides divisible by {2 ** (levels - 1)}, got {sides}.")
+            raise BadInput(f"{self.name}: {levels} levels need sides divisible by {2 ** (levels - 1)}, got {sides}.")
         if any(width % self.groups for width in self.channels):
-            raise BadInput(f"unet: channels {self.channels} must be multiples of groups={self.groups}.")
+            raise BadInput(f"{self.name}: channels {self.channels} must be multiples of groups={self.groups}.")
         inner: Any = UNet2DModel(
             sample_size=(shape.h, shape.w),
             in_channels=shape.c,
             out_channels=shape.c,
             layers_per_block=self.blocks,
             block_out_channels=self.channels,
-            down_block_types=("DownBlock2D",) * levels,
-            up_block_types=("UpBlock2D",) * levels,
             norm_num_groups=self.groups,
             dropout=self.dropout,
-            add_attention=False,
+            **self._attention(levels),
         )
         return _Sample(inner)
+
+    def _attention(self, levels: int) -> dict[str, Any]:
+        """Options of UNet2DModel that say where attention sits."""
+        return {
+            "down_block_types": ("DownBlock2D",) * levels,
+            "up_block_types": ("UpBlock2D",) * levels,
+            "add_attention": False,
+        }
 
 
 class _Sample(nn.Module):

@@ -1,0 +1,75 @@
+"""Fully connected layers on the flattened image: nothing tells the network which pixels are neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from locality.errors import BadInput
+from locality.networks._label import LabelEmbedding, zeroed
+from locality.networks._spec import NETWORKS, NetworkSpec
+from locality.params import param
+from locality.types import ImageShape
+
+LARGEST = 28 * 28  # values of an image; beyond it the first layer alone outgrows the other networks
+_LABEL = 128  # width of the noise level's embedding
+
+
+@NETWORKS.register("mlp")
+@dataclass(frozen=True)
+class MLP(NetworkSpec):
+    """Residual blocks of two full layers; no spatial bias of any kind. For images of at most 28x28 values."""
+
+    width: int = param(640, help="Values between the blocks.", low=16, high=4096)
+    depth: int = param(2, help="Residual blocks.", low=1, high=32)
+
+    def build(self, shape: ImageShape) -> nn.Module:
+        if shape.d > LARGEST:
+            raise BadInput(
+                f"mlp: {shape} images have {shape.d} values; it takes at most {LARGEST} (28x28 grey). "
+                "Choose another network or smaller images."
+            )
+        return _MLP(shape.d, self.width, self.depth)
+
+
+class _Block(nn.Module):
+    """Normalise, scale and shift by the noise level, two layers, add."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.level = zeroed(nn.Linear(_LABEL, 2 * width))
+        self.first, self.second = nn.Linear(width, width), zeroed(nn.Linear(width, width))
+
+    def forward(self, h: Float[Tensor, "b width"], label: Float[Tensor, "b label"]) -> Float[Tensor, "b width"]:
+        scale, shift = self.level(label).chunk(2, dim=1)
+        inner = torch.addcmul(shift, functional.layer_norm(h, h.shape[-1:]), 1 + scale)
+        out: Tensor = h + self.second(functional.silu(self.first(inner)))
+        return out
+
+
+class _MLP(nn.Module):
+    """Without its blocks it is linear in the image, V diag(g(label)) U: the Wiener filters are among these."""
+
+    def __init__(self, d: int, width: int, depth: int) -> None:
+        super().__init__()
+        self.label = LabelEmbedding(_LABEL)
+        self.first = nn.Linear(d, width)
+        self.blocks = nn.ModuleList(_Block(width) for _ in range(depth))
+        self.level = zeroed(nn.Linear(_LABEL, 2 * width))
+        self.last = zeroed(nn.Linear(width, d))
+        # One number per noise level lets each pixel through to itself: fewer inner values than
+        # pixels would otherwise lose part of the noise that the output has to name.
+        self.through = zeroed(nn.Linear(_LABEL, 1))
+
+    def forward(self, images: Float[Tensor, "b c h w"], label: Float[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
+        level, x = self.label(label), images.flatten(1)
+        h = self.first(x)
+        for block in self.blocks:
+            h = block(h, level)
+        scale, shift = self.level(level).chunk(2, dim=1)
+        out = torch.addcmul(self.last(torch.addcmul(shift, h, 1 + scale)), self.through(level), x)
+        return out.reshape(images.shape)
