@@ -6,7 +6,7 @@ const escape = text => text.replace(/[&<>"]/g, ch => `&#${ch.charCodeAt(0)};`)
 // What a distance in [-1, 1] units means: its share of the full range for a typical value of the image.
 export function distanceWords(distance, second, d) {
   const typical = distance / Math.sqrt(d), grey = typical * 127.5
-  const words = [`<p>L2 distance ${short(distance)}: a typical value differs by ${grey < 0.5 ? "less than one" : Math.round(grey)} of 255 grey levels.</p>`]
+  const words = [`<p>L2 distance ${short(distance < 1e-4 ? 0 : distance)}: a typical value differs by ${grey < 0.5 ? "less than one" : Math.round(grey)} of 255 grey levels.</p>`]
   if (second !== null) {
     const copy = distance < second / 3
     words.push(`<p>${copy ? "<strong>A copy</strong>: the second nearest is" : "No copy: the second nearest is"} at ${short(second)}${copy ? ", more than three times as far" : ""}.</p>`)
@@ -17,7 +17,7 @@ export function distanceWords(distance, second, d) {
 export function imageCard(row, sample, near, head, d) {
   const title = `<b>Image ${sample + 1} of ${escape(row.text)}</b>`
   if (!near) return title + `<p>${unknown(row, head)}</p>`
-  return title + `<div class="pair"><div><canvas class="final"></canvas><small>Final image</small></div><div><canvas class="near"></canvas><small>Training image ${near.number}</small></div></div>` +
+  return title + `<div class="pair"><div><canvas class="final"></canvas><small>Final image</small></div><div><canvas class="near"></canvas><small>Nearest: no. ${near.number}</small></div></div>` +
     distanceWords(near.distance, near.second, d)
 }
 

@@ -19,6 +19,7 @@ from pages._ui.samples.pick import Pick
 from pages._ui.samples.rows import Row
 
 _TOP = 12
+_FAINT = 1e-5  # weights that change no pixel by one grey level
 _LARGE, _SMALL = 240, 120  # pixels on the screen, about
 
 
@@ -89,7 +90,9 @@ def _averaged(source: Source, found: Evidence, pixel: Pixel, x0_hat: Tensor) -> 
             number, weight = int(found.rows[i]), float(found.weights[i])
             mirrored = ", mirrored" if found.flipped[i] else ""
             label = f"Training image {number}{mirrored}, weight {percent(weight)}"
-            tiles.append(Tile(picture, label, caption=f"{percent(weight)} · no. {number}{mirrored}"))
+            tiles.append(
+                Tile(picture, label, caption=f"{percent(weight)} · no. {number}{mirrored}", faded=weight < _FAINT)
+            )
         grid(tiles, wide=6, narrow=3, gap="8px")
         if found.places is not None:
             st.caption("Lit: where in the training image the patch was found that is put here.")
@@ -114,7 +117,8 @@ def _listened(source: Source, field: Tensor, pixel: Pixel, x0_hat: Tensor) -> No
         )
         width = measure(field, pixel)
         if limit > 0:
-            st.markdown(f"Half of the field's weight lies within **{width.radius:.1f} pixels** of the clicked one.")
+            near = f"within **{width.radius:.1f} pixels** of" if width.radius > 0 else "on"
+            st.markdown(f"Half of the field's weight lies {near} the clicked pixel.")
         else:
             st.markdown("It is zero everywhere: at this noise level the estimate does not depend on the image.")
 

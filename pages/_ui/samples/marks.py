@@ -21,7 +21,7 @@ def marked(picture: Picture, pixel: Pixel, window: Tensor | None = None, *, side
     large = Image.fromarray(dimmed.round().astype(np.uint8)).resize((w * scale, h * scale), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(large)
     for (x0, y0), (x1, y1) in _border(lit > 0):
-        draw.line((x0 * scale, y0 * scale, x1 * scale, y1 * scale), fill="#0b6a88", width=2)
+        draw.line((x0 * scale, y0 * scale, x1 * scale, y1 * scale), fill="#56b4e9", width=2)
     box = (pixel.col * scale, pixel.row * scale, (pixel.col + 1) * scale - 1, (pixel.row + 1) * scale - 1)
     draw.rectangle([box[0] - 2, box[1] - 2, box[2] + 2, box[3] + 2], outline="#000000", width=2)
     draw.rectangle(box, outline="#ffd400", width=2)
