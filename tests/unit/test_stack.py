@@ -1,0 +1,208 @@
+"""Stacks: weights against normal equations by hand, known combinations, what is held out, what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from locality.dataset import Images
+from locality.denoisers import DENOISERS
+from locality.denoisers.optimal import OptimalDenoiser
+from locality.denoisers.pca_locality import PcaLocalityDenoiser
+from locality.denoisers.stack import SIGMAS, Part, StackDenoiser, least_squares
+from locality.errors import BadInput, UnknownName
+from locality.store import Store
+from locality.types import Denoiser
+from tests.made_up import made_up
+from tests.small_sets import COLOUR, Given, eight_bit, fit, floats, given, noisy
+
+FORTY = eight_bit(40)
+JUDGES = 8
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path)
+    yield made
+    made.close()
+
+
+def close(found: Tensor, expected: Tensor, atol: float) -> None:
+    torch.testing.assert_close(found, expected.to(found), rtol=0, atol=atol)
+
+
+def judged(images: Given, sigma: float) -> tuple[Tensor, Tensor]:
+    """The last images, clean and with the noise of seed i for image i."""
+    x0 = images.x0().float()[-JUDGES:]
+    eps = [torch.randn(images.shape.d, generator=torch.Generator().manual_seed(i)) for i in range(JUDGES)]
+    return x0, x0 + sigma * torch.stack(eps)
+
+
+# --- weights
+
+
+def test_weights_solve_the_normal_equations_with_a_small_ridge() -> None:
+    generator = torch.Generator().manual_seed(0)
+    answers = torch.randn(3, 5, 7, generator=generator, dtype=torch.float64)
+    target = torch.randn(5, 7, generator=generator, dtype=torch.float64)
+    a = answers.reshape(3, -1).numpy().T
+    ridge = 1e-3 * np.mean((a**2).sum(axis=0)) * np.eye(3)
+    expected = np.linalg.solve(a.T @ a + ridge, a.T @ target.flatten().numpy())
+    close(least_squares(answers, target), torch.from_numpy(expected), 1e-12)
+
+
+def test_a_known_combination_is_found() -> None:
+    """The ridge moves weights by a thousandth of their size."""
+    answers = torch.randn(3, 40, 30, generator=torch.Generator().manual_seed(1))
+    wanted = torch.tensor([1.5, -0.5, 0.25])
+    target = torch.einsum("f,fbd->bd", wanted, answers)
+    close(least_squares(answers, target), wanted.double(), 3e-3)
+
+
+def test_between_levels_weights_are_linear_in_ln_sigma() -> None:
+    """And beyond the levels those of the last one."""
+    weights = torch.arange(24, dtype=torch.float64).reshape(12, 2) ** 2
+    stack = StackDenoiser(COLOUR, (), torch.zeros(COLOUR.d), weights)
+    for level, sigma in enumerate(SIGMAS):
+        close(stack.weights_at(sigma), weights[level], 1e-9)
+    halfway = (SIGMAS[3] * SIGMAS[4]) ** 0.5
+    close(stack.weights_at(halfway), (weights[3] + weights[4]) / 2, 1e-9)
+    assert torch.equal(stack.weights_at(1e-4), weights[0])
+    assert torch.equal(stack.weights_at(1e4), weights[-1])
+    assert len(SIGMAS) == 12
+    assert (SIGMAS[0], SIGMAS[-1]) == pytest.approx((0.02, 40.0))
+
+
+def test_members_are_weighed_about_the_mean() -> None:
+    """mu + a (D_1 - mu) + b (D_2 - mu), by hand."""
+
+    class Times:
+        shape = COLOUR
+
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        def __call__(self, x: Tensor, sigma: float) -> Tensor:
+            return self.factor * x
+
+    mean = torch.linspace(-1, 1, COLOUR.d)
+    weights = torch.tensor([[0.5, 2.0]]).double().repeat(12, 1)
+    x = noisy(FORTY, 3, 0.5)
+    found = StackDenoiser(COLOUR, (Times(3.0), Times(-1.0)), mean, weights)(x, 0.5)
+    close(found, mean.double() + 0.5 * (3 * x - mean) + 2.0 * (-x - mean), 1e-6)
+
+
+# --- learning
+
+
+def test_the_combination_that_made_the_images_is_recovered(store: Store) -> None:
+    """Two members whose deviations from the mean of the other images add up to those of the judges, .3 and .7."""
+    rest = FORTY.x0()[:-JUDGES].mean(dim=0)
+    truth, _ = judged(FORTY, 1.0)
+    one = torch.randn(JUDGES, COLOUR.d, generator=torch.Generator().manual_seed(1)).double()
+    two = (truth - rest - 0.3 * one) / 0.7
+    with ExitStack() as made:
+        for name, away in (("first_part", one), ("second_part", two)):
+            made.enter_context(made_up(name, lambda *_, away=away: lambda x, sigma: (rest + away)[: len(x)].to(x)))
+        model = fit(f"stack:members=first_part+second_part,judges={JUDGES}", FORTY, store)
+    assert isinstance(model, StackDenoiser)
+    close(model.weights, torch.tensor([[0.3, 0.7]]).double().expand(12, 2), 2e-3)
+
+
+def test_weights_are_those_of_members_that_have_not_seen_the_judges(store: Store) -> None:
+    """Recomputed: members fitted to the first images, judged on the last, then fitted to all."""
+    text = f"stack:members=wiener+optimal+pca_locality,judges={JUDGES}"
+    model = fit(text, FORTY, store)
+    assert isinstance(model, StackDenoiser)
+    names = ("wiener", "optimal", "pca_locality")
+    rest = given(FORTY.data.data[:-JUDGES], COLOUR, FORTY.data.labels[:-JUDGES])  # type: ignore[index]
+    mean = rest.x0().mean(dim=0)
+    for level in (0, 4, 8, 11):
+        x0, x = judged(FORTY, SIGMAS[level])
+        away = [(fit(name, rest, store)(x, SIGMAS[level]).double() - mean).flatten() for name in names]
+        a = torch.stack(away, dim=1).numpy()
+        ridge = 1e-3 * np.mean((a**2).sum(axis=0)) * np.eye(3)
+        expected = np.linalg.solve(a.T @ a + ridge, a.T @ (x0.double() - mean).flatten().numpy())
+        np.testing.assert_allclose(model.weights[level].numpy(), expected, rtol=1e-3, atol=1e-3)
+    x = noisy(FORTY, 3, SIGMAS[4])
+    everything = FORTY.x0().mean(dim=0)
+    weighed = sum(
+        float(weight) * (fit(name, FORTY, store)(x, SIGMAS[4]) - everything)
+        for name, weight in zip(names, model.weights[4], strict=True)
+    )
+    close(model(x, SIGMAS[4]), everything + weighed, 1e-6)
+
+
+def test_members_see_the_judges_only_once_weights_are_learned(store: Store) -> None:
+    """First fitted to the others, then to all; from the store to all at once."""
+    seen: list[int] = []
+
+    def record(images: Images, _: Denoiser | None) -> object:
+        seen.append(len(images.train))
+        return lambda x, sigma: x
+
+    with made_up("recorded", record):  # type: ignore[arg-type]
+        fit(f"stack:members=recorded,judges={JUDGES}", FORTY, store)
+        assert seen == [32, 40]
+        fit(f"stack:members=recorded,judges={JUDGES}", FORTY, store)
+        assert seen == [32, 40, 40]
+
+
+def test_local_members_see_fewer_images_and_quick_ones_all(store: Store) -> None:
+    model = fit(f"stack:members=optimal+pca_locality,first=20,judges={JUDGES}", FORTY, store)
+    assert isinstance(model, StackDenoiser)
+    optimal, local = model.members
+    assert isinstance(optimal, OptimalDenoiser)
+    assert isinstance(local, PcaLocalityDenoiser)
+    assert (len(optimal.bank), len(local.bank)) == (40, 20)
+    everything = fit(f"stack:members=optimal+pca_locality,first=0,judges={JUDGES}", FORTY, store)
+    assert [len(member.bank) for member in everything.members] == [40, 40]  # type: ignore[attr-defined]
+
+
+def test_a_stack_says_which_images_its_members_see() -> None:
+    spec = DENOISERS.parse("stack:members=wiener+ls,first=20")
+    assert spec.note(40) == "stack: its local members average the first 20 of 40 training images."
+    assert spec.note(20) == ""
+    assert DENOISERS.parse("stack:members=wiener+optimal,first=20").note(40) == ""
+    assert DENOISERS.parse("stack:members=wiener+ls,first=0").note(40) == ""
+
+
+def test_a_part_is_another_set_of_images() -> None:
+    part = Part(FORTY, 30)
+    assert (part.name, part.shape, len(part.train)) == ("made", COLOUR, 30)
+    assert part.fingerprint == FORTY.train.first(30).fingerprint != FORTY.fingerprint
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize("members", ["wiener+wiener", "wiener+stack", "stack"])
+def test_members_are_named_once_and_no_stack_is_in_a_stack(store: Store, members: str) -> None:
+    with pytest.raises(BadInput, match=r"name each model once, joined by '\+', without stack\."):
+        fit(f"stack:members={members}", FORTY, store)
+
+
+@pytest.mark.parametrize(("members", "unknown"), [("wiener+optimol", "optimol"), ("", ""), ("wiener+", "")])
+def test_members_must_exist(store: Store, members: str, unknown: str) -> None:
+    with pytest.raises(UnknownName, match=f"Unknown model '{unknown}'") as caught:
+        fit(f"stack:members={members}", FORTY, store)
+    assert "optimal" in str(caught.value)
+
+
+def test_judges_may_be_half_of_the_images_at_most(store: Store) -> None:
+    message = r"stack:judges=21 needs at least 42 training images; made has 40\. Give a smaller judges\."
+    with pytest.raises(BadInput, match=message):
+        fit("stack:members=wiener+optimal,judges=21", FORTY, store)
+    fit("stack:members=wiener+optimal,judges=20", FORTY, store)
+
+
+def test_what_a_member_refuses_is_told(store: Store) -> None:
+    bare = given(floats().data.data, floats().shape)
+    with pytest.raises(BadInput, match="gaussian_mixture:groups=classes: made has no labels"):
+        fit(f"stack:members=wiener+gaussian_mixture,judges={JUDGES}", bare, store)
