@@ -12,9 +12,8 @@ from torch import Tensor
 
 from benchmarks.timing import alternate_ms, median_ms
 from locality.datasets import Source
-from locality.denoisers import DENOISERS
+from locality.denoisers import DENOISERS, Explains
 from locality.denoisers._bank import Bank
-from locality.denoisers._evidence import Explains
 from locality.denoisers._masked import MaskPlan, masked_mean
 from locality.denoisers._windows import WindowSchedule
 from locality.denoisers.els import EquivariantDenoiser

@@ -47,5 +47,5 @@ def usable_device(name: str) -> str:
 
 
 def best_device() -> str:
-    """"cuda" where there is one, else "cpu"."""
+    """The name of the GPU where there is one, else of the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -27,6 +27,7 @@ _DRAWS = 4  # (training image, noise) pairs a network's field is averaged over
 _ROWS = 32  # outputs per forward pass
 
 
+@runtime_checkable
 class FieldMatrix(Protocol):
     """How much each output coordinate listens to each input coordinate: rows of a Jacobian."""
 

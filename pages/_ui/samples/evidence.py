@@ -8,7 +8,7 @@ import streamlit as st
 from torch import Tensor
 
 from locality.datasets import Source
-from locality.denoisers._evidence import Evidence, Explains
+from locality.denoisers import Evidence, Explains
 from locality.field import field_rows, measure, pixel_outputs, reduce_inputs
 from locality.studies import Sampling, finish, open_denoiser
 from locality.types import Denoiser, Pixel
