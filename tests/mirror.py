@@ -81,8 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         end = {"cut": start + len(body) // 3, "reset": start + len(body) // 3, "deafcut": len(body) // 2}.get(folder)
         piece = body[start:end]
+        self.server.sent += len(piece)  # before: the client may have it all, and look, as soon as it is written
         self.wfile.write(piece)
-        self.server.sent += len(piece)
         if folder == "reset" and end is not None and end < len(body):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()

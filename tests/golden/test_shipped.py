@@ -24,7 +24,7 @@ from locality.tables import LEARNED_SIGMAS
 from locality.types import Pixel
 
 SHIPPED = Path(__file__).resolve().parents[2] / "cache" / "shipped"
-EXPECTED = ("cifar10", "faces", "fashion_mnist")
+EXPECTED = ("cifar10", "faces", "fashion_mnist", "mnist")
 
 
 @pytest.mark.parametrize("name", EXPECTED)
