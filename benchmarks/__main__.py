@@ -8,9 +8,15 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks import browser, covariance, denoisers, fields
+from benchmarks import agreement, browser, covariance, denoisers, fields
 
-BENCHMARKS = {"covariance": covariance.run, "fields": fields.run, "denoisers": denoisers.run, "browser": browser.run}
+BENCHMARKS = {
+    "covariance": covariance.run,
+    "fields": fields.run,
+    "agreement": agreement.run,
+    "denoisers": denoisers.run,
+    "browser": browser.run,
+}
 
 
 def main(names: list[str]) -> None:

@@ -57,7 +57,7 @@ for sigma in (3.44, 0.342):
 print(peak_memory() / 1e6, *seconds, sep="|")
 """
 MODELS = ("optimal", "nearest", "wiener", "smoothed", "ls", "els", "els:first=0", "bbels", "pspc_square", "pspc_flex")
-MODELS += ("pca_locality", "golddiff", "gaussian_mixture", "patch_mixture", "stack")
+MODELS += ("pca_locality", "golddiff", "gaussian_mixture", "patch_mixture")
 
 
 def run() -> None:
