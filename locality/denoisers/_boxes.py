@@ -34,8 +34,7 @@ def inner_bands(n: int, size: int) -> Float[Tensor, "m n"]:
 def round_bands(n: int, size: int) -> Float[Tensor, "n n"]:
     """Windows of `size` around each of n places on a circle; none counts a place twice."""
     apart = (torch.arange(n)[:, None] - torch.arange(n)).abs()
-    apart = torch.minimum(apart, n - apart)
-    return torch.ones(n, n) if size >= n else (apart <= size // 2).float()
+    return (torch.minimum(apart, n - apart) <= size // 2).float()
 
 
 def planes(x: Float[Tensor, "k d"], shape: ImageShape) -> Float[Tensor, "c h w k"]:
