@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(__file__).parent / "screenshots"
+expect.set_options(timeout=20_000)  # a busy machine answers a click in seconds; a right answer is not slower for it
+
 # Without the networking flags Chromium looks up foreign hosts at every start.
 FLAGS = [
     "--no-sandbox",
