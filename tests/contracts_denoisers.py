@@ -176,6 +176,7 @@ def derivative_is_finite_and_true(denoiser: Denoiser, x: Tensor, sigma: float, p
     close(rows @ along, outputs @ change.T, 1e-4 * (1 + float(change.abs().max())))
     single = field_rows(denoiser, x.float(), outputs.float(), sigma)
     assert single.dtype == torch.float32
+    close(single.double(), rows, 1e-3 * (1 + float(rows.abs().max())))
 
 
 def gradient_streams(fit: Fit, x: Tensor, sigma: float, pixel: Pixel) -> None:
