@@ -41,8 +41,9 @@ def estimate_weights(
 
         a = <x0 - D_wiener, D_local - D_wiener> / |D_local - D_wiener|^2
 
-    Each level is judged by 64 to 127 of the images, strided, every image by some level: more
-    would move a by less than 0.01. `wiener` may have seen the images: what they added is taken away.
+    Kept within [0, 1]: no level extrapolates beyond either model. Each level is judged by up to 127 of
+    the images, strided so that every image serves some level. `wiener` may have seen them: what they
+    added to it is taken away first.
     """
     generators = (torch.Generator().manual_seed(seed + i) for i in range(len(x0)))
     eps = torch.stack([torch.randn(x0.shape[1], generator=generator) for generator in generators])

@@ -442,6 +442,28 @@ def test_blend_weights_are_least_squares() -> None:
     assert 0 < max(weights) < 1
 
 
+class Counting(Shrinking):
+    """Keeps what it was asked to denoise."""
+
+    def __init__(self) -> None:
+        self.seen: list[Tensor] = []
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        self.seen.append(x)
+        return super().__call__(x, sigma)
+
+
+def test_many_images_share_the_judging() -> None:
+    """150 images set aside: 75 at each noise level, and every one at some level."""
+    data = given(smooth_pixels(200, SHAPE), SHAPE).train
+    counting = Counting()
+    run(estimate_weights(counting, WienerFilter.fit(estimate_moments([data.data]), SHAPE), data.x0(slice(50, None)), 0))
+    assert [len(x) for x in counting.seen] == [75] * 12
+    low, next_level = counting.seen[:2]
+    nearest = [torch.cdist(x, data.x0(slice(50, None))).argmin(dim=1) for x in (low, next_level)]
+    assert len(torch.cat(nearest).unique()) == 150
+
+
 def test_blend_weight_is_linear_in_ln_sigma_and_constant_outside() -> None:
     blend = Blend(WienerFilter.fit(moments(), SHAPE), torch.linspace(0.9, 0.1, 12, dtype=torch.float64))
     assert [blend.weight(sigma) for sigma in TABLE_SIGMAS] == pytest.approx(blend.weights.tolist(), abs=1e-12)
