@@ -51,7 +51,6 @@ def _spread(points: Float[Tensor, "n m"], clusters: int, generator: torch.Genera
     far = torch.full((len(points),), torch.inf, dtype=points.dtype)
     for _ in range(1, clusters):
         far = torch.minimum(far, (points - points[chosen[-1]]).square().sum(dim=1))
-        odds = far if bool(far.sum() > 0) else torch.ones_like(far)  # fewer different images than clusters
-        at = torch.rand(1, generator=generator, dtype=points.dtype) * odds.sum()
-        chosen.append(min(int(torch.searchsorted(odds.cumsum(0), at)), len(points) - 1))
+        at = torch.rand(1, generator=generator, dtype=points.dtype) * far.sum()
+        chosen.append(min(int(torch.searchsorted(far.cumsum(0), at)), len(points) - 1))
     return points[chosen]

@@ -359,6 +359,31 @@ def test_maximisation_finds_the_gaussians_that_made_the_points() -> None:
     assert values[-1] == pytest.approx(expected, abs=0.05)
 
 
+def test_steps_equal_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps over single points in float64, with every share in the sums; float32 products leave about 1e-5."""
+    monkeypatch.setattr(_em, "_SKIPPED", 0.0)
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(90, 3, generator=generator) + torch.randint(2, (90, 1), generator=generator) * 2
+    labels = torch.arange(90) % 3
+    found, _ = run(expect_maximise(points, labels, 3, steps=2, shrink=0.1))
+    u, shares = points.double().numpy(), np.eye(3)[labels.numpy()]
+    for step in range(3):
+        weights, means = shares.mean(axis=0), [share @ u / share.sum() for share in shares.T]
+        raw = [
+            sum(r * np.outer(row - mean, row - mean) for r, row in zip(share, u, strict=True)) / share.sum()
+            for share, mean in zip(shares.T, means, strict=True)
+        ]
+        pooled = sum(weight * cov for weight, cov in zip(weights, raw, strict=True))
+        covs = [0.9 * cov + 0.1 * pooled for cov in raw]
+        if step < 2:
+            shares = np.stack([by_hand(list(weights), means, covs, row, 0.0)[1] for row in u])
+    np.testing.assert_allclose(found.weights.numpy(), weights, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found.means.numpy(), np.stack(means), rtol=0, atol=1e-4)
+    for k, cov in enumerate(covs):
+        vectors = found.eigvecs[k].double()
+        np.testing.assert_allclose((vectors * found.eigvals[k] @ vectors.T).numpy(), cov, rtol=0, atol=1e-4)
+
+
 def test_shares_left_out_move_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     points = sample_patches(given(smooth_pixels(200, SMALL), SMALL).train, 3, 10_000, 0)
     _, quick = likelihoods(points, 4, shrink=0.02)
