@@ -18,6 +18,8 @@ from locality.store import Store, default_store
 from locality.types import Denoiser, Progress
 from locality.wiener import WienerFilter
 
+_FIRST = ("unet", "unet_attention", "resnet", "dit", "mlp")  # from the most to the least spatial bias
+
 
 def fit_wiener(
     source: Source, *, store: Store | None = None, compute: Compute | None = None
@@ -34,7 +36,10 @@ def fit_wiener(
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network on disk and what its manifest says."""
+    """A trained network on disk and what its manifest says.
+
+    Its name is its folder's without a leading `DATASET-`: `cifar10-dit` is the `dit` of cifar10, `mine` is `mine`.
+    """
 
     name: str
     folder: Path
@@ -59,19 +64,26 @@ class Trained:
 
 
 def trained_networks(dataset: str | None = None, *, store: Store | None = None) -> list[Trained]:
-    """The networks under cache/shipped/networks and cache/local/networks, by dataset and name.
+    """The networks under cache/shipped/networks, then cache/local/networks: by architecture, unet first.
 
     Raises:
         BadInput: a folder there with a damaged manifest.
     """
     home = store or default_store()
     roots = [root / "networks" for root in (home.shipped_root, home.local) if root is not None]
-    found = []
-    for manifest in sorted(path for root in roots for path in root.glob(f"*/{MANIFEST}")):
-        network = _trained(manifest.parent)
-        if dataset in (None, network.dataset):
-            found.append(network)
-    return found
+    found = [
+        (place, network)
+        for place, root in enumerate(roots)
+        for manifest in root.glob(f"*/{MANIFEST}")
+        if dataset in (None, (network := read_trained(manifest.parent)).dataset)
+    ]
+    return [network for _, network in sorted(found, key=_in_order)]
+
+
+def _in_order(found: tuple[int, Trained]) -> tuple[int, str, int, str]:
+    place, network = found
+    kind = str(network.manifest["network"]["name"])
+    return place, network.dataset, (_FIRST.index(kind) if kind in _FIRST else len(_FIRST)), network.name
 
 
 def find_network(source: Source, name: str, *, store: Store | None = None) -> Trained:
@@ -84,7 +96,7 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
     known = {network.name: network for network in trained_networks(source.name, store=store)}
     if name not in known and not Path(name).is_dir():
         raise UnknownName(f"model for {source.name}", name, [*DENOISERS, *known])
-    network = known[name] if name in known else _trained(Path(name))
+    network = known[name] if name in known else read_trained(Path(name))
     if tuple(network.manifest["shape"]) != tuple(source.shape):
         trained = "x".join(map(str, network.manifest["shape"]))
         raise BadInput(
@@ -94,11 +106,12 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
     return network
 
 
-def _trained(folder: Path) -> Trained:
+def read_trained(folder: Path) -> Trained:
+    """The network of a folder. Raises BadInput (no readable manifest, or one without a dataset)."""
     manifest = load_manifest(folder)
     if not isinstance(manifest.get("dataset"), str):
         raise BadInput(f"{folder / MANIFEST} does not name the dataset the network was trained on.")
-    return Trained(str(manifest["network"]["name"]), folder, manifest)
+    return Trained(folder.name.removeprefix(f"{manifest['dataset']}-"), folder, manifest)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from locality.datasets import Source
 from locality.metrics import RATIO_SIGMAS, error_ratio
 from locality.networks import Budget, NetworkSpec, Training, TrainSpec, save_network
 from locality.store import Store
-from locality.studies._models import Trained, fit_wiener
+from locality.studies._models import Trained, fit_wiener, read_trained
 from locality.types import Denoiser, Progress
 
 JUDGES = 1000  # held-out images of the error ratios
@@ -49,7 +49,7 @@ def train_network(
     denoiser = training.denoiser()
     x0 = source.held_out.x0(slice(0, JUDGES)).to(device)
     ratios = yield from judge(denoiser, wiener, x0)
-    manifest = save_network(
+    save_network(
         folder,
         denoiser,
         {
@@ -65,7 +65,7 @@ def train_network(
             "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         },
     )
-    return Trained(network.name, folder, manifest)
+    return read_trained(folder)
 
 
 def judge(

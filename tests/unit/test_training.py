@@ -17,6 +17,7 @@ from locality.dataset import Dataset
 from locality.errors import BadInput, CheckpointMismatch, DigestMismatch, NonFinite, UnknownName
 from locality.networks import (
     MANIFEST,
+    NETWORKS,
     STATE,
     Budget,
     NetworkDenoiser,
@@ -28,6 +29,8 @@ from locality.networks import (
 )
 from locality.networks._checkpoint import WEIGHTS, load_weights, read_tensors
 from locality.networks.unet import UNet
+from locality.store import Store
+from locality.studies import trained_networks
 from locality.types import ImageShape
 
 pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
@@ -378,3 +381,14 @@ def test_channels_must_divide_into_groups() -> None:
 def test_there_is_no_attention() -> None:
     names = {type(module).__name__ for module in TINY.build(SHAPE).modules()}
     assert not any("ttention" in name for name in names)
+
+
+def test_a_trained_network_is_named_after_its_folder_and_unet_comes_first(tmp_path: Path) -> None:
+    shape = ImageShape(1, 8, 8)
+    for folder, network in {"set-dit": "dit:patch=4,width=16,heads=2", "mine": "mlp:width=16", "set-unet": ""}.items():
+        spec = NETWORKS.parse(network) if network else TINY
+        denoiser = NetworkDenoiser(spec.build(shape), spec, shape)
+        save_network(tmp_path / "networks" / folder, denoiser, {"dataset": "set"})
+    store = Store(tmp_path)
+    assert [found.name for found in trained_networks("set", store=store)] == ["unet", "dit", "mine"]
+    assert trained_networks("other", store=store) == []
