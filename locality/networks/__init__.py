@@ -3,12 +3,14 @@
 from locality.networks._checkpoint import MANIFEST, WEIGHTS, load_manifest, load_network, save_network
 from locality.networks._plan import Budget, TrainSpec
 from locality.networks._spec import NETWORKS, NetworkDenoiser, NetworkSpec
-from locality.networks._training import STATE, Training
+from locality.networks._state import STATE
+from locality.networks._training import HELD_OUT_SIGMA, Training
 from locality.registry import import_siblings
 
 import_siblings(__name__, __path__)
 
 __all__ = [
+    "HELD_OUT_SIGMA",
     "MANIFEST",
     "NETWORKS",
     "STATE",

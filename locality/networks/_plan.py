@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from locality.errors import BadInput
 from locality.params import Spec, param
@@ -23,6 +24,16 @@ class TrainSpec(Spec):
     uniform: float = param(0.15, help="Share of draws log-uniform over [0.005, 80] instead.", low=0.0, high=1.0)
     bfloat16: bool = param(True, help="Run the network in bfloat16 where it is safe.")
     seed: int = param(0, help="Seed of weights, order, noise and flips.", low=0, high=2**31 - 1)
+    ambient: float = param(
+        0.0,
+        help="From this sigma up, train on copies noised once at it, below on clean images (Shah et al. 2025); 0: off.",
+        low=0.0,
+        high=80.0,
+    )
+
+    def key(self) -> dict[str, Any]:
+        """As every spec's; without `ambient` where it is off, so that trainings from before it can go on."""
+        return {name: value for name, value in super().key().items() if name != "ambient" or value}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ implies, which weights every sigma about equally (Karras et al. 2022, section 5)
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -14,20 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from safetensors.torch import save
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from locality.dataset import Dataset
-from locality.errors import BadInput, CheckpointMismatch, NonFinite
+from locality.errors import BadInput, NonFinite
 from locality.metrics import denoising_errors
-from locality.networks._checkpoint import clone_state, read_tensors, write_atomic
+from locality.networks._ambient import Pair, ambient_pair, fixed_noise, plain_pair
+from locality.networks._checkpoint import clone_state
 from locality.networks._plan import Budget, TrainSpec
 from locality.networks._precondition import scalars
 from locality.networks._spec import NetworkDenoiser, NetworkSpec
-from locality.types import Progress
+from locality.networks._state import STATE, read_state, write_state
+from locality.types import Denoiser, Progress
 
-STATE = "state.safetensors"
 HELD_OUT_SIGMA = 0.5  # where the live held-out curve is measured
 
 
@@ -80,8 +79,8 @@ class Training:
                 self.seconds = before + now - start
                 rate = (self.images - first) / max(now - start, 1e-9)
                 numbers |= {"loss": loss, "images": self.images, "rate": rate}
-                if self.held_out is not None and now - measured > save_every / 2:
-                    numbers["held_out"] = self._held_out_error()
+                if self.held_out is not None and now - measured > min(save_every / 2, 2.0 + (now - start) / 10):
+                    numbers["held_out"] = self.held_out_error(self.denoiser())
                     measured = time.monotonic()
                 if now - saved > save_every:
                     self._save()
@@ -107,16 +106,15 @@ class Training:
     def _step(self, used: float) -> float:
         """One optimiser step on a fresh batch; returns its loss."""
         t = self.train
-        x0, sigma, eps = self._draw()
-        x = x0 + sigma[:, None] * eps
+        (x, goal, keep), sigma = self._draw()
         c = scalars(self.spec.prediction, sigma, self.spec.sigma_data)
-        target = (x0 - c.skip[:, None] * x) / c.out[:, None]
+        target = (goal - (keep * c.skip)[:, None] * x) / c.out[:, None]
         wrapped = NetworkDenoiser(self.net.train(), self.spec, self.dataset.shape)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(t.seed + self.images)  # dropout, the only global draw, repeats on resume
             with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=t.bfloat16):
                 raw = wrapped.raw(x, sigma)
-        loss = (raw - target).square().mean()
+        loss = (keep[:, None] * raw - target).square().mean()
         if not math.isfinite(value := float(loss.detach())):
             raise NonFinite(f"The loss became {value} after {self.images} images. Start again with a lower rate.")
         for group in self._optimiser.param_groups:
@@ -128,21 +126,28 @@ class Training:
         self._average()
         return value
 
-    def _draw(self) -> tuple[Float[Tensor, "b d"], Float[Tensor, " b"], Float[Tensor, "b d"]]:
-        """Clean images, noise levels and unit noise, all from the one generator."""
+    def _draw(self) -> tuple[Pair, Float[Tensor, " b"]]:
+        """Noisy images with what the loss wants of them, and their noise levels, all from the one generator."""
         t, g = self.train, self._generator
         rows = torch.randint(len(self.dataset), (t.batch,), generator=g)
         x0 = self.dataset.x0(rows)
         mirror = torch.rand(t.batch, generator=g) < 0.5
+        z = fixed_noise(rows, x0.shape[1], t.seed) if t.ambient else None
         if t.flips:
-            flipped = x0.reshape(-1, *self.dataset.shape).flip(-1).reshape(x0.shape)
-            x0 = torch.where(mirror[:, None], flipped, x0)
+            x0 = self._mirrored(x0, mirror)
+            z = None if z is None else self._mirrored(z, mirror)  # an image's fixed noise is part of it
         normal = t.ln_mean + t.ln_std * torch.randn(t.batch, generator=g)
         low, high = math.log(0.005), math.log(80.0)
         even = low + (high - low) * torch.rand(t.batch, generator=g)
         ln_sigma = torch.where(torch.rand(t.batch, generator=g) < t.uniform, even, normal)
         eps = torch.randn(x0.shape, generator=g)
-        return x0.to(self.device), ln_sigma.exp().to(self.device), eps.to(self.device)
+        sigma = ln_sigma.exp()
+        pair = plain_pair(x0, sigma, eps) if z is None else ambient_pair(x0, z, sigma, eps, t.ambient)
+        return Pair(*(part.to(self.device) for part in pair)), sigma.to(self.device)
+
+    def _mirrored(self, images: Float[Tensor, "b d"], which: Bool[Tensor, " b"]) -> Float[Tensor, "b d"]:
+        flipped = images.reshape(-1, *self.dataset.shape).flip(-1).reshape(images.shape)
+        return torch.where(which[:, None], flipped, images)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -151,46 +156,21 @@ class Training:
         for name, tensor in self.net.state_dict().items():
             self.ema[name].lerp_(tensor.float(), 1.0 - keep)
 
-    def _held_out_error(self) -> float:
+    def held_out_error(self, denoiser: Denoiser) -> float:
+        """Squared error at HELD_OUT_SIGMA, mean over up to 128 held-out images; the same noise for every denoiser."""
         assert self.held_out is not None
         x0 = self.held_out.x0(slice(0, 128)).to(self.device)
         generator = torch.Generator().manual_seed(0)
-        return float(denoising_errors(self.denoiser(), x0, HELD_OUT_SIGMA, generator=generator).mean())
+        return float(denoising_errors(denoiser, x0, HELD_OUT_SIGMA, generator=generator).mean())
 
     def _identity(self) -> dict[str, object]:
         return {"network": self.spec.key(), "train": self.train.key(), "fingerprint": self.dataset.fingerprint}
 
     def _save(self) -> None:
-        tensors = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
-        tensors |= {f"ema.{name}": tensor for name, tensor in self.ema.items()}
-        for index, moments in self._optimiser.state_dict()["state"].items():
-            tensors |= {f"adam.{index}.{name}": tensor for name, tensor in moments.items()}
-        tensors["generator"] = self._generator.get_state()
         about = {"identity": self._identity(), "images": self.images, "seconds": self.seconds}
-        payload = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-        write_atomic(self.folder / STATE, save(payload, {"about": json.dumps(about)}))
+        write_state(self.folder, about, self.net, self.ema, self._optimiser, self._generator)
 
     def _load(self) -> None:
-        path = self.folder / STATE
-        if not path.exists():
-            raise BadInput(f"{self.folder} holds no training to resume. Leave out --resume to start one.")
-        tensors, meta = read_tensors(path)
-        about = json.loads(meta.get("about", "{}"))
-        if about.get("identity") != json.loads(json.dumps(self._identity())):
-            raise CheckpointMismatch(
-                f"{path} is a training with other data or options. Use the same ones, or choose another folder."
-            )
+        about, ema = read_state(self.folder, self._identity(), self.net, self._optimiser, self._generator)
         self.images, self.seconds = int(about["images"]), float(about["seconds"])
-        parts: dict[str, dict[str, Tensor]] = {"net": {}, "ema": {}, "adam": {}, "generator": {}}
-        for name, tensor in tensors.items():
-            head, _, rest = name.partition(".")
-            parts[head][rest] = tensor
-        self.net.load_state_dict(parts["net"])
-        self.ema = {name: tensor.to(self.device) for name, tensor in parts["ema"].items()}
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in parts["adam"].items():
-            index, _, what = name.partition(".")
-            state.setdefault(int(index), {})[what] = tensor
-        groups = self._optimiser.state_dict()["param_groups"]
-        self._optimiser.load_state_dict({"state": state, "param_groups": groups})
-        self._generator.set_state(parts["generator"][""])
+        self.ema = {name: tensor.to(self.device) for name, tensor in ema.items()}

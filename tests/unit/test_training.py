@@ -102,8 +102,12 @@ def edit(folder: Path, **facts: Any) -> None:
 
 @pytest.mark.parametrize(
     ("network", "train"),
-    [(TINY, FAST), (replace(TINY, dropout=0.3, prediction="v"), replace(FAST, flips=True, bfloat16=False))],
-    ids=["plain", "dropout_flips_v"],
+    [
+        (TINY, FAST),
+        (replace(TINY, dropout=0.3, prediction="v"), replace(FAST, flips=True, bfloat16=False)),
+        (TINY, replace(FAST, flips=True, ambient=0.5)),
+    ],
+    ids=["plain", "dropout_flips_v", "ambient"],
 )
 def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, network: UNet, train: TrainSpec) -> None:
     """Bitwise: weights, averages, losses; order, noise, dropout and the rate's decay all go on as if nothing was."""
@@ -160,8 +164,13 @@ def test_starting_over_a_state_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"train": replace(FAST, rate=1e-4)}, {"network": replace(TINY, prediction="eps")}, {"data": stripes(seed=1)}],
-    ids=["options", "network", "images"],
+    [
+        {"train": replace(FAST, rate=1e-4)},
+        {"train": replace(FAST, ambient=0.5)},
+        {"network": replace(TINY, prediction="eps")},
+        {"data": stripes(seed=1)},
+    ],
+    ids=["options", "ambient", "network", "images"],
 )
 def test_resuming_another_training_is_refused(tmp_path: Path, other: dict[str, Any]) -> None:
     advance(training(tmp_path).run(STEPS_16), 1)
