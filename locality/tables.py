@@ -8,6 +8,9 @@ less near zero. Size: one byte per (noise level, pixel, input pixel).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -31,3 +34,30 @@ def decode_rows(codes: UInt8[Tensor, "*p q"], scale: Float[Tensor, "*p"]) -> Flo
     """The rows that `encode_rows` coded."""
     signed = (codes.float() - 128) / 127
     return signed * signed.abs() * scale[..., None]
+
+
+def weights_about(levels: Sequence[float], sigma: float) -> list[tuple[int, float]]:
+    """The (up to four) increasing levels about sigma and the weights of the cubic through them in ln sigma.
+
+    The weights sum to 1; outside the levels they are those of the nearest one.
+    """
+    x = math.log(min(max(sigma, levels[0]), levels[-1]))
+    below = sum(level <= sigma for level in levels) - 1
+    first = max(0, min(below - 1, len(levels) - 4))
+    nodes = range(first, min(first + 4, len(levels)))
+    ln = [math.log(level) for level in levels]
+    return [(k, math.prod((x - ln[j]) / (ln[k] - ln[j]) for j in nodes if j != k)) for k in nodes]
+
+
+def mix_rows(codes: UInt8[Tensor, "n q"], scale: Float[Tensor, " n"], weights: Sequence[float]) -> Float[Tensor, " q"]:
+    """A row between noise levels: shapes are mixed linearly, scales geometrically.
+
+    A field falls as 1 / sigma^2 where noise is large, a straight line of ln scale: midway between the
+    levels of a predicted table the error is about 1 % of the row's maximum, with scales mixed linearly 15 %.
+    """
+    if not bool((scale > 0).all()):
+        return torch.zeros(codes.shape[1])
+    weight = torch.tensor(weights, dtype=torch.float64)
+    shape = (weight[:, None] * decode_rows(codes, torch.ones(len(codes)))).sum(dim=0)
+    row: Float[Tensor, " q"] = (shape * (weight * scale.double().log()).sum().exp()).float()
+    return row

@@ -166,6 +166,6 @@ def test_files_are_written_once_and_the_oldest_leave(monkeypatch: pytest.MonkeyP
 
 
 def test_the_script_is_one_module() -> None:
-    script = mount._script()
+    script = mount.script()
     assert not [line for line in script.splitlines() if line.startswith("import ")]
     assert script.count("export ") == 1, "only the component's entry is exported"

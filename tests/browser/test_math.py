@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 
 from locality.field import compare, measure
 from locality.schedule import alpha_bar_of, t_of
-from locality.tables import TABLE_SIGMAS, decode_rows, encode_rows
+from locality.tables import TABLE_SIGMAS, decode_rows, encode_rows, mix_rows, weights_about
 from locality.types import Pixel
 
 pytestmark = pytest.mark.browser
@@ -77,6 +77,26 @@ def test_position_between_levels(page: Page) -> None:
     assert run(page, f"m.between(v, {middle})", levels) == [4, pytest.approx(0.5)]
     assert run(page, "m.between(v, 1e-9)", levels) == [0, 0]
     assert run(page, "m.between(v, 1e9)", levels) == [len(levels) - 2, 1]
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.05, 0.07, 0.5, 3.3, 19.0, 50.0])
+def test_rows_between_levels(page: Page, sigma: float) -> None:
+    levels = list(TABLE_SIGMAS)
+    near = weights_about(levels, sigma)
+    ours = run(page, "m.about(v[0], v[1])", [levels, sigma])
+    assert [k for k, _ in ours] == [k for k, _ in near]
+    assert [weight for _, weight in ours] == pytest.approx([weight for _, weight in near], abs=1e-12)
+
+    noise = torch.randn(12, 63, generator=torch.Generator().manual_seed(2))
+    codes, scale = encode_rows(noise / torch.tensor(levels)[:, None])
+    chosen = [k for k, _ in near]
+    mixed = run(
+        page,
+        "[...m.mixRows(v[2].map(([k, w]) => [Uint8Array.from(v[0]), Float32Array.from(v[1]), k, w]), 63)]",
+        [codes.flatten().tolist(), scale.tolist(), near],
+    )
+    truth = mix_rows(codes[chosen], scale[chosen], [weight for _, weight in near])
+    assert mixed == pytest.approx(truth.tolist(), rel=1e-5, abs=1e-6)
 
 
 def test_colours_are_symmetric_about_white(page: Page) -> None:

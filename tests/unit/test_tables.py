@@ -8,7 +8,16 @@ from itertools import pairwise
 import pytest
 import torch
 
-from locality.tables import LEARNED_SIGMAS, SIGMA_HIGH, SIGMA_LOW, TABLE_SIGMAS, decode_rows, encode_rows
+from locality.tables import (
+    LEARNED_SIGMAS,
+    SIGMA_HIGH,
+    SIGMA_LOW,
+    TABLE_SIGMAS,
+    decode_rows,
+    encode_rows,
+    mix_rows,
+    weights_about,
+)
 
 
 def rows(*shape: int) -> torch.Tensor:
@@ -69,3 +78,42 @@ def test_noise_levels_span_the_slider_evenly_in_the_logarithm() -> None:
     steps = [math.log(b / a) for a, b in pairwise(TABLE_SIGMAS)]
     assert max(steps) - min(steps) < 1e-9
     assert set(LEARNED_SIGMAS) < set(TABLE_SIGMAS)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.06, 0.4, 3.0, 15.0, 20.0])
+def test_weights_reproduce_a_cubic_of_ln_sigma(sigma: float) -> None:
+    def cubic(level: float) -> float:
+        x = math.log(level)
+        return 2 - x + 0.5 * x**2 - 0.1 * x**3
+
+    near = weights_about(TABLE_SIGMAS, sigma)
+    assert len(near) == 4
+    assert sum(weight * cubic(TABLE_SIGMAS[k]) for k, weight in near) == pytest.approx(cubic(sigma), abs=1e-9)
+
+
+def test_weights_at_a_level_and_outside_are_those_of_the_level() -> None:
+    for asked, level in ((TABLE_SIGMAS[4], 4), (1e-6, 0), (1e6, 11)):
+        weights = dict(weights_about(TABLE_SIGMAS, asked))
+        assert weights.pop(level) == pytest.approx(1.0, abs=1e-9)
+        assert list(weights.values()) == pytest.approx([0.0] * 3, abs=1e-9)
+
+
+@pytest.mark.parametrize(("levels", "count"), [([0.5], 1), ([0.5, 2.0], 2), ([0.1, 0.3, 1.0], 3)])
+def test_fewer_levels_than_four(levels: list[float], count: int) -> None:
+    near = weights_about(levels, 0.4)
+    assert len(near) == count
+    assert sum(weight for _, weight in near) == pytest.approx(1.0)
+
+
+def test_a_field_that_falls_with_the_noise_is_mixed_to_the_accuracy_of_its_codes() -> None:
+    """shape / sigma^2 between levels: what mixing the scales linearly misses by 15 %."""
+    shape, sigma = rows(200), 7.0
+    near = weights_about(TABLE_SIGMAS, sigma)
+    codes, scale = encode_rows(torch.stack([shape / TABLE_SIGMAS[k] ** 2 for k, _ in near]))
+    found = mix_rows(codes, scale, [weight for _, weight in near])
+    assert (found - shape / sigma**2).abs().max() <= 0.008 * shape.abs().max() / sigma**2
+
+
+def test_rows_of_a_pixel_that_never_varies_stay_zero() -> None:
+    codes, scale = encode_rows(torch.zeros(4, 6))
+    assert mix_rows(codes, scale, [0.25] * 4).tolist() == [0.0] * 6

@@ -1,8 +1,9 @@
-"""Taking the explorer's fields away: numbers as npz, and the lines that reproduce them."""
+"""Taking the explorer's fields away: numbers as npz, the view as one file, the lines that reproduce them."""
 
 from __future__ import annotations
 
 from io import BytesIO
+from urllib.parse import urlencode
 
 import numpy as np
 import streamlit as st
@@ -12,6 +13,7 @@ from locality.studies import Trained
 from locality.wiener import WienerFilter
 from pages._ui.explorer import fields
 from pages._ui.explorer.options import Options
+from pages._ui.explorer.standalone import expected_size, standalone
 from pages._ui.explorer.view import View
 
 
@@ -32,8 +34,10 @@ def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, 
 
     row, col = view.pixel
     name = f"field-{source.name}-{row}-{col}-sigma{view.sigma:.3g}.npz"
-    left, right = st.columns([1, 3])
+    left, middle, right = st.columns([1, 1, 2])
     left.download_button("Save numbers (npz)", numbers, name, on_click="ignore", key="npz", width="stretch")
+    with middle:
+        _offer_file(source, wiener, trained, options, view)
     with right.expander("Reproduce these fields"):
         model = trained.name if trained is not None else "wiener"
         first = f"python -m locality field {source.name} --pixel {row},{col} --sigma {view.sigma:.6g}"
@@ -49,3 +53,26 @@ def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, 
             "# [c_out, c_in, h, w]; the page shows .sum(dim=(0, 1))",
             "python",
         )
+
+
+def _offer_file(source: Source, wiener: WienerFilter, trained: Trained | None, options: Options, view: View) -> None:
+    """A download of the view as one HTML file, made when it is clicked."""
+    query, size = _link(view), expected_size(wiener)
+    wait = "some seconds" if options.stored else "up to a minute, since the options ask for fields that are not stored"
+    st.download_button(
+        f"One HTML file (≈ {size:.2g} MB)",
+        lambda: standalone(source, wiener, trained, options, view, query),
+        f"locality-{source.name}-{view.pixel.row}-{view.pixel.col}.html",
+        mime="text/html",
+        on_click="ignore",
+        key="html",
+        help=f"This view with hover, slider and keys, for a lecture without a network. Made on the click: {wait}.",
+        width="stretch",
+    )
+
+
+def _link(view: View) -> str:
+    """The address bar's query with the chosen pixel and noise level, which it lacks before the first click."""
+    asked = {key: st.query_params.get_all(key) for key in st.query_params}
+    asked |= {"px": [f"{view.pixel.row}.{view.pixel.col}"], "sigma": [f"{view.sigma:.6g}"]}
+    return urlencode(asked, doseq=True)

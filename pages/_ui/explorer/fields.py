@@ -28,6 +28,17 @@ def predicted(wiener: WienerFilter, pixel: Pixel, sigma: float, options: Options
     return reduce_inputs(values.reshape(wiener.shape), options.inputs).numpy()
 
 
+def predicted_everywhere(wiener: WienerFilter, sigma: float, options: Options) -> torch.Tensor:
+    """`predicted` of every pixel, [hw, hw]; takes 2 d^3 operations."""
+    c, hw = wiener.shape.c, wiener.shape.h * wiener.shape.w
+    if options.stored:
+        return wiener.pixel_matrix(sigma)
+    outputs = wiener.matrix(sigma).reshape(c, hw, c, hw)
+    rows = outputs.sum(dim=0) if options.output is None else outputs[options.output]
+    values = rows.abs() if options.average == "absolute" else rows
+    return reduce_inputs(values.transpose(0, 1), options.inputs)
+
+
 @st.cache_data(max_entries=256, show_spinner=False)
 def learned(
     sha256: str, pixel: tuple[int, int], sigma: float, options: Options, _source: Source, _trained: Trained

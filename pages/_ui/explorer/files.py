@@ -49,11 +49,15 @@ def url(name: str) -> str:
     return f"app/static/{name}"
 
 
+def payload(table: Artifact, head: dict[str, Any]) -> bytes:
+    """A table as the browser reads it."""
+    return pack(head, {part: table.arrays[part].numpy() for part in ("scale", "codes")})
+
+
 def _write(name: str, table: Artifact, head: dict[str, Any]) -> None:
-    payload = pack(head, {part: table.arrays[part].numpy() for part in ("scale", "codes")})
     draft = _STATIC / f"{name}.{os.getpid()}.draft"
     _STATIC.mkdir(exist_ok=True)
-    draft.write_bytes(payload)
+    draft.write_bytes(payload(table, head))
     os.replace(draft, _STATIC / name)
 
 

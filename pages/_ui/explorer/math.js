@@ -1,4 +1,4 @@
-// Pure functions of the explorer: decoding, blending, measuring and colouring fields. No DOM, no state.
+// Pure functions of the explorer: decoding, mixing, measuring and colouring fields. No DOM, no state.
 
 export const LN = Math.log
 
@@ -24,11 +24,28 @@ export function decodeRow(codes, scale, index, size) {
   return row
 }
 
-export function blend(a, b, weight) {
-  if (weight <= 0) return a
-  if (weight >= 1) return b
-  const out = new Float32Array(a.length)
-  for (let i = 0; i < out.length; i++) out[i] = a[i] + weight * (b[i] - a[i])
+// The (up to four) levels about sigma with the weights of the cubic through them in ln sigma: [[index, weight], ...].
+export function about(levels, sigma) {
+  const last = levels.length - 1, x = LN(Math.min(Math.max(sigma, levels[0]), levels[last]))
+  let below = 0
+  while (below < last && levels[below + 1] <= sigma) below++
+  const first = Math.max(0, Math.min(below - 1, last - 3)), nodes = levels.map((level, k) => [k, LN(level)]).slice(first, first + 4)
+  return nodes.map(([k, xk]) => [k, nodes.reduce((product, [j, xj]) => (j === k ? product : product * (x - xj) / (xk - xj)), 1)])
+}
+
+// A row between noise levels: shapes are mixed linearly, scales geometrically (a field falls as 1 / sigma^2).
+// `parts` are [codes, scale, index, weight].
+export function mixRows(parts, size) {
+  const out = new Float32Array(size)
+  let ln = 0
+  for (const [, scale, index, weight] of parts) {
+    if (!(scale[index] > 0)) return out
+    ln += weight * LN(scale[index])
+  }
+  for (const [codes, , index, weight] of parts) {
+    const start = index * size, w = weight * Math.exp(ln)
+    if (w) for (let i = 0; i < size; i++) out[i] += w * DECODE[codes[start + i]]
+  }
   return out
 }
 

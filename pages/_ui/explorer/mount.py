@@ -19,7 +19,7 @@ _HERE = Path(__file__).parent
 _KINDS = {np.dtype(np.float32): "f4", np.dtype(np.uint8): "u1", np.dtype(np.int8): "i1"}
 
 
-def _script() -> str:
+def script() -> str:
     """One ES module: the parts without their exports, then the view, all without their imports."""
     parts = [
         (_HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("math", "chart", "numbers", "picture", "view")
@@ -32,7 +32,7 @@ _COMPONENT = st.components.v2.component(
     "locality_explorer",
     html=(_HERE / "view.html").read_text(encoding="utf-8"),
     css=(_HERE / "style.css").read_text(encoding="utf-8"),
-    js=_script(),
+    js=script(),
 )
 
 

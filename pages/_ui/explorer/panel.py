@@ -17,6 +17,8 @@ from pages._ui.explorer.options import Options
 from pages._ui.explorer.view import View
 
 OUTSIDE = 4  # pixels beyond which mass counts as non-local
+_PREVIEW = "Preview: 8-bit fields, interpolated over noise. Rest the pointer for exact values."
+_FAILED = "Hover tables did not load; clicks still work. Reload the page to try again."
 
 
 @st.cache_resource
@@ -32,12 +34,7 @@ def show(source: Source, wiener: WienerFilter, trained: Trained | None, options:
     have_tables = files.ready(names)
     live = trained is not None and source.available
     cold = live and sha not in _warm()
-    x0, eps, title = fields.picture(source, wiener, options)
-    arrays: dict[str, Any] = {"x0": x0, "predicted": fields.predicted(wiener, view.target, view.sigma, options)}
-    if options.noise:
-        arrays["eps"] = eps
-    if "projection" in options.extra:
-        arrays["projection"] = fields.predicted(wiener, view.target, view.sigma, options, projection=True)
+    head, arrays = contents(source, wiener, trained, options, view)
     if trained is not None and live and not cold and not view.resting:
         arrays["learned"] = fields.learned(sha, tuple(view.target), view.sigma, options, source, trained)
     table = None if trained is None else cached.hover_table(sha, trained)
@@ -48,20 +45,10 @@ def show(source: Source, wiener: WienerFilter, trained: Trained | None, options:
         tables["learned"] = learned_url
         tables["key"] = f"{names[0]}{learned_url}"
     status = _status(cold, have_tables, options)
-    head = {
-        "context": f"{source.fingerprint}{sha}{options}",
-        "name": source.name,
-        "shape": list(source.shape),
-        "pixel": list(view.pixel),
-        "sigma": view.sigma,
-        "seq": view.seq,
-        "range": [SIGMA_LOW, SIGMA_HIGH],
-        "exact": {"pixel": list(view.target), "sigma": view.sigma},
+    head |= {
         "tables": tables,
-        "options": {"symlog": options.symlog, "outside_radius": OUTSIDE},
-        "panels": _panels(title, options, trained, source),
-        "learned_note": _learned_note(options),
         "status": status,
+        "texts": {"preview": _PREVIEW, "failed": _FAILED},
         "empty": _empty(source, trained, table is not None, cold, options),
     }
     explorer_view(head, arrays)
@@ -72,6 +59,33 @@ def show(source: Source, wiener: WienerFilter, trained: Trained | None, options:
         _warm().add(sha)
     if cold or not have_tables:
         st.rerun()
+
+
+def contents(
+    source: Source, wiener: WienerFilter, trained: Trained | None, options: Options, view: View
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What every showing of a view holds, on the page or in a file: header, and picture and predicted fields."""
+    x0, eps, title = fields.picture(source, wiener, options)
+    arrays: dict[str, Any] = {"x0": x0, "predicted": fields.predicted(wiener, view.target, view.sigma, options)}
+    if options.noise:
+        arrays["eps"] = eps
+    if "projection" in options.extra:
+        arrays["projection"] = fields.predicted(wiener, view.target, view.sigma, options, projection=True)
+    sha = "" if trained is None else str(trained.manifest["sha256"])
+    head = {
+        "context": f"{source.fingerprint}{sha}{options}",
+        "name": source.name,
+        "shape": list(source.shape),
+        "pixel": list(view.pixel),
+        "sigma": view.sigma,
+        "seq": view.seq,
+        "range": [SIGMA_LOW, SIGMA_HIGH],
+        "exact": {"pixel": list(view.target), "sigma": view.sigma},
+        "options": {"symlog": options.symlog, "outside_radius": OUTSIDE},
+        "panels": _panels(title, options, trained, source),
+        "learned_note": _learned_note(options),
+    }
+    return head, arrays
 
 
 def _panels(title: str, options: Options, trained: Trained | None, source: Source) -> list[dict[str, str]]:

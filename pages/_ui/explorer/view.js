@@ -1,7 +1,7 @@
 // The explorer's view: panels, slider, linked cursor, numbers, chart, export. Reads what Python sends,
 // previews from tables while the pointer moves, and asks Python for exact fields when it rests.
 import { chart } from "./chart.js"
-import { alphaBar, between, blend, colour, decodeRow, largest, nearest, paintField, paintImage, pearson, short, timestep, unpack } from "./math.js"
+import { about, alphaBar, between, colour, decodeRow, largest, mixRows, nearest, paintField, paintImage, pearson, short, timestep, unpack } from "./math.js"
 import { numbersOf, numbersTable } from "./numbers.js"
 import { save } from "./picture.js"
 
@@ -9,10 +9,14 @@ const views = new WeakMap()
 const REST = 350 // ms without movement before exact values are asked for
 const SWEEP = 7000 // ms of the play button, low noise to high
 
-export default function ({ data, parentElement, setStateValue }) {
+// A table's bytes by its address; the file of its own, which has no server, gives another way to open one.
+const fetched = async place => (await fetch(new URL(place, document.baseURI))).arrayBuffer()
+
+export default function ({ data, parentElement, setStateValue, open = fetched }) {
   let view = views.get(parentElement)
   if (!view) views.set(parentElement, (view = new View(parentElement.querySelector(".lab"))))
   view.send = value => setStateValue("view", value)
+  view.open = open
   view.receive(unpack(data))
   return () => view.stop()
 }
@@ -75,7 +79,7 @@ class View {
     if (key === this.tables.key) return
     const mine = (this.tables = { key, predicted: [], learned: null, levels: tables ? tables.levels : [] })
     if (!tables) return
-    const load = async url => unpack(new Uint8Array(await (await fetch(new URL(url, document.baseURI))).arrayBuffer()))
+    const load = async place => unpack(new Uint8Array(await this.open(place)))
     const [near] = between(tables.levels, this.sigma)
     const order = tables.predicted.map((_, i) => i).sort((a, b) => Math.abs(a - near) - Math.abs(b - near))
     try {
@@ -87,7 +91,7 @@ class View {
       }
       this.root.dataset.ready = "1"
     } catch (error) {
-      if (this.tables === mine) { mine.key = null; this.$(".status").textContent = "Hover tables did not load; clicks still work. Reload the page to try again." }
+      if (this.tables === mine) { mine.key = null; this.head.status = this.head.texts.failed; this.ask() }
     }
   }
 
@@ -98,10 +102,9 @@ class View {
     if (found?.predicted) return { field: found.predicted, exact: true }
     const levels = this.tables.levels || [], size = this.h * this.w
     if (!levels.length) return null
-    const [i, weight] = between(levels, sigma), below = this.tables.predicted[i], above = this.tables.predicted[i + 1]
-    if (!below || !above) return null
-    const index = pixel[0] * this.w + pixel[1], row = t => decodeRow(t.arrays.codes, t.arrays.scale, index, size)
-    return { field: blend(row(below), row(above), weight), exact: false }
+    const index = pixel[0] * this.w + pixel[1], near = about(levels, sigma).map(([k, weight]) => [this.tables.predicted[k], weight])
+    if (near.some(([table]) => !table)) return null
+    return { field: mixRows(near.map(([{ arrays }, weight]) => [arrays.codes, arrays.scale, index, weight]), size), exact: false }
   }
 
   learnedAt(pixel, sigma) {
@@ -109,10 +112,10 @@ class View {
     if (found?.learned) return { field: found.learned, exact: true, pixel, note: this.head.learned_note }
     const table = this.tables.learned
     if (!table) return null
-    const { sigmas, pixels, draws } = table.head, [i, weight] = between(sigmas, sigma), p = nearest(pixels, ...pixel)
+    const { sigmas, pixels, draws } = table.head, { codes, scale } = table.arrays, [i] = between(sigmas, sigma), p = nearest(pixels, ...pixel)
     const [r, c] = pixels[p], moved = r !== pixel[0] || c !== pixel[1] ? ` at the nearest stored pixel ${r}, ${c}` : ""
     return {
-      field: blend(this.learnedRow(i, p), this.learnedRow(i + 1, p), weight),
+      field: mixRows(about(sigmas, sigma).map(([k, weight]) => [codes, scale, k * pixels.length + p, weight]), this.h * this.w),
       exact: false,
       pixel: pixels[p],
       note: `Stored, ${draws} draws${moved}, between σ ${short(sigmas[i])} and ${short(sigmas[i + 1])}`,
@@ -208,7 +211,7 @@ class View {
     const state = predicted?.exact && (learned?.exact || !learned) ? "exact" : "preview"
     this.root.dataset.state = state
     this.root.dataset.shown = `${pixel} ${this.sigma.toPrecision(6)} ${predicted?.exact ? "exact" : "preview"} ${learned ? (learned.exact ? "exact" : "stored") : "none"}`
-    this.$(".status").textContent = this.head.status || (predicted && !predicted.exact ? "Preview: 8-bit fields, interpolated over noise. Rest the pointer for exact values." : "")
+    this.$(".status").textContent = this.head.status || (predicted && !predicted.exact ? this.head.texts.preview : "")
     if (this.since) { this.latency.push(performance.now() - this.since); this.since = 0 }
   }
 
@@ -217,8 +220,8 @@ class View {
     if (image) paintImage(this.x0, this.eps, this.sigma, this.c, this.h * this.w, panel.pixels)
     else if (field) paintField(field, limit, symlog, panel.pixels)
     if (image || field) panel.context.putImageData(panel.bitmap, 0, 0)
-    panel.stage.classList.toggle("stale", !image && !field && !!panel.drawn)
-    panel.drawn ||= !!field
+    panel.drawn = !!(field || (panel.drawn && !this.head.alone)) // alone, nothing comes later: say so instead
+    panel.stage.classList.toggle("stale", !image && !field && panel.drawn)
     panel.empty.textContent = image || field || panel.drawn ? "" : this.head.empty[panel.id] || "Waiting for the pointer to rest"
     panel.sub.textContent = panel.id === "learned" && learned ? learned.note : this.head.panels.find(({ id }) => id === panel.id).sub
     const box = ([r, c], stroke, width) => `<rect x="${c}" y="${r}" width="1" height="1" stroke="${stroke}" stroke-width="${width}" vector-effect="non-scaling-stroke"/>`
