@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -36,12 +37,26 @@ def train(
     minutes: Annotated[float | None, typer.Option("--minutes", metavar="M", help="... or in minutes.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in DIR, exactly.")] = False,
     flips: Annotated[bool, typer.Option("--flips", help="Mirror half of the images left to right.")] = False,
+    ambient: Annotated[
+        float | None,
+        typer.Option(
+            "--ambient",
+            metavar="S",
+            help="Against memorisation: from sigma S up, train on copies of the images noised once at S.",
+        ),
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="KEY=VALUE", help="Any option of the training, e.g. rate=0.0005."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     first: FirstOpt = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Keep images and a field of the network as it learns, for the Train page.")
+    ] = False,
+    with_parent: Annotated[
+        bool, typer.Option("--with-parent", help="Stop as on Ctrl-C when the program that started this one ends.")
+    ] = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Train a network as a denoiser; Ctrl-C keeps the work, --resume goes on with it."""
@@ -52,8 +67,9 @@ def train(
     from locality.studies import train_network
 
     options = split_spec(f"train:{','.join(option or [])}")[1]
-    spec = TrainSpec.parse({**({"flips": "true"} if flips else {}), **options})
-    words = [word for word in sys.argv[1:] if word != "--resume"]
+    given = {"flips": "true" if flips else None, "ambient": None if ambient is None else str(ambient)}
+    spec = TrainSpec.parse({**{key: text for key, text in given.items() if text is not None}, **options})
+    words = [word for word in sys.argv[1:] if word not in ("--resume", "--with-parent", "--preview")]
     work = train_network(
         Source.parse(dataset, first),
         NETWORKS.parse(network),
@@ -63,15 +79,21 @@ def train(
         resume=resume,
         device=usable_device(device),
         command=shlex.join(["python", "-m", "locality", *words]),
+        preview=preview,
     )
-    trained = watch(_until_interrupt(work, out / STATE))
+    trained = watch(_until_interrupt(work, out / STATE, os.getppid() if with_parent else None))
     result = {**trained.summary(), "out": str(out)}
     ratios = "  ".join(f"{sigma}: {ratio:.3f}" for sigma, ratio in result["error_ratio"].items())
     say(result, as_json, f"{out}: {result['images_seen']:,} images seen. Held-out error / Wiener's by sigma: {ratios}")
 
 
-def _until_interrupt(work: Generator[Progress, None, T], state: Path) -> Generator[Progress, None, T]:
-    """Pass events on; Ctrl-C closes the work between two steps, where its state is whole."""
+def _until_interrupt(
+    work: Generator[Progress, None, T], state: Path, parent: int | None
+) -> Generator[Progress, None, T]:
+    """Pass events on; Ctrl-C, or the end of the parent process, closes the work between two steps: its state is whole.
+
+    (A process whose parent has ended is given another one.)
+    """
     asked: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -85,7 +107,7 @@ def _until_interrupt(work: Generator[Progress, None, T], state: Path) -> Generat
             except StopIteration as end:
                 result: T = end.value
                 return result
-            if asked:
+            if asked or parent not in (None, os.getppid()):
                 work.close()
                 if not state.exists():
                     raise BadInput("Stopped before the first step: there is nothing to keep.")

@@ -1,8 +1,17 @@
 """Network plug-ins, one file each. A file with a leading underscore is a shared part."""
 
-from locality.networks._checkpoint import MANIFEST, WEIGHTS, load_manifest, load_network, save_network
+from locality.networks._checkpoint import (
+    MANIFEST,
+    WEIGHTS,
+    load_manifest,
+    load_network,
+    read_tensors,
+    save_network,
+    write_atomic,
+)
 from locality.networks._plan import Budget, TrainSpec
 from locality.networks._spec import NETWORKS, NetworkDenoiser, NetworkSpec
+from locality.networks._speed import training_speed
 from locality.networks._state import STATE
 from locality.networks._training import HELD_OUT_SIGMA, Training
 from locality.registry import import_siblings
@@ -22,5 +31,8 @@ __all__ = [
     "Training",
     "load_manifest",
     "load_network",
+    "read_tensors",
     "save_network",
+    "training_speed",
+    "write_atomic",
 ]

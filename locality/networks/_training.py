@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Training:
         self._optimiser = torch.optim.AdamW(self.net.parameters(), lr=self.train.rate, betas=(0.9, 0.99))
         self._generator = torch.Generator().manual_seed(self.train.seed)
 
-    def run(self, budget: Budget, *, resume: bool = False, save_every: float = 60.0) -> Iterator[Progress]:
+    def run(self, budget: Budget, *, resume: bool = False, save_every: float = 60.0) -> Generator[Progress, None, None]:
         """Train until the budget is used, saving the state every `save_every` seconds and at the end.
 
         Closing the iterator between events saves too, so that an interrupted run loses nothing.
@@ -68,7 +68,7 @@ class Training:
         self.folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is told before the work
         return self._steps(budget, save_every)
 
-    def _steps(self, budget: Budget, save_every: float) -> Iterator[Progress]:
+    def _steps(self, budget: Budget, save_every: float) -> Generator[Progress, None, None]:
         before, start, saved, measured = self.seconds, time.monotonic(), time.monotonic(), -math.inf
         first = self.images
         numbers: dict[str, float] = {}

@@ -6,6 +6,8 @@ Long verbs are generators of `Progress` that return their result; `finish` runs 
 from locality.studies._catalogue import model_list
 from locality.studies._fields import Draws, learned_field, pixel_field
 from locality.studies._finish import finish
+from locality.studies._journal import read_log, read_progress
+from locality.studies._memorisation import COPY, Copies, Memorisation, memorisation
 from locality.studies._models import (
     Model,
     Trained,
@@ -17,6 +19,7 @@ from locality.studies._models import (
     trained_networks,
 )
 from locality.studies._nearest import nearest_training
+from locality.studies._preview import Frame, Preview, read_preview
 from locality.studies._samples import denoise, found_samples, sample
 from locality.studies._sampling import Sampling, Stepped, Trajectory
 from locality.studies._ship import ship_learned_table, ship_model, ship_statistics
@@ -24,8 +27,13 @@ from locality.studies._tables import learned_key, learned_table, make_learned_ta
 from locality.studies._train import judge, train_network
 
 __all__ = [
+    "COPY",
+    "Copies",
     "Draws",
+    "Frame",
+    "Memorisation",
     "Model",
+    "Preview",
     "Sampling",
     "Stepped",
     "Trained",
@@ -41,12 +49,16 @@ __all__ = [
     "learned_key",
     "learned_table",
     "make_learned_table",
+    "memorisation",
     "model_key",
     "model_list",
     "nearest_training",
     "open_denoiser",
     "pixel_field",
     "predicted_table",
+    "read_log",
+    "read_preview",
+    "read_progress",
     "sample",
     "ship_learned_table",
     "ship_model",

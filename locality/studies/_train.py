@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ from locality.datasets import Source
 from locality.metrics import RATIO_SIGMAS, error_ratio
 from locality.networks import Budget, NetworkSpec, Training, TrainSpec, save_network
 from locality.store import Store
+from locality.studies._journal import Log, telling
 from locality.studies._models import Trained, fit_wiener, read_trained
+from locality.studies._preview import Previewer
 from locality.types import Denoiser, Progress
 
 JUDGES = 1000  # held-out images of the error ratios
@@ -33,10 +37,13 @@ def train_network(
     device: str = "cpu",
     command: str = "",
     store: Store | None = None,
+    preview: bool = False,
 ) -> Generator[Progress, None, Trained]:
     """Train, judge, and write weights and manifest to `folder`.
 
-    Closing the generator keeps the state, from which `resume` goes on exactly.
+    Closing the generator keeps the state, from which `resume` goes on exactly. For those who watch, the folder
+    also gets a log and what is being done now (`read_log`, `read_progress`), and with `preview` images and a field
+    now and then (`read_preview`), which takes at most a 25th of the time and changes no weight.
 
     Raises:
         DataUnavailable: the images are not on this machine.
@@ -44,18 +51,30 @@ def train_network(
     """
     training = Training(source.train, network, train, folder, held_out=source.held_out, device=device)
     steps = training.run(budget, resume=resume)
+    return (yield from telling(_work(training, steps, source, command, store, preview), folder))
+
+
+def _work(
+    training: Training,
+    steps: Generator[Progress, None, None],
+    source: Source,
+    command: str,
+    store: Store | None,
+    preview: bool,
+) -> Generator[Progress, None, Trained]:
     wiener = yield from fit_wiener(source, store=store)  # unusable images are told before hours of training
-    yield from steps
+    previewer = Previewer(training, source, wiener) if preview else None
+    yield from _watched(training, steps, wiener, previewer)
     denoiser = training.denoiser()
-    x0 = source.held_out.x0(slice(0, JUDGES)).to(device)
+    x0 = source.held_out.x0(slice(0, JUDGES)).to(training.device)
     ratios = yield from judge(denoiser, wiener, x0)
     save_network(
-        folder,
+        training.folder,
         denoiser,
         {
             "dataset": source.name,
             "fingerprint": source.fingerprint,
-            "train": train.key(),
+            "train": training.train.key(),
             "images_seen": training.images,
             "minutes": round(training.seconds / 60, 1),
             "error_ratio": ratios,
@@ -65,7 +84,28 @@ def train_network(
             "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         },
     )
-    return read_trained(folder)
+    return read_trained(training.folder)
+
+
+def _watched(
+    training: Training, steps: Generator[Progress, None, None], wiener: Denoiser, previewer: Previewer | None
+) -> Generator[Progress, None, None]:
+    """The steps of a training, logged, with the held-out error over the Wiener filter's beside their numbers."""
+    log, reference = Log(training.folder, training.images), training.held_out_error(wiener)
+    with closing(steps):
+        try:
+            for event in steps:
+                numbers = dict(event.numbers)
+                if "held_out" in numbers:
+                    numbers["held_out_ratio"] = numbers["held_out"] / reference
+                log.add(numbers, training.seconds)
+                if previewer is not None:
+                    previewer.update()
+                yield replace(event, numbers=numbers)
+        finally:
+            log.flush()
+    if previewer is not None:
+        previewer.update(force=True)
 
 
 def judge(

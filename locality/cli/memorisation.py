@@ -1,0 +1,44 @@
+"""The command memorisation: are a model's samples copies of its training images?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, say, watch
+
+if TYPE_CHECKING:
+    from locality.studies import Copies
+
+
+@app.command()
+def memorisation(
+    dataset: DatasetArg,
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="As of `sample`.")],
+    n: Annotated[int, typer.Option("-n", metavar="N", help="Samples, and held-out images beside them.")] = 64,
+    steps: Annotated[int, typer.Option(metavar="K", help="Noise levels on the way, 2 to 1000.")] = 20,
+    seed: SeedOpt = 0,
+    first: FirstOpt = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    as_json: JsonOpt = False,
+) -> None:
+    """Share of samples that copy a training image, beside the same share of held-out images.
+
+    A copy is three times nearer to one training image than to any other (L2). Give --first N where the network was
+    trained with it: its samples are compared with the images it saw.
+    """
+    from locality.datasets import Source
+    from locality.device import Compute, usable_device
+    from locality.studies import Sampling, memorisation
+
+    source, compute = Source.parse(dataset, first), Compute(usable_device(device))
+    found = watch(memorisation(source, model, Sampling(count=n, steps=steps, seed=seed), compute=compute))
+    result = {"dataset": dataset, "model": model, "train_images": len(source.train), "steps": steps, "seed": seed}
+    rows = [_line(f"samples of {model}", found.samples), _line("held-out images", found.held_out)]
+    say({**result, **found.to_json()}, as_json, "\n".join(rows))
+
+
+def _line(what: str, found: Copies) -> str:
+    share = f"{100 * found.share:.1f} % ± {100 * found.stderr:.1f} % copies of {found.count}"
+    return f"{what}: {share}; nearest training image at {found.median_distance:.2f} (median L2)"
