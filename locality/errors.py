@@ -59,6 +59,11 @@ class TooLarge(LocalityError):
         super().__init__(f"{what} needs {_size(need)}; the budget is {_size(budget)}. {knob}")
 
 
+def first_line(error: BaseException) -> str:
+    """Kind and first line of another library's error, for a message of one line."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
+
+
 def _size(count: int) -> str:
     value = float(count)
     for unit in ("bytes", "KB", "MB"):

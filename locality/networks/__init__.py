@@ -9,6 +9,7 @@ from locality.networks._checkpoint import (
     save_network,
     write_atomic,
 )
+from locality.networks._foreign import load_checkpoint, read_checkpoint
 from locality.networks._plan import Budget, TrainSpec
 from locality.networks._spec import NETWORKS, NetworkDenoiser, NetworkSpec
 from locality.networks._speed import training_speed
@@ -29,9 +30,11 @@ __all__ = [
     "NetworkSpec",
     "TrainSpec",
     "Training",
+    "load_checkpoint",
     "load_manifest",
     "load_network",
     "read_tensors",
+    "read_checkpoint",
     "save_network",
     "training_speed",
     "write_atomic",

@@ -2,7 +2,7 @@
 
     D(x; sigma) = c_skip x + c_out F(c_in x; c_noise)
 
-EDM's form (Karras et al. 2022, arXiv 2206.00364, table 1) holds eps- and v-prediction too: only
+EDM's form (Karras et al. 2022, arXiv 2206.00364, table 1) holds eps-, v- and x0-prediction too: only
 the scalars differ, so nothing else knows which one a network uses.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from locality.errors import BadInput
 
-PREDICTIONS = ("edm", "v", "eps")
+PREDICTIONS = ("edm", "v", "eps", "x0")
 
 
 class Scalars(NamedTuple):
@@ -31,6 +31,8 @@ def scalars(prediction: str, sigma: Float[Tensor, " b"], sigma_data: float) -> S
     """The scalars of one prediction type. sigma in units of x0; sigma_data only matters for edm."""
     if prediction == "eps":
         return Scalars(torch.ones_like(sigma), -sigma, torch.rsqrt(1 + sigma**2))
+    if prediction == "x0":
+        return Scalars(torch.zeros_like(sigma), torch.ones_like(sigma), torch.rsqrt(1 + sigma**2))
     if prediction not in PREDICTIONS:
         raise BadInput(f"prediction={prediction!r}: choose one of {', '.join(PREDICTIONS)}.")
     data = sigma_data if prediction == "edm" else 1.0  # v-prediction is EDM's form with unit data

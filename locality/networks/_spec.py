@@ -44,6 +44,10 @@ class NetworkSpec(Spec):
         given = {option: value for option, value in options.items() if option != "preset"}
         return super().parse({**split_spec(f"{cls.name}:{presets[preset]}")[1], **given})
 
+    def label(self, sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """How the network is told the noise level."""
+        return noise_label(sigma)
+
     @abstractmethod
     def build(self, shape: ImageShape) -> nn.Module:
         """The raw network F: (images [b c h w], noise label [b]) -> [b c h w], freshly initialised."""
@@ -72,7 +76,7 @@ class NetworkDenoiser:
         """The network's own output F(c_in x; c_noise), flat."""
         c = scalars(self.spec.prediction, sigma, self.spec.sigma_data)
         images = (c.into[:, None] * x).reshape(len(x), *self.shape)
-        out: Tensor = self.net(images, noise_label(sigma))
+        out: Tensor = self.net(images, self.spec.label(sigma))
         return out.float().reshape(len(x), -1)
 
 

@@ -16,6 +16,7 @@ from locality.studies._models import (
     fit_wiener,
     model_key,
     open_denoiser,
+    read_trained,
     trained_networks,
 )
 from locality.studies._nearest import nearest_training
@@ -56,6 +57,7 @@ __all__ = [
     "open_denoiser",
     "pixel_field",
     "predicted_table",
+    "read_trained",
     "read_log",
     "read_preview",
     "read_progress",

@@ -12,10 +12,9 @@ from locality.datasets import Source
 from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput, DataUnavailable, UnknownName
-from locality.networks import MANIFEST, NETWORKS, WEIGHTS, NetworkDenoiser, load_manifest, load_network
-from locality.params import split_spec
+from locality.networks import MANIFEST, NETWORKS, WEIGHTS, NetworkDenoiser, load_checkpoint, read_checkpoint
 from locality.store import Store, default_store
-from locality.types import Denoiser, Progress
+from locality.types import Denoiser, ImageShape, Progress
 from locality.wiener import WienerFilter
 
 _FIRST = ("unet", "unet_attention", "resnet", "dit", "mlp")  # from the most to the least spatial bias
@@ -51,7 +50,7 @@ class Trained:
 
     def load(self, device: str = "cpu") -> NetworkDenoiser:
         """The network, ready to denoise. Raises BadInput, DigestMismatch, CheckpointMismatch, NonFinite."""
-        denoiser = load_network(self.folder)
+        denoiser = load_checkpoint(self.folder, self.manifest)
         denoiser.net.to(device)
         return denoiser
 
@@ -87,16 +86,16 @@ def _in_order(found: tuple[int, Trained]) -> tuple[int, str, int, str]:
 
 
 def find_network(source: Source, name: str, *, store: Store | None = None) -> Trained:
-    """A trained network of a dataset by name, or any checkpoint folder by path.
+    """A trained network of a dataset by name, or any checkpoint by path (see `locality.networks.read_checkpoint`).
 
     Raises:
         UnknownName: no such network is trained on this dataset; lists those that are.
         BadInput: it was trained on images of another shape.
     """
     known = {network.name: network for network in trained_networks(source.name, store=store)}
-    if name not in known and not Path(name).is_dir():
+    if name not in known and not is_path(name):
         raise UnknownName(f"model for {source.name}", name, [*DENOISERS, *known])
-    network = known[name] if name in known else read_trained(Path(name))
+    network = known[name] if name in known else read_trained(Path(name), source.shape)
     if tuple(network.manifest["shape"]) != tuple(source.shape):
         trained = "x".join(map(str, network.manifest["shape"]))
         raise BadInput(
@@ -106,12 +105,20 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
     return network
 
 
-def read_trained(folder: Path) -> Trained:
-    """The network of a folder. Raises BadInput (no readable manifest, or one without a dataset)."""
-    manifest = load_manifest(folder)
+def is_path(text: str) -> bool:
+    """Whether a model's name can only be a place: one that exists, or that no name looks like."""
+    return "/" in text or Path(text).suffix in (".pt", ".pkl", ".safetensors") or Path(text).exists()
+
+
+def read_trained(path: Path, shape: ImageShape | None = None) -> Trained:
+    """The network of a folder written here, or of any checkpoint `locality.networks.read_checkpoint` takes.
+
+    Raises BadInput (not one, or without a dataset), TooLarge, CheckpointMismatch.
+    """
+    folder, manifest = read_checkpoint(path, shape)
     if not isinstance(manifest.get("dataset"), str):
         raise BadInput(f"{folder / MANIFEST} does not name the dataset the network was trained on.")
-    return Trained(folder.name.removeprefix(f"{manifest['dataset']}-"), folder, manifest)
+    return Trained(folder.absolute().name.removeprefix(f"{manifest['dataset']}-"), folder, manifest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +172,7 @@ def find_model(source: Source, text: str, *, store: Store | None = None) -> Mode
         BadInput: an option that does not exist or is out of range, or a network of another image shape.
         DataUnavailable: a network is needed that is not trained on this dataset; says how to train it.
     """
-    name, _ = split_spec(text)
+    name = text.partition(":")[0].strip()
     if name in DENOISERS:
         spec = DENOISERS.parse(text)
         needed = spec.network_needed()
@@ -193,7 +200,7 @@ def open_denoiser(
 def _reference(source: Source, text: str, needed: str, store: Store | None) -> Trained:
     """The trained network an analytic model follows."""
     trained = [network.name for network in trained_networks(source.name, store=store)]
-    if needed not in trained and not Path(needed).is_dir():
+    if needed not in trained and not is_path(needed):
         folder = (store or default_store()).local / "networks" / f"{source.name}-{needed}"
         raise DataUnavailable(
             f"{text} follows the trained network {needed!r}, which {source.name} has not; "

@@ -260,7 +260,7 @@ def test_bad_training_is_one_line(shell: Shell, tmp_path: Path, args: tuple[str,
         ("unett", "Unknown network 'unett'. Did you mean 'unet'? Known: "),
         ("unet:depth=3", "unet has no option 'depth'"),
         ("unet:channels=8-8-8-8-8", "5 levels need sides divisible by 16, got 8x8"),
-        ("unet:prediction=x0", "Choose one of: edm, v, eps"),
+        ("unet:prediction=score", "Choose one of: edm, v, eps"),
     ],
 )
 def test_bad_networks_are_one_line(shell: Shell, tmp_path: Path, network: str, text: str) -> None:

@@ -31,6 +31,8 @@ class Oracle(nn.Module):
         x0, eps = self.x0, self.eps
         if self.prediction == "eps":
             out = eps
+        elif self.prediction == "x0":
+            out = x0
         elif self.prediction == "v":  # alpha eps - sigma' x0 of a variance-preserving process, sign turned
             out = (sigma * x0 - eps) / torch.sqrt(1 + sigma**2)
         else:
