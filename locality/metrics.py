@@ -1,9 +1,9 @@
-"""Numbers that compare denoisers with images: held-out error and its ratio to Wiener's."""
+"""Numbers that compare denoisers: held-out error and its ratio to Wiener's; the share of an answer explained."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from locality.types import Denoiser
@@ -45,3 +45,19 @@ def error_ratio(
         for model in (denoiser, reference)
     )
     return float(ours / theirs)
+
+
+def explained(
+    estimate: Float[Tensor, "n d"], target: Float[Tensor, "n d"], *, constant: float = 1e-12
+) -> Float64[Tensor, " n"]:
+    """R2 per image: share of the target's variance that the estimate explains; at most 1, can be negative.
+
+        R2 = 1 - sum (a - u)^2 / sum (u - mean(u))^2
+
+    over all pixels and channels, mean(u) one number per image. nan where u is constant: where its variance
+    is below `constant` times its mean square.
+    """
+    a, u = estimate.double(), target.double()
+    spread = (u - u.mean(dim=1, keepdim=True)).square().sum(dim=1)
+    varies = spread > constant * u.square().sum(dim=1)
+    return 1.0 - (a - u).square().sum(dim=1) / torch.where(varies, spread, torch.nan)

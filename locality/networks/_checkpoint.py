@@ -80,7 +80,7 @@ def load_network(folder: Path) -> NetworkDenoiser:
     payload = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(payload).hexdigest() != manifest.get("sha256"):
         raise DigestMismatch(f"{path} is missing or is not the file its manifest describes. Copy the folder again.")
-    spec, shape = _spec(manifest["network"], folder), _shape(manifest["shape"])
+    spec, shape = network_spec(manifest["network"], folder), _shape(manifest["shape"])
     net = spec.build(shape)
     load_weights(net, read_tensors(path)[0], str(folder))
     return NetworkDenoiser(net.eval().requires_grad_(False), spec, shape)
@@ -92,8 +92,13 @@ def _shape(value: Any) -> ImageShape:
     raise ValueError(f"shape {value!r} is not three positive numbers")
 
 
-def _spec(options: Mapping[str, Any], folder: Path) -> NetworkSpec:
-    """The network's hyper-parameters, as JSON holds them, checked by name, kind and range."""
+def network_spec(options: Mapping[str, Any], folder: Path) -> NetworkSpec:
+    """The network's hyper-parameters, as JSON holds them, checked by name, kind and range.
+
+    Raises:
+        CheckpointMismatch: an option that the architecture has not.
+        BadInput: a value of another kind or out of range.
+    """
     cls = NETWORKS[options["name"]]
     defaults = {field.name: field.default for field in dataclasses.fields(cls)}
     values: dict[str, Any] = {name: value for name, value in options.items() if name != "name"}

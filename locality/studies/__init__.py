@@ -3,10 +3,14 @@
 Long verbs are generators of `Progress` that return their result; `finish` runs one to its end.
 """
 
+from locality.studies._agreement import agreement, found_agreement, ship_agreement
+from locality.studies._agreement_plan import Agreement, AgreementPlan, Explained
 from locality.studies._catalogue import model_list
 from locality.studies._fields import Draws, learned_field, pixel_field
 from locality.studies._finish import finish
 from locality.studies._journal import read_log, read_progress
+from locality.studies._likeness import Likeness
+from locality.studies._members import Untrained, find_members, untrained_twins
 from locality.studies._memorisation import COPY, Copies, Memorisation, memorisation
 from locality.studies._models import (
     Model,
@@ -24,14 +28,25 @@ from locality.studies._preview import Frame, Preview, read_preview
 from locality.studies._samples import denoise, found_samples, sample
 from locality.studies._sampling import Sampling, Stepped, Trajectory
 from locality.studies._ship import ship_learned_table, ship_model, ship_statistics
-from locality.studies._tables import learned_key, learned_table, make_learned_table, predicted_table, table_row
+from locality.studies._tables import (
+    learned_key,
+    learned_table,
+    make_learned_table,
+    pixel_grid,
+    predicted_table,
+    table_row,
+)
 from locality.studies._train import judge, train_network
 
 __all__ = [
     "COPY",
+    "Agreement",
+    "AgreementPlan",
     "Copies",
     "Draws",
+    "Explained",
     "Frame",
+    "Likeness",
     "Memorisation",
     "Model",
     "Preview",
@@ -39,11 +54,15 @@ __all__ = [
     "Stepped",
     "Trained",
     "Trajectory",
+    "Untrained",
+    "agreement",
     "denoise",
+    "find_members",
     "find_model",
     "find_network",
     "finish",
     "fit_wiener",
+    "found_agreement",
     "found_samples",
     "judge",
     "learned_field",
@@ -56,16 +75,19 @@ __all__ = [
     "nearest_training",
     "open_denoiser",
     "pixel_field",
+    "pixel_grid",
     "predicted_table",
-    "read_trained",
     "read_log",
     "read_preview",
     "read_progress",
+    "read_trained",
     "sample",
+    "ship_agreement",
     "ship_learned_table",
     "ship_model",
     "ship_statistics",
     "table_row",
     "train_network",
     "trained_networks",
+    "untrained_twins",
 ]

@@ -21,7 +21,7 @@ from locality.store import Store, default_store
 from locality.studies._fields import Draws
 from locality.studies._models import Trained
 from locality.tables import LEARNED_SIGMAS, TABLE_SIGMAS, decode_rows, encode_rows
-from locality.types import ImageShape, Pixel, Progress
+from locality.types import Denoiser, ImageShape, Pixel, Progress
 from locality.wiener import WienerFilter
 
 PREDICTED, LEARNED, VERSION = "predicted_table", "learned_table", 1
@@ -60,9 +60,7 @@ def make_learned_table(
     the field over its norm, nan for one draw. Needs one backward pass per pixel, noise level and draw.
     """
     shape = network.shape
-    if not 1 <= step <= min(shape.h, shape.w):
-        raise BadInput(f"step={step}: give 1..{min(shape.h, shape.w)}.")
-    pixels = [Pixel(row, col) for row in range(step // 2, shape.h, step) for col in range(step // 2, shape.w, step)]
+    pixels = pixel_grid(shape, step)
     outputs = torch.cat([pixel_outputs(shape, pixel) for pixel in pixels])
     x0 = draws.images(source)
     rows = torch.empty(len(sigmas), len(pixels), shape.h * shape.w)
@@ -71,7 +69,7 @@ def make_learned_table(
         x = draw_inputs(x0, sigma, draws.seed)
         for start in range(0, len(pixels), 32):
             yield Progress(s * len(pixels) + start, len(sigmas) * len(pixels), f"Fields at sigma {sigma:.3g}")
-            part = _summed_fields(network, x, outputs[start : start + 32], sigma, shape)
+            part = summed_fields(network, x, outputs[start : start + 32], sigma)
             mean = part.mean(dim=1)
             rows[s, start : start + 32] = mean
             if draws.count > 1:
@@ -89,6 +87,17 @@ def make_learned_table(
     return Artifact({"codes": codes, "scale": scale, "error": errors}, meta)
 
 
+def pixel_grid(shape: ImageShape, step: int) -> list[Pixel]:
+    """Every `step`-th pixel of rows and columns, from step // 2 on, row by row.
+
+    Raises:
+        BadInput: a step that leaves no pixel.
+    """
+    if not 1 <= step <= min(shape.h, shape.w):
+        raise BadInput(f"step={step}: give 1..{min(shape.h, shape.w)}.")
+    return [Pixel(row, col) for row in range(step // 2, shape.h, step) for col in range(step // 2, shape.w, step)]
+
+
 def table_row(table: Artifact, sigma_index: int, pixel_index: int) -> Float[Tensor, " hw"]:
     """One decoded row of a learned table."""
     codes, scale = table.arrays["codes"], table.arrays["scale"]
@@ -96,9 +105,9 @@ def table_row(table: Artifact, sigma_index: int, pixel_index: int) -> Float[Tens
     return row
 
 
-def _summed_fields(
-    network: NetworkDenoiser, x: Float[Tensor, "k d"], outputs: Float[Tensor, "m d"], sigma: float, shape: ImageShape
+def summed_fields(
+    denoiser: Denoiser, x: Float[Tensor, "k d"], outputs: Float[Tensor, "m d"], sigma: float, batch: int = 16
 ) -> Float[Tensor, "m k hw"]:
-    """Fields per draw, summed over input channels."""
-    rows = [field_rows(network, part, outputs, sigma) for part in x.split(16)]
-    return torch.cat(rows, dim=1).reshape(len(outputs), len(x), shape.c, -1).sum(dim=2)
+    """Fields per draw, summed over input channels; `batch` draws at a time never change them."""
+    rows = [field_rows(denoiser, part, outputs, sigma) for part in x.split(batch)]
+    return torch.cat(rows, dim=1).reshape(len(outputs), len(x), denoiser.shape.c, -1).sum(dim=2)

@@ -1,0 +1,152 @@
+"""The command agreement: do different models of a dataset see alike?"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, say, watch
+from locality.cli._matrices import agreement_text
+from locality.cli._memory import memory_text, peak_memory
+from locality.cli._npz import check_out, write_npz
+from locality.cli.sampling import DeviceOpt, MemoryOpt
+from locality.errors import BadInput
+
+if TYPE_CHECKING:
+    from locality.datasets import Source
+    from locality.studies import Agreement, AgreementPlan
+
+
+@app.command()
+def agreement(
+    dataset: DatasetArg,
+    networks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Models: a name from `models` or `networks`, a checkpoint, or untrained:NAME for a network as it "
+            "starts; by default wiener and all networks trained on the dataset.",
+        ),
+    ] = None,
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="Add the untrained twin of every trained network.")
+    ] = False,
+    step: Annotated[int, typer.Option(metavar="PX", help="Fields of every step-th pixel of rows and columns.")] = 4,
+    draws: Annotated[int, typer.Option(metavar="K", help="Pairs (held-out image, noise) per field, from 2.")] = 16,
+    sigmas: Annotated[
+        str | None, typer.Option(metavar="S,S,...", help="Noise levels; by default six from 0.09 to 20.")
+    ] = None,
+    outputs: Annotated[
+        int, typer.Option(metavar="N", help="Held-out images whose estimates are compared; 0 for none.")
+    ] = 128,
+    samples: Annotated[
+        int, typer.Option(metavar="N", help="Images every model draws from the same noise; 0 for none.")
+    ] = 128,
+    steps: Annotated[int, typer.Option(metavar="K", help="Noise levels of a drawn image, 2 to 1000.")] = 10,
+    seed: SeedOpt = 0,
+    first: FirstOpt = None,
+    ship: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write it to this folder of shipped files.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="F.npz", help="Also write every matrix to this file.")] = None,
+    device: DeviceOpt = "auto",
+    memory: MemoryOpt = 512,
+    as_json: JsonOpt = False,
+) -> None:
+    """Compare every pair of models: fields of a grid of pixels, estimates of held-out images, samples.
+
+    Kept: the same question again is answered at once. Every number of --json is explained there.
+    """
+    from locality import studies
+    from locality.datasets import Source
+    from locality.device import Compute, usable_device
+
+    if memory < 1:
+        raise BadInput(f"--memory {memory}: give at least 1 (MB).")
+    options: dict[str, Any] = {} if sigmas is None else {"sigmas": _numbers(sigmas)}
+    counts = {"step": step, "draws": draws, "outputs": outputs, "samples": samples, "steps": steps, "seed": seed}
+    plan, source = _plan(**counts, **options), Source.parse(dataset, first)
+    names = _default(source) if networks is None else _names(networks)
+    names += _twins(source, names) if untrained else []
+    if out is not None:
+        check_out(out)
+    compute, began = Compute(usable_device(device), memory=memory * 1024**2), time.perf_counter()
+    made = watch(studies.agreement(source, names, plan=plan, compute=compute))
+    for model in made.models:
+        if model["note"]:
+            typer.echo(f"Note: {model['name']}: {model['note']}", err=True)
+    if out is not None:
+        _write(out, made)
+    shipped = None if ship is None else studies.ship_agreement(source, made, ship)
+    result = {
+        **made.to_json(),
+        "seconds": time.perf_counter() - began,
+        "peak_memory_bytes": peak_memory(),
+        "shipped": None if shipped is None else str(shipped),
+        "out": None if out is None else str(out),
+    }
+    spent = f"{result['seconds']:.1f} s, peak memory {memory_text(result['peak_memory_bytes'])}"
+    written = [f"{path}: {path.stat().st_size / 1e3:.1f} kB" for path in (shipped, out) if path is not None]
+    say(result, as_json, "\n\n".join([agreement_text(made), "\n".join([*written, spent])]))
+
+
+def _plan(**options: Any) -> AgreementPlan:
+    """The checked options; messages name them as they are typed."""
+    from locality.studies import AgreementPlan
+
+    try:
+        return AgreementPlan(**options)
+    except BadInput as error:
+        raise BadInput(str(error).replace("AgreementPlan:", "--")) from None
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise BadInput(f"--sigmas {text!r} is not a list of numbers. Write for example --sigmas 0.1,1,10.") from None
+
+
+def _names(text: str) -> list[str]:
+    """Split at commas, but not before an option of the model before: `ls:window=3,border=zeros,unet` is two."""
+    names: list[str] = []
+    for part in text.split(","):
+        if names and ":" in names[-1] and "=" in part.partition(":")[0]:
+            names[-1] += f",{part}"
+        else:
+            names.append(part)
+    if "" in names:
+        raise BadInput(f"--networks {text!r} has an empty name. Write for example --networks wiener,unet.")
+    return names
+
+
+def _default(source: Source) -> list[str]:
+    from locality.studies import trained_networks
+
+    trained = list(dict.fromkeys(network.name for network in trained_networks(source.name)))
+    if not trained:
+        raise BadInput(
+            f"No network is trained on {source.name}. Train one with python -m locality train, or name two models: "
+            "--networks wiener,optimal."
+        )
+    return ["wiener", *trained]
+
+
+def _twins(source: Source, names: list[str]) -> list[str]:
+    """The untrained twins that are not among the names; what has none is told on stderr."""
+    from locality.studies import untrained_twins
+
+    twins = untrained_twins(source, names)
+    for name in (name for name, twin in twins.items() if twin is None):
+        typer.echo(f"Note: {name} has no untrained twin: its architecture is not made here.", err=True)
+    return [twin for twin in twins.values() if twin is not None and twin not in names]
+
+
+def _write(out: Path, made: Agreement) -> None:
+    import numpy as np
+
+    arrays = {name: array.numpy() for name, array in made.arrays().items()}
+    write_npz(out, names=np.array(made.names), sigmas=np.array(made.sigmas), pixels=np.array(made.pixels), **arrays)
