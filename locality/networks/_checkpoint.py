@@ -125,12 +125,19 @@ def load_weights(net: nn.Module, tensors: Mapping[str, Tensor], where: str) -> N
     got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     wrong = sorted(name for name in want.keys() | got.keys() if want.get(name) != got.get(name))
     if wrong:
-        first = "; ".join(f"{name}: expected {want.get(name)}, found {got.get(name)}" for name in wrong[:3])
+        first = "; ".join(difference(name, want.get(name), got.get(name)) for name in wrong[:3])
         raise CheckpointMismatch(f"{where} fits another architecture: {len(wrong)} tensors differ. {first}.")
     bad = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
     if bad:
         raise NonFinite(f"{where}: {len(bad)} tensors hold NaN or infinity, first {bad[0]!r}. Use another checkpoint.")
     net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+
+
+def difference(name: str, want: tuple[int, ...] | None, got: tuple[int, ...] | None) -> str:
+    """How a tensor differs from the one wanted, by their shapes; None: there is none."""
+    if got is None:
+        return f"{name} is missing"
+    return f"{name} is not expected" if want is None else f"{name} has shape {got}, {want} expected"
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from locality.errors import BadInput, CheckpointMismatch, TooLarge, first_line
-from locality.networks._checkpoint import load_weights
+from locality.networks._checkpoint import difference, load_weights
 from locality.networks._foreign_spec import ForeignSpec
 from locality.networks._spec import NetworkDenoiser
 from locality.types import ImageShape
@@ -85,20 +85,12 @@ def _check_shapes(spec: ForeignSpec, shape: ImageShape, got: Mapping[str, tuple[
     except BUILD_ERRORS as error:
         raise BadInput(f"{file}: no {spec.kind} can be made as it is described ({first_line(error)}).") from None
     want = {name: tuple(tensor.shape) for name, tensor in frame.state_dict().items()}
-    wrong = [_difference(name, want.get(name), got.get(name)) for name in sorted(want.keys() | got.keys())]
-    told = [text for text in wrong if text]
-    if told:
+    wrong = sorted(name for name in want.keys() | got.keys() if want.get(name) != got.get(name))
+    if wrong:
+        first = "; ".join(difference(name, want.get(name), got.get(name)) for name in wrong[:3])
         raise CheckpointMismatch(
-            f"{file} does not fit its {spec.kind}: {len(told)} of {len(want)} tensors differ. {'; '.join(told[:3])}."
+            f"{file} does not fit its {spec.kind}: {len(wrong)} of {len(want)} tensors differ. {first}."
         )
-
-
-def _difference(name: str, want: tuple[int, ...] | None, got: tuple[int, ...] | None) -> str:
-    if want == got:
-        return ""
-    if got is None:
-        return f"{name} is missing"
-    return f"{name} is not expected" if want is None else f"{name} has shape {got}, {want} expected"
 
 
 def check_size(file: Path) -> None:

@@ -293,19 +293,19 @@ def test_files_that_are_not_safetensors_are_refused(tmp_path: Path) -> None:
 
 def test_missing_tensors_are_named(saved: Path) -> None:
     rewrite(saved, lambda tensors: tensors.pop("inner.conv_in.bias"))
-    with pytest.raises(CheckpointMismatch, match=r"1 tensors differ. inner.conv_in.bias: expected \(16,\), found None"):
+    with pytest.raises(CheckpointMismatch, match=r"1 tensors differ. inner.conv_in.bias is missing"):
         load_network(saved)
 
 
 def test_extra_tensors_are_named(saved: Path) -> None:
     rewrite(saved, lambda tensors: tensors.update(spare=torch.zeros(2)))
-    with pytest.raises(CheckpointMismatch, match=r"spare: expected None, found \(2,\)"):
+    with pytest.raises(CheckpointMismatch, match=r"spare is not expected"):
         load_network(saved)
 
 
 def test_tensors_of_another_shape_are_named(saved: Path) -> None:
     rewrite(saved, lambda tensors: tensors.update({"inner.conv_in.bias": torch.zeros(8)}))
-    with pytest.raises(CheckpointMismatch, match=r"expected \(16,\), found \(8,\)"):
+    with pytest.raises(CheckpointMismatch, match=r"has shape \(8,\), \(16,\) expected"):
         load_network(saved)
 
 
@@ -337,7 +337,7 @@ def test_options_of_the_wrong_kind_are_refused(saved: Path, channels: Any) -> No
 
 def test_another_number_of_channels_is_refused(saved: Path) -> None:
     edit(saved, shape=[3, 8, 8])
-    with pytest.raises(CheckpointMismatch, match=r"conv_in.weight: expected \(16, 3, 3, 3\), found \(16, 1, 3, 3\)"):
+    with pytest.raises(CheckpointMismatch, match=r"conv_in.weight has shape \(16, 1, 3, 3\), \(16, 3, 3, 3\) expected"):
         load_network(saved)
 
 
