@@ -21,7 +21,13 @@ ICON = _icon()
 
 
 _PAGES = Path(__file__).resolve().parents[1]
-_ICONS = {"Explorer": ":material/grid_on:", "Data": ":material/dataset:", "Samples": ":material/grid_view:"}
+_ICONS = {
+    "Explorer": ":material/grid_on:",
+    "Data": ":material/dataset:",
+    "Samples": ":material/grid_view:",
+    "Architectures": ":material/account_tree:",
+    "Train": ":material/model_training:",
+}
 
 
 def sections() -> list[StreamlitPage]:

@@ -2,7 +2,7 @@
 import { colour, short } from "./math.js"
 
 const SIDE = 256, GAP = 24, ABOVE = 40, ZOOM = 16
-const escape = text => text.replace(/[&<>"]/g, ch => `&#${ch.charCodeAt(0)};`)
+export const escape = text => text.replace(/[&<>"]/g, ch => `&#${ch.charCodeAt(0)};`)
 
 export async function save(view, kind) {
   const [row, col] = view.shown.pixel, svg = new Blob([picture(view)], { type: "image/svg+xml" })
@@ -13,7 +13,7 @@ export async function save(view, kind) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000)
 }
 
-async function rasterise(svg) {
+export async function rasterise(svg) {
   const image = new Image(), canvas = document.createElement("canvas")
   image.src = URL.createObjectURL(svg)
   await image.decode()
@@ -43,7 +43,7 @@ function picture({ panels, shown, head, sigma, h, w }) {
 }
 
 // Whole pixels enlarged, so that no viewer smooths them.
-function enlarged(canvas) {
+export function enlarged(canvas) {
   const big = document.createElement("canvas"), g = big.getContext("2d")
   big.width = canvas.width * ZOOM
   big.height = canvas.height * ZOOM

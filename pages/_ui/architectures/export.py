@@ -1,0 +1,52 @@
+"""Taking the comparison away: the fields as npz, and the lines that reproduce them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+
+import numpy as np
+import streamlit as st
+
+from locality.datasets import Source
+from locality.tables import LEARNED_SIGMAS
+from locality.types import Pixel
+from locality.wiener import WienerFilter
+from pages._ui.architectures import live
+from pages._ui.architectures.entries import Entry
+
+
+def offer_export(source: Source, wiener: WienerFilter, entries: Sequence[Entry], pixel: Pixel, level: int) -> None:
+    """A download of the fields of the chosen pixel at every noise level, and the command lines behind a fold."""
+    sigma = LEARNED_SIGMAS[level]
+
+    row, col = pixel
+    left, right = st.columns([1, 3])
+    left.download_button(
+        "Save numbers (npz)",
+        lambda: numbers(source, wiener, entries, pixel),
+        f"architectures-{source.name}-{row}-{col}.npz",
+        on_click="ignore",
+        key="architectures_npz",
+        width="stretch",
+        help="Every field of the chosen pixel at the six noise levels, [level, row, column], summed over channels.",
+    )
+    with right.expander("Reproduce this"):
+        names = ",".join(["wiener", *(entry.text for entry in entries if entry.trained is not None)])
+        field = f"python -m locality field {source.name} --pixel {row},{col} --sigma {sigma:.6g}"
+        models = [entry.text for entry in entries if entry.trained is not None]
+        lines = [f"{field} --out predicted.npz"]
+        lines += [f"{field} --model {name} --draws 32 --out {name.replace('/', '_')}.npz" for name in models]
+        st.code("\n".join([*lines, f"python -m locality agreement {source.name} --networks {names}"]), "bash")
+
+
+def numbers(source: Source, wiener: WienerFilter, entries: Sequence[Entry], pixel: Pixel) -> bytes:
+    """npz of every field of the pixel at every stored noise level, [level, row, column]."""
+    fields = {}
+    for entry in entries:
+        found = [live.field_of(source, wiener, entry, pixel, sigma) for sigma in LEARNED_SIGMAS]
+        if all(field is not None for field in found):
+            fields[entry.text.replace("/", "_")] = np.stack([field for field in found if field is not None])
+    buffer = BytesIO()
+    np.savez(buffer, **fields, pixel=np.array(pixel), sigmas=np.array(LEARNED_SIGMAS))
+    return buffer.getvalue()

@@ -1,0 +1,95 @@
+"""One pass of the page: gather what is ready, show it, then make what is still missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from locality.datasets import Source
+from locality.studies import pixel_grid
+from locality.tables import LEARNED_SIGMAS, TABLE_SIGMAS
+from locality.types import Pixel
+from locality.wiener import WienerFilter
+from pages._ui.architectures import live
+from pages._ui.architectures.choice import Asked
+from pages._ui.architectures.entries import STEP, Entry, entries_of
+from pages._ui.architectures.mount import view_component
+from pages._ui.architectures.study import studied
+from pages._ui.architectures.view import View, current_view
+from pages._ui.explorer import fields, files
+
+
+def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry], Pixel, View]:
+    """Paint the view with everything at hand; afterwards make hover tables that are missing, and paint again."""
+    entries = entries_of(asked.networks)
+    pixels = pixel_grid(source.shape, STEP)
+    view = current_view(source.shape, pixels, LEARNED_SIGMAS, [entry.text for entry in entries])
+    pixel, sigma = pixels[view.place], LEARNED_SIGMAS[view.level]
+    names = files.predicted_names(source.fingerprint)
+    stored = [names[TABLE_SIGMAS.index(level)] for level in LEARNED_SIGMAS] if files.ready(names) else []
+    x0, eps, title = fields.picture(source, wiener, live.PLAIN if source.available else live.DRAWN)
+    arrays: dict[str, Any] = {"x0": x0, "eps": eps}
+    for i, entry in enumerate(entries):
+        if (field := live.field_of(source, wiener, entry, pixel, sigma)) is not None:
+            arrays[f"field{i}"] = field
+        if asked.twins and source.available and entry.twin:
+            arrays[f"twin{i}"] = live.twin_of(source, entry, pixel, sigma)
+    study, no_study = studied(source, entries)
+    head = {
+        "context": f"{source.fingerprint} {[entry.text + entry.sha256 for entry in entries]} {asked.twins}",
+        "name": source.name,
+        "shape": list(source.shape),
+        "image": title,
+        "pixels": [list(pixel) for pixel in pixels],
+        "stride": STEP,
+        "sigmas": list(LEARNED_SIGMAS),
+        "place": view.place,
+        "level": view.level,
+        "measure": view.measure,
+        "scope": view.scope,
+        "colours": view.colours,
+        "reference": view.reference,
+        "seq": view.seq,
+        "twins": asked.twins and source.available,
+        "entries": [_told(entry, stored, source) for entry in entries],
+        "study": study,
+        "no_study": no_study,
+        "status": _status(entries, bool(stored), source.available or not asked.twins),
+    }
+    view_component(head, arrays)
+    if not stored:
+        files.write_predicted(source.fingerprint, wiener)
+        st.rerun(scope="fragment")
+    return entries, pixel, view
+
+
+def _told(entry: Entry, predicted: Sequence[str], source: Source) -> dict[str, Any]:
+    """What the browser knows of a panel."""
+    told: dict[str, Any] = {"id": entry.text, "title": entry.title, "sub": entry.sub, "colour": entry.colour}
+    told |= {"twin": entry.twin, "empty": "Click a pixel to compute"}
+    if entry.trained is None:
+        told["urls"] = [files.url(name) for name in predicted]
+    elif entry.table is not None:
+        told["url"] = files.url(files.learned_name(entry.sha256, entry.table))
+    elif not source.available:
+        told["empty"] = "Needs the images, which are not on this machine."
+    return told
+
+
+def _status(entries: Sequence[Entry], ready: bool, images: bool) -> str:
+    if not ready:
+        return "Preparing the predicted fields of every pixel for hovering, once for this dataset…"
+    tables = [entry for entry in entries if entry.table is not None]
+    parts = [
+        f"{entry.title} {entry.table.meta['draws']} draws, error {float(entry.table.arrays['error'].median()):.0%}"
+        for entry in tables
+        if entry.table is not None
+    ]
+    about = "Stored fields of every second pixel (median standard error of a field)"
+    text = f"{about}: {'; '.join(parts)}." if parts else ""
+    others = [entry.title for entry in entries if entry.trained is not None and entry.table is None]
+    if others:
+        text += f" {', '.join(others)}: computed after a click, {live.DRAWS.count} draws."
+    return text if images else f"{text} Untrained twins need the images, which are not on this machine."

@@ -1,0 +1,135 @@
+"""The stored study of a dataset: for the view's matrix and curves, and in numbers below it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from locality.datasets import Source
+from locality.errors import LocalityError
+from locality.studies import Agreement, found_agreement
+from pages._ui.architectures.entries import Entry
+from pages._ui.architectures.live import twin_name
+
+_MATRICES = ("pearson", "off_centre", "cosine")
+
+
+def studied(source: Source, entries: Sequence[Entry]) -> tuple[dict[str, Any] | None, str]:
+    """The study of as many of the panels as it has, for the browser; else None and what makes one."""
+    found, names = _found(source, entries)
+    if found is None:
+        return None, f"Not made yet: python -m locality agreement {source.name}"
+    told: dict[str, Any] = {"names": names, "pixels": len(found.pixels)}
+    for name in _MATRICES:
+        part = getattr(found, name)
+        told |= {name: _plain(part.value), f"{name}_stderr": _plain(part.stderr), f"{name}_chance": _plain(part.chance)}
+    told["note"] = (
+        f"Mean over {len(found.pixels)} pixels, fields over {found.plan.draws} draws. Point at a cell for the standard "
+        "error over draws and the level by chance: the field of another pixel in place of the second."
+    )
+    return told, ""
+
+
+def show_study(source: Source, entries: Sequence[Entry]) -> None:
+    """Tables: error, estimates, samples, and the same architectures untrained."""
+    found, _ = _found(source, entries)
+    with st.expander("The study in numbers"):
+        if found is None:
+            st.markdown("No study of these networks is stored yet. It takes some minutes; this makes it:")
+            st.code(f"python -m locality agreement {source.name}", "bash")
+            return
+        titles = {entry.text: entry.title for entry in entries} | {"wiener": "Predicted (Wiener)"}
+        shown = [titles[_shown(name)] if name != "wiener" else titles[name] for name in found.names]
+        _errors(found, shown)
+        _twins(source, entries, found)
+        _explained(found, shown)
+        with st.container(horizontal=True):
+            st.caption(f"Made by `python -m locality agreement {source.name}`; `--json` prints every number.")
+
+
+def _found(source: Source, entries: Sequence[Entry]) -> tuple[Agreement | None, list[str]]:
+    """The study of all panels, or of those that are no checkpoint of the user's own; and its panels' names."""
+    networks = [entry.text for entry in entries if entry.trained is not None]
+    shipped = [name for name in networks if "/" not in name]
+    for names in (networks, shipped) if shipped != networks else (networks,):
+        if not names:
+            continue
+        try:
+            found = found_agreement(source, ["wiener", *names])
+        except LocalityError:
+            continue  # a checkpoint that a study cannot take is told by its panel
+        if found is not None:
+            return found, [_shown(name) for name in found.names]
+    return None, []
+
+
+def _shown(name: str) -> str:
+    return "predicted" if name == "wiener" else name
+
+
+def _plain(values: Any) -> list[Any]:
+    """Nested lists with None for what is not defined: JSON has no NaN."""
+    rounded: list[Any] = [[[_number(v) for v in row] for row in matrix] for matrix in values.tolist()]
+    return rounded
+
+
+def _number(value: float) -> float | None:
+    return round(value, 4) if value == value else None
+
+
+def _errors(found: Agreement, titles: Sequence[str]) -> None:
+    rows = {
+        title: {f"σ = {float(sigma):g}": f"{ratio:.2f}" for sigma, ratio in model["error_ratio"].items()}
+        for title, model in zip(titles, found.models, strict=True)
+        if model["error_ratio"]
+    }
+    if rows:
+        st.markdown("**Held-out squared error relative to the Wiener filter's**, same noise: below 1 is better")
+        st.table(_sideways(rows))
+
+
+def _twins(source: Source, entries: Sequence[Entry], found: Agreement) -> None:
+    """Trained against untrained: how alike the field is to the prediction."""
+    twins = {entry.text: twin_name(entry) for entry in entries if entry.twin and entry.text in found.names}
+    try:
+        both = found_agreement(source, ["wiener", *twins, *twins.values()]) if twins else None
+    except LocalityError:
+        both = None
+    if both is None:
+        return
+    st.markdown("**Pearson r with the prediction, trained → untrained**: architecture alone does not give the field")
+    rows = {}
+    for entry in entries:
+        if entry.text in twins:
+            pair = [both.names.index(name) for name in (entry.text, twins[entry.text])]
+            values = both.pearson.value[:, 0]
+            rows[entry.title] = {
+                f"σ = {sigma:.2g}": f"{values[s, pair[0]]:.2f} → {values[s, pair[1]]:.2f}"
+                for s, sigma in enumerate(both.sigmas)
+            }
+    st.table(_sideways(rows))
+
+
+def _explained(found: Agreement, titles: Sequence[str]) -> None:
+    if found.r2_samples is not None:
+        st.markdown(
+            f"**R² of final samples** from one noise ({found.plan.samples} images, {found.plan.steps} DDIM steps): "
+            "what the row's image explains of the column's"
+        )
+        values = found.r2_samples.value
+        st.table(
+            _sideways(
+                {
+                    title: {other: f"{values[i, j]:.2f}" for j, other in enumerate(titles)}
+                    for i, title in enumerate(titles)
+                }
+            )
+        )
+
+
+def _sideways(rows: dict[str, dict[str, str]]) -> dict[str, list[str]]:
+    """Columns of a table whose first column holds the names of the rows."""
+    columns = list(next(iter(rows.values())))
+    return {"": list(rows), **{column: [row.get(column, "–") for row in rows.values()] for column in columns}}

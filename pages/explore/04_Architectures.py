@@ -1,0 +1,41 @@
+"""Architectures: the fields of very different networks beside the prediction, and how alike all of them are."""
+
+import streamlit as st
+
+from pages._ui import cached
+from pages._ui.architectures import choose, show, show_study
+from pages._ui.architectures.export import offer_export
+from pages._ui.choice import current_source, show_notes
+from pages._ui.guard import guard
+
+st.title("Does architecture matter?", anchor=False)
+st.markdown(
+    "A UNet, a plain ResNet, a Transformer and fully connected layers have nothing in common but the images they "
+    "learned from. Each panel shows what one of them listens to when it cleans the yellow pixel. "
+    r"If locality came from convolutions, they would differ; if it comes from the data, all are close to "
+    r"$\;W = S\,(S + \sigma^2 I)^{-1}$."
+)
+
+
+@st.fragment
+def architectures() -> None:
+    """Reruns alone when a pixel, the noise or the choice of networks changes."""
+    with guard():
+        source = current_source()
+        wiener = cached.wiener(source.fingerprint, source)
+        notes = st.container()
+        asked = choose(source)
+        if not asked.networks:
+            st.info(
+                "No network is chosen. Choose one above, type the path of a checkpoint, or train one on this dataset "
+                "on the Train page.",
+                icon=":material/model_training:",
+            )
+        entries, pixel, view = show(source, wiener, asked)
+        offer_export(source, wiener, entries, pixel, view.level)
+        show_study(source, entries)
+        with notes:
+            show_notes()
+
+
+architectures()

@@ -1,0 +1,190 @@
+"""The Architectures page without a browser: its panels, its links, networks of one's own, bare machines."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import streamlit as st
+import torch
+from streamlit.testing.v1 import AppTest
+
+from locality.datasets import Source
+from locality.networks import NetworkDenoiser, save_network
+from locality.networks.resnet import ResNet
+from locality.studies import Draws, finish, fit_wiener, pixel_field, pixel_grid
+from locality.tables import LEARNED_SIGMAS
+from locality.types import ImageShape, Pixel
+from pages._ui.architectures import export
+from pages._ui.architectures.entries import entries_of
+from pages._ui.architectures.view import nearest_level, nearest_pixel
+
+APP = str(Path(__file__).parents[2] / "app.py")
+PAGE = "pages/explore/04_Architectures.py"
+FOUR = ("cifar10", "fashion_mnist", "mnist", "faces")
+KINDS = {"f4": np.float32, "u1": np.uint8, "i1": np.int8}
+
+
+@pytest.fixture(autouse=True)
+def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No image files, no own networks; nothing remembered from another test; a first run opens this page."""
+    monkeypatch.delenv("LOCALITY_DATA", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    yield
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+def open_page(**query: Any) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=110)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def sent(at: AppTest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Header and arrays of the buffer the view received."""
+    buffer = at.get("bidi_component")[0].proto.bytes
+    length = struct.unpack_from("<I", buffer)[0]
+    head = json.loads(buffer[4 : 4 + length])
+    arrays = {
+        part["name"]: np.frombuffer(buffer, KINDS[part["kind"]], part["count"], 4 + length + part["at"])
+        for part in head["arrays"]
+    }
+    return head, arrays
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A small network for faces, as anybody may have trained it."""
+    spec, shape = ResNet(channels=8), ImageShape(3, 32, 32)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        net = spec.build(shape)
+        for weights in net.parameters():
+            torch.nn.init.normal_(weights, std=0.05)
+    facts = {"dataset": "faces", "error_ratio": {}, "images_seen": 0}
+    save_network(tmp_path / "my-resnet", NetworkDenoiser(net.eval(), spec, shape), facts)
+    return tmp_path / "my-resnet"
+
+
+@pytest.mark.parametrize("dataset", FOUR)
+def test_a_bare_machine_shows_prediction_and_networks_at_once(dataset: str) -> None:
+    at = open_page(dataset=dataset)
+    head, arrays = sent(at)
+    assert not at.error
+    assert not at.warning
+    assert [entry["id"] for entry in head["entries"]][:2] == ["predicted", "unet"]
+    size = head["shape"][1] * head["shape"][2]
+    assert all(arrays[f"field{i}"].size == size for i in range(len(head["entries"])))
+    assert all(len(entry["urls"]) == len(LEARNED_SIGMAS) for entry in head["entries"] if entry["id"] == "predicted")
+    assert all("url" in entry for entry in head["entries"][1:]), "every shipped network has stored fields"
+
+
+def test_the_prediction_is_the_row_of_w_and_stored_fields_are_near_fresh_ones() -> None:
+    head, arrays = sent(open_page(dataset="faces", px="11.21", sigma="2.3"))
+    pixel, sigma = Pixel(*head["pixels"][head["place"]]), head["sigmas"][head["level"]]
+    assert pixel == (11, 21)
+    assert sigma == pytest.approx(2.26, abs=0.01)
+    source = Source.parse("faces")
+    exact, learned = (
+        finish(pixel_field(source, model, pixel, sigma, Draws(32))).sum(dim=(0, 1)).flatten().numpy()
+        for model in ("wiener", "unet")
+    )
+    np.testing.assert_allclose(arrays["field0"], exact, rtol=1e-5, atol=1e-7)
+    assert np.corrcoef(arrays["field1"], learned)[0, 1] > 0.99
+
+
+def test_an_own_checkpoint_joins_the_row_and_a_twin_is_another_field(own: Path) -> None:
+    head, arrays = sent(open_page(dataset="faces", networks=f"unet,{own}", twins="true"))
+    assert [entry["title"] for entry in head["entries"]] == ["Predicted", "UNet", "my-resnet"]
+    pixel, sigma = Pixel(*head["pixels"][head["place"]]), head["sigmas"][head["level"]]
+    truth = finish(pixel_field(Source.parse("faces"), str(own), pixel, sigma, Draws(16)))
+    np.testing.assert_allclose(arrays["field2"], truth.sum(dim=(0, 1)).flatten().numpy(), rtol=1e-4, atol=1e-6)
+    assert head["twins"]
+    assert arrays["twin1"].size == 1024
+    assert abs(np.corrcoef(arrays["twin1"], arrays["field1"])[0, 1]) < 0.95
+    assert not np.allclose(arrays["twin2"], arrays["field2"])
+
+
+def test_the_same_weights_are_shown_once() -> None:
+    folder = Path(__file__).parents[2] / "cache/shipped/networks/faces-unet"
+    at = open_page(dataset="faces", networks=f"unet,{folder}")
+    assert [entry["id"] for entry in sent(at)[0]["entries"]] == ["predicted", "unet"]
+    assert "shown already" in at.info[0].value
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/no/such/folder", "is not shown"),
+        ("cache/shipped/networks/mnist-unet", "faces"),  # made for 28x28 grey images
+    ],
+)
+def test_a_path_that_cannot_be_read_is_one_message_and_the_rest_stays(path: str, said: str) -> None:
+    at = open_page(dataset="faces", networks=f"unet,{path}")
+    assert len(at.error) == 1
+    assert path in at.error[0].value
+    assert said in at.error[0].value
+    assert [entry["id"] for entry in sent(at)[0]["entries"]] == ["predicted", "unet"]
+
+
+def test_a_set_without_networks_says_what_to_do_and_still_shows_the_prediction() -> None:
+    at = open_page(dataset="digits")
+    assert "Train page" in at.info[0].value
+    head, arrays = sent(at)
+    assert [entry["id"] for entry in head["entries"]] == ["predicted"]
+    assert head["study"] is None
+    assert "agreement digits" in head["no_study"]
+    assert arrays["field0"].size == 64
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"measure": "love"}, "measure “love”"),
+        ({"scope": "all"}, "scope “all”"),
+        ({"reference": "gpt"}, "reference “gpt”"),
+        ({"px": "99.1"}, "pixel 99, 1"),
+        ({"sigma": "nan"}, "not a number"),
+        ({"networks": ",".join(f"/n{i}" for i in range(12))}, "asks for 12 networks"),
+    ],
+)
+def test_links_that_ask_for_what_does_not_exist_are_told(query: dict[str, str], said: str) -> None:
+    at = open_page(dataset="faces", **query)
+    assert any(said in warning.value for warning in at.warning)
+    assert sent(at)[0]["entries"][0]["id"] == "predicted"
+
+
+def test_the_numbers_saved_are_the_fields_shown() -> None:
+    source = Source.parse("faces")
+    wiener, pixel = finish(fit_wiener(source)), Pixel(7, 9)
+    at = open_page(dataset="faces", px="7.9", sigma="0.77")
+    head, arrays = sent(at)
+    from pages._ui.cached import networks_of
+
+    entries = entries_of(networks_of("faces"))
+    saved = np.load(io.BytesIO(export.numbers(source, wiener, entries, pixel)))
+    assert saved["unet"].shape == (len(LEARNED_SIGMAS), 32, 32)
+    for i, entry in enumerate(head["entries"]):
+        np.testing.assert_array_equal(saved[entry["id"]][head["level"]].ravel(), arrays[f"field{i}"])
+
+
+def test_nearest() -> None:
+    pixels = pixel_grid(ImageShape(1, 8, 8), 2)
+    assert pixels[nearest_pixel(pixels, Pixel(3, 3))] == (3, 3)
+    assert pixels[nearest_pixel(pixels, Pixel(0, 7))] == (1, 7)
+    assert LEARNED_SIGMAS[nearest_level(LEARNED_SIGMAS, 0.0)] == LEARNED_SIGMAS[0]
+    assert LEARNED_SIGMAS[nearest_level(LEARNED_SIGMAS, 1e9)] == LEARNED_SIGMAS[-1]
