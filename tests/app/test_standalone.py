@@ -24,7 +24,7 @@ from locality.studies import find_network, finish, fit_wiener, predicted_table
 from locality.tables import TABLE_SIGMAS
 from locality.types import ImageShape, Pixel
 from locality.wiener import WienerFilter
-from pages._ui.explorer import fields, mount, options, standalone
+from pages._ui.explorer import facts, fields, mount, options, standalone
 from pages._ui.explorer.view import View
 
 OPTIONS = options.Options("Mean image", 0, True, "mean", None, "sum", 16, False, ())
@@ -139,6 +139,12 @@ def test_it_says_what_it_shows(text: str) -> None:
         "python -m locality field digits --pixel 2,5 --sigma 0.7",
     ):
         assert part in words
+
+
+def test_options_of_the_dataset_are_named() -> None:
+    source = Source.parse("power_law:images=50,a=1.5")
+    shown = facts.Shown(source, finish(fit_wiener(source)), None, OPTIONS, VIEW, "", None, 0.0)
+    assert ", a=1.5, images=50 (50 training images" in dict(facts.facts(shown))["Dataset"]
 
 
 def test_the_stated_error_between_levels_is_measured(text: str) -> None:

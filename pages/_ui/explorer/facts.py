@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from html import escape
 
@@ -43,7 +44,7 @@ class Shown:
         network = f"the network “{self.trained.name}”" if self.trained else "no trained network"
         return (
             f"Saved from {self.source.spec.info.title}, {network}, at row {row}, column {col} and "
-            f"σ = {self.view.sigma:.3g}; all other pixels and noise levels are in the file."
+            f"σ = {self.view.sigma:.3g}; the predicted fields of all other pixels and noise levels are in the file."
         )
 
 
@@ -64,9 +65,13 @@ def facts(shown: Shown) -> list[tuple[str, str]]:
 
 
 def _dataset(shown: Shown) -> str:
-    info, (c, h, w) = shown.source.spec.info, shown.source.shape
+    spec, (c, h, w) = shown.source.spec, shown.source.shape
+    info, usual = spec.info, {field.name: field.default for field in dataclasses.fields(spec)}
+    chosen = "".join(f", {name}={value}" for name in usual if (value := getattr(spec, name)) != usual[name])
     size = f"{shown.wiener.count:,} training images of {h} × {w} pixels, {c} channel{'s' * (c > 1)}"
-    words = f"{info.title} ({size}). {info.about} Licence: {info.licence}. Digest {shown.source.fingerprint[:12]}."
+    words = (
+        f"{info.title}{chosen} ({size}). {info.about} Licence: {info.licence}. Digest {shown.source.fingerprint[:12]}."
+    )
     return escape(words)
 
 

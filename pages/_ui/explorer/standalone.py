@@ -40,7 +40,6 @@ def expected_size(wiener: WienerFilter) -> float:
     return (_PACKED * codes + _REST) / 1e6
 
 
-
 def standalone(
     source: Source, wiener: WienerFilter, trained: Trained | None, options: Options, view: View, query: str
 ) -> bytes:
