@@ -188,3 +188,30 @@ def test_nearest() -> None:
     assert pixels[nearest_pixel(pixels, Pixel(0, 7))] == (1, 7)
     assert LEARNED_SIGMAS[nearest_level(LEARNED_SIGMAS, 0.0)] == LEARNED_SIGMAS[0]
     assert LEARNED_SIGMAS[nearest_level(LEARNED_SIGMAS, 1e9)] == LEARNED_SIGMAS[-1]
+
+
+def test_a_noise_level_outside_a_checkpoints_schedule_is_told_in_its_panel(tmp_path: Path) -> None:
+    from diffusers import DDPMScheduler, UNet2DModel
+
+    unet = UNet2DModel(
+        sample_size=32,
+        block_out_channels=(8, 8),
+        down_block_types=("DownBlock2D",) * 2,
+        up_block_types=("UpBlock2D",) * 2,
+        norm_num_groups=4,
+        layers_per_block=1,
+        add_attention=False,
+    )
+    unet.save_pretrained(tmp_path / "made/unet")
+    DDPMScheduler(beta_end=0.002).save_pretrained(tmp_path / "made/scheduler")  # ends at a small noise level
+    index = {"_class_name": "DDPMPipeline", "unet": ["diffusers", "UNet2DModel"]}
+    (tmp_path / "made/model_index.json").write_text(json.dumps(index))
+    at = open_page(dataset="faces", networks=f"unet,{tmp_path / 'made'}", sigma="0.77")
+    head, arrays = sent(at)
+    assert not at.error
+    assert "field2" in arrays
+    at = open_page(dataset="faces", networks=f"unet,{tmp_path / 'made'}", sigma="20")
+    head, arrays = sent(at)
+    assert "field1" in arrays
+    assert "field2" not in arrays
+    assert "noise" in head["entries"][2]["refusal"] or "sigma" in head["entries"][2]["refusal"]

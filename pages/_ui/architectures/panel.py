@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from locality.datasets import Source
+from locality.errors import LocalityError
 from locality.studies import pixel_grid
 from locality.tables import LEARNED_SIGMAS, TABLE_SIGMAS
 from locality.types import Pixel
@@ -31,11 +32,15 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
     stored = [names[TABLE_SIGMAS.index(level)] for level in LEARNED_SIGMAS] if files.ready(names) else []
     x0, eps, title = fields.picture(source, wiener, live.PLAIN if source.available else live.DRAWN)
     arrays: dict[str, Any] = {"x0": x0, "eps": eps}
+    refusals: dict[int, str] = {}
     for i, entry in enumerate(entries):
-        if (field := live.field_of(source, wiener, entry, pixel, sigma)) is not None:
-            arrays[f"field{i}"] = field
-        if asked.twins and source.available and entry.twin:
-            arrays[f"twin{i}"] = live.twin_of(source, entry, pixel, sigma)
+        try:
+            if (field := live.field_of(source, wiener, entry, pixel, sigma)) is not None:
+                arrays[f"field{i}"] = field
+            if asked.twins and source.available and entry.twin:
+                arrays[f"twin{i}"] = live.twin_of(source, entry, pixel, sigma)
+        except LocalityError as error:  # a noise level beyond a checkpoint's own schedule, say
+            refusals[i] = str(error)
     study, no_study = studied(source, entries)
     head = {
         "context": f"{source.fingerprint} {[entry.text + entry.sha256 for entry in entries]} {asked.twins}",
@@ -53,7 +58,7 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
         "reference": view.reference,
         "seq": view.seq,
         "twins": asked.twins and source.available,
-        "entries": [_told(entry, stored, source) for entry in entries],
+        "entries": [_told(entry, stored, source, refusals.get(i, "")) for i, entry in enumerate(entries)],
         "study": study,
         "no_study": no_study,
         "status": _status(entries, bool(stored), source.available or not asked.twins),
@@ -65,15 +70,15 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
     return entries, pixel, view
 
 
-def _told(entry: Entry, predicted: Sequence[str], source: Source) -> dict[str, Any]:
+def _told(entry: Entry, predicted: Sequence[str], source: Source, refusal: str) -> dict[str, Any]:
     """What the browser knows of a panel."""
     told: dict[str, Any] = {"id": entry.text, "title": entry.title, "sub": entry.sub, "colour": entry.colour}
-    told |= {"twin": entry.twin, "empty": "Click a pixel to compute"}
+    told |= {"twin": entry.twin, "empty": "Click a pixel to compute", "refusal": refusal}
     if entry.trained is None:
         told["urls"] = [files.url(name) for name in predicted]
     elif entry.table is not None:
         told["url"] = files.url(files.learned_name(entry.sha256, entry.table))
-    elif not source.available:
+    elif not source.available and not refusal:
         told["empty"] = "Needs the images, which are not on this machine."
     return told
 

@@ -176,7 +176,7 @@ class View {
     const own = alike([fields[0], ...fields, ...twins], this.measure, this.pixel[0] * this.w + this.pixel[1])[0]
     entries.forEach((entry, i) => {
       const told = (value, other) => (i === 0 && !other ? "" : value === null ? "" : `${this.measure === "cosine" ? "cos" : "r"} ${value.toFixed(2)}`)
-      this.paint(this.trained[i], fields[i], limit, entry.title, entry.sub, entry.empty, told(own[i + 1]))
+      this.paint(this.trained[i], fields[i], limit, entry.title, entry.sub, entry.empty, told(own[i + 1]), this.here(place, level) ? entry.refusal : "")
       if (this.twins[i]) this.paint(this.twins[i], twins[i], twins[i] ? largest([twins[i]]) : 1, "Untrained", "the same network as it starts; its own scale", "Click a pixel to compute", told(own[entries.length + 1 + i], true))
     })
     const [low, high] = this.root.querySelectorAll(".scale span")
@@ -190,10 +190,10 @@ class View {
     this.$(".status").textContent = this.failed ? "Some stored fields did not load. Reload the page to try again." : this.head.status
   }
 
-  paint(panel, field, limit, title, sub, empty, number) {
+  paint(panel, field, limit, title, sub, empty, number, refusal = "") {
     if (field) { paintField(field, limit, this.colours === "symlog", panel.pixels); panel.drawn = true }
     panel.stage.classList.toggle("stale", !field && !!panel.drawn)
-    panel.empty.textContent = field || panel.drawn ? "" : empty
+    panel.empty.textContent = field || (panel.drawn && !refusal) ? "" : refusal || empty
     this.finish(panel, field, title, sub, number)
   }
 
