@@ -13,7 +13,7 @@ from locality.networks._checkpoint import (
 from locality.networks._foreign import load_checkpoint, read_checkpoint
 from locality.networks._plan import Budget, TrainSpec
 from locality.networks._spec import NETWORKS, NetworkDenoiser, NetworkSpec
-from locality.networks._speed import training_speed
+from locality.networks._speed import parameter_count, training_speed
 from locality.networks._state import STATE
 from locality.networks._training import HELD_OUT_SIGMA, Training
 from locality.registry import import_siblings
@@ -35,8 +35,9 @@ __all__ = [
     "load_manifest",
     "load_network",
     "network_spec",
-    "read_tensors",
+    "parameter_count",
     "read_checkpoint",
+    "read_tensors",
     "save_network",
     "training_speed",
     "write_atomic",

@@ -24,7 +24,7 @@ from locality.types import ImageShape, Pixel
 from locality.wiener import WienerFilter, coordinates
 
 PREVIEW = "preview.safetensors"
-PLAN = Sampling(count=16, steps=10)
+PLAN = Sampling(count=18, steps=10)
 DRAWS = Draws(8)
 _GROWTH = 1.3  # a frame is kept for good when this many times more images were seen than at the one before
 _SHARE = 25  # a frame may take 1/25 of the time

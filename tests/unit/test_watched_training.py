@@ -170,7 +170,7 @@ def test_frames_are_kept_at_growing_distances(digits: Source, tmp_path: Path) ->
 
     training = Training(digits.train, TINY, FAST, tmp_path, held_out=digits.held_out)
     previewer = Previewer(training, digits, finish(fit_wiener(digits)))
-    frame = Frame(0, 0.0, torch.zeros(16, 64, dtype=torch.uint8), torch.zeros(8, 8))
+    frame = Frame(0, 0.0, torch.zeros(18, 64, dtype=torch.uint8), torch.zeros(8, 8))
     made: list[int] = []
 
     def fake() -> Frame:

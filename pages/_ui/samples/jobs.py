@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -13,11 +12,11 @@ from locality.datasets import Source
 from locality.errors import LocalityError
 from locality.studies import Sampling, Stepped, finish, sample
 from locality.types import Progress
+from pages._ui.line import Line
 from pages._ui.samples.nearest import search
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 ABANDONED = 120.0  # seconds unwatched after which a generation makes way for others in line
-_KEPT = 8  # ended generations whose unfinished images stay on the screen
 
 
 class Cancelled(Exception):
@@ -122,55 +121,8 @@ def spoken(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-class Jobs:
+class Jobs(Line[Job]):
     """The line of generations of this server."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._line: list[Job] = []
-        self._known: dict[str, Job] = {}
-        self._others_wait = threading.Event()
-
-    def ask(self, job: Job) -> Job:
-        """Put a generation in the line, or join the one of the same key that is in it."""
-        with self._lock:
-            known = self._known.get(job.key)
-            if known is not None and not known.ended.is_set():
-                return known
-            self._known.pop(job.key, None)
-            self._known[job.key] = job
-            for key in [key for key, old in self._known.items() if old.ended.is_set()][:-_KEPT]:
-                del self._known[key]
-            self._line.append(job)
-            if len(self._line) == 1:
-                self._begin()
-            else:
-                self._others_wait.set()
-            return job
-
-    def find(self, key: str) -> Job | None:
-        """A generation that waits, runs or ended lately."""
-        return self._known.get(key)
-
-    def before(self, job: Job) -> int:
-        """How many are served before this one."""
-        line: Sequence[Job] = list(self._line)
-        return line.index(job) if job in line else 0
-
-    def _begin(self) -> None:
-        threading.Thread(target=self._run, args=(self._line[0],), daemon=True, name="samples").start()
-
-    def _run(self, job: Job) -> None:
-        try:
-            job.run(self._others_wait)
-        finally:
-            with self._lock:
-                self._line.remove(job)
-                if len(self._line) < 2:
-                    self._others_wait.clear()
-                if self._line:
-                    self._begin()
-            job.ended.set()
 
 
 JOBS = Jobs()

@@ -1,0 +1,169 @@
+"""The trainings of this machine: the one that is watched, live, with its buttons, and the list of all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from locality.networks import STATE
+from locality.params import split_spec
+from locality.studies import read_log, read_progress
+from pages._ui.choice import note
+from pages._ui.guard import guard
+from pages._ui.samples.jobs import spoken
+from pages._ui.train.form import WATCH
+from pages._ui.train.plan import Plan, plans
+from pages._ui.train.runs import ACTIVE, RUNS, State, state_of
+from pages._ui.train.view import show_view
+
+_POLL = 2.0  # seconds between looks at a training under way
+_WORDS: dict[State, tuple[str, str]] = {
+    "waiting": ("Waiting in line", "gray"),
+    "running": ("Training", "blue"),
+    "pausing": ("Pausing…", "orange"),
+    "paused": ("Paused", "orange"),
+    "cancelling": ("Cancelling…", "orange"),
+    "cancelled": ("Cancelled", "gray"),
+    "done": ("Finished", "green"),
+    "failed": ("Failed", "red"),
+}
+
+
+def show() -> None:
+    """Everything about the trainings there are; looks again by itself only while something runs."""
+    known = plans()
+    if not known:
+        st.info(
+            "**Nothing has been trained here yet.** Choose a network and press Start: its curves, its samples and its "
+            "field grow here as it learns, and you may close the page meanwhile. A finished network appears in the "
+            "sidebar and works on every page.",
+            icon=":material/model_training:",
+        )
+        return
+    active = [plan.key for plan in known if state_of(plan)[0] in ACTIVE]
+    st.fragment(_board, run_every=_POLL if active else None)(active)
+
+
+def _board(active: list[str]) -> None:
+    known = plans()
+    if active and [plan.key for plan in known if state_of(plan)[0] in ACTIVE] != active:
+        st.rerun()  # the sidebar has one network more, or nothing is left to look at
+    watched = _watched(known)
+    if watched is not None:
+        _head(watched)
+        with guard():
+            show_view(watched)
+    if len(known) > 1:
+        _list(known, watched)
+
+
+def _watched(known: list[Plan]) -> Plan | None:
+    """The training of the link, else the one that runs, else the newest."""
+    by_key = {plan.key: plan for plan in known}
+    asked = st.query_params.get(WATCH)
+    if asked in by_key:
+        return by_key[asked]
+    if asked is not None:
+        note(f"The link asks for the training “{asked[:60]}”, which is not on this machine.")
+        st.query_params.pop(WATCH, None)
+    running = next((plan for plan in known if state_of(plan)[0] == "running"), None)
+    return running or next(iter(known), None)
+
+
+def _head(plan: Plan) -> None:
+    """Name, state, what can be done about it, progress."""
+    state, message = state_of(plan)
+    elsewhere = message == "elsewhere"
+    words, colour = _WORDS[state]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(plan.name, anchor=False, width="content")
+        st.badge(f"{words} in another process" if elsewhere else words, color=colour)
+        st.space("stretch")
+        if not elsewhere:
+            _buttons(plan, state)
+    st.caption(_about(plan))
+    if state == "failed":
+        st.error(message, icon=":material/error:")
+    elif state == "waiting":
+        run = RUNS.find(plan.key)
+        before = 0 if run is None else RUNS.before(run)
+        several = "1 training of this server is" if before == 1 else f"{before} trainings of this server are"
+        st.progress(0.0, f"{several} before this one." if before else "Starting…")
+    elif state != "done":
+        _progress(plan, state)
+
+
+def _buttons(plan: Plan, state: State) -> None:
+    if state in ("waiting", "running"):
+        st.button("Pause", icon=":material/pause:", key=f"pause_{plan.key}", on_click=RUNS.pause, args=(plan,))
+    if state in ("paused", "failed"):
+        begun = (plan.folder / STATE).exists()
+        label = "Resume" if begun else "Start"
+        if st.button(label, icon=":material/play_arrow:", key=f"resume_{plan.key}", type="primary"):
+            RUNS.resume(plan)
+            st.rerun()
+    if state in ("waiting", "running", "paused", "failed"):
+        with st.popover("Cancel", icon=":material/delete:"):
+            st.markdown("End this training and delete what it has learned?")
+            if st.button("Delete it", key=f"cancel_{plan.key}", type="primary"):
+                RUNS.cancel(plan)
+                st.query_params.pop(WATCH, None)
+                st.rerun()
+
+
+def _about(plan: Plan) -> str:
+    length = f"{plan.images:,} images" if plan.images else f"{plan.minutes:g} minutes"
+    parts = [split_spec(plan.dataset)[0], plan.network, length]
+    parts += [] if plan.first is None else [f"first {plan.first:,} training images"]
+    parts += [
+        {"flips": "mirrored", "ambient": f"ambient from σ = {text}"}.get(option, f"{option} {text}")
+        for option, text in plan.options.items()
+    ]
+    return " · ".join(parts)
+
+
+def _progress(plan: Plan, state: State) -> None:
+    now = read_progress(plan.folder)
+    fraction = float(now.get("fraction", 0.0))
+    if state == "paused":
+        lines = read_log(plan.folder)
+        seen, seconds = (int(lines[-1]["images"]), lines[-1]["seconds"]) if lines else (0, 0.0)
+        st.progress(plan.budget().fraction(seen, seconds), f"{seen:,} images seen in {spoken(seconds)} so far")
+    elif not now:
+        st.progress(0.0, "Starting the process…")
+    elif now.get("note") != "training":
+        st.progress(fraction, f"{now.get('note', '')}…")
+    else:
+        st.progress(fraction, _pace(plan, now, fraction))
+
+
+def _pace(plan: Plan, now: dict[str, Any], fraction: float) -> str:
+    left = ""
+    if plan.images and now.get("rate"):
+        left = f" · about {spoken((plan.images - now['images']) / now['rate'])} left"
+    elif plan.minutes:
+        left = f" · about {spoken(60 * plan.minutes * (1 - fraction))} left"
+    return f"{now.get('images', 0):,} images seen · {now.get('rate', 0):,.0f} a second{left}"
+
+
+def _list(known: list[Plan], watched: Plan | None) -> None:
+    st.subheader("Trainings on this machine", anchor=False)
+    for plan in known:
+        state, _ = state_of(plan)
+        words, colour = _WORDS[state]
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.button(
+                plan.name,
+                key=f"watch_{plan.key}",
+                type="tertiary",
+                disabled=watched is not None and plan.key == watched.key,
+                on_click=_watch,
+                args=(plan.key,),
+            )
+            st.badge(words, color=colour)
+            st.caption(_about(plan), width="stretch")
+
+
+def _watch(key: str) -> None:
+    st.query_params[WATCH] = key

@@ -1,0 +1,183 @@
+"""The controls of a new training: network, length, what it sees; its command and how long it will take."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import streamlit as st
+
+from locality.datasets import Source
+from locality.networks import NETWORKS, NetworkSpec, TrainSpec, parameter_count, training_speed
+from locality.params import split_spec
+from locality.types import ImageShape
+from pages._ui.controls import as_text, option, start_option, written
+from pages._ui.guard import guard
+from pages._ui.samples.jobs import spoken
+from pages._ui.train.plan import Plan, free_name
+from pages._ui.train.runs import RUNS
+
+WATCH = "watch"  # name in the address bar
+_PREFIX = "training"
+_VISIBLE = ("flips", "rate", "ambient")
+_LARGE = 20_000_000  # values beyond which not even one step is tried on the server
+_NAMES = {"unet_attention": "U-Net with attention", "unet": "U-Net", "resnet": "ResNet", "dit": "DiT", "mlp": "MLP"}
+
+
+def new_training(source: Source) -> None:
+    """Draw the controls; Start puts the training in the line."""
+    st.subheader("New training", anchor=False)
+    if not source.available:
+        st.info(
+            f"Training needs the {source.name} images, which are not on this machine. Choose another dataset in the "
+            "sidebar, or get these: it says there how.",
+            icon=":material/hide_image:",
+        )
+        return
+    with guard():
+        network, spec, count = _network(source)
+        images, minutes = _length()
+        options, first = _options(source)
+        wish = free_name(source.name, split_spec(network)[0])
+        if st.session_state.pop("train_started", False):
+            st.session_state["train_name"] = ""  # the next one needs another
+        name = st.text_input("Name", key="train_name", placeholder=wish, help="Of the network in the sidebar's list.")
+        plan = Plan(name.strip() or wish, _dataset(), network, options, images, minutes, first)
+        if st.button("Start", type="primary", icon=":material/play_arrow:", width="stretch", key="train_start"):
+            RUNS.start(plan)
+            st.query_params[WATCH] = plan.key
+            st.session_state["train_started"] = True
+            st.rerun()
+        estimate = st.empty()
+        with st.expander("The same as a command"):
+            st.code(plan.command(), "bash", wrap_lines=True)
+        with estimate:
+            _estimate(plan, spec, source, count)
+
+
+def _dataset() -> str:
+    """The dataset of the sidebar with its options, as text."""
+    name, options = st.session_state["dataset"], st.session_state.get("source", "")
+    return f"{name}:{options}" if options else name
+
+
+def _network(source: Source) -> tuple[str, NetworkSpec, int]:
+    """The network as text, checked against the images, and how many values it has."""
+    st.session_state.setdefault("train_network", "unet")
+    name = st.selectbox(
+        "Network",
+        list(NETWORKS),
+        key="train_network",
+        format_func=lambda one: _NAMES.get(one, one),
+        persist_state="session",
+    )
+    cls = NETWORKS[name]
+    presets = ["small", *cls.presets]
+    preset = "small"
+    if len(presets) > 1:
+        preset = st.segmented_control(
+            "Size", presets, default="small", required=True, key=f"train_{name}_preset", format_func=_titled
+        )
+    options = {} if preset == "small" else {"preset": str(preset)}
+    with st.popover("Architecture", icon=":material/account_tree:", width="stretch"):
+        changed = _architecture(cls, f"train_{name}_{preset}", cls.parse(options))
+    text = as_text(name, {**options, **changed})
+    spec = NETWORKS.parse(text)
+    count = parameter_count(spec, source.shape)
+    st.caption(f"{_about(cls)} {_millions(count)} parameters.")
+    return text, spec, count
+
+
+def _architecture(cls: type[NetworkSpec], prefix: str, base: NetworkSpec) -> dict[str, str]:
+    """Every field of a network; those that differ from its preset, as text."""
+    changed = {}
+    for field in fields(cls):
+        usual = written(getattr(base, field.name))
+        start_option(cls, field.name, prefix=prefix, text=usual)
+        text = option(cls, field.name, prefix=prefix)
+        text = written(field.default) if text is None else text
+        changed |= {} if text == usual else {field.name: text}
+    return changed
+
+
+def _about(cls: type[NetworkSpec]) -> str:
+    return (cls.__doc__ or "").strip().partition("\n")[0]
+
+
+def _titled(preset: str) -> str:
+    return preset.replace("paper28", "paper, 28 px").capitalize()
+
+
+def _length() -> tuple[int | None, float | None]:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        unit = st.session_state.get("train_unit", "minutes")  # drawn on the right of what it changes
+        if unit == "images":
+            value = st.number_input("Length", 1, 10**9, 1_000_000, step=100_000, key="train_images", width=110)
+        else:
+            value = st.number_input("Length", 0.1, 1e4, 20.0, step=5.0, format="%g", key="train_minutes", width=85)
+        st.segmented_control(
+            "Unit", ("minutes", "images"), default="minutes", required=True, key="train_unit", label_visibility="hidden"
+        )
+    return (int(value), None) if unit == "images" else (None, float(value))
+
+
+def _options(source: Source) -> tuple[dict[str, str], int | None]:
+    """Options of the training that differ from the defaults, as text, and how many images it may see."""
+    found: dict[str, str | None] = {}
+    for field in fields(TrainSpec):
+        start_option(TrainSpec, field.name, prefix=_PREFIX)
+    found["flips"] = option(TrainSpec, "flips", prefix=_PREFIX, label="Mirror half of the images")
+    left, right = st.columns(2)
+    with left:
+        found["rate"] = option(TrainSpec, "rate", prefix=_PREFIX, label="Learning rate")
+    with right:
+        found["ambient"] = option(TrainSpec, "ambient", prefix=_PREFIX, label="Ambient σ", help=_AMBIENT)
+    with st.popover("More options", icon=":material/tune:", width="stretch"):
+        size = len(source.train)
+        first = st.number_input("Training images", 1, size, size, key=f"train_first_{source.name}", help=_FIRST)
+        for field in fields(TrainSpec):
+            if field.name not in _VISIBLE:
+                found[field.name] = option(TrainSpec, field.name, prefix=_PREFIX)
+    return {name: text for name, text in found.items() if text is not None}, None if first == size else int(first)
+
+
+_AMBIENT = (
+    "Against memorisation (Shah et al. 2025): from this σ up, the network sees only copies of the images that were "
+    "noised once at it, and clean images below. 0: off. Try 0.4 with few training images."
+)
+_FIRST = "Use only the first so many: few images make a network memorise, and the ambient option tell."
+
+
+def _estimate(plan: Plan, spec: NetworkSpec, source: Source, count: int) -> None:
+    """How far the length goes, from real steps on this machine as busy as it is."""
+    if count > _LARGE:
+        st.caption(f"{_millions(count)} parameters are slow without a GPU: the pace is shown once it trains.")
+        return
+    speed = _speed(str(spec.key()), plan.train().bfloat16, source.shape, spec)
+    rounds = "each training image {:,.1f} times"
+    size = plan.first or len(source.train)
+    if plan.images:
+        words = f"About **{spoken(plan.images / speed)}** at {speed:,.0f} images a second, "
+        words += rounds.format(plan.images / size)
+    else:
+        images = 60 * (plan.minutes or 0) * speed
+        words = f"About **{_rounded(images)} images** at {speed:,.0f} a second, {rounds.format(images / size)}"
+    waiting = len(RUNS.active())
+    st.caption(words + (f". It waits for {waiting} other{'s' if waiting > 1 else ''}." if waiting else "."))
+
+
+@st.cache_data(max_entries=64, ttl=600, show_spinner="Timing a few steps…")
+def _speed(network: str, bfloat16: bool, shape: ImageShape, _spec: NetworkSpec) -> float:
+    """Images a second; measured anew after ten minutes."""
+    return training_speed(_spec, TrainSpec(bfloat16=bfloat16), shape)
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.1f} million" if count >= 10**5 else f"{count:,}"
+
+
+def _rounded(value: float) -> str:
+    """Two digits and a unit: an estimate."""
+    for size, unit in ((1e9, " billion"), (1e6, " million")):
+        if value >= size:
+            return f"{value / size:.2g}{unit}"
+    return f"{float(f'{value:.2g}'):,.0f}"

@@ -1,0 +1,21 @@
+"""Train: a network learns while one looks on; what it learns is the field that the data predict."""
+
+import streamlit as st
+
+from pages._ui.choice import current_source, show_notes
+from pages._ui.guard import guard
+from pages._ui.train import new_training, show
+
+st.title("Train a network and watch its field appear", anchor=False)
+st.markdown(
+    "Nobody tells a network where to look. It starts with a single point, and while it learns to remove noise from "
+    "these images, the field that their covariance predicts comes out of it."
+)
+notes = st.container()
+left, right = st.columns([7, 3], gap="large")
+with left:
+    show()
+with right, guard():
+    new_training(current_source())
+with notes:
+    show_notes()

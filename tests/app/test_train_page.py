@@ -1,0 +1,355 @@
+"""The Train page without a browser: what it asks, the command it makes, the line of trainings, what became of them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from locality.errors import BadInput, UnknownName
+from locality.networks import MANIFEST, NETWORKS, STATE, TrainSpec
+from locality.store import Store
+from locality.studies import read_log
+from pages._ui.train import plan as plans_module
+from pages._ui.train import runs
+from pages._ui.train.form import _rounded
+from pages._ui.train.plan import PLAN, Plan, free_name, load_plan, plans
+from pages._ui.train.runs import OUTCOME, RUNS, Run, Runs, state_of
+from pages._ui.train.view import moments, short, smoothed
+
+pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
+APP = str(Path(__file__).parents[2] / "app.py")
+PAGE = "pages/explore/05_Train.py"
+TINY = "resnet:channels=8"  # without the slow imports of the U-Net
+QUICK = {"batch": "8", "bfloat16": "false", "warmup": "8"}
+
+
+@pytest.fixture(autouse=True)
+def own_networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A cache of its own, no image files, a first run that opens this page, and a pace that is not measured."""
+    store = Store(tmp_path / "cache", None)
+    for module in (plans_module, runs):
+        monkeypatch.setattr(module, "default_store", lambda: store)
+    monkeypatch.setattr("locality.studies._models.default_store", lambda: store)
+    monkeypatch.delenv("LOCALITY_DATA", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
+    monkeypatch.setattr(runs, "_NICE", 0)  # the test waits for it
+    monkeypatch.setattr("pages._ui.train.form.training_speed", lambda *_: 1000.0)
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    yield tmp_path / "cache" / "networks"
+    for run in RUNS.active():
+        RUNS.cancel(run.plan)
+        assert run.ended.wait(60)
+    st.cache_resource.clear()
+
+
+def open_page(**query: Any) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=110)
+    for name, value in {"dataset": "digits", **query}.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def button(at: AppTest, label: str) -> Any:
+    return next(button for button in at.button if button.label == label)
+
+
+def labels(at: AppTest) -> list[str]:
+    return [button.label for button in at.button]
+
+
+def texts(at: AppTest) -> str:
+    shown = (*at.markdown, *at.caption, *at.info, *at.subheader, *at.error, *at.code)
+    return "\n".join(element.value for element in shown)
+
+
+def tiny(name: str = "mine", **options: Any) -> Plan:
+    return Plan(name, "digits", TINY, QUICK, **({"images": 64} | options))
+
+
+def ended(run: Run) -> Run:
+    assert run.ended.wait(200)
+    return run
+
+
+def until(said: Any) -> None:
+    """Wait for what another process does."""
+    deadline = time.monotonic() + 200
+    while not said():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+# --- what is asked
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_every_network_can_be_asked_for(name: str) -> None:
+    at = open_page()
+    at.selectbox(key="train_network").set_value(name).run()
+    assert not at.exception, at.exception
+    assert not at.error
+    assert f"python -m locality train digits --network {name} --minutes 20 --out" in at.code[0].value
+    assert not button(at, "Start").disabled
+    assert "About **1.2 million images** at 1,000 a second, each training image 742.1 times." in texts(at)
+
+
+def test_the_empty_page_says_what_to_do() -> None:
+    at = open_page()
+    assert "Nothing has been trained here yet" in texts(at)
+    assert "press Start" in texts(at)
+
+
+def test_without_images_the_page_says_so() -> None:
+    at = open_page(dataset="fashion_mnist")
+    assert "Training needs the fashion_mnist images, which are not on this machine" in texts(at)
+    assert "Start" not in labels(at)
+
+
+def test_the_command_says_what_the_controls_say() -> None:
+    at = open_page()
+    at.selectbox(key="train_network").set_value("resnet").run()
+    at.segmented_control(key="train_resnet_preset").set_value("paper").run()
+    at.segmented_control(key="train_unit").set_value("images").run()
+    at.number_input(key="train_images").set_value(5000).run()
+    at.number_input(key="training_ambient").set_value(0.4).run()
+    at.toggle(key="training_flips").set_value(True).run()
+    at.number_input(key="training_rate").set_value(0.002).run()
+    at.number_input(key="train_first_digits").set_value(100).run()
+    at.text_input(key="train_name").set_value("small-one").run()
+    words = shlex.split(at.code[0].value)
+    assert words[:8] == ["python", "-m", "locality", "train", "digits", "--network", "resnet:preset=paper", "--images"]
+    assert words[8] == "5000"
+    assert words[10].endswith("networks/digits-small-one")
+    assert words[11:13] == ["--first", "100"]
+    assert {"--flips", "--ambient", "0.4", "--option", "rate=0.002"} <= set(words[13:])
+    assert "About **5 s** at 1,000 images a second, each training image 50.0 times." in texts(at)
+
+
+def test_an_architecture_that_does_not_fit_is_one_message() -> None:
+    at = open_page()
+    at.text_input(key="train_unet_small_channels").set_value("16-16-16-16-16").run()
+    (error,) = at.error
+    assert "5 levels need sides divisible by 16, got 8x8" in error.value
+    assert "Start" not in labels(at)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": "a/b"}, "is no folder's name"),
+        ({"name": ""}, "is no folder's name"),
+        ({"name": "wiener"}, "is taken"),
+        ({"options": {"rate": "-1"}}, "rate=-1.0 is outside"),
+        ({"images": None}, "Give the length of the training"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_started_is_refused(changed: dict[str, Any], said: str, own_networks: Path) -> None:
+    plan = Plan(**({"name": "mine", "dataset": "digits", "network": TINY, "images": 8} | changed))
+    with pytest.raises(BadInput, match=said):
+        RUNS.start(plan)
+    assert not own_networks.exists()
+    with pytest.raises(UnknownName):
+        RUNS.start(Plan("mine", "digits", "unett", images=8))
+
+
+def test_names_are_free_or_get_a_number() -> None:
+    assert free_name("digits", "unet") == "unet"
+    tiny("unet").save()
+    assert free_name("digits", "unet") == "unet-2"
+    with pytest.raises(BadInput, match="is taken"):
+        tiny("unet").check()
+
+
+def test_plans_round_trip_and_damaged_ones_are_left_out(own_networks: Path) -> None:
+    plan = tiny(first=20)
+    plan.save()
+    assert load_plan(plan.folder) == plan
+    assert plans() == [plan]
+    for text in ("{", "[]", json.dumps({"name": "mine"}), json.dumps({**vars(plan), "network": "gpt"})):
+        (plan.folder / PLAN).write_text(text)
+        assert plans() == []
+
+
+def test_the_command_gives_back_the_same_training() -> None:
+    plan = Plan("x", "digits", TINY, {"flips": "true", "ambient": "0.3", "ema": "0.1"}, minutes=1.5)
+    words = plan.words()
+    assert words[words.index("--minutes") + 1] == "1.5"
+    assert plan.train() == TrainSpec(flips=True, ambient=0.3, ema=0.1)
+    assert "--resume" not in plan.command()
+    assert plan.words(resume=True)[-1] == "--resume"
+
+
+# --- processes
+
+
+def test_a_training_runs_is_shown_and_can_be_used(own_networks: Path) -> None:
+    run = ended(RUNS.start(tiny()))
+    assert (run.state, run.message) == ("done", "")
+    assert (own_networks / "digits-mine" / MANIFEST).exists()
+    at = open_page()
+    assert "Ready on every page as **mine**: 64 images seen" in texts(at)
+    assert "python -m locality memorisation digits --model mine" in texts(at)
+    assert at.selectbox(key="network").value == "mine"
+    assert "Field of the middle pixel" in texts(at)
+    assert not at.error
+    pictures = "".join(part.proto.body for part in at.get("html"))
+    assert 'alt="Field predicted by the Wiener filter"' in pictures
+    assert pictures.count("drawn after 64 images seen") >= 18
+    manifest = json.loads((own_networks / "digits-mine" / MANIFEST).read_text())
+    assert manifest["command"].endswith(tuple(f"--option {k}={v}" for k, v in QUICK.items()))
+
+
+def test_pause_keeps_the_work_and_resume_goes_on(own_networks: Path) -> None:
+    plan = tiny(images=10**8)
+    run = RUNS.start(plan)
+    until(lambda: read_log(plan.folder))
+    at = open_page()
+    assert "Pause" in labels(at)
+    button(at, "Pause").click().run()
+    assert ended(run).state == "paused"
+    assert state_of(plan) == ("paused", "")
+    assert (plan.folder / STATE).exists()
+    seen = read_log(plan.folder)[-1]["images"]
+
+    RUNS._known.clear()  # as after a restart of the server: only the disk knows
+    at = open_page()
+    assert "Resume" in labels(at)
+    button(at, "Resume").click().run()
+    again = RUNS.find(plan.key)
+    assert again is not None
+    until(lambda: read_log(plan.folder)[-1]["images"] > seen)
+    RUNS.cancel(plan)
+    assert ended(again).state == "cancelled"
+    assert not plan.folder.exists()
+
+
+def test_a_failure_is_one_clear_message() -> None:
+    plan = Plan("mine", "digits", TINY, {**QUICK, "rate": "1.0", "warmup": "1", "ln_mean": "9"}, images=10**6, first=1)
+    run = ended(RUNS.start(plan))
+    assert run.state == "failed"
+    at = open_page()
+    assert [error.value for error in at.error] == [run.message]
+    assert "\n" not in run.message
+    assert "Traceback" not in run.message
+    RUNS._known.clear()
+    assert state_of(plan) == ("failed", run.message)
+    button(at, "Delete it").click().run()
+    assert not plan.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "message"),
+    [
+        (2, "Error: The loss became nan.", "The loss became nan."),
+        (-9, "", "killed by the system (signal 9), most likely for lack of memory"),
+        (1, "RuntimeError: no", "ended with code 1: RuntimeError: no"),
+    ],
+)
+def test_reasons_are_sentences(code: int, said: str, message: str) -> None:
+    assert message in runs._reason(code, said)
+
+
+def test_trainings_wait_in_line_and_leave_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without processes: the first runs until it is stopped, the others wait."""
+    started: list[str] = []
+
+    class Process:
+        def __init__(self, plan: Plan) -> None:
+            import threading
+
+            started.append(plan.name)
+            self.stopped = threading.Event()
+
+        def wait(self) -> int:
+            assert self.stopped.wait(60)
+            return 2
+
+        def send_signal(self, number: int) -> None:
+            self.stopped.set()
+
+    monkeypatch.setattr(runs, "_start", Process)
+    line = Runs()
+    first, second, third = (line.start(tiny(name)) for name in ("one", "two", "three"))
+    until(lambda: started == ["one"])
+    assert line.ask(Run(second.plan)) is second
+    assert [line.before(run) for run in (first, second, third)] == [0, 1, 2]
+    assert second.state == "waiting"
+    line.pause(second.plan)
+    assert second.ended.is_set()
+    assert second.state == "paused"
+    line.cancel(third.plan)
+    assert third.state == "cancelled"
+    assert not third.plan.folder.exists()
+    assert line.active() == [first]
+    again = line.resume(second.plan)
+    line.pause(first.plan)
+    assert ended(first).state == "paused"
+    until(lambda: started == ["one", "two"])
+    line.cancel(second.plan)
+    assert ended(again).state == "cancelled"
+
+
+def test_one_that_waits_says_for_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = tiny("one"), tiny("two")
+    one.save(), two.save()
+    blocked = Run(one, state="running")
+    waiting = Run(two)
+    monkeypatch.setattr(RUNS, "_line", [blocked, waiting])
+    monkeypatch.setattr(RUNS, "_known", {one.key: blocked, two.key: waiting})
+    at = open_page(watch="digits-two")
+    bars = [bar.proto.text for bar in at.get("progress")]
+    assert "1 training of this server is before this one." in bars
+    assert "It waits for 2 others." in texts(at)
+    blocked.ended.set(), waiting.ended.set()
+
+
+def test_a_link_to_a_training_that_is_gone_says_so() -> None:
+    tiny().save()
+    at = open_page(watch="digits-gone")
+    assert any("“digits-gone”, which is not on this machine" in warning.value for warning in at.warning)
+
+
+def test_a_process_of_another_server_is_told_apart(own_networks: Path) -> None:
+    plan = tiny()
+    plan.save()
+    now = {"note": "training", "fraction": 0.5, "at": time.time(), "images": 32, "rate": 8.0}
+    (plan.folder / "progress.json").write_text(json.dumps(now))
+    assert state_of(plan) == ("running", "elsewhere")
+    assert "Pause" not in labels(open_page())
+    (plan.folder / "progress.json").write_text(json.dumps({**now, "at": time.time() - 60}))
+    assert state_of(plan) == ("paused", "")
+    (plan.folder / OUTCOME).write_text(json.dumps({"state": "failed", "message": "Why."}))
+    assert state_of(plan) == ("failed", "Why.")
+
+
+# --- small words
+
+
+def test_small_words() -> None:
+    assert [short(n) for n in (64, 1500, 2_340_000)] == ["64", "1.5k", "2.34M"]
+    assert [_rounded(n) for n in (51_234, 1_234_567, 2.5e9)] == ["51,000", "1.2 million", "2.5 billion"]
+    assert moments(3) == [0, 1, 2]
+    assert moments(40)[0] == 0
+    assert moments(40)[-1] == 39
+    assert len(moments(40)) == 8
+
+
+def test_smoothing_is_a_mean_of_neighbours() -> None:
+    assert smoothed([4.0, 2.0]) == [4.0, 2.0]
+    ramp = [float(i) for i in range(81)]
+    assert smoothed(ramp)[2:-2] == pytest.approx(ramp[2:-2])
+    assert smoothed(ramp)[0] == pytest.approx((0 + 1 + 2) / 3)
