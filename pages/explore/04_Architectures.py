@@ -34,6 +34,13 @@ def architectures() -> None:
         entries, pixel, view = show(source, wiener, asked)
         offer_export(source, wiener, entries, pixel, view.level)
         show_study(source, entries)
+        if asked.networks:
+            st.page_link(
+                "pages/explore/03_Samples.py",
+                label="See what these networks draw from the same noise",
+                icon=":material/grid_view:",
+                query_params={"dataset": source.name, "model": ["wiener", *asked.networks]},
+            )
         with notes:
             show_notes()
 

@@ -26,7 +26,7 @@ from pages._ui.architectures.entries import entries_of
 from pages._ui.architectures.view import nearest_level, nearest_pixel
 
 APP = str(Path(__file__).parents[2] / "app.py")
-PAGE = "pages/explore/04_Architectures.py"
+PAGE, SAMPLES = "pages/explore/04_Architectures.py", "pages/explore/03_Samples.py"
 FOUR = ("cifar10", "fashion_mnist", "mnist", "faces")
 KINDS = {"f4": np.float32, "u1": np.uint8, "i1": np.int8}
 
@@ -37,7 +37,7 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
     monkeypatch.delenv("LOCALITY_DATA", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
+    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True), st.Page(SAMPLES)]})
     st.cache_resource.clear()
     st.cache_data.clear()
     yield

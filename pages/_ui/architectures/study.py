@@ -91,7 +91,10 @@ def _errors(found: Agreement, titles: Sequence[str]) -> None:
 
 
 def _twins(source: Source, entries: Sequence[Entry], found: Agreement) -> None:
-    """Trained against untrained: how alike the field is to the prediction."""
+    """Trained against untrained: how alike the field is to the prediction.
+
+    Without the centre: at low noise every denoiser, trained or not, weighs the pixel itself most.
+    """
     twins = {entry.text: twin_name(entry) for entry in entries if entry.twin and entry.text in found.names}
     try:
         both = found_agreement(source, ["wiener", *twins, *twins.values()]) if twins else None
@@ -99,12 +102,15 @@ def _twins(source: Source, entries: Sequence[Entry], found: Agreement) -> None:
         both = None
     if both is None:
         return
-    st.markdown("**Pearson r with the prediction, trained → untrained**: architecture alone does not give the field")
+    st.markdown(
+        "**Pearson r with the prediction, without the centre, trained → untrained**: architecture alone does not "
+        "give the field"
+    )
     rows = {}
     for entry in entries:
         if entry.text in twins:
             pair = [both.names.index(name) for name in (entry.text, twins[entry.text])]
-            values = both.pearson.value[:, 0]
+            values = both.off_centre.value[:, both.names.index("wiener")]
             rows[entry.title] = {
                 f"σ = {sigma:.2g}": f"{values[s, pair[0]]:.2f} → {values[s, pair[1]]:.2f}"
                 for s, sigma in enumerate(both.sigmas)
