@@ -33,7 +33,7 @@ def architectures() -> None:
             )
         entries, pixel, view = show(source, wiener, asked)
         offer_export(source, wiener, entries, pixel, view.level)
-        show_study(source, entries)
+        show_study(source, entries, view.level)
         if asked.networks:
             st.page_link(
                 "pages/explore/03_Samples.py",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
+from torch import Tensor
 
 from locality.datasets import Source
 from locality.errors import LocalityError
@@ -32,7 +33,7 @@ def studied(source: Source, entries: Sequence[Entry]) -> tuple[dict[str, Any] | 
     return told, ""
 
 
-def show_study(source: Source, entries: Sequence[Entry]) -> None:
+def show_study(source: Source, entries: Sequence[Entry], level: int) -> None:
     """Tables: error, estimates, samples, and the same architectures untrained."""
     found, _ = _found(source, entries)
     with st.expander("The study in numbers"):
@@ -40,13 +41,13 @@ def show_study(source: Source, entries: Sequence[Entry]) -> None:
             st.markdown("No study of these networks is stored yet. It takes some minutes; this makes it:")
             st.code(f"python -m locality agreement {source.name}", "bash")
             return
-        titles = {entry.text: entry.title for entry in entries} | {"wiener": "Predicted (Wiener)"}
-        shown = [titles[_shown(name)] if name != "wiener" else titles[name] for name in found.names]
+        titles = {entry.text: entry.title for entry in entries}
+        shown = [titles[_shown(name)] for name in found.names]
         _errors(found, shown)
         _twins(source, entries, found)
-        _explained(found, shown)
-        with st.container(horizontal=True):
-            st.caption(f"Made by `python -m locality agreement {source.name}`; `--json` prints every number.")
+        _explained(found, shown, level)
+        _ceilings(found, shown)
+        st.caption(f"Made by `python -m locality agreement {source.name}`; `--json` prints every number.")
 
 
 def _found(source: Source, entries: Sequence[Entry]) -> tuple[Agreement | None, list[str]]:
@@ -118,21 +119,39 @@ def _twins(source: Source, entries: Sequence[Entry], found: Agreement) -> None:
     st.table(_sideways(rows))
 
 
-def _explained(found: Agreement, titles: Sequence[str]) -> None:
+def _ceilings(found: Agreement, titles: Sequence[str]) -> None:
+    """How far a field over few draws is from itself: nothing measured with them can agree better."""
+    st.markdown(
+        f"**Ceiling**: Pearson r of a network's field with itself, {found.plan.draws // 2} draws against "
+        f"{found.plan.draws - found.plan.draws // 2} others"
+    )
+    rows = {
+        title: {f"σ = {sigma:.2g}": f"{found.pearson.ceiling[s, i]:.2f}" for s, sigma in enumerate(found.sigmas)}
+        for i, (title, model) in enumerate(zip(titles, found.models, strict=True))
+        if model["kind"] != "analytic"
+    }
+    st.table(_sideways(rows))
+
+
+def _explained(found: Agreement, titles: Sequence[str], level: int) -> None:
+    """R2 between estimates at the noise level of the view, and between final samples."""
+    if found.r2_outputs is not None:
+        st.markdown(
+            f"**R² of the estimates** of {found.plan.outputs} held-out images at σ = {found.sigmas[level]:.2g}: "
+            "what the row's explains of the column's"
+        )
+        _square(found.r2_outputs.value[level], titles)
     if found.r2_samples is not None:
         st.markdown(
             f"**R² of final samples** from one noise ({found.plan.samples} images, {found.plan.steps} DDIM steps): "
             "what the row's image explains of the column's"
         )
-        values = found.r2_samples.value
-        st.table(
-            _sideways(
-                {
-                    title: {other: f"{values[i, j]:.2f}" for j, other in enumerate(titles)}
-                    for i, title in enumerate(titles)
-                }
-            )
-        )
+        _square(found.r2_samples.value, titles)
+
+
+def _square(values: Tensor, titles: Sequence[str]) -> None:
+    rows = {title: {other: f"{values[i, j]:.2f}" for j, other in enumerate(titles)} for i, title in enumerate(titles)}
+    st.table(_sideways(rows))
 
 
 def _sideways(rows: dict[str, dict[str, str]]) -> dict[str, list[str]]:
