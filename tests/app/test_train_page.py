@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,8 @@ from locality.errors import BadInput, UnknownName
 from locality.networks import MANIFEST, NETWORKS, STATE, TrainSpec
 from locality.store import Store
 from locality.studies import read_log
+from pages._ui.train import pace, runs
 from pages._ui.train import plan as plans_module
-from pages._ui.train import runs
 from pages._ui.train.form import _rounded
 from pages._ui.train.plan import PLAN, Plan, free_name, load_plan, plans
 from pages._ui.train.runs import OUTCOME, RUNS, Run, Runs, state_of
@@ -43,7 +44,7 @@ def own_networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pa
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
     monkeypatch.setattr(runs, "_NICE", 0)  # the test waits for it
-    monkeypatch.setattr("pages._ui.train.form.training_speed", lambda *_: 1000.0)
+    monkeypatch.setattr("pages._ui.train.pace.training_speed", lambda *_: 1000.0)
     st.cache_resource.clear()
     st.cache_data.clear()
     yield tmp_path / "cache" / "networks"
@@ -193,6 +194,24 @@ def test_the_command_gives_back_the_same_training() -> None:
     assert plan.words(resume=True)[-1] == "--resume"
 
 
+def test_the_pace_is_measured_beside_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, calls = threading.Event(), []
+
+    def slow(*asked: object) -> float:
+        calls.append(asked)
+        assert gate.wait(60)
+        return 500.0
+
+    monkeypatch.setattr("pages._ui.train.pace.training_speed", slow)
+    at = open_page()
+    assert "Timing a few steps…" in texts(at)
+    assert not button(at, "Start").disabled
+    gate.set()
+    until(lambda: all(timing.ended.is_set() for timing in pace._known().values()))
+    assert "About **600,000 images** at 500 a second" in texts(at.run())
+    assert len(calls) == 1
+
+
 # --- processes
 
 
@@ -269,8 +288,6 @@ def test_trainings_wait_in_line_and_leave_it(monkeypatch: pytest.MonkeyPatch) ->
 
     class Process:
         def __init__(self, plan: Plan) -> None:
-            import threading
-
             started.append(plan.name)
             self.stopped = threading.Event()
 

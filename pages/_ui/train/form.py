@@ -7,12 +7,12 @@ from dataclasses import fields
 import streamlit as st
 
 from locality.datasets import Source
-from locality.networks import NETWORKS, NetworkSpec, TrainSpec, parameter_count, training_speed
+from locality.networks import NETWORKS, NetworkSpec, TrainSpec, parameter_count
 from locality.params import split_spec
-from locality.types import ImageShape
 from pages._ui.controls import as_text, option, start_option, written
 from pages._ui.guard import guard
 from pages._ui.samples.jobs import spoken
+from pages._ui.train.pace import pace
 from pages._ui.train.plan import Plan, free_name
 from pages._ui.train.runs import RUNS
 
@@ -152,23 +152,27 @@ def _estimate(plan: Plan, spec: NetworkSpec, source: Source, count: int) -> None
     if count > _LARGE:
         st.caption(f"{_millions(count)} parameters are slow without a GPU: the pace is shown once it trains.")
         return
-    speed = _speed(str(spec.key()), plan.train().bfloat16, source.shape, spec)
-    rounds = "each training image {:,.1f} times"
-    size = plan.first or len(source.train)
+    known, _ = pace(spec, plan.train(), source.shape)
+    st.fragment(_timed, run_every=None if known else 1.0)(plan, spec, source, known)
+
+
+def _timed(plan: Plan, spec: NetworkSpec, source: Source, before: bool) -> None:
+    known, speed = pace(spec, plan.train(), source.shape)
+    if known != before:
+        st.rerun()  # once more, so that it stops looking
+    if not known:
+        st.caption("Timing a few steps…")
+    elif speed is not None:
+        st.caption(_words(plan, speed, plan.first or len(source.train), len(RUNS.active())))
+
+
+def _words(plan: Plan, speed: float, size: int, before: int) -> str:
+    images = plan.images or 60 * (plan.minutes or 0) * speed
+    rounds = f"each training image {images / size:,.1f} times"
+    words = f"About **{_rounded(images)} images** at {speed:,.0f} a second, {rounds}."
     if plan.images:
-        words = f"About **{spoken(plan.images / speed)}** at {speed:,.0f} images a second, "
-        words += rounds.format(plan.images / size)
-    else:
-        images = 60 * (plan.minutes or 0) * speed
-        words = f"About **{_rounded(images)} images** at {speed:,.0f} a second, {rounds.format(images / size)}"
-    waiting = len(RUNS.active())
-    st.caption(words + (f". It waits for {waiting} other{'s' if waiting > 1 else ''}." if waiting else "."))
-
-
-@st.cache_data(max_entries=64, ttl=600, show_spinner="Timing a few steps…")
-def _speed(network: str, bfloat16: bool, shape: ImageShape, _spec: NetworkSpec) -> float:
-    """Images a second; measured anew after ten minutes."""
-    return training_speed(_spec, TrainSpec(bfloat16=bfloat16), shape)
+        words = f"About **{spoken(images / speed)}** at {speed:,.0f} images a second, {rounds}."
+    return words + (f" It waits for {before} other{'s' if before > 1 else ''}." if before else "")
 
 
 def _millions(count: int) -> str:
