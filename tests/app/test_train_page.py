@@ -44,6 +44,7 @@ def own_networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pa
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
     monkeypatch.setattr(runs, "_NICE", 0)  # the test waits for it
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # networks this small are slower on two threads than on one
     monkeypatch.setattr("pages._ui.train.pace.training_speed", lambda *_: 1000.0)
     st.cache_resource.clear()
     st.cache_data.clear()
