@@ -10,7 +10,7 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.errors import LocalityError
-from locality.studies import Agreement, found_agreement
+from locality.studies import Agreement, AgreementPlan, found_agreement
 from pages._ui.architectures.entries import Entry
 from pages._ui.architectures.live import twin_name
 
@@ -21,7 +21,7 @@ def studied(source: Source, entries: Sequence[Entry]) -> tuple[dict[str, Any] | 
     """The study of as many of the panels as it has, for the browser; else None and what makes one."""
     found, names = _found(source, entries)
     if found is None:
-        return None, f"Not made yet: python -m locality agreement {source.name}"
+        return None, f"Not made yet: {_command(source)}"
     told: dict[str, Any] = {"names": names, "pixels": len(found.pixels)}
     for name in _MATRICES:
         part = getattr(found, name)
@@ -39,7 +39,7 @@ def show_study(source: Source, entries: Sequence[Entry], level: int) -> None:
     with st.expander("The study in numbers"):
         if found is None:
             st.markdown("No study of these networks is stored yet. It takes some minutes; this makes it:")
-            st.code(f"python -m locality agreement {source.name}", "bash")
+            st.code(_command(source), "bash")
             return
         titles = {entry.text: entry.title for entry in entries}
         shown = [titles[_shown(name)] for name in found.names]
@@ -48,6 +48,12 @@ def show_study(source: Source, entries: Sequence[Entry], level: int) -> None:
         _explained(found, shown, level)
         _ceilings(found, shown)
         st.caption(f"Made by `python -m locality agreement {source.name}`; `--json` prints every number.")
+
+
+def _command(source: Source) -> str:
+    side = min(source.shape.h, source.shape.w)
+    step = f" --step {max(1, side // 4)}" if side < 3 * AgreementPlan().step else ""
+    return f"python -m locality agreement {source.name}{step}"
 
 
 def _found(source: Source, entries: Sequence[Entry]) -> tuple[Agreement | None, list[str]]:
