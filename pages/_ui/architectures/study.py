@@ -15,6 +15,7 @@ from pages._ui.architectures.entries import Entry
 from pages._ui.architectures.live import twin_name
 
 _MATRICES = ("pearson", "off_centre", "cosine")
+_PLANS = (AgreementPlan(step=4), AgreementPlan())  # finest first
 
 
 def studied(source: Source, entries: Sequence[Entry]) -> tuple[dict[str, Any] | None, str]:
@@ -63,13 +64,18 @@ def _found(source: Source, entries: Sequence[Entry]) -> tuple[Agreement | None, 
     for names in (networks, shipped) if shipped != networks else (networks,):
         if not names:
             continue
-        try:
-            found = found_agreement(source, ["wiener", *names])
-        except LocalityError:
-            continue  # a checkpoint that a study cannot take is told by its panel
+        found = _kept(source, ["wiener", *names])
         if found is not None:
             return found, [_shown(name) for name in found.names]
     return None, []
+
+
+def _kept(source: Source, names: Sequence[str]) -> Agreement | None:
+    """The finest study of these models that is stored; None where a checkpoint is none a study can take."""
+    try:
+        return next((found for plan in _PLANS if (found := found_agreement(source, names, plan=plan))), None)
+    except LocalityError:
+        return None
 
 
 def _shown(name: str) -> str:
@@ -103,10 +109,7 @@ def _twins(source: Source, entries: Sequence[Entry], found: Agreement) -> None:
     Without the centre: at low noise every denoiser, trained or not, weighs the pixel itself most.
     """
     twins = {entry.text: twin_name(entry) for entry in entries if entry.twin and entry.text in found.names}
-    try:
-        both = found_agreement(source, ["wiener", *twins, *twins.values()]) if twins else None
-    except LocalityError:
-        both = None
+    both = _kept(source, ["wiener", *twins, *twins.values()]) if twins else None
     if both is None:
         return
     st.markdown(
