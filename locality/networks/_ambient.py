@@ -12,6 +12,8 @@ and the ambient loss asks (1 - r) D(x; sigma) + r x to be x_n, with r = (sigma_n
 the D that is best for infinitely many images is the posterior mean of the clean image, as without the option; for few
 images it is that of their noisy copies, so what distinguishes one clean image from another below sigma_n is never
 seen at high noise, where the layout of a sample is decided. The weight of every sigma is the ordinary one (EDM's).
+Just above sigma_n a network that has learned its noisy copies by heart answers (x_n - r x) / (1 - r), which magnifies
+their noise: expect a bump of its held-out error there when images are few.
 
 Sources: Shah, Kalavasis, Klivans, Daras 2025 (arXiv 2502.21278), the algorithm and its weights; Daras, Dimakis,
 Daskalakis 2024 (arXiv 2404.10177), the identity.

@@ -23,7 +23,8 @@ _STYLE = """<style>
 .tiles { container-type: inline-size; }
 .tiles > div { display: grid; gap: var(--gap); grid-template-columns: repeat(var(--wide), minmax(0, 1fr)); }
 .tiles figure { margin: 0; }
-.tiles img { width: 100%; display: block; image-rendering: pixelated; border-radius: 2px; }
+.tiles img { width: 100%; display: block; image-rendering: pixelated; border-radius: 2px;
+  outline: 1px solid rgba(128, 138, 145, 0.25); outline-offset: -1px; }
 .tiles figcaption { font-size: 0.75rem; line-height: 1.25; padding: 0.2rem 0 0.1rem; opacity: 0.8;
   font-variant-numeric: tabular-nums; }
 .tiles figure.faded { opacity: 0.28; }

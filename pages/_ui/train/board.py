@@ -113,7 +113,7 @@ def _buttons(plan: Plan, state: State) -> None:
 
 
 def _about(plan: Plan) -> str:
-    length = f"{plan.images:,} images" if plan.images else f"{plan.minutes:g} minutes"
+    length = f"{plan.images:,} images" if plan.images else f"{plan.minutes:g} min"
     parts = [split_spec(plan.dataset)[0], plan.network, length]
     parts += [] if plan.first is None else [f"first {plan.first:,} training images"]
     parts += [

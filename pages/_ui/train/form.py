@@ -172,6 +172,7 @@ def _words(plan: Plan, speed: float, size: int, before: int) -> str:
     words = f"About **{_rounded(images)} images** at {speed:,.0f} a second, {rounds}."
     if plan.images:
         words = f"About **{spoken(images / speed)}** at {speed:,.0f} images a second, {rounds}."
+    words += " Timed just now, with this machine as busy as it is."
     return words + (f" It waits for {before} other{'s' if before > 1 else ''}." if before else "")
 
 

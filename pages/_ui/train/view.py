@@ -90,7 +90,7 @@ def _now(preview: Preview) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         r = _likeness(preview, frame)
-        st.markdown(f"**Field of the middle pixel** at σ = {preview.sigma:g}: r = {r:.3f}", help=_FIELD.format(*pixel))
+        st.markdown(f"**Field of the middle pixel**: r = {r:.3f}", help=_FIELD.format(*pixel, f"{preview.sigma:g}"))
         alt = f"Field learned after {frame.images:,} images, correlation {r:.2f} with the predicted one"
         tiles = [
             Tile(_field(preview, preview.predicted), "Field predicted by the Wiener filter", "Predicted from the data"),
@@ -103,7 +103,7 @@ def _now(preview: Preview) -> None:
 
 
 _FIELD = (
-    "What the estimate of pixel ({}, {}) listens to, channels summed: red weights count for it, blue against. Learned: "
+    "What the estimate of pixel ({}, {}) listens to at σ = {}, channels summed: red for, blue against. Learned: "
     "the mean of 8 Jacobian rows on noisy held-out images. r is the correlation of the two."
 )
 
