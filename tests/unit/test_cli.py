@@ -37,6 +37,9 @@ COMMANDS = (
     "train",
     "networks",
     "download",
+    "agreement",
+    "checkpoint",
+    "memorisation",
 )
 
 
