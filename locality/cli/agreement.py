@@ -34,7 +34,7 @@ def agreement(
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Add the untrained twin of every trained network.")
     ] = False,
-    step: Annotated[int, typer.Option(metavar="PX", help="Fields of every step-th pixel of rows and columns.")] = 7,
+    step: Annotated[int, typer.Option(metavar="PX", help="Fields of every step-th pixel of rows and columns.")] = 4,
     draws: Annotated[int, typer.Option(metavar="K", help="Pairs (held-out image, noise) per field, from 2.")] = 16,
     sigmas: Annotated[
         str | None, typer.Option(metavar="S,S,...", help="Noise levels; by default six from 0.09 to 20.")

@@ -41,7 +41,7 @@ ABOUT = {
 class AgreementPlan(Spec):
     """Which fields, outputs and samples are compared."""
 
-    step: int = param(7, help="Every step-th pixel of rows and columns.", low=1, high=512, unit="px")
+    step: int = param(4, help="Every step-th pixel of rows and columns.", low=1, high=512, unit="px")
     draws: int = param(16, help="Pairs (held-out image, noise) per field.", low=2, high=4096)
     seed: int = param(0, help="Seed of images, noise and untrained weights.", low=0, high=2**31 - 1)
     outputs: int = param(128, help="Held-out images whose estimates are compared; 0 for none.", low=0, high=4096)

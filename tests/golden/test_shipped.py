@@ -12,7 +12,6 @@ from locality.datasets import DATASETS, Source
 from locality.field import pixel_outputs
 from locality.metrics import RATIO_SIGMAS, error_ratio
 from locality.studies import (
-    AgreementPlan,
     Draws,
     find_network,
     finish,
@@ -71,9 +70,9 @@ def test_the_study_of_all_networks_and_their_untrained_twins_is_there(name: str,
     """Without images too; and the claim it is made for: trained networks are near the prediction, untrained are not."""
     monkeypatch.delenv("LOCALITY_DATA", raising=False)
     twins = [f"untrained:{network}" for network in EXPECTED[name]]
-    plans = (AgreementPlan(step=4), AgreementPlan())
     names = ["wiener", *EXPECTED[name], *twins]
-    study = next(found for plan in plans if (found := found_agreement(Source.parse(name), names, plan=plan)))
+    study = found_agreement(Source.parse(name), names)
+    assert study is not None
     with_prediction = study.off_centre.value[:, 0].mean(dim=0)  # over the noise levels
     count = len(EXPECTED[name])
     assert float(with_prediction[1 : count + 1].min()) > 0.4

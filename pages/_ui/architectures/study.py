@@ -10,19 +10,18 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.errors import LocalityError
-from locality.studies import Agreement, AgreementPlan, found_agreement
+from locality.studies import Agreement, found_agreement
 from pages._ui.architectures.entries import Entry
 from pages._ui.architectures.live import twin_name
 
 _MATRICES = ("pearson", "off_centre", "cosine")
-_PLANS = (AgreementPlan(step=4), AgreementPlan())  # finest first
 
 
 def studied(source: Source, entries: Sequence[Entry]) -> tuple[dict[str, Any] | None, str]:
     """The study of as many of the panels as it has, for the browser; else None and what makes one."""
     found, names = _found(source, entries)
     if found is None:
-        return None, f"Not made yet: {_command(source)}"
+        return None, f"Not made yet: python -m locality agreement {source.name}"
     told: dict[str, Any] = {"names": names, "pixels": len(found.pixels)}
     for name in _MATRICES:
         part = getattr(found, name)
@@ -40,7 +39,7 @@ def show_study(source: Source, entries: Sequence[Entry], level: int) -> None:
     with st.expander("The study in numbers"):
         if found is None:
             st.markdown("No study of these networks is stored yet. It takes some minutes; this makes it:")
-            st.code(_command(source), "bash")
+            st.code(f"python -m locality agreement {source.name}", "bash")
             return
         titles = {entry.text: entry.title for entry in entries}
         shown = [titles[_shown(name)] for name in found.names]
@@ -49,12 +48,6 @@ def show_study(source: Source, entries: Sequence[Entry], level: int) -> None:
         _explained(found, shown, level)
         _ceilings(found, shown)
         st.caption(f"Made by `python -m locality agreement {source.name}`; `--json` prints every number.")
-
-
-def _command(source: Source) -> str:
-    side = min(source.shape.h, source.shape.w)
-    step = f" --step {max(1, side // 4)}" if side < 3 * AgreementPlan().step else ""
-    return f"python -m locality agreement {source.name}{step}"
 
 
 def _found(source: Source, entries: Sequence[Entry]) -> tuple[Agreement | None, list[str]]:
@@ -71,9 +64,9 @@ def _found(source: Source, entries: Sequence[Entry]) -> tuple[Agreement | None, 
 
 
 def _kept(source: Source, names: Sequence[str]) -> Agreement | None:
-    """The finest study of these models that is stored; None where a checkpoint is none a study can take."""
+    """The stored study of these models; None where there is none, or a checkpoint is none a study can take."""
     try:
-        return next((found for plan in _PLANS if (found := found_agreement(source, names, plan=plan))), None)
+        return found_agreement(source, names)
     except LocalityError:
         return None
 
