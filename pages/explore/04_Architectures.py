@@ -13,7 +13,7 @@ st.markdown(
     "A UNet, a plain ResNet, a Transformer and fully connected layers have nothing in common but the images they "
     "learned from. Each panel shows what one of them listens to when it cleans the yellow pixel. "
     r"If locality came from convolutions, they would differ; if it comes from the data, all are close to "
-    r"$\;W = S\,(S + \sigma^2 I)^{-1}$."
+    r"$\;W = S\,(S + \sigma^2 I)^{-1}$, as far as each of them can see."
 )
 
 

@@ -73,7 +73,9 @@ def test_a_click_shows_every_network_and_their_correlations(
         "Without centre": compare(predicted, learned, Pixel(11, 21)).pearson_off_centre,
         "Cosine": compare(predicted, learned, Pixel(11, 21)).cosine,
     }.items():
-        page.get_by_role("button", name=measure, exact=True).click()
+        button = page.get_by_role("button", name=measure, exact=True)
+        button.click()
+        expect(button).to_have_attribute("aria-pressed", "true")  # the matrix is drawn with it
         # two decimals on the screen, 8-bit fields
         assert cell(page, "UNet", 0) == pytest.approx(expected, abs=0.012), measure
         assert cell(page, "UNet", 1) == 1.0
