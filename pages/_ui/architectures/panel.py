@@ -66,7 +66,7 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
     view_component(head, arrays)
     if not stored:
         files.write_predicted(source.fingerprint, wiener)
-        st.rerun(scope="fragment")
+        st.rerun()
     return entries, pixel, view
 
 
