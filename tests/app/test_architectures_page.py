@@ -119,6 +119,16 @@ def test_an_own_checkpoint_joins_the_row_and_a_twin_is_another_field(own: Path) 
     assert not np.allclose(arrays["twin2"], arrays["field2"])
 
 
+def test_a_network_of_other_images_has_its_field_on_these_ones() -> None:
+    """Its stored fields are averages over the images it was trained on: they are not shown here."""
+    folder = str(Path(__file__).parents[2] / "cache/shipped/networks/cifar10-unet")
+    head, arrays = sent(open_page(dataset="faces", networks=folder))
+    assert "url" not in head["entries"][1]
+    pixel, sigma = Pixel(*head["pixels"][head["place"]]), head["sigmas"][head["level"]]
+    truth = finish(pixel_field(Source.parse("faces"), folder, pixel, sigma, Draws(16)))
+    np.testing.assert_allclose(arrays["field1"], truth.sum(dim=(0, 1)).flatten().numpy(), rtol=1e-4, atol=1e-6)
+
+
 def test_the_same_weights_are_shown_once() -> None:
     folder = Path(__file__).parents[2] / "cache/shipped/networks/faces-unet"
     at = open_page(dataset="faces", networks=f"unet,{folder}")
@@ -175,7 +185,7 @@ def test_the_numbers_saved_are_the_fields_shown() -> None:
     head, arrays = sent(at)
     from pages._ui.cached import networks_of
 
-    entries = entries_of(networks_of("faces"))
+    entries = entries_of("faces", networks_of("faces"))
     saved = np.load(io.BytesIO(export.numbers(source, wiener, entries, pixel)))
     assert saved["unet"].shape == (len(LEARNED_SIGMAS), 32, 32)
     for i, entry in enumerate(head["entries"]):

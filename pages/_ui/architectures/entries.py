@@ -47,26 +47,27 @@ class Entry:
         return self.trained is not None and self.trained.manifest["network"]["name"] in _KINDS
 
 
-def entries_of(networks: Mapping[str, Trained]) -> list[Entry]:
+def entries_of(dataset: str, networks: Mapping[str, Trained]) -> list[Entry]:
     """The prediction and the networks, in order."""
     first = Entry("predicted", "Predicted", "From the covariance alone", "currentColor", None, None)
-    return [first, *(_entry(*item, colour) for item, colour in zip(networks.items(), _COLOURS, strict=False))]
+    return [first, *(_entry(dataset, *item, colour) for item, colour in zip(networks.items(), _COLOURS, strict=False))]
 
 
-def _entry(text: str, network: Trained, colour: str) -> Entry:
+def _entry(dataset: str, text: str, network: Trained, colour: str) -> Entry:
     kind = str(network.manifest["network"]["name"])
     title, about = _KINDS.get(kind, (kind, "Checkpoint made elsewhere"))
     title = title if network.name == kind else network.name
     size = _millions(network.manifest)
     table = cached.hover_table(str(network.manifest["sha256"]), network)
-    if table is not None and not _usual(table, ImageShape(*network.manifest["shape"])):
-        table = None  # made with other pixels or noise levels: computed after a click instead
+    if table is not None and not _usual(table, dataset, ImageShape(*network.manifest["shape"])):
+        table = None  # of other images, pixels or noise levels: computed after a click instead
     return Entry(text, title, f"{about}; {size}" if size else about, colour, network, table)
 
 
-def _usual(table: Artifact, shape: ImageShape) -> bool:
+def _usual(table: Artifact, dataset: str, shape: ImageShape) -> bool:
     pixels = [list(pixel) for pixel in pixel_grid(shape, STEP)]
-    return bool(table.meta["pixels"] == pixels and tuple(table.meta["sigmas"]) == tuple(LEARNED_SIGMAS))
+    same = table.meta["dataset"] == dataset and table.meta["pixels"] == pixels
+    return bool(same and tuple(table.meta["sigmas"]) == tuple(LEARNED_SIGMAS))
 
 
 def _millions(manifest: dict[str, Any]) -> str:

@@ -10,11 +10,10 @@ from locality.datasets import Source
 from locality.device import Compute
 from locality.field import pixel_outputs, reduce_inputs
 from locality.store import default_store
-from locality.studies import Draws, Trained, find_members, finish, learned_field, table_row
+from locality.studies import Draws, find_members, finish, learned_field, table_row
 from locality.types import Denoiser, Pixel
 from locality.wiener import WienerFilter
 from pages._ui.architectures.entries import Entry
-from pages._ui.cached import network
 from pages._ui.explorer import fields
 from pages._ui.explorer.options import Options
 
@@ -34,7 +33,7 @@ def field_of(source: Source, wiener: WienerFilter, entry: Entry, pixel: Pixel, s
         return row
     if not source.available:
         return None
-    return _trained_field(entry.sha256, source.fingerprint, tuple(pixel), sigma, source, entry.trained)
+    return fields.learned(entry.sha256, tuple(pixel), sigma, PLAIN, source, entry.trained)
 
 
 def twin_of(source: Source, entry: Entry, pixel: Pixel, sigma: float) -> Array:
@@ -47,26 +46,15 @@ def twin_name(entry: Entry) -> str:
     return f"untrained:{entry.text}"
 
 
-@st.cache_data(max_entries=512, show_spinner="Computing the field…")
-def _trained_field(
-    sha256: str, fingerprint: str, pixel: tuple[int, int], sigma: float, _source: Source, _trained: Trained
-) -> Array:
-    return _field(network(sha256, _trained), _source, Pixel(*pixel), sigma)
-
-
 @st.cache_data(max_entries=512, show_spinner="Computing fields of untrained networks…")
 def _untrained_field(name: str, fingerprint: str, pixel: tuple[int, int], sigma: float, _source: Source) -> Array:
-    return _field(_untrained(name, fingerprint, _source), _source, Pixel(*pixel), sigma)
+    outputs = pixel_outputs(_source.shape, Pixel(*pixel))
+    field = learned_field(_untrained(name, fingerprint, _source), DRAWS.images(_source), outputs, sigma, DRAWS)
+    found: Array = reduce_inputs(field.values[0], "sum").numpy()
+    return found
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _untrained(name: str, fingerprint: str, _source: Source) -> Denoiser:
     _, member = find_members(_source, ["wiener", name], DRAWS.seed)
     return finish(member.open(store=default_store(), compute=Compute()))
-
-
-def _field(denoiser: Denoiser, source: Source, pixel: Pixel, sigma: float) -> Array:
-    outputs = pixel_outputs(source.shape, pixel)
-    field = learned_field(denoiser, DRAWS.images(source), outputs, sigma, DRAWS)
-    found: Array = reduce_inputs(field.values[0], "sum").numpy()
-    return found

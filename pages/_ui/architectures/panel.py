@@ -24,7 +24,7 @@ from pages._ui.explorer import fields, files
 
 def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry], Pixel, View]:
     """Paint the view with everything at hand; afterwards make hover tables that are missing, and paint again."""
-    entries = entries_of(asked.networks)
+    entries = entries_of(source.name, asked.networks)
     pixels = pixel_grid(source.shape, STEP)
     view = current_view(source.shape, pixels, LEARNED_SIGMAS, [entry.text for entry in entries])
     pixel, sigma = pixels[view.place], LEARNED_SIGMAS[view.level]

@@ -39,15 +39,18 @@ def predicted_everywhere(wiener: WienerFilter, sigma: float, options: Options) -
     return reduce_inputs(values.transpose(0, 1), options.inputs)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_data(max_entries=256, show_spinner=False, hash_funcs={Source: lambda source: source.fingerprint})
 def learned(
-    sha256: str, pixel: tuple[int, int], sigma: float, options: Options, _source: Source, _trained: Trained
+    sha256: str, pixel: tuple[int, int], sigma: float, options: Options, source: Source, _trained: Trained
 ) -> Array:
-    """Field of a network, averaged over held-out images and noise, as the options reduce it, [h, w]."""
+    """Field of a network, averaged over held-out images and noise, as the options reduce it, [h, w].
+
+    Kept by weights and images: one network may be looked at on several sets.
+    """
     denoiser = network(sha256, _trained)
     outputs = pixel_outputs(denoiser.shape, Pixel(*pixel), options.output)
     draws = Draws(options.draws, average=options.average)
-    field = learned_field(denoiser, draws.images(_source), outputs, sigma, draws)
+    field = learned_field(denoiser, draws.images(source), outputs, sigma, draws)
     return reduce_inputs(field.values[0], options.inputs).numpy()
 
 
