@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, say, watch
+from locality.cli.sampling import DeviceOpt
 
 if TYPE_CHECKING:
     from locality.studies import Copies
@@ -20,7 +21,7 @@ def memorisation(
     steps: Annotated[int, typer.Option(metavar="K", help="Noise levels on the way, 2 to 1000.")] = 20,
     seed: SeedOpt = 0,
     first: FirstOpt = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    device: DeviceOpt = "auto",
     as_json: JsonOpt = False,
 ) -> None:
     """Share of samples that copy a training image, beside the same share of held-out images.

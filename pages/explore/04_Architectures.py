@@ -31,9 +31,9 @@ def architectures() -> None:
                 "on the Train page.",
                 icon=":material/model_training:",
             )
-        entries, pixel, view = show(source, wiener, asked)
+        entries, study, pixel, view = show(source, wiener, asked)
         offer_export(source, wiener, entries, pixel, view.level)
-        show_study(source, entries, view.level)
+        show_study(source, entries, study, view.level)
         if asked.networks:
             st.page_link(
                 "pages/explore/03_Samples.py",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,26 +9,19 @@ from typing import Any
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages._ui.explorer.mount import pack
+from pages._ui.explorer.mount import joined, pack
 
 KEY = "architectures"
 _HERE = Path(__file__).parent
-_SHARED = ("math", "picture")  # of the explorer
+_SHARED = _HERE.parent / "explorer"
 _PARTS = ("measures", "matrix", "curves", "sheet", "view")
-
-
-def _script() -> str:
-    """One ES module: the parts without imports and inner exports."""
-    files = [_HERE.parent / "explorer" / f"{name}.js" for name in _SHARED] + [_HERE / f"{name}.js" for name in _PARTS]
-    joined = re.sub(r"^import .*\n", "", "\n".join(file.read_text(encoding="utf-8") for file in files), flags=re.M)
-    return re.sub(r"^export (?!default)", "", joined, flags=re.M)
 
 
 _COMPONENT = st.components.v2.component(
     "locality_architectures",
     html=(_HERE / "view.html").read_text(encoding="utf-8"),
     css=(_HERE / "style.css").read_text(encoding="utf-8"),
-    js=_script(),
+    js=joined(*(_SHARED / f"{name}.js" for name in ("math", "picture")), *(_HERE / f"{name}.js" for name in _PARTS)),
 )
 
 

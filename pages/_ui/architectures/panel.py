@@ -9,7 +9,7 @@ import streamlit as st
 
 from locality.datasets import Source
 from locality.errors import LocalityError
-from locality.studies import pixel_grid
+from locality.studies import Agreement, pixel_grid
 from locality.tables import LEARNED_SIGMAS, TABLE_SIGMAS
 from locality.types import Pixel
 from locality.wiener import WienerFilter
@@ -17,12 +17,12 @@ from pages._ui.architectures import live
 from pages._ui.architectures.choice import Asked
 from pages._ui.architectures.entries import STEP, Entry, entries_of
 from pages._ui.architectures.mount import view_component
-from pages._ui.architectures.study import studied
+from pages._ui.architectures.study import find_study, told_study
 from pages._ui.architectures.view import View, current_view
 from pages._ui.explorer import fields, files
 
 
-def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry], Pixel, View]:
+def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry], Agreement | None, Pixel, View]:
     """Paint the view with everything at hand; afterwards make hover tables that are missing, and paint again."""
     entries = entries_of(source.name, asked.networks)
     pixels = pixel_grid(source.shape, STEP)
@@ -41,7 +41,8 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
                 arrays[f"twin{i}"] = live.twin_of(source, entry, pixel, sigma)
         except LocalityError as error:  # a noise level beyond a checkpoint's own schedule, say
             refusals[i] = str(error)
-    study, no_study = studied(source, entries)
+    found = find_study(source, entries)
+    study, no_study = told_study(source, found)
     head = {
         "context": f"{source.fingerprint} {[entry.text + entry.sha256 for entry in entries]} {asked.twins}",
         "name": source.name,
@@ -67,7 +68,7 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
     if not stored:
         files.write_predicted(source.fingerprint, wiener)
         st.rerun()
-    return entries, pixel, view
+    return entries, found, pixel, view
 
 
 def _told(entry: Entry, predicted: Sequence[str], source: Source, refusal: str) -> dict[str, Any]:

@@ -17,12 +17,11 @@ from pages._ui.architectures.live import twin_name
 _MATRICES = ("pearson", "off_centre", "cosine")
 
 
-def studied(source: Source, entries: Sequence[Entry]) -> tuple[dict[str, Any] | None, str]:
-    """The study of as many of the panels as it has, for the browser; else None and what makes one."""
-    found, names = _found(source, entries)
+def told_study(source: Source, found: Agreement | None) -> tuple[dict[str, Any] | None, str]:
+    """A study for the browser; else None and what makes one."""
     if found is None:
         return None, f"Not made yet: python -m locality agreement {source.name}"
-    told: dict[str, Any] = {"names": names, "pixels": len(found.pixels)}
+    told: dict[str, Any] = {"names": [_shown(name) for name in found.names], "pixels": len(found.pixels)}
     for name in _MATRICES:
         part = getattr(found, name)
         told |= {name: _plain(part.value), f"{name}_stderr": _plain(part.stderr), f"{name}_chance": _plain(part.chance)}
@@ -33,9 +32,8 @@ def studied(source: Source, entries: Sequence[Entry]) -> tuple[dict[str, Any] | 
     return told, ""
 
 
-def show_study(source: Source, entries: Sequence[Entry], level: int) -> None:
+def show_study(source: Source, entries: Sequence[Entry], found: Agreement | None, level: int) -> None:
     """Tables: error, estimates, samples, and the same architectures untrained."""
-    found, _ = _found(source, entries)
     with st.expander("The study in numbers"):
         if found is None:
             st.markdown("No study of these networks is stored yet. It takes some minutes; this makes it:")
@@ -50,8 +48,8 @@ def show_study(source: Source, entries: Sequence[Entry], level: int) -> None:
         st.caption(f"Made by `python -m locality agreement {source.name}`; `--json` prints every number.")
 
 
-def _found(source: Source, entries: Sequence[Entry]) -> tuple[Agreement | None, list[str]]:
-    """The study of all panels, or of those that are no checkpoint of the user's own; and its panels' names."""
+def find_study(source: Source, entries: Sequence[Entry]) -> Agreement | None:
+    """The stored study of all panels, or of those that are no checkpoint of the user's own."""
     networks = [entry.text for entry in entries if entry.trained is not None]
     shipped = [name for name in networks if "/" not in name]
     for names in (networks, shipped) if shipped != networks else (networks,):
@@ -59,8 +57,8 @@ def _found(source: Source, entries: Sequence[Entry]) -> tuple[Agreement | None, 
             continue
         found = _kept(source, ["wiener", *names])
         if found is not None:
-            return found, [_shown(name) for name in found.names]
-    return None, []
+            return found
+    return None
 
 
 def _kept(source: Source, names: Sequence[str]) -> Agreement | None:

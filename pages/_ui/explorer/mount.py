@@ -21,11 +21,13 @@ _KINDS = {np.dtype(np.float32): "f4", np.dtype(np.uint8): "u1", np.dtype(np.int8
 
 def script() -> str:
     """One ES module: the parts without their exports, then the view, all without their imports."""
-    parts = [
-        (_HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("math", "chart", "numbers", "picture", "view")
-    ]
-    joined = re.sub(r"^import .*\n", "", "\n".join(parts), flags=re.MULTILINE)
-    return re.sub(r"^export (?!default)", "", joined, flags=re.MULTILINE)
+    return joined(*(_HERE / f"{name}.js" for name in ("math", "chart", "numbers", "picture", "view")))
+
+
+def joined(*files: Path) -> str:
+    """Scripts as one ES module, without their imports and inner exports."""
+    text = re.sub(r"^import .*\n", "", "\n".join(file.read_text(encoding="utf-8") for file in files), flags=re.M)
+    return re.sub(r"^export (?!default)", "", text, flags=re.M)
 
 
 _COMPONENT = st.components.v2.component(

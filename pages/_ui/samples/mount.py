@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.studies import Sampling
-from pages._ui.explorer.mount import pack
+from pages._ui.explorer.mount import joined, pack
 from pages._ui.samples.rows import Row
 
 KEY = "samples_grid"
@@ -24,10 +23,8 @@ _BUDGET = 8 * 10**6  # bytes sent to the browser; of longer trajectories only so
 
 
 def _script() -> str:
-    """One ES module: the explorer's functions, then the card and the view, without imports and inner exports."""
-    parts = [_HERE.parent / "explorer" / "math.js", _HERE / "card.js", _HERE / "view.js"]
-    joined = re.sub(r"^import .*\n", "", "\n".join(part.read_text(encoding="utf-8") for part in parts), flags=re.M)
-    return re.sub(r"^export (?!default)", "", joined, flags=re.M)
+    """The explorer's functions, then the card and the view."""
+    return joined(_HERE.parent / "explorer" / "math.js", _HERE / "card.js", _HERE / "view.js")
 
 
 _COMPONENT = st.components.v2.component(

@@ -20,7 +20,7 @@ WATCH = "watch"  # name in the address bar
 _PREFIX = "training"
 _VISIBLE = ("flips", "rate", "ambient")
 _LARGE = 20_000_000  # values beyond which not even one step is tried on the server
-_NAMES = {"unet_attention": "U-Net with attention", "unet": "U-Net", "resnet": "ResNet", "dit": "DiT", "mlp": "MLP"}
+_NAMES = {"unet_attention": "UNet with attention", "unet": "UNet", "resnet": "ResNet", "dit": "DiT", "mlp": "MLP"}
 
 
 def new_training(source: Source) -> None:
