@@ -72,19 +72,25 @@ class View {
   async fetchTables() {
     const { entries, sigmas } = this.head, levels = sigmas.map((_, i) => i).sort((a, b) => Math.abs(a - this.level) - Math.abs(b - this.level))
     const urls = [...entries.filter(entry => entry.url).map(entry => entry.url), ...levels.flatMap(i => entries[0].urls[i] || [])]
-    this.root.dataset.ready = urls.every(url => this.tables.has(url)) ? "1" : "0"
+    const mine = (this.fetching = {}) // a later call takes over: data may have been switched meanwhile
+    for (const url of this.tables.keys()) if (!urls.includes(url)) this.tables.delete(url)
+    this.root.dataset.ready = "0"
+    this.failed = false
     for (const url of urls) {
       if (this.tables.has(url)) continue
-      this.tables.set(url, null) // asked for
       try {
         const answer = await fetch(new URL(url, document.baseURI))
         if (!answer.ok) throw new Error(answer.status)
-        this.tables.set(url, unpack(new Uint8Array(await answer.arrayBuffer())))
-      } catch { this.tables.delete(url); this.failed = true }
+        const table = unpack(new Uint8Array(await answer.arrayBuffer()))
+        if (this.fetching !== mine) return
+        this.tables.set(url, table)
+      } catch {
+        if (this.fetching !== mine) return
+        this.failed = true
+      }
       this.ask()
     }
-    if (urls.every(url => this.tables.get(url) || this.failed)) this.root.dataset.ready = "1"
-    for (const url of this.tables.keys()) if (!urls.includes(url)) this.tables.delete(url)
+    this.root.dataset.ready = "1"
   }
 
   // Field of entry i at a place of the grid and a noise level: from a table, or as Python computed it there.
