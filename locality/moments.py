@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int, Int8, Shaped
 from torch import Tensor
 
+from locality.device import fast_integers
 from locality.errors import BadInput, NonFinite
 
 _EXACT_INT32 = 131_071  # images whose products of int8 pixels cannot leave int32: (2^31 - 1) // 128^2
@@ -115,14 +116,14 @@ def _add(part: Shaped[Tensor, "k d"], sums: Shaped[Tensor, " d"], gram: Shaped[T
 
 def _integer_product(left: Int8[Tensor, "a k"], right: Int8[Tensor, "k b"]) -> Int[Tensor, "a b"]:
     """left @ right without rounding."""
-    if left.device.type in ("cpu", "cuda"):
+    if fast_integers(left.device.type):
         product: Tensor = torch._int_mm(left, right.contiguous())
         return product
     return _product_by_floats(left, right)
 
 
 def _product_by_floats(left: Int8[Tensor, "a k"], right: Int8[Tensor, "k b"]) -> Int[Tensor, "a b"]:
-    """The same where integer products are missing: float32 over as many images as stay exact."""
+    """The same where integer products are slow or missing: float32 over as many images as stay exact."""
     parts = (
         left[:, k : k + _EXACT_FLOAT32].float() @ right[k : k + _EXACT_FLOAT32].float()
         for k in range(0, left.shape[1], _EXACT_FLOAT32)

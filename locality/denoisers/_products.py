@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, Int, Int8
 from torch import Tensor
 
+from locality.device import fast_integers
+
 Near = Callable[[Float[Tensor, "m u"], Int[Tensor, " u"] | None], Float[Tensor, "b m k"]]
 _ERROR = 2e-3  # of a logit, below which integer products serve
 _TOP = 127 * 128 + 63  # largest size of the 15-bit code: high * 128 + low, both in 8 bits
@@ -37,7 +39,7 @@ def products_for(
     step = (1.0 + 4.5 * sigma) / _TOP
     error = step / 12**0.5 * 0.5 * support**0.5 / noise**2
     exact_enough = error < _ERROR and x.dtype == torch.float32 and not x.requires_grad
-    if is_8bit and exact_enough and x.device.type in ("cpu", "cuda"):
+    if is_8bit and exact_enough and fast_integers(x.device.type):
         return lambda queries: IntegerProducts(queries, 1.0 / noise**2)
     return lambda queries: FloatProducts(queries, 1.0 / noise**2)
 

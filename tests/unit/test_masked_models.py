@@ -538,20 +538,22 @@ def test_float_products_by_hand() -> None:
     assert near.tolist() == [[[2 * (6.5 - 2.125), 2 * (-2.0 - 1.0)], [2 * (6.0 - 2.0), 2 * (-3.0 - 0.5)]]]
 
 
-def test_integers_serve_where_they_are_exact_enough() -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_integers_serve_where_they_are_exact_enough_and_fast(monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
     """8-bit images, float32, no gradient, and noise high enough; low temperatures count as low noise."""
+    monkeypatch.setattr("locality.denoisers._products.fast_integers", lambda kind: fast and kind == "cpu")
     x = torch.zeros(1, 4)
 
     def kind(x: Tensor = x, sigma: float = 1.0, noise: float = 1.0, *, is_8bit: bool = True) -> type:
         return type(products_for(x, sigma, noise, 1000.0, is_8bit=is_8bit)(x))
 
-    assert kind() is IntegerProducts
+    assert kind() is (IntegerProducts if fast else FloatProducts)
     assert kind(is_8bit=False) is FloatProducts
     assert kind(x.double()) is FloatProducts
     assert kind(x.clone().requires_grad_(True)) is FloatProducts
     assert kind(sigma=0.1, noise=0.1) is FloatProducts
     assert kind(sigma=10.0, noise=1.0) is FloatProducts  # T = 0.01: x reaches 46, not 5.5
-    assert kind(sigma=10.0, noise=10.0) is IntegerProducts
+    assert kind(sigma=10.0, noise=10.0) is (IntegerProducts if fast else FloatProducts)
 
 
 # --- banks

@@ -62,13 +62,19 @@ def test_extreme_pixels_stay_exact() -> None:
 
 
 def test_products_by_floats_are_exact_too() -> None:
-    """The way for devices without integer products; 2,500 images need three sums of at most 1,024."""
+    """The way for devices without fast integer products; 2,500 images need three sums of at most 1,024."""
     left = pixels(3, 2500, seed=1).bitwise_xor(128).view(torch.int8)
     left[0] = -128
     exact = left.long() @ left.long().T
     assert (_product_by_floats(left, left.T) == exact).all()
-    padded = torch.nn.functional.pad(left, (0, 28, 0, 29))
-    assert (_integer_product(padded, padded.T)[:3, :3] == exact).all()
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_both_ways_give_the_same_integers(monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
+    """Integer instructions where the processor has them, float products where it has not."""
+    monkeypatch.setattr("locality.moments.fast_integers", lambda kind: fast)
+    left = torch.nn.functional.pad(pixels(3, 2500, seed=1).bitwise_xor(128).view(torch.int8), (0, 28, 0, 29))
+    assert (_integer_product(left, left.T) == left.long() @ left.long().T).all()
 
 
 def test_covariance_does_not_depend_on_chunks() -> None:
