@@ -54,6 +54,13 @@ def fast_integers(kind: str) -> bool:
     return kind == "cuda" or (kind == "cpu" and bool(torch.cpu._is_vnni_supported()))
 
 
+def fast_bfloat16(kind: str) -> bool:
+    """Whether a kind of device computes in bfloat16 itself; one that does not takes 17 times as long as in float32."""
+    if kind == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def best_device() -> str:
     """The name of the GPU where there is one, else of the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -22,7 +22,7 @@ class TrainSpec(Spec):
     ln_mean: float = param(-0.6, help="Mean of ln sigma in training.", low=-10.0, high=10.0)
     ln_std: float = param(1.3, help="Standard deviation of ln sigma.", low=0.01, high=10.0)
     uniform: float = param(0.15, help="Share of draws log-uniform over [0.005, 80] instead.", low=0.0, high=1.0)
-    bfloat16: bool = param(True, help="Run the network in bfloat16 where it is safe.")
+    bfloat16: bool = param(True, help="Run the network in bfloat16 where the device has it.")
     seed: int = param(0, help="Seed of weights, order, noise and flips.", low=0, high=2**31 - 1)
     ambient: float = param(
         0.0,

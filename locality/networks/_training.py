@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from locality.dataset import Dataset
+from locality.device import fast_bfloat16
 from locality.errors import BadInput, NonFinite
 from locality.metrics import denoising_errors
 from locality.networks._ambient import Pair, ambient_pair, fixed_noise, plain_pair
@@ -97,6 +98,11 @@ class Training:
         net.load_state_dict(self.ema)
         return NetworkDenoiser(net.eval().requires_grad_(False), self.spec, self.dataset.shape)
 
+    @property
+    def bfloat16(self) -> bool:
+        """Whether the network runs in bfloat16: where it is wanted and the device has it."""
+        return self.train.bfloat16 and fast_bfloat16(torch.device(self.device).type)
+
     def _fresh(self) -> nn.Module:
         """The network as it starts: a function of spec, shape and seed; the global generator is left alone."""
         with torch.random.fork_rng(devices=[]):
@@ -112,7 +118,7 @@ class Training:
         wrapped = NetworkDenoiser(self.net.train(), self.spec, self.dataset.shape)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(t.seed + self.images)  # dropout, the only global draw, repeats on resume
-            with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=t.bfloat16):
+            with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.bfloat16):
                 raw = wrapped.raw(x, sigma)
         loss = (keep[:, None] * raw - target).square().mean()
         if not math.isfinite(value := float(loss.detach())):

@@ -75,6 +75,7 @@ def _work(
             "dataset": source.name,
             "fingerprint": source.fingerprint,
             "train": training.train.key(),
+            "precision": "bfloat16" if training.bfloat16 else "float32",
             "images_seen": training.images,
             "minutes": round(training.seconds / 60, 1),
             "error_ratio": ratios,

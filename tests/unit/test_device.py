@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from locality.device import Compute, best_device, fast_integers
+from locality.device import Compute, best_device, fast_bfloat16, fast_integers
 from locality.errors import BadInput
 
 
@@ -29,3 +29,9 @@ def test_integer_products_serve_where_the_processor_has_them() -> None:
     assert fast_integers("cuda")
     assert not fast_integers("mps")
     assert fast_integers("cpu") == torch.cpu._is_vnni_supported()
+
+
+def test_bfloat16_serves_where_the_processor_has_it() -> None:
+    has_it = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    assert fast_bfloat16("cpu") == has_it
+    assert not fast_bfloat16("mps")

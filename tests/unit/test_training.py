@@ -97,6 +97,21 @@ def edit(folder: Path, **facts: Any) -> None:
     (folder / MANIFEST).write_text(json.dumps({**manifest, **facts}))
 
 
+@pytest.mark.parametrize(("wanted", "has_it"), [(True, True), (True, False), (False, True)])
+def test_bfloat16_only_where_the_device_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool, has_it: bool
+) -> None:
+    """Emulated it takes many times as long as float32."""
+    monkeypatch.setattr("locality.networks._training.fast_bfloat16", lambda kind: has_it and kind == "cpu")
+    made = training(tmp_path, train=replace(FAST, bfloat16=wanted))
+    seen: list[torch.dtype] = []
+    convolution = next(module for module in made.net.modules() if isinstance(module, torch.nn.Conv2d))
+    convolution.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    next(made.run(Budget(images=4)))
+    assert seen == [torch.bfloat16 if wanted and has_it else torch.float32]
+    assert made.bfloat16 == (wanted and has_it)
+
+
 # --- resume
 
 
