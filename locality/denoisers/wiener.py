@@ -12,13 +12,11 @@ from locality.dataset import Images
 from locality.denoisers._spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput
-from locality.moments import accumulate_moments
 from locality.params import param
+from locality.statistics import fit_filter
 from locality.store import Store
 from locality.types import Denoiser, Progress
-from locality.wiener import WienerFilter, pack, unpack
-
-KIND, VERSION = "wiener", 1
+from locality.wiener import WienerFilter
 
 
 @DENOISERS.register("wiener")
@@ -36,24 +34,8 @@ class Wiener(DenoiserSpec):
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
     ) -> Generator[Progress, None, WienerFilter]:
-        """One pass over the images and one eigendecomposition, or what the store has of them.
-
-        Memory: 24 d^2 bytes at the peak (227 MB at d = 3072), whatever the number of images.
-        """
-        key = store_key(images.fingerprint)
-        found = store.get(KIND, key)
-        if found is None:
-            with store.lock(KIND, key):
-                found = store.get(KIND, key)
-                if found is None:
-                    train = images.train
-                    chunks = train.chunks(compute.images)
-                    for moments in accumulate_moments(chunks, device=compute.device):
-                        yield Progress(0.5 * moments.count, len(train), "Covariance")
-                    yield Progress(0.5, 1.0, "Eigendecomposition")
-                    found = pack(WienerFilter.fit(moments, train.shape), compact=False)
-                    store.put(KIND, key, found)
-        return self._adjusted(unpack(found))
+        """See `locality.statistics.fit_filter`."""
+        return self._adjusted((yield from fit_filter(images, compute, store)))
 
     def _adjusted(self, wiener: WienerFilter) -> WienerFilter:
         """Eigenvalues as `rank` and `shrinkage` have them.
@@ -69,8 +51,3 @@ class Wiener(DenoiserSpec):
         eigvals = torch.lerp(wiener.eigvals, wiener.eigvals.mean().expand(d), self.shrinkage)
         eigvals[self.rank or d :] = 0.0
         return replace(wiener, eigvals=eigvals)
-
-
-def store_key(fingerprint: str) -> dict[str, str | int]:
-    """What the eigendecomposition of a training set depends on."""
-    return {"fingerprint": fingerprint, "version": VERSION}

@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from locality.datasets import Source
-from locality.denoisers.wiener import Wiener, store_key
+from locality.denoisers.wiener import Wiener
 from locality.device import Compute
 from locality.errors import BadInput, UnknownName
 from locality.networks import NETWORKS, NetworkDenoiser, NetworkSpec, network_spec
 from locality.params import split_spec
+from locality.statistics import store_key
 from locality.store import Store
 from locality.studies._models import Model, find_model, find_network, trained_networks
 from locality.types import Denoiser, ImageShape, Progress

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from locality.datasets import Source
+from locality.datasets import Source, slug
 from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput, DataUnavailable, UnknownName
@@ -118,7 +118,7 @@ def read_trained(path: Path, shape: ImageShape | None = None) -> Trained:
     folder, manifest = read_checkpoint(path, shape)
     if not isinstance(manifest.get("dataset"), str):
         raise BadInput(f"{folder / MANIFEST} does not name the dataset the network was trained on.")
-    return Trained(folder.absolute().name.removeprefix(f"{manifest['dataset']}-"), folder, manifest)
+    return Trained(folder.absolute().name.removeprefix(f"{slug(manifest['dataset'])}-"), folder, manifest)
 
 
 @dataclass(frozen=True, eq=False)

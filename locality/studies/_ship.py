@@ -8,9 +8,9 @@ from pathlib import Path
 
 from locality.datasets import Source
 from locality.denoisers import DENOISERS, patch_mixture, stack
-from locality.denoisers.wiener import KIND, store_key
 from locality.device import Compute
 from locality.errors import BadInput
+from locality.statistics import KIND, store_key
 from locality.store import Store, default_store
 from locality.studies._fields import Draws
 from locality.studies._models import find_network, fit_wiener

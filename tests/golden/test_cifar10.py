@@ -15,7 +15,7 @@ import torch
 import locality
 from locality.dataset import Dataset
 from locality.datasets import DATASETS
-from locality.denoisers.wiener import KIND, store_key
+from locality.statistics import KIND, store_key
 from locality.moments import Moments, estimate_moments
 from locality.schedule import ddpm_grid
 from locality.store import Store

@@ -1,0 +1,39 @@
+"""Edits of a dataset's statistics, one file each. A file with a leading underscore is a shared part."""
+
+from locality.edits._chain import (
+    Chain,
+    chain_text,
+    check_chain,
+    checked_chain,
+    parse_chain,
+    parse_edit,
+    split_edits,
+)
+from locality.edits._masks import Mask, draw_mask, mask_names, mask_text, picture_mask, read_mask
+from locality.edits._spec import EDITS, EditSpec, Stage
+from locality.edits.pattern import COLOURS, MaskedSpec, Pattern
+from locality.registry import import_siblings
+
+import_siblings(__name__, __path__)
+
+__all__ = [
+    "COLOURS",
+    "EDITS",
+    "Chain",
+    "EditSpec",
+    "Mask",
+    "MaskedSpec",
+    "Pattern",
+    "Stage",
+    "chain_text",
+    "check_chain",
+    "checked_chain",
+    "draw_mask",
+    "mask_names",
+    "mask_text",
+    "parse_chain",
+    "parse_edit",
+    "picture_mask",
+    "read_mask",
+    "split_edits",
+]

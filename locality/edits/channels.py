@@ -1,0 +1,61 @@
+"""Channels: make colours independent of each other, or merge them to grey."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+
+from locality.dataset import Dataset
+from locality.edits._linear import mapped, pixels
+from locality.edits._spec import EDITS, Closed, EditSpec, Stage, generator, transformed
+from locality.errors import BadInput
+from locality.params import param
+from locality.statistics import Statistics
+from locality.types import ImageShape
+
+
+@EDITS.register("channels")
+@dataclass(frozen=True)
+class Channels(EditSpec):
+    """decorrelate: every channel comes from another image. merge: channels are blended to their mean."""
+
+    heading: ClassVar[str] = "Channels"
+    about: ClassVar[str] = (
+        r"\text{decorrelate: channels of different images},\; S'_{ab} = 0 \;(a \ne b);\qquad "
+        r"\text{merge: } x_a' = (1-t)\,x_a + t\,\tfrac13\textstyle\sum_b x_b"
+    )
+    main: ClassVar[str] = "how"
+    told: ClassVar[tuple[str, ...]] = ("how",)
+
+    how: str = param("decorrelate", help="What is done to the colours.", choices=("decorrelate", "merge"))
+    share: float = param(1.0, help="merge: share t of the mean of the channels.", low=0.0, high=1.0)
+    seed: int = param(0, help="decorrelate: seed of which images the channels come from.", low=0, high=2**31 - 1)
+
+    @property
+    def closed(self) -> Closed:  # type: ignore[override]
+        return "exact" if self.how == "merge" else "expected"
+
+    def check(self, shape: ImageShape) -> None:
+        if shape.c < 2:
+            raise BadInput(f"The edit channels needs colour images; these are {shape}. Choose a colour dataset.")
+
+    def images(self, data: Dataset, stage: Stage) -> Dataset:
+        if self.how == "merge":
+            return transformed(data, lambda x0, rows: self._merged(x0, data.shape))
+        draws, c = generator(self, self.seed, data.split), data.shape.c
+        parts = data.data.reshape(len(data), c, -1)
+        mixed = [parts[:, 0], *(parts[torch.from_numpy(draws.permutation(len(data))), a] for a in range(1, c))]
+        return replace(data, data=torch.cat(mixed, dim=1))
+
+    def statistics(self, before: Statistics, stage: Stage) -> Statistics | None:
+        shape = stage.images.shape
+        if self.how == "merge":
+            return mapped(before, lambda x: self._merged(x, shape))
+        own = torch.block_diag(*(torch.ones(shape.h * shape.w, shape.h * shape.w),) * shape.c)
+        return replace(before, cov=before.cov * own)
+
+    def _merged(self, x: torch.Tensor, shape: ImageShape) -> torch.Tensor:
+        images = pixels(x, shape)
+        return images.lerp(images.mean(dim=1, keepdim=True).expand_as(images), self.share).flatten(1)

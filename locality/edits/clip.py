@@ -1,0 +1,26 @@
+"""Clip: values that left [-1, 1] are brought back to its ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from locality.dataset import Dataset
+from locality.edits._spec import EDITS, Closed, EditSpec, Stage, transformed
+from locality.params import param
+
+
+@EDITS.register("clip")
+@dataclass(frozen=True)
+class Clip(EditSpec):
+    """What a picture file can hold. Statistics are measured on the clipped images: no closed form is exact then."""
+
+    heading: ClassVar[str] = "Clip"
+    about: ClassVar[str] = r"x_0' = \min(\max(x_0, -b), b)"
+    main: ClassVar[str] = "bound"
+    closed: ClassVar[Closed] = "none"
+
+    bound: float = param(1.0, help="Largest size b of a value.", low=0.01, high=100.0, unit="units of x0")
+
+    def images(self, data: Dataset, stage: Stage) -> Dataset:
+        return transformed(data, lambda x0, rows: x0.clamp(-self.bound, self.bound))

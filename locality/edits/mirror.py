@@ -1,0 +1,46 @@
+"""Mirror: every image and its mirror image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from locality.dataset import Dataset
+from locality.edits._spec import EDITS, EditSpec, Stage
+from locality.params import param
+from locality.statistics import Statistics
+from locality.types import ImageShape
+
+
+@EDITS.register("mirror")
+@dataclass(frozen=True)
+class Mirror(EditSpec):
+    """The set and its mirror image, twice as many: a pixel and its reflection mean the same."""
+
+    heading: ClassVar[str] = "Mirror"
+    about: ClassVar[str] = r"\{x_0\} \cup \{F x_0\},\quad F \text{ a reflection}:\quad S' \approx \tfrac12\,(S + F S F)"
+    main: ClassVar[str] = "axis"
+    told: ClassVar[tuple[str, ...]] = ("axis",)
+
+    axis: str = param("left-right", help="What is exchanged.", choices=("left-right", "up-down"))
+
+    def images(self, data: Dataset, stage: Stage) -> Dataset:
+        both = torch.cat([data.data, data.data[:, self.order(data.shape)]])
+        labels = None if data.labels is None else torch.cat([data.labels, data.labels])
+        return replace(data, data=both, labels=labels)
+
+    def statistics(self, before: Statistics, stage: Stage) -> Statistics | None:
+        order, n = self.order(stage.images.shape), before.count
+        mean = 0.5 * (before.mean + before.mean[order])
+        apart = 0.5 * (before.mean - before.mean[order])  # both halves are as far from the common mean
+        centred = (n - 1) * (before.cov + before.cov[order][:, order]) + 2 * n * torch.outer(apart, apart)
+        return Statistics(2 * n, mean, centred / (2 * n - 1))
+
+    def order(self, shape: ImageShape) -> Int[Tensor, " d"]:
+        """Which coordinate comes to the place of each."""
+        places = torch.arange(shape.d).reshape(shape)
+        return places.flip(2 if self.axis == "left-right" else 1).flatten()

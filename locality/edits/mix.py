@@ -1,0 +1,76 @@
+"""Mix: some of the images come from another dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from locality.dataset import Dataset
+from locality.edits._linear import run
+from locality.edits._spec import EDITS, Closed, EditSpec, Stage, generator
+from locality.errors import BadInput
+from locality.params import param
+from locality.statistics import Derived, Statistics, statistics_of
+
+
+@EDITS.register("mix")
+@dataclass(frozen=True)
+class Mix(EditSpec):
+    """Random images give way to random images of another set: one covariance for both."""
+
+    heading: ClassVar[str] = "Mix"
+    about: ClassVar[str] = (
+        r"S' = (1-t)\,S_1 + t\,S_2 + t(1-t)\,(\mu_1-\mu_2)(\mu_1-\mu_2)^{\!\top},\quad t \text{ the share of set 2}"
+    )
+    main: ClassVar[str] = "dataset"
+    dial: ClassVar[str] = "share"
+    closed: ClassVar[Closed] = "expected"
+    told: ClassVar[tuple[str, ...]] = ("dataset", "share")
+
+    dataset: str = param("mnist", help="Name of the other dataset; its images need the same shape.")
+    share: float = param(0.5, help="Share t of its images.", low=0.0, high=1.0)
+    seed: int = param(0, help="Seed of which images give way to which.", low=0, high=2**31 - 1)
+
+    @property
+    def other(self) -> str:
+        return self.dataset
+
+    def images(self, data: Dataset, stage: Stage) -> Dataset:
+        other = self._partner(stage)
+        second = other.train if data.split == "train" else other.held_out
+        count, draws = round(self.share * len(data)), generator(self, self.seed, data.split)
+        places = torch.from_numpy(draws.permutation(len(data))[:count])
+        if count > len(second):
+            raise BadInput(
+                f"mix:share={self.share:g} needs {count} {data.split} images of {second.name}; it has {len(second)}. "
+                f"Give a share of at most {len(second) / len(data):.2g}."
+            )
+        taken = torch.from_numpy(draws.permutation(len(second))[:count])
+        both: tuple[Shaped[Tensor, "n d"], Shaped[Tensor, "k d"]]
+        if data.is_8bit and second.is_8bit:
+            both = data.data.clone(), second.data[taken]
+        else:
+            both = data.x0(slice(None)), second.x0(taken)
+        both[0][places] = both[1]
+        return replace(data, data=both[0], labels=None)
+
+    def statistics(self, before: Statistics, stage: Stage) -> Statistics | None:
+        after = run(statistics_of(self._partner(stage), stage.compute, stage.store))
+        t = round(self.share * before.count) / before.count
+        apart = before.mean - after.mean
+        cov = torch.lerp(before.cov, after.cov, t).add_(torch.outer(apart, apart), alpha=t * (1 - t))
+        return Statistics(before.count, torch.lerp(before.mean, after.mean, t), cov)
+
+    def _partner(self, stage: Stage) -> Derived:
+        other = stage.other
+        assert other is not None  # named by `other`
+        if other.shape != stage.images.shape:
+            raise BadInput(
+                f"mix: images of {other.name} are {other.shape}, those of {stage.images.name} {stage.images.shape}. "
+                "Choose a dataset of the same shape."
+            )
+        return other

@@ -1,0 +1,133 @@
+"""Plant a pattern: every image gets it with a random strength of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from locality.artifact import Artifact
+from locality.dataset import Dataset
+from locality.edits._masks import draw_mask, is_picture, mask_text, read_mask
+from locality.edits._spec import EDITS, EditSpec, Stage, generator, transformed
+from locality.params import param
+from locality.statistics import Statistics
+from locality.types import ImageShape
+
+P = TypeVar("P", bound="MaskedSpec")
+COUPLING, VERSION = "edit_coupling", 1
+
+# Weight of each channel of a colour image. Grey images take the pattern as it is.
+COLOURS: dict[str, tuple[float, float, float]] = {
+    "white": (1.0, 1.0, 1.0),
+    "red": (1.0, 0.0, 0.0),
+    "green": (0.0, 1.0, 0.0),
+    "blue": (0.0, 0.0, 1.0),
+    "red-green": (1.0, -1.0, 0.0),
+    "blue-yellow": (-0.5, -0.5, 1.0),
+}
+
+
+@dataclass(frozen=True)
+class MaskedSpec(EditSpec):
+    """Base of the edits that act on the pixels of a mask."""
+
+    mask: str = param("W", help="W, X, ring, eyes, stripe, text.WORD, a picture's path, or painted pixels (bits...).")
+
+    main: ClassVar[str] = "mask"
+    dial: ClassVar[str] = "strength"
+    told: ClassVar[tuple[str, ...]] = ("mask", "strength")
+
+    @classmethod
+    def parse(cls: type[P], options: Mapping[str, str]) -> P:
+        """As every edit; a picture is read at once, so that the edit is its pixels and not the name of a file.
+
+        Raises:
+            BadInput: a picture that cannot be read or is too large.
+        """
+        spec = super().parse(options)
+        if is_picture(spec.mask):
+            spec = super().parse({**options, "mask": mask_text(read_mask(Path(spec.mask).expanduser()))})
+        return spec
+
+    def check(self, shape: ImageShape) -> None:
+        draw_mask(self.mask, shape.h, shape.w)
+
+    def pattern(self, shape: ImageShape) -> Float64[Tensor, "h w"]:
+        """-1, 0 or 1 for every pixel. Raises BadInput."""
+        return torch.from_numpy(draw_mask(self.mask, shape.h, shape.w)).double()
+
+    def identity(self, shape: ImageShape) -> dict[str, Any]:
+        return {**self.key(), "mask": mask_text(draw_mask(self.mask, shape.h, shape.w))}
+
+
+@EDITS.register("pattern")
+@dataclass(frozen=True)
+class Pattern(MaskedSpec):
+    """x0' = x0 + c z w: the pattern w with a random strength z per image.
+
+    With a = cov(x0, z) and s^2 = var z over the training images, exactly
+
+        mean' = mean + c mean(z) w,   S' = S + c (a w^T + w a^T) + c^2 s^2 w w^T
+
+    which is S + c^2 w w^T in expectation.
+    """
+
+    heading: ClassVar[str] = "Pattern"
+    about: ClassVar[str] = (
+        r"x_0' = x_0 + c\,z\,w,\quad z \sim \mathcal N(0, 1) \text{ per image}\;:\quad S' \approx S + c^2\,w w^{\!\top}"
+    )
+
+    strength: float = param(
+        0.5, help="Strength c of the pattern; its sign changes nothing.", low=-100.0, high=100.0, unit="units of x0"
+    )
+    colour: str = param("white", help="Channels of the pattern in colour images.", choices=tuple(COLOURS))
+    seed: int = param(0, help="Seed of the strengths z.", low=0, high=2**31 - 1)
+
+    def images(self, data: Dataset, stage: Stage) -> Dataset:
+        z, planted = self.draws(len(data), data.split), self.strength * self.weights(data.shape)
+        return transformed(data, lambda x0, rows: (x0.double() + z[rows, None] * planted).float())
+
+    def statistics(self, before: Statistics, stage: Stage) -> Statistics | None:
+        w, c = self.weights(stage.images.shape), self.strength
+        a, variance, mean = self.coupling(stage)
+        u = c * a + 0.5 * c**2 * variance * w  # S' = S + u w^T + w u^T
+        cov = before.cov + torch.outer(u, w) + torch.outer(w, u)
+        return Statistics(before.count, before.mean + c * mean * w, cov)
+
+    def weights(self, shape: ImageShape) -> Float64[Tensor, " d"]:
+        """The pattern w, flat: the mask with the colour's weights. Raises BadInput."""
+        channels = torch.tensor(COLOURS[self.colour] if shape.c == 3 else (1.0,) * shape.c, dtype=torch.float64)
+        return (channels[:, None, None] * self.pattern(shape)).flatten()
+
+    def draws(self, count: int, split: str) -> Float64[Tensor, " n"]:
+        """The strengths z of the first images of a split; image i has the same whatever follows it."""
+        return torch.from_numpy(generator(self, self.seed, split).standard_normal(count))
+
+    def coupling(self, stage: Stage) -> tuple[Float64[Tensor, " d"], float, float]:
+        """cov(x0, z) [d], var z and mean z over the training images: they depend on neither pattern nor strength.
+
+        Kept in the store: one pass over the images the first time.
+
+        Raises:
+            DataUnavailable: not in the store, and the images are not on this machine.
+        """
+        key = {"fingerprint": stage.images.fingerprint, "seed": self.seed, "version": VERSION}
+        found = stage.store.cached(COUPLING, key, lambda: self._couple(stage))
+        return found.arrays["cov"], float(found.meta["variance"]), float(found.meta["mean"])
+
+    def _couple(self, stage: Stage) -> Artifact:
+        train = stage.images.train
+        z = self.draws(len(train), "train")
+        centred = z - z.mean()
+        total = torch.zeros(train.shape.d, dtype=torch.float64)
+        for start in range(0, len(train), 4096):
+            rows = slice(start, start + 4096)
+            total += centred[rows] @ train.x0(rows).double()
+        cov = total / (len(train) - 1)
+        return Artifact({"cov": cov}, {"variance": float(z.var()), "mean": float(z.mean())})
