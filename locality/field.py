@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
@@ -155,6 +155,19 @@ def measure(field: Float[Tensor, "h w"], pixel: Pixel, *, outside: float = 4.0, 
         float(mass[distance > outside].sum()) / total,
         int((mass >= threshold * mass.max()).sum()),
     )
+
+
+def mass_on(field: Float[Tensor, "h w"], mask: Bool[Tensor, "h w"], without: Pixel | None = None) -> float:
+    """Share of the absolute mass that lies on a mask, in [0, 1]; nan for an all-zero field.
+
+    `without` leaves a pixel out of both, the field's own as a rule: on the mask it counts as mass on it, whatever
+    the rest of the field does. By chance: the mask's share of the pixels.
+    """
+    mass = field.double().abs()
+    if without is not None:
+        mass[without.row, without.col] = 0.0
+    total = float(mass.sum())
+    return float(mass[mask].sum()) / total if total > 0.0 else torch.nan
 
 
 def compare(a: Float[Tensor, "h w"], b: Float[Tensor, "h w"], pixel: Pixel) -> Agreement:

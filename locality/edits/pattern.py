@@ -97,8 +97,8 @@ class Pattern(MaskedSpec):
         w, c = self.weights(stage.images.shape), self.strength
         a, variance, mean = self.coupling(stage)
         u = c * a + 0.5 * c**2 * variance * w  # S' = S + u w^T + w u^T
-        cov = before.cov + torch.outer(u, w) + torch.outer(w, u)
-        return Statistics(before.count, before.mean + c * mean * w, cov)
+        half = torch.outer(u, w)
+        return Statistics(before.count, before.mean + c * mean * w, before.cov + (half + half.T))
 
     def weights(self, shape: ImageShape) -> Float64[Tensor, " d"]:
         """The pattern w, flat: the mask with the colour's weights. Raises BadInput."""

@@ -1,0 +1,438 @@
+"""Edits: the statistics of the edited images against their closed forms; text, seeds, masks, what is refused."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from locality.dataset import Dataset
+from locality.device import Compute
+from locality.edits import (
+    EDITS,
+    EditSpec,
+    Stage,
+    chain_text,
+    draw_mask,
+    mask_names,
+    mask_text,
+    parse_chain,
+    parse_edit,
+    split_edits,
+)
+from locality.edits.blur import kernel
+from locality.edits.shifts import shifted
+from locality.errors import BadInput, UnknownName
+from locality.statistics import Derived, Statistics, covariance_of, fit_filter
+from locality.store import Store
+from locality.studies import finish
+from locality.types import ImageShape
+from tests.small_sets import Given, eight_bit, given, values
+
+COLOUR, GREY = ImageShape(3, 6, 5), ImageShape(1, 6, 5)
+N = 60
+
+
+class Pair(Given, Derived):
+    """A set in memory with a second split, the same images backwards."""
+
+    @property
+    def held_out(self) -> Dataset:
+        return Dataset(self.data.name, "test", self.data.shape, self.data.data.flip(0))
+
+    def derive(self, compute: Compute, store: Store):  # type: ignore[no-untyped-def]
+        return None
+        yield
+
+
+def pair(seed: int = 0, shape: ImageShape = COLOUR, count: int = N) -> Pair:
+    return Pair(eight_bit(count, shape, seed, "made").data)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path)
+    yield made
+    made.close()
+
+
+def stage(store: Store, images: Given, other: Pair | None = None) -> Stage:
+    return Stage(images, other, Compute(), store)
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and covariance, 1 / (n - 1), written out."""
+    centred = x.double() - x.double().mean(dim=0)
+    return x.double().mean(dim=0), centred.T @ centred / (len(x) - 1)
+
+
+def of(images: Given) -> Statistics:
+    mean, cov = moments(images.x0())
+    return Statistics(len(images.data), mean, (cov + cov.T) / 2)
+
+
+def edited(edit: EditSpec, images: Given, place: Stage, split: str = "train") -> Dataset:
+    data = images.data
+    return edit.images(Dataset(data.name, split, data.shape, data.data, data.labels), place)
+
+
+EXACT = (
+    "pattern:W,strength=0.7",
+    "pattern:X,strength=-1.5,seed=3,colour=red-green",
+    "pattern:ring,colour=blue-yellow",
+    "tie:eyes,strength=0.6",
+    "tie:stripe,strength=1",
+    "blur:1.3",
+    "blur:0",
+    "shuffle",
+    "shuffle:0.4,seed=2",
+    "mirror",
+    "mirror:up-down",
+    "channels:merge,share=0.5",
+)
+
+
+@pytest.mark.parametrize("text", EXACT)
+def test_closed_form_is_that_of_the_edited_images(store: Store, text: str) -> None:
+    """To float32 rounding of the edited images; nothing random is left over."""
+    edit, images = parse_edit(text), pair()
+    assert edit.closed == "exact"
+    place = stage(store, images)
+    after = edited(edit, images, place)
+    mean, cov = moments(after.x0(slice(None)))
+    found = edit.statistics(of(images), place)
+    assert found is not None
+    assert found.count == len(after)
+    scale = float(cov.abs().max())
+    assert (found.mean - mean).abs().max() < 2e-7
+    assert (found.cov - cov).abs().max() < 1e-6 * max(scale, 1.0)
+    assert torch.equal(found.cov, found.cov.T)
+
+
+@pytest.mark.parametrize("text", ["spectrum:whiten", "spectrum:whiten,strength=0.5", "spectrum:tilt,strength=1.5"])
+def test_spectra_are_those_of_the_edited_images(store: Store, text: str) -> None:
+    """The map follows from the stored float32 eigenvectors; mean and total variance stay."""
+    edit, images = parse_edit(text), pair(count=400)
+    place = stage(store, images)
+    before = of(images)
+    mean, cov = moments(edited(edit, images, place).x0(slice(None)))
+    found = edit.statistics(before, place)
+    assert found is not None
+    assert (found.mean - mean).abs().max() < 1e-6
+    assert (found.cov - cov).abs().max() < 3e-5 * float(cov.abs().max())
+    assert float(found.cov.trace()) == pytest.approx(float(before.cov.trace()), rel=1e-4)
+
+
+def test_white_images_have_no_correlation_left(store: Store) -> None:
+    """But for the components below a thousandth of the mean eigenvalue, which stay weak."""
+    images = pair(count=400)
+    found = parse_edit("spectrum:whiten").statistics(of(images), stage(store, images))
+    assert found is not None
+    assert found.cov.sub(torch.diag(found.cov.diagonal())).abs().max() < 0.05 * float(found.cov.diagonal().mean())
+
+
+def test_tilt_multiplies_the_power_at_each_frequency(store: Store) -> None:
+    edit, images = parse_edit("spectrum:tilt,strength=2"), pair(shape=GREY, count=200)
+    place = stage(store, images)
+    x0, after = (data.x0(slice(None)).double() for data in (images.data, edited(edit, images, place)))
+    power = [np.abs(np.fft.fft2((x - x.mean(0)).numpy().reshape(-1, 6, 5))) ** 2 for x in (x0, after)]
+    ratio = power[1].mean(0) / power[0].mean(0)
+    fy, fx = np.fft.fftfreq(6, 1 / 6)[:, None], np.fft.fftfreq(5, 1 / 5)[None]
+    k2 = fy**2 + fx**2
+    k2[0, 0] = 1
+    assert np.allclose(ratio * k2, (ratio * k2)[0, 0], rtol=1e-4)
+
+
+def test_expected_statistics_of_shifts_are_the_mean_over_all_shifts(store: Store) -> None:
+    """Every image moved by every shift is a set whose moments are the expectation's."""
+    edit, images = parse_edit("shifts:1"), pair(shape=ImageShape(2, 4, 3), count=8)
+    x, shape = images.x0(), images.shape
+    every = torch.tensor(list(itertools.product(range(shape.h), range(shape.w))))
+    whole = torch.cat([shifted(x, by.expand(len(x), 2), shape) for by in every])
+    found = edit.statistics(of(images), stage(store, images))
+    assert found is not None
+    mean, cov = moments(whole)
+    assert (found.mean - mean).abs().max() < 1e-12
+    unbiased = (len(whole) - 1) / len(whole) * len(x) / (len(x) - 1)
+    assert (found.cov - cov * unbiased).abs().max() < 1e-12
+    blocks = found.cov.reshape(2, 4, 3, 2, 4, 3)
+    assert (blocks - blocks.roll((1, 2, 1, 2), (1, 2, 4, 5))).abs().max() < 1e-12  # stationary on the torus
+
+
+@pytest.mark.parametrize(
+    "text", ["shifts", "shifts:0.3,seed=1", "channels", "shrink:0.5", "shrink:1", "mix:other,share=0.25"]
+)
+def test_expected_statistics_are_those_of_many_edited_images(store: Store, text: str) -> None:
+    """20,000 images: every entry of mean and covariance within six of its standard errors."""
+    edit, shape = parse_edit(text), ImageShape(2, 4, 3)
+    images = Pair(given((values(20_000, shape) * 127.5 + 127.5).round().to(torch.uint8), shape).data)
+    other = Pair(given((values(20_000, shape, 5) * 60 + 90).round().to(torch.uint8), shape, name="other").data)
+    place = stage(store, images, other)
+    assert edit.closed == "expected"
+    after = edited(edit, images, place).x0(slice(None)).double()
+    found = edit.statistics(of(images), place)
+    assert found is not None
+    mean, cov = moments(after)
+    centred = after - mean
+    assert ((found.mean - mean).abs() <= 6 * centred.std(dim=0) / len(after) ** 0.5 + 1e-9).all()
+    for a in range(shape.d):
+        error = (centred[:, a : a + 1] * centred).std(dim=0) / len(after) ** 0.5
+        assert ((found.cov[a] - cov[a]).abs() <= 6 * error + 1e-6).all()
+
+
+def test_channels_are_of_different_images(store: Store) -> None:
+    found = parse_edit("channels").statistics(of(pair()), stage(store, pair()))
+    assert found is not None
+    blocks = found.cov.reshape(3, 30, 3, 30)
+    assert blocks[0, :, 1].abs().max() == 0
+    assert torch.equal(blocks[1, :, 1], of(pair()).cov.reshape(3, 30, 3, 30)[1, :, 1])
+
+
+def test_clip_measures_and_says_so(store: Store) -> None:
+    edit, images = parse_edit("clip:0.3"), pair()
+    assert edit.closed == "none"
+    assert edit.statistics(of(images), stage(store, images)) is None
+    after = edited(edit, images, stage(store, images))
+    assert torch.equal(after.data, images.data.x0(slice(None)).clamp(-0.3, 0.3))
+
+
+def test_pattern_by_hand(store: Store) -> None:
+    """x0' = x0 + c z w: subtracting the images leaves multiples of the mask."""
+    edit, images = parse_edit("pattern:stripe,strength=2,colour=red-green"), pair()
+    change = edited(edit, images, stage(store, images)).data - images.data.x0(slice(None))
+    mask = torch.from_numpy(draw_mask("stripe", 6, 5)).flatten()
+    z = change[:, :30][:, mask != 0][:, 0] / 2
+    assert z.std() == pytest.approx(1.0, abs=0.3)
+    assert torch.allclose(change[:, :30], 2 * z[:, None] * mask, atol=1e-6)
+    assert torch.allclose(change[:, 30:60], -2 * z[:, None] * mask, atol=1e-6)
+    assert (change[:, 60:] == 0).all()
+
+
+def test_tied_pixels_are_equal_at_full_strength(store: Store) -> None:
+    after = edited(parse_edit("tie:eyes,strength=1"), pair(), stage(store, pair())).data.reshape(N, 3, 30)
+    on = torch.from_numpy(draw_mask("eyes", 6, 5)).flatten() != 0
+    assert on.sum() > 1
+    assert after[:, :, on].std(dim=2).max() < 1e-6
+    assert torch.equal(after[:, :, ~on], pair().data.x0(slice(None)).reshape(N, 3, 30)[:, :, ~on])
+
+
+def test_blur_keeps_sums_and_mirrors_at_the_border() -> None:
+    for side, radius in ((5, 0.5), (8, 3.0), (6, 40.0)):
+        made = kernel(side, radius)
+        assert torch.allclose(made.sum(dim=1), torch.ones(side, dtype=torch.float64))
+        assert torch.allclose(made.sum(dim=0), torch.ones(side, dtype=torch.float64))
+    line = torch.zeros(24, dtype=torch.float64)
+    line[8:16] = torch.arange(8.0)
+    line[:8], line[16:] = line[8:16].flip(0), line[8:16].flip(0)
+    weights = torch.exp(-0.5 * (torch.arange(-7.0, 8.0) / 1.2) ** 2).double()
+    naive = [float((weights * line[8 + p - 7 : 8 + p + 8]).sum() / weights.sum()) for p in range(8)]
+    assert torch.allclose(
+        kernel(8, 1.2) @ torch.arange(8.0, dtype=torch.float64), torch.tensor(naive).double(), atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("text", [*EXACT, "shifts", "channels", "shrink:0.5"])
+def test_images_depend_on_seed_and_place_alone(store: Store, text: str) -> None:
+    """Not on how many come after them, and train and test get different draws."""
+    edit, images = parse_edit(text), pair()
+    place = stage(store, images)
+    whole = edited(edit, images, place)
+    assert torch.equal(whole.data, edited(edit, images, place).data)
+    if not text.startswith(("mirror", "channels")):
+        part = edit.images(images.data.first(20), place)
+        assert torch.equal(part.x0(slice(None)), whole.x0(slice(0, 20)))
+    random = text.startswith(("pattern", "shifts", "shrink")) or text == "channels"
+    assert torch.equal(edited(edit, images, place, "test").data, whole.data) is not random
+
+
+@pytest.mark.parametrize("text", ["shuffle", "shifts", "mirror", "channels"])
+def test_moved_pixels_stay_8_bit(store: Store, text: str) -> None:
+    assert edited(parse_edit(text), pair(), stage(store, pair())).is_8bit
+
+
+def test_shuffled_share_is_nested_and_a_permutation() -> None:
+    order = parse_edit("shuffle:0.5,seed=4").order(COLOUR)  # type: ignore[attr-defined]
+    assert sorted(order.tolist()) == list(range(30))
+    moved = set(torch.nonzero(order != torch.arange(30)).flatten().tolist())
+    more = parse_edit("shuffle:1,seed=4").order(COLOUR)  # type: ignore[attr-defined]
+    assert 0 < len(moved) <= 15
+    assert len(torch.nonzero(more != torch.arange(30))) > 15
+    assert torch.equal(parse_edit("shuffle:0").order(COLOUR), torch.arange(30))  # type: ignore[attr-defined]
+
+
+# --- the filter that follows
+
+
+def test_the_filter_of_a_derived_set_is_that_of_its_images(store: Store) -> None:
+    """Through a source: closed forms, edit by edit, against one pass over the edited images."""
+    from locality.datasets import Source
+
+    text = "digits+pattern:X,strength=0.4+blur:0.8+mirror+shuffle"
+    source = Source.parse(text)
+    found = finish(fit_filter(source, Compute(), store))
+    mean, cov = moments(source.train.x0(slice(None)))
+    after = covariance_of(found)
+    assert found.count == len(source.train)
+    assert (after.mean - mean).abs().max() < 1e-6
+    assert (after.cov - cov).abs().max() < 2e-6 * float(cov.abs().max()) + 1e-6
+    clipped = Source.parse("digits+pattern:X,strength=0.4+clip")
+    measured = covariance_of(finish(fit_filter(clipped, Compute(), store)))
+    assert (measured.cov - moments(clipped.train.x0(slice(None)))[1]).abs().max() < 1e-6
+
+
+# --- text
+
+
+@pytest.mark.parametrize("name", list(EDITS))
+def test_text_comes_back(name: str) -> None:
+    edit = EDITS[name]()
+    assert parse_edit(edit.text()) == edit
+    assert all(f"{field}=" in edit.text() for field in edit.told)
+    if edit.dial:
+        scaled = edit.scaled(0.25)
+        assert scaled.level == 0.25
+        assert parse_edit(scaled.text()) == scaled
+
+
+def test_chains_split_at_named_edits_only() -> None:
+    name, edits = split_edits("folder:path=/a+b/c+d.zip,resolution=32+pattern:W+blur")
+    assert name == "folder:path=/a+b/c+d.zip,resolution=32"
+    assert chain_text(edits) == "pattern:mask=W,strength=0.5+blur:radius=1"
+    assert split_edits("mnist") == ("mnist", ())
+    assert parse_chain("") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("digits+patern:W", r"Unknown edit 'patern'\. Did you mean 'pattern'\? Known: blur, channels, clip,"),
+        ("digits+blur:1+nothing", r"Unknown edit 'nothing'"),
+        ("digits+pattern:Q", r"Unknown mask 'Q'\. Known: W, X, .*bits\.HxW\.DATA"),
+        ("digits+pattern:W,X", r"Option 'X' of the edit 'pattern' has no value\. Write pattern:X=VALUE\."),
+        ("digits+tie:W,strength=2", r"tie:strength=2\.0 is outside \[0, 1\]\."),
+        ("digits+pattern:W,strength=1e9", r"pattern:strength=1000000000\.0 is outside \[-100, 100\]\."),
+        ("digits+pattern:W,strength=nan", r"pattern:strength=nan is outside"),
+        ("digits+spectrum:whiten,strength=2", r"spectrum:how=whiten,strength=2: give 0 \(as it is\) to 1 \(white\)\."),
+        ("digits+channels", r"The edit channels needs colour images; these are 1x8x8\. Choose a colour dataset\."),
+        ("digits+pattern:W+pattern:X", r"conflict: patterns of the same seed rise and fall together.*seed=1"),
+        ("digits+mirror+mirror", r"conflict: the set is its own mirror image already\. Leave one out\."),
+        ("digits+pattern:W+spectrum:whiten", r"conflict: at full strength the second removes every correlation"),
+        ("digits+tie:W+shrink:1", r"conflict: at full strength the second removes"),
+        ("digits+pattern:bits.4x4.AAA", r"The mask is 4x4; the images are 8x8\. Paint one of 8x8, or name a shape\."),
+        ("digits+pattern:bits.8x8.AAA", r"The painted mask is damaged: 2 bytes, 8 expected for 8x8\."),
+        (
+            "digits+pattern:bits.8x8.AAAAAAAAAAA",
+            r"The mask 'bits\.8x8\.AAAAAAAAAAA' is empty at 8x8: paint at least one",
+        ),
+        ("digits+pattern:bits.8x8.__________8", r"covers all 64 pixels: a shared brightness, not a pattern\."),
+        ("digits+pattern:text.WWWWWWWW", r"The word 'WWWWWWWW' does not fit into 8x8 pixels\. Give a shorter one\."),
+        ("digits+pattern:nowhere/mask.png", r"nowhere/mask\.png is not a picture that can be read"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, message: str) -> None:
+    from locality.datasets import Source
+
+    with pytest.raises(BadInput, match=message):
+        Source.parse(text)
+
+
+def test_edits_without_a_dial_cannot_be_scaled() -> None:
+    with pytest.raises(BadInput, match=r"The edit mirror is all or nothing: .* Those with: blur, mix, pattern"):
+        parse_edit("mirror").scaled(0.5)
+    with pytest.raises(UnknownName):
+        parse_edit("nothing")
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [(0.9, r"mix:share=0\.9 needs 54 train images of small; it has 20\. Give a share of at most 0\.33")],
+)
+def test_mixing_more_than_there_is(store: Store, share: float, message: str) -> None:
+    small = Pair(eight_bit(20, COLOUR, 1, "small").data)
+    with pytest.raises(BadInput, match=message):
+        edited(parse_edit(f"mix:small,share={share}"), pair(), stage(store, pair(), small))
+
+
+def test_mixing_other_shapes(store: Store) -> None:
+    other = Pair(eight_bit(60, GREY, 1, "grey").data)
+    with pytest.raises(BadInput, match=r"mix: images of grey are 1x6x5, those of made 3x6x5\. Choose a dataset of the"):
+        parse_edit("mix:grey").statistics(of(pair()), stage(store, pair(), other))
+
+
+# --- masks
+
+
+@pytest.mark.parametrize("side", [8, 28, 32, 64])
+@pytest.mark.parametrize("name", [*mask_names(), "text.A"])
+def test_shapes_at_every_size(name: str, side: int) -> None:
+    """Neither empty nor nearly everything; W and ring are their own mirror images."""
+    mask = draw_mask(name, side, side)
+    assert mask.dtype == np.int8
+    assert 0.02 < (mask != 0).mean() < 0.6
+    if name in ("W", "ring", "eyes", "stripe", "X"):
+        assert (mask == mask[:, ::-1]).all()
+
+
+def test_painted_masks_come_back_as_text() -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((28, 28), (5, 7)):
+        for low in (0, -1):
+            mask = rng.integers(low, 2, shape).astype(np.int8)
+            mask[0, 0] = 0
+            assert (draw_mask(mask_text(mask), *shape) == mask).all()
+
+
+def test_a_picture_is_read_once_and_becomes_its_pixels(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 8), np.uint8)
+    pixels[2, 3:6] = 255
+    Image.fromarray(pixels).save(tmp_path / "mask.png")
+    edit = parse_edit(f"pattern:{tmp_path / 'mask.png'}")
+    assert edit.mask == mask_text((pixels > 0).astype(np.int8))  # type: ignore[attr-defined]
+    clear = np.zeros((8, 8, 4), np.uint8)
+    clear[1, 1, 3] = 255  # black, but the only place that is not transparent
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    mask = draw_mask(parse_edit(f"pattern:{tmp_path / 'clear.png'}").mask, 8, 8)  # type: ignore[attr-defined]
+    assert mask.sum() == mask[1, 1] == 1
+    Image.new("L", (600, 600)).save(tmp_path / "large.png")
+    with pytest.raises(BadInput, match=r"The picture is 600x600; give one of the images' size, or up to 512x512\."):
+        parse_edit(f"pattern:{tmp_path / 'large.png'}")
+    (tmp_path / "bad.png").write_bytes(b"not a picture")
+    with pytest.raises(BadInput, match=r"bad\.png is not a picture that can be read \(UnidentifiedImageError\)"):
+        parse_edit(f"pattern:{tmp_path / 'bad.png'}")
+
+
+# --- sources
+
+
+def test_names_and_fingerprints_of_edited_sources() -> None:
+    from locality.datasets import Source
+
+    plain, edited_ = Source.parse("digits"), Source.parse("digits+pattern:W")
+    assert edited_.name == "digits+pattern:mask=W,strength=0.5"
+    assert edited_.slug == "digits-pattern-mask-W-strength-0.5"
+    assert edited_.base == plain
+    assert Source.parse(edited_.name) == edited_
+    marks = {
+        Source.parse(f"digits{more}").fingerprint for more in ("", "+pattern:W", "+pattern:X", "+pattern:W,seed=1")
+    }
+    assert len(marks) == 4
+    drawn = mask_text(draw_mask("W", 8, 8))
+    assert Source.parse(f"digits+pattern:{drawn}").train.data.equal(edited_.train.data)
+    long = Source.parse(f"digits+pattern:{drawn},seed=77+blur:0.123456789+shuffle:0.5+mirror")
+    assert len(long.slug) <= 60
+    assert len(edited_.held_out) == len(plain.held_out)
+    assert not torch.equal(edited_.held_out.x0(slice(0, 5)), plain.held_out.x0(slice(0, 5)))
+    assert Source.parse("digits+mirror").count() == 2 * plain.count()
+
+
+def test_first_takes_its_images_before_the_edit() -> None:
+    from locality.datasets import Source
+
+    some, whole = Source.parse("digits+pattern:W", 50), Source.parse("digits+pattern:W")
+    assert torch.equal(some.train.data, whole.train.data[:50])
