@@ -132,11 +132,7 @@ def models(as_json: JsonOpt = False) -> None:
 
     rows = model_list()
     blocks = [table(rows, {"name": "name", "cost": "cost", "paper": "paper"})]
-    headings = {"option": "option", "default": "default", "allowed": "allowed", "help": "meaning"}
-    for row in rows:
-        shown = [{**option, "option": option["name"], **_option_text(option)} for option in row["options"]]
-        lines = table(shown, headings).splitlines() if shown else ["no options"]
-        blocks.append("\n  ".join([f"{row['name']}: {row['about']}", *lines]))
+    blocks += [option_lines(f"{row['name']}: {row['about']}", row["options"]) for row in rows]
     say(rows, as_json, "\n\n".join(blocks))
 
 
@@ -176,6 +172,13 @@ def _tell_note(chosen: Model) -> str:
 
 def _spent(result: dict[str, Any]) -> str:
     return f"{result['seconds']:.2f} s, peak memory {memory_text(result['peak_memory_bytes'])}"
+
+
+def option_lines(title: str, options: list[dict[str, Any]]) -> str:
+    """Options as a table below a title."""
+    headings = {"option": "option", "default": "default", "allowed": "allowed", "help": "meaning"}
+    shown = [{**option, "option": option["name"], **_option_text(option)} for option in options]
+    return "\n  ".join([title, *(table(shown, headings).splitlines() if shown else ["no options"])])
 
 
 def _option_text(option: dict[str, Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ Long verbs are generators of `Progress` that return their result; `finish` runs 
 
 from locality.studies._agreement import agreement, found_agreement, ship_agreement
 from locality.studies._agreement_plan import Agreement, AgreementPlan, Explained
-from locality.studies._catalogue import model_list
+from locality.studies._catalogue import edit_list, model_list
 from locality.studies._fields import Draws, learned_field, pixel_field
 from locality.studies._finish import finish
 from locality.studies._journal import read_log, read_progress
@@ -28,6 +28,9 @@ from locality.studies._preview import Frame, Preview, read_preview
 from locality.studies._samples import denoise, found_samples, sample
 from locality.studies._sampling import Sampling, Stepped, Trajectory
 from locality.studies._ship import ship_learned_table, ship_model, ship_statistics
+from locality.studies._sweep import at_strength, mask_of, part_takers, pixels_along, planted_filter, sweep
+from locality.studies._sweep_plan import PREDICTED, Sweep, SweepPlan
+from locality.studies._sweep_ship import ship_sweep, shipped_sweeps
 from locality.studies._tables import (
     learned_key,
     learned_table,
@@ -40,6 +43,7 @@ from locality.studies._train import judge, train_network
 
 __all__ = [
     "COPY",
+    "PREDICTED",
     "Agreement",
     "AgreementPlan",
     "Copies",
@@ -52,11 +56,15 @@ __all__ = [
     "Preview",
     "Sampling",
     "Stepped",
+    "Sweep",
+    "SweepPlan",
     "Trained",
     "Trajectory",
     "Untrained",
     "agreement",
+    "at_strength",
     "denoise",
+    "edit_list",
     "find_members",
     "find_model",
     "find_network",
@@ -69,13 +77,17 @@ __all__ = [
     "learned_key",
     "learned_table",
     "make_learned_table",
+    "mask_of",
     "memorisation",
     "model_key",
     "model_list",
     "nearest_training",
     "open_denoiser",
+    "part_takers",
     "pixel_field",
     "pixel_grid",
+    "pixels_along",
+    "planted_filter",
     "predicted_table",
     "read_log",
     "read_preview",
@@ -86,6 +98,9 @@ __all__ = [
     "ship_learned_table",
     "ship_model",
     "ship_statistics",
+    "ship_sweep",
+    "shipped_sweeps",
+    "sweep",
     "table_row",
     "train_network",
     "trained_networks",

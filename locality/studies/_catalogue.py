@@ -1,11 +1,13 @@
-"""What models there are, as plain values: for the command line and for pages."""
+"""What models and edits there are, as plain values: for the command line and for pages."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Any
 
-from locality.denoisers import DENOISERS, DenoiserSpec
+from locality.denoisers import DENOISERS
+from locality.edits import EDITS
+from locality.params import Spec
 
 
 def model_list() -> list[dict[str, Any]]:
@@ -25,7 +27,23 @@ def model_list() -> list[dict[str, Any]]:
     ]
 
 
-def _options(cls: type[DenoiserSpec]) -> list[dict[str, Any]]:
+_CLOSED = {"exact": "exact", "expected": "exact in expectation", "none": "measured on the edited images"}
+
+
+def edit_list() -> list[dict[str, Any]]:
+    """Every edit by name: what it does, how its statistics are known, its options as those of `model_list`."""
+    return [
+        {
+            "name": name,
+            "about": (cls.__doc__ or "").strip().partition("\n")[0],
+            "closed": _CLOSED[cls().closed],
+            "options": _options(cls),
+        }
+        for name, cls in EDITS.items()
+    ]
+
+
+def _options(cls: type[Spec]) -> list[dict[str, Any]]:
     defaults = {field.name: field.default for field in dataclasses.fields(cls)}
     return [
         {

@@ -1,0 +1,135 @@
+"""The command sweep: fields against the strength of an edit."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, parse_pixel, say, table, watch
+from locality.cli.sampling import DeviceOpt, option_lines
+from locality.errors import BadInput
+
+if TYPE_CHECKING:
+    from locality.studies import Sweep, SweepPlan
+
+
+@app.command()
+def sweep(
+    dataset: DatasetArg,
+    edit: Annotated[
+        str, typer.Option("--edit", metavar="EDIT", help="An edit from `edits`: pattern:W, tie:ring, blur, ...")
+    ] = "pattern:W",
+    strengths: Annotated[
+        str, typer.Option("--strengths", metavar="S,S,...", help="Strengths of the edit; 0 leaves the images.")
+    ] = "0,0.25,0.5,0.75,1",
+    pixel: Annotated[
+        str | None,
+        typer.Option("--pixel", metavar="ROW,COL", help="Whose field; by default the mean over 16 along the pattern."),
+    ] = None,
+    sigma: Annotated[float, typer.Option("--sigma", metavar="S", help="Noise level of the fields.")] = 2.0,
+    networks: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="Networks trained on edited images; by default all there are."),
+    ] = None,
+    draws: Annotated[int, typer.Option(metavar="K", help="Pairs (held-out image, noise) per field.")] = 16,
+    seed: SeedOpt = 0,
+    first: FirstOpt = None,
+    ship: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write it to this folder of shipped files.")
+    ] = None,
+    device: DeviceOpt = "auto",
+    as_json: JsonOpt = False,
+) -> None:
+    """Share of the fields' mass on a pattern, and beyond 4 pixels, while the edit grows stronger.
+
+    Predicted for every strength, learned where a network is trained on the images edited so:
+    python -m locality train "DATASET+EDIT" --network unet ... Lines through both, with R^2 and standard errors.
+    """
+    from locality import studies
+    from locality.datasets import Source
+    from locality.device import Compute, usable_device
+    from locality.edits import parse_edit
+
+    plan = _plan(strengths, sigma=sigma, draws=draws, seed=seed)
+    source, spec = Source.parse(dataset, first), parse_edit(edit)
+    names = None if networks is None else [name.strip() for name in networks.split(",") if name.strip()]
+    spot = None if pixel is None else parse_pixel(pixel)
+    compute = Compute(usable_device(device))
+    made = watch(studies.sweep(source, spec, pixel=spot, networks=names, plan=plan, compute=compute))
+    command = shlex.join(["python", "-m", "locality", *sys.argv[1:]])
+    shipped = None if ship is None else studies.ship_sweep(source, made, command, ship)
+    result = {**made.to_json(), "shipped": None if shipped is None else str(shipped)}
+    say(result, as_json, _text(made) + ("" if shipped is None else f"\n\n{shipped}"))
+
+
+@app.command()
+def edits(as_json: JsonOpt = False) -> None:
+    """List the edits of a dataset's statistics: what each does, its options. Use them as DATASET+EDIT:OPTIONS."""
+    from locality.studies import edit_list
+
+    rows = edit_list()
+    blocks = [table(rows, {"name": "name", "closed": "statistics", "about": "what it does"})]
+    say(rows, as_json, "\n\n".join([*blocks, *(option_lines(row["name"], row["options"]) for row in rows)]))
+
+
+def _plan(strengths: str, **options: Any) -> SweepPlan:
+    """The checked options; messages name them as they are typed."""
+    from locality.studies import SweepPlan
+
+    try:
+        values = tuple(float(part) for part in strengths.split(","))
+    except ValueError:
+        raise BadInput(
+            f"--strengths {strengths!r} is not a list of numbers. Write for example --strengths 0,0.5,1."
+        ) from None
+    try:
+        return SweepPlan(strengths=values, **options)
+    except BadInput as error:
+        raise BadInput(str(error).replace("SweepPlan:", "--")) from None
+
+
+def _text(made: Sweep) -> str:
+    """Tables of rows and lines for people."""
+    about = f"{made.dataset} + {made.edit}: fields at sigma {made.plan.sigma:g}, {len(made.pixels)} pixels"
+    if math.isfinite(made.chance):
+        about += f"; the pattern covers {made.chance:.1%} of them"
+    rows = [
+        {
+            "model": row["model"],
+            "strength": f"{row['strength']:g}",
+            **{
+                name: _with_error(row[name], row[f"{name}_stderr"])
+                for name in ("mass_on_pattern", "mass_without_own", "non_locality")
+            },
+        }
+        for row in made.rows
+    ]
+    headings = {
+        "model": "model",
+        "strength": "strength",
+        "mass_on_pattern": "on the pattern",
+        "mass_without_own": "without own pixel",
+        "non_locality": "beyond 4 px",
+    }
+    lines = [
+        {
+            **fit,
+            "slope": _with_error(fit["slope"], fit["slope_stderr"]),
+            "r2": "-" if math.isnan(fit["r2"]) else f"{fit['r2']:.3f}",
+        }
+        for fit in made.fits()
+    ]
+    named = {"model": "model", "quantity": "line of", "against": "against", "slope": "slope", "r2": "R^2", "n": "n"}
+    parts = [about, table(rows, headings), table(lines, named) if lines else "One strength: no line."]
+    return "\n\n".join([*parts, *made.notes])
+
+
+def _with_error(value: float, error: float) -> str:
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:.3f}" if math.isnan(error) else f"{value:.3f} ± {error:.3f}"
