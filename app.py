@@ -7,5 +7,5 @@ from pages._ui.frame import ICON, begin_process, sections, sidebar
 st.set_page_config(page_title="Locality Lab", page_icon=ICON, layout="wide")
 page = st.navigation(sections(), position="top")
 begin_process()
-sidebar()
+sidebar(page)
 page.run()

@@ -6,6 +6,7 @@ Long verbs are generators of `Progress` that return their result; `finish` runs 
 from locality.studies._agreement import agreement, found_agreement, ship_agreement
 from locality.studies._agreement_plan import Agreement, AgreementPlan, Explained
 from locality.studies._catalogue import edit_list, model_list
+from locality.studies._edited import Overflow, overflow, trained_on_edit
 from locality.studies._fields import Draws, learned_field, pixel_field
 from locality.studies._finish import finish
 from locality.studies._journal import read_log, read_progress
@@ -53,6 +54,7 @@ __all__ = [
     "Likeness",
     "Memorisation",
     "Model",
+    "Overflow",
     "Preview",
     "Sampling",
     "Stepped",
@@ -83,6 +85,7 @@ __all__ = [
     "model_list",
     "nearest_training",
     "open_denoiser",
+    "overflow",
     "part_takers",
     "pixel_field",
     "pixel_grid",
@@ -104,5 +107,6 @@ __all__ = [
     "table_row",
     "train_network",
     "trained_networks",
+    "trained_on_edit",
     "untrained_twins",
 ]

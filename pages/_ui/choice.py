@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from locality.datasets import DATASETS, Source
+from locality.edits import chain_text, parse_chain
 from locality.errors import LocalityError
 from locality.params import Spec
 from locality.studies import Trained
@@ -16,6 +17,7 @@ from pages._ui.download import offer_download
 from pages._ui.guard import guard
 
 DEFAULT = "cifar10"
+EDIT = "edit"  # of the address bar: edits of the dataset's statistics, in order
 
 
 def choose_dataset() -> None:
@@ -39,9 +41,41 @@ def _spec(name: str, options: dict[str, str]) -> Spec | None:
         return None  # the page itself explains what is wrong
 
 
+def choose_edits(*, shown: bool) -> None:
+    """What is done to the dataset's images before anything else, if a link asked for it; `shown` on this page."""
+    if not shown:  # the page of edits has its own
+        st.session_state["edits"] = ""
+        return
+    asked = st.query_params.get(EDIT)
+    if asked is not None and EDIT not in st.session_state:
+        st.session_state[EDIT] = _known_edits(asked)
+    text = st.session_state.setdefault(EDIT, "")
+    st.session_state["edits"] = text
+    if not text:
+        st.query_params.pop(EDIT, None)
+        return
+    st.query_params[EDIT] = text
+    with st.container(border=True):
+        st.markdown(f":material/brush: **Edited images**  \n`{text if len(text) < 60 else text[:58] + '…'}`")
+        st.button("Use them as they are", key="edit_off", on_click=_as_they_are, width="stretch")
+
+
+def _known_edits(text: str) -> str:
+    try:
+        return chain_text(parse_chain(text))
+    except LocalityError as error:
+        note(f"The link's edits are left out. {error}")
+        return ""
+
+
+def _as_they_are() -> None:
+    st.session_state[EDIT] = ""
+    st.query_params.pop(EDIT, None)
+
+
 def choose_network() -> None:
     """Selector of the trained network, with its held-out error beside it."""
-    names = networks_of(st.session_state["dataset"])
+    names = networks_of(dataset_name())
     if not names:
         st.caption("No network is trained on this dataset yet.")
         return
@@ -53,13 +87,23 @@ def choose_network() -> None:
 
 def current_source() -> Source:
     """The chosen dataset with its options. Raises LocalityError with what to do."""
-    name, options = st.session_state["dataset"], st.session_state.get("source", "")
-    return source(f"{name}:{options}" if options else name)
+    return source(source_text())
+
+
+def source_text() -> str:
+    """The chosen dataset with its options and edits, as one types it."""
+    name, options, edits = (st.session_state.get(key, "") for key in ("dataset", "source", "edits"))
+    return "+".join(filter(None, (f"{name}:{options}" if options else name, edits)))
+
+
+def dataset_name() -> str:
+    """What networks call the dataset they are trained on: its name and edits, without its options."""
+    return "+".join(filter(None, (st.session_state["dataset"], st.session_state.get("edits", ""))))
 
 
 def current_network() -> Trained | None:
     """The chosen network, None where none is trained on the dataset."""
-    found = networks_of(st.session_state["dataset"])
+    found = networks_of(dataset_name())
     return found.get(st.session_state.get("network", ""), next(iter(found.values()), None))
 
 

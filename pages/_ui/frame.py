@@ -27,7 +27,11 @@ _ICONS = {
     "Samples": ":material/grid_view:",
     "Architectures": ":material/account_tree:",
     "Train": ":material/model_training:",
+    "Edit statistics": ":material/brush:",
 }
+
+
+_WITHOUT_NETWORK = ("Edit statistics",)  # pages with a choice of networks of their own
 
 
 def sections() -> list[StreamlitPage]:
@@ -62,12 +66,14 @@ def begin_process() -> None:
         st.rerun()
 
 
-def sidebar() -> None:
+def sidebar(page: StreamlitPage) -> None:
     """The choices that all pages share."""
     # Here and not above: the first run of a process must reach its rerun before a message that the
     # page of a deep link does not exist leaves the server, and this import loads torch.
-    from pages._ui.choice import choose_dataset, choose_network
+    from pages._ui.choice import choose_dataset, choose_edits, choose_network
 
     with st.sidebar:
         choose_dataset()
-        choose_network()
+        choose_edits(shown=page.title != "Edit statistics")
+        if page.title not in _WITHOUT_NETWORK:
+            choose_network()

@@ -13,14 +13,14 @@ from locality.types import ImageShape
 from pages._ui import cached
 
 STEP = 2  # every second pixel of rows and columns is stored
-_KINDS = {
+KINDS = {
     "unet": ("UNet", "Convolutions at several scales"),
     "unet_attention": ("UNet with attention", "Convolutions, attention when coarse"),
     "resnet": ("ResNet", "Convolutions; sees 17 x 17 pixels"),
     "dit": ("DiT", "Attention among patches"),
     "mlp": ("MLP", "All to all; knows no neighbours"),
 }
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a800", "#8a979f")
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a800", "#8a979f")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +44,18 @@ class Entry:
     @property
     def twin(self) -> bool:
         """Whether its architecture can be made here, untrained."""
-        return self.trained is not None and self.trained.manifest["network"]["name"] in _KINDS
+        return self.trained is not None and self.trained.manifest["network"]["name"] in KINDS
 
 
 def entries_of(dataset: str, networks: Mapping[str, Trained]) -> list[Entry]:
     """The prediction and the networks, in order."""
     first = Entry("predicted", "Predicted", "From the covariance alone", "currentColor", None, None)
-    return [first, *(_entry(dataset, *item, colour) for item, colour in zip(networks.items(), _COLOURS, strict=False))]
+    return [first, *(_entry(dataset, *item, colour) for item, colour in zip(networks.items(), COLOURS, strict=False))]
 
 
 def _entry(dataset: str, text: str, network: Trained, colour: str) -> Entry:
     kind = str(network.manifest["network"]["name"])
-    title, about = _KINDS.get(kind, (kind, "Checkpoint made elsewhere"))
+    title, about = KINDS.get(kind, (kind, "Checkpoint made elsewhere"))
     title = title if network.name == kind else network.name
     size = _millions(network.manifest)
     table = cached.hover_table(str(network.manifest["sha256"]), network)

@@ -25,7 +25,7 @@ def offer_export(source: Source, wiener: WienerFilter, entries: Sequence[Entry],
     left.download_button(
         "Save numbers (npz)",
         lambda: numbers(source, wiener, entries, pixel),
-        f"architectures-{source.name}-{row}-{col}.npz",
+        f"architectures-{source.slug}-{row}-{col}.npz",
         on_click="ignore",
         key="architectures_npz",
         width="stretch",

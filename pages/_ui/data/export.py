@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from locality.datasets import Source
 from locality.wiener import WienerFilter
 from pages._ui.charts import choose_format
+from pages._ui.choice import source_text
 from pages._ui.data.summary import Summary
 
 _CODE = """\
@@ -50,7 +51,7 @@ np.savez({file!r}, **numbers)
 
 def export(source: Source, wiener: WienerFilter, found: Summary) -> None:
     """Download of all numbers, format of the figures, and the code."""
-    file = f"{source.name}-statistics.npz"
+    file = f"{source.slug}-statistics.npz"
     with st.expander("Download and reproduce"):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
             st.download_button(
@@ -62,8 +63,7 @@ def export(source: Source, wiener: WienerFilter, found: Summary) -> None:
                 on_click="ignore",
             )
             choose_format()
-        options = st.session_state.get("source", "")
-        st.code(reproduce(f"{source.name}:{options}" if options else source.name, file), language="python")
+        st.code(reproduce(source_text(), file), language="python")
 
 
 def reproduce(text: str, file: str) -> str:

@@ -33,7 +33,7 @@ def _show(source: Source) -> None:
         st.download_button(
             "PNG",
             partial(contact_sheet, [tile.picture for tile in tiles], columns=12, scale=4),
-            f"{source.name}-samples-{seed}.png",
+            f"{source.slug}-samples-{seed}.png",
             "image/png",
             icon=":material/download:",
             on_click="ignore",

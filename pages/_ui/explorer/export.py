@@ -33,7 +33,7 @@ def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, 
         return buffer.getvalue()
 
     row, col = view.pixel
-    name = f"field-{source.name}-{row}-{col}-sigma{view.sigma:.3g}.npz"
+    name = f"field-{source.slug}-{row}-{col}-sigma{view.sigma:.3g}.npz"
     left, middle, right = st.columns([1, 1, 2])
     left.download_button("Save numbers (npz)", numbers, name, on_click="ignore", key="npz", width="stretch")
     with middle:
@@ -62,7 +62,7 @@ def _offer_file(source: Source, wiener: WienerFilter, trained: Trained | None, o
     st.download_button(
         f"One HTML file (≈ {size:.2g} MB)",
         lambda: standalone(source, wiener, trained, options, view, query),
-        f"locality-{source.name}-{view.pixel.row}-{view.pixel.col}.html",
+        f"locality-{source.slug}-{view.pixel.row}-{view.pixel.col}.html",
         mime="text/html",
         on_click="ignore",
         key="html",

@@ -32,15 +32,14 @@ def write_predicted(fingerprint: str, wiener: WienerFilter) -> None:
     """Make the missing predicted tables: (h w)^2 bytes each, 12.6 MB in all at 32x32."""
     for i, name in enumerate(predicted_names(fingerprint)):
         if not (_STATIC / name).is_file():
-            _write(name, predicted_table(wiener, i), {"sigma": TABLE_SIGMAS[i]})
-    _prune()
+            write(name, payload(predicted_table(wiener, i), {"sigma": TABLE_SIGMAS[i]}))
 
 
 def learned_name(sha256: str, table: Artifact) -> str:
     """Name of a learned table's file, written when missing."""
     name = digest("learned_file", {"weights": sha256, "version": _VERSION})[:24] + ".bin"
     if not (_STATIC / name).is_file():
-        _write(name, table, {key: table.meta[key] for key in ("sigmas", "pixels", "draws")})
+        write(name, payload(table, {key: table.meta[key] for key in ("sigmas", "pixels", "draws")}))
     return name
 
 
@@ -54,11 +53,13 @@ def payload(table: Artifact, head: dict[str, Any]) -> bytes:
     return pack(head, {part: table.arrays[part].numpy() for part in ("scale", "codes")})
 
 
-def _write(name: str, table: Artifact, head: dict[str, Any]) -> None:
+def write(name: str, content: bytes) -> None:
+    """Put a file where a browser can fetch it, in one step; the oldest ones leave where there are too many."""
     draft = _STATIC / f"{name}.{os.getpid()}.draft"
     _STATIC.mkdir(exist_ok=True)
-    draft.write_bytes(payload(table, head))
+    draft.write_bytes(content)
     os.replace(draft, _STATIC / name)
+    _prune()
 
 
 def _prune() -> None:

@@ -7,7 +7,7 @@ export function unpack(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const length = view.getUint32(0, true)
   const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)))
-  const kinds = { f4: Float32Array, u1: Uint8Array, i1: Int8Array }
+  const kinds = { f8: Float64Array, f4: Float32Array, i2: Int16Array, u1: Uint8Array, i1: Int8Array }
   const arrays = {}
   for (const { name, kind, at, count } of head.arrays) {
     const kept = bytes.slice(4 + length + at, 4 + length + at + count * kinds[kind].BYTES_PER_ELEMENT)

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from pages._ui.explorer.view import KEY, write_url
 
 _HERE = Path(__file__).parent
-_KINDS = {np.dtype(np.float32): "f4", np.dtype(np.uint8): "u1", np.dtype(np.int8): "i1"}
+_KINDS = {
+    np.dtype(np.float64): "f8",
+    np.dtype(np.float32): "f4",
+    np.dtype(np.int16): "i2",
+    np.dtype(np.uint8): "u1",
+    np.dtype(np.int8): "i1",
+}
 
 
 def script() -> str:

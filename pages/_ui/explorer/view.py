@@ -48,9 +48,11 @@ def write_url() -> None:
         st.query_params["sigma"] = f"{float(value['sigma']):.6g}"
 
 
-def view_from_url(shape: ImageShape) -> tuple[Pixel, float]:
+def view_from_url(
+    shape: ImageShape, *, default: Pixel | None = None, sigma: float = DEFAULT_SIGMA
+) -> tuple[Pixel, float]:
     """Pixel and sigma of the address bar; says what is wrong with them and takes the nearest allowed."""
-    pixel, sigma = Pixel((shape.h - 1) // 2, (shape.w - 1) // 2), DEFAULT_SIGMA
+    pixel, usual = default or Pixel((shape.h - 1) // 2, (shape.w - 1) // 2), sigma
     if asked := st.query_params.get("px"):
         try:
             row, col = (int(part) for part in asked.split("."))
@@ -63,7 +65,7 @@ def view_from_url(shape: ImageShape) -> tuple[Pixel, float]:
     if asked := st.query_params.get("sigma"):
         value = _number(asked)
         if value is None:
-            note(f"The link's noise level “{asked[:40]}” is not a number. Showing σ = {DEFAULT_SIGMA}.")
+            note(f"The link's noise level “{asked[:40]}” is not a number. Showing σ = {usual:g}.")
         else:
             sigma = min(max(value, SIGMA_LOW), SIGMA_HIGH)
             if sigma != value:

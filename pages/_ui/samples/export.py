@@ -19,7 +19,7 @@ def offer_downloads(source: Source, sampling: Sampling, rows: Sequence[Row]) -> 
     done = [row for row in rows if row.state == "done"]
     if not done:
         return
-    name = f"samples-{source.name}-seed{sampling.seed}"
+    name = f"samples-{source.slug}-seed{sampling.seed}"
     with st.container(horizontal=True):
         st.download_button(
             "Contact sheet (PNG)",

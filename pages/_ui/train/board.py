@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 
 from locality.networks import STATE
-from locality.params import split_spec
 from locality.studies import read_log, read_progress
 from pages._ui.choice import note
 from pages._ui.guard import guard
@@ -114,7 +113,7 @@ def _buttons(plan: Plan, state: State) -> None:
 
 def _about(plan: Plan) -> str:
     length = f"{plan.images:,} images" if plan.images else f"{plan.minutes:g} min"
-    parts = [split_spec(plan.dataset)[0], plan.network, length]
+    parts = [plan.source().name, plan.network, length]
     parts += [] if plan.first is None else [f"first {plan.first:,} training images"]
     parts += [
         {"flips": "mirrored", "ambient": f"ambient from σ = {text}"}.get(option, f"{option} {text}")

@@ -9,6 +9,7 @@ import streamlit as st
 from locality.datasets import Source
 from locality.networks import NETWORKS, NetworkSpec, TrainSpec, parameter_count
 from locality.params import split_spec
+from pages._ui.choice import source_text
 from pages._ui.controls import as_text, option, start_option, written
 from pages._ui.guard import guard
 from pages._ui.samples.jobs import spoken
@@ -41,7 +42,7 @@ def new_training(source: Source) -> None:
         if st.session_state.pop("train_started", False):
             st.session_state["train_name"] = ""  # the next one needs another
         name = st.text_input("Name", key="train_name", placeholder=wish, help="Of the network in the sidebar's list.")
-        plan = Plan(name.strip() or wish, _dataset(), network, options, images, minutes, first)
+        plan = Plan(name.strip() or wish, source_text(), network, options, images, minutes, first)
         if st.button("Start", type="primary", icon=":material/play_arrow:", width="stretch", key="train_start"):
             RUNS.start(plan)
             st.query_params[WATCH] = plan.key
@@ -52,12 +53,6 @@ def new_training(source: Source) -> None:
             st.code(plan.command(), "bash", wrap_lines=True)
         with estimate:
             _estimate(plan, spec, source, count)
-
-
-def _dataset() -> str:
-    """The dataset of the sidebar with its options, as text."""
-    name, options = st.session_state["dataset"], st.session_state.get("source", "")
-    return f"{name}:{options}" if options else name
 
 
 def _network(source: Source) -> tuple[str, NetworkSpec, int]:

@@ -10,11 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from locality.datasets import DATASETS
+from locality.datasets import Source, slug
 from locality.denoisers import DENOISERS
 from locality.errors import BadInput
 from locality.networks import NETWORKS, Budget, NetworkSpec, TrainSpec, write_atomic
-from locality.params import split_spec
 from locality.store import default_store
 from locality.studies import trained_networks
 
@@ -38,12 +37,16 @@ class Plan:
     @property
     def key(self) -> str:
         """Name of its folder: DATASET-NAME."""
-        return f"{split_spec(self.dataset)[0]}-{self.name}"
+        return f"{self.source().slug}-{self.name}"
 
     @property
     def folder(self) -> Path:
         """Where its files lie; a finished network is found there by every page."""
         return home() / self.key
+
+    def source(self) -> Source:
+        """The dataset, edited or not. Raises UnknownName, BadInput."""
+        return Source.parse(self.dataset, self.first)
 
     def spec(self) -> NetworkSpec:
         """The network. Raises UnknownName, BadInput."""
@@ -82,7 +85,7 @@ class Plan:
         """
         if not _NAME.fullmatch(self.name):
             raise BadInput(f"The name {self.name!r} is no folder's name. Use up to 40 letters, digits, '.', '_', '-'.")
-        if self.name in taken(DATASETS.parse(self.dataset).name):
+        if self.name in taken(self.source().name):
             raise BadInput(f"The name {self.name!r} is taken on this dataset. Choose another name.")
         self.spec(), self.train(), self.budget()
 
@@ -98,8 +101,8 @@ def home() -> Path:
 
 def taken(dataset: str) -> set[str]:
     """Names that a new network of a dataset cannot have: those of networks, of folders, of models and datasets."""
-    known = {network.name for network in trained_networks(dataset)}
-    folders = {path.name.removeprefix(f"{dataset}-") for path in home().glob(f"{dataset}-*")}
+    known, stem = {network.name for network in trained_networks(dataset)}, f"{slug(dataset)}-"
+    folders = {path.name.removeprefix(stem) for path in home().glob(f"{stem}*")}
     return known | folders | set(DENOISERS) | {"untrained"}
 
 
@@ -114,7 +117,7 @@ def load_plan(folder: Path) -> Plan | None:
     try:
         facts: dict[str, Any] = json.loads((folder / PLAN).read_text(encoding="utf-8"))
         plan = Plan(**facts)
-        plan.spec(), plan.train(), plan.budget()
+        plan.source(), plan.spec(), plan.train(), plan.budget()
     except (OSError, ValueError, TypeError, BadInput):
         return None
     return plan if plan.key == folder.name else None

@@ -8,7 +8,6 @@ import torch
 
 from locality.field import common_limit, compare
 from locality.networks import HELD_OUT_SIGMA, MANIFEST, load_manifest
-from locality.params import split_spec
 from locality.studies import Frame, Preview, read_log, read_preview
 from pages._ui import charts
 from pages._ui.images import Picture, Tile, grid, photo, signed
@@ -161,7 +160,7 @@ def _finished(plan: Plan) -> None:
         f"{facts['parameters'] / 1e6:.2g} million parameters."
     )
     shown = {"σ": list(ratios), "held-out error / Wiener's": [f"{ratio:.3f}" for ratio in ratios.values()]}
-    name = split_spec(plan.dataset)[0]
+    name = plan.source().name
     with st.expander("Errors at every noise level; does it copy its training images?"):
         st.table(shown, hide_index=True)
         first = "" if plan.first is None else f" --first {plan.first}"

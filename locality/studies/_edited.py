@@ -1,0 +1,59 @@
+"""Networks trained on edited images, and what an edit does to the values of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from locality.datasets import Source
+from locality.edits import EditSpec, split_edits
+from locality.errors import LocalityError
+from locality.store import Store
+from locality.studies._models import Trained, trained_networks
+
+LOOKED_AT = 1000  # images whose values are counted
+
+
+def trained_on_edit(source: Source, edit: EditSpec, *, store: Store | None = None) -> list[tuple[float, Trained]]:
+    """Networks trained on these images with the edit at whatever strength: (strength, network), weakest first."""
+    found = []
+    for network in trained_networks(store=store):
+        level = _level(source, edit, network.dataset)
+        if level is not None:
+            found.append((level, network))
+    return sorted(found, key=lambda one: one[0])
+
+
+def _level(source: Source, edit: EditSpec, dataset: str) -> float | None:
+    """The strength of the edit in a dataset's name, None where it is another dataset or edit."""
+    try:
+        base, edits = split_edits(dataset)
+    except LocalityError:
+        return None  # trained where other edits were known
+    if base != source.spec.name or len(edits) != len(source.edits) + 1 or edits[:-1] != source.edits:
+        return None
+    last = edits[-1]
+    same = last == edit or (last.dial and last.name == edit.name and last.scaled(edit.level) == edit)
+    return last.level if same else None
+
+
+@dataclass(frozen=True)
+class Overflow:
+    """Values of `images` edited images that left [-1, 1]: their share, and by how much the worst does."""
+
+    images: int
+    share: float
+    largest: float
+
+
+def overflow(source: Source) -> Overflow:
+    """What clipping to [-1, 1] would change, counted on the first thousand held-out images.
+
+    Raises:
+        DataUnavailable: the images are not on this machine.
+    """
+    x0 = source.held_out.x0(slice(0, LOOKED_AT))
+    beyond = (x0.abs() - 1.0).clamp(min=0.0)
+    outside = beyond > torch.finfo(torch.float32).eps * 4
+    return Overflow(len(x0), float(outside.double().mean()), float(beyond.max()))

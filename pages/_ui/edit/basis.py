@@ -1,0 +1,62 @@
+"""The eigenbasis of a dataset as a file for the browser, which makes any predicted field of it in milliseconds."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.artifact import digest
+from locality.edits import COLOURS
+from locality.wiener import WienerFilter
+from pages._ui.explorer import files
+from pages._ui.explorer.mount import pack
+
+LARGEST = 32 * 10**6  # bytes of a basis that a browser is sent; a larger one stays on the server
+_VERSION, _LEVELS = 1, 32_767
+
+
+def fits(wiener: WienerFilter, colour: str) -> bool:
+    """Whether a basis is small enough: 2 h w d bytes, twice for a pattern in colour."""
+    _, h, w = wiener.shape
+    return 2 * h * w * wiener.shape.d * (2 if _tinted(wiener, colour) else 1) <= LARGEST
+
+
+def basis_file(fingerprint: str, wiener: WienerFilter, colour: str = "white") -> str:
+    """Address of the file, written where it is missing.
+
+    Eigenvectors summed over channels, 16 bits a value with one scale a component; those weighed by the colour of
+    a pattern beside them where they differ. A field from it is within 1e-4 of its largest value.
+    """
+    tint = colour if _tinted(wiener, colour) else "white"
+    key = {"fingerprint": fingerprint, "colour": tint, "version": _VERSION}
+    name = digest("basis_file", key)[:24] + ".bin"
+    if not files.ready([name]):
+        files.write(name, _packed(wiener, tint, name))
+    return files.url(name)
+
+
+def _packed(wiener: WienerFilter, colour: str, name: str) -> bytes:
+    codes, scale = _coded(_summed(wiener, "white"))
+    arrays = {"codes": codes.numpy(), "scale": scale.numpy(), "eigvals": wiener.eigvals.double().numpy()}
+    if colour != "white":
+        tinted, tint = _coded(_summed(wiener, colour))
+        arrays |= {"coloured": tinted.numpy(), "tint": tint.numpy()}
+    return pack({"basis": True, "id": name}, arrays)
+
+
+def _summed(wiener: WienerFilter, colour: str) -> Float[Tensor, "hw d"]:
+    """Eigenvectors summed over channels with a colour's weights."""
+    c, h, w = wiener.shape
+    weights = torch.tensor(COLOURS[colour] if c == 3 else (1.0,) * c)
+    found: Float[Tensor, "hw d"] = torch.einsum("c,cpk->pk", weights, wiener.eigvecs.reshape(c, h * w, -1))
+    return found
+
+
+def _coded(basis: Float[Tensor, "hw d"]) -> tuple[Tensor, Tensor]:
+    scale = basis.abs().amax(dim=0).clamp(min=1e-30) / _LEVELS
+    return (basis / scale).round().short(), scale
+
+
+def _tinted(wiener: WienerFilter, colour: str) -> bool:
+    return wiener.shape.c == 3 and colour != "white"

@@ -1,0 +1,67 @@
+"""The networks whose fields stand beside the prediction: trained on edited images, and their twins on plain ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from locality.artifact import Artifact
+from locality.datasets import Source
+from locality.edits import EditSpec
+from locality.studies import Trained, trained_on_edit
+from pages._ui import cached
+from pages._ui.architectures.entries import COLOURS, KINDS
+from pages._ui.explorer import files
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """One architecture by the name it has among networks of edited images: `before` was trained on plain ones."""
+
+    name: str
+    title: str
+    colour: str
+    before: Trained | None
+    after: list[tuple[float, Trained]]
+
+    def nearest(self, level: float) -> tuple[float, Trained] | None:
+        """The network trained nearest to a strength."""
+        return min(self.after, key=lambda one: abs(one[0] - level), default=None)
+
+
+def families(source: Source, before: Source, edit: EditSpec) -> list[Family]:
+    """Networks trained on `before` with the edit at whatever strength, by name, those with most strengths first."""
+    by_name: dict[str, list[tuple[float, Trained]]] = {}
+    for level, network in trained_on_edit(before, edit):
+        by_name.setdefault(network.name, []).append((level, network))
+    plain = list(cached.networks_of(source.name).values())
+    found = []
+    for (name, after), colour in zip(sorted(by_name.items(), key=_first), COLOURS, strict=False):
+        kind = after[0][1].manifest["network"]
+        twin = next((network for network in plain if network.manifest["network"] == kind), None)
+        title = KINDS.get(name, (name, ""))[0]
+        found.append(Family(name, title, colour, twin, after))
+    return found
+
+
+def _first(item: tuple[str, list[tuple[float, Trained]]]) -> tuple[int, str]:
+    name, after = item
+    return -len(after), name
+
+
+def told(family: Family, source: Source) -> dict[str, Any]:
+    """What the browser knows of a family: where stored fields are, and at which strength each was trained."""
+    after = [{"level": level, "title": f"trained at {level:g}", **_stored(network)} for level, network in family.after]
+    before = None if family.before is None else {"title": "", **_stored(family.before)}
+    return {"id": family.name, "title": family.title, "colour": family.colour, "before": before, "after": after}
+
+
+def stored(network: Trained) -> Artifact | None:
+    """The stored fields of a network, if there are any."""
+    table: Artifact | None = cached.hover_table(str(network.manifest["sha256"]), network)
+    return table
+
+
+def _stored(network: Trained) -> dict[str, Any]:
+    table = stored(network)
+    return {"url": None if table is None else files.url(files.learned_name(str(network.manifest["sha256"]), table))}

@@ -1,0 +1,46 @@
+// Masks: [hw] of -1, 0, 1, as text and under a brush. No DOM.
+
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+const pack = bits => {
+  let text = ""
+  for (let i = 0; i < Math.ceil(bits.length / 8) * 8; i += 6) {
+    let six = 0
+    for (let k = 0; k < 6; k++) six = six * 2 + (bits[i + k] ? 1 : 0)
+    text += ALPHABET[six]
+  }
+  return text
+}
+
+const unfold = (text, size) => {
+  const bits = new Int8Array(size)
+  for (let i = 0; i < size; i++) bits[i] = (ALPHABET.indexOf(text[Math.floor(i / 6)]) >> (5 - (i % 6))) & 1
+  return bits
+}
+
+// `bits.HxW.DATA`, and `.DATA` again for negative pixels where there are any: as Python writes it.
+export function maskText(mask, h, w) {
+  const planes = [mask.map(v => (v > 0 ? 1 : 0))]
+  if (mask.some(v => v < 0)) planes.push(mask.map(v => (v < 0 ? 1 : 0)))
+  return `bits.${h}x${w}.${planes.map(plane => pack([...plane])).join(".")}`
+}
+
+export function readMask(text, size) {
+  const [, , on, off] = text.split("."), mask = unfold(on, size)
+  if (off) unfold(off, size).forEach((v, i) => { if (v && !mask[i]) mask[i] = -1 })
+  return mask
+}
+
+// Pixels under a brush of 1, 2 or 3 pixels at [row, col]: squares, the even one down and to the right.
+export function brush([row, col], width, h, w) {
+  const found = [], from = -Math.floor((width - 1) / 2)
+  for (let r = row + from; r < row + from + width; r++)
+    for (let c = col + from; c < col + from + width; c++) if (r >= 0 && r < h && c >= 0 && c < w) found.push(r * w + c)
+  return found
+}
+
+// Pixels of a line between two cells, so that a fast pointer leaves no gaps.
+export function between2([r0, c0], [r1, c1]) {
+  const steps = Math.max(Math.abs(r1 - r0), Math.abs(c1 - c0), 1)
+  return Array.from({ length: steps + 1 }, (_, i) => [Math.round(r0 + (r1 - r0) * i / steps), Math.round(c0 + (c1 - c0) * i / steps)])
+}

@@ -1,0 +1,31 @@
+"""Edit statistics: plant a pattern in the data, and every denoiser becomes sensitive along it."""
+
+import streamlit as st
+
+from pages._ui.choice import current_source, show_notes
+from pages._ui.edit import asked, choose, show
+from pages._ui.guard import guard
+
+st.title("Edit the statistics, watch the field follow", anchor=False)
+st.markdown(
+    "If the field comes from the data's statistics, then changing these must change it. Paint a pattern: every image "
+    "gets it with a random strength of its own, so that its pixels vary together. The predicted field follows while "
+    "you drag, and a network trained on the edited images learns the same."
+)
+
+
+@st.fragment
+def edit() -> None:
+    """Reruns alone when the edit, the pixel or the noise changes."""
+    with guard():
+        source = current_source()
+        notes = st.container()
+        wish = asked(source)
+        choose(wish, source.shape)
+        st.latex(wish.chain[-1].about)
+        show(source, wish)
+        with notes:
+            show_notes()
+
+
+edit()
