@@ -19,6 +19,7 @@ from torch import Tensor
 
 from locality.errors import BadInput
 from locality.schedule import check_sigma
+from locality.spectrum import power_spectrum
 from locality.wiener import WienerFilter
 
 
@@ -71,6 +72,23 @@ class Planted:
             )
         found: Float64[Tensor, "2 2"] = inner @ torch.linalg.inv(system)
         return found
+
+    def power_spectrum(self, strength: float) -> Float64[Tensor, "h w"]:
+        """P'(k) of the edited images, averaged over channels, as `locality.spectrum.power_spectrum`.
+
+        P' = P + (2 c Re(F a conj(F w)) + c^2 s^2 |F w|^2), F the unitary Fourier transform.
+        """
+        shape = self.base.shape
+        w, a = (torch.fft.fft2(part.reshape(shape), norm="ortho") for part in (self.pattern, self.coupling))
+        change = 2 * strength * (a * w.conj()).real + strength**2 * self.variance * w.abs().square()
+        found: Float64[Tensor, "h w"] = power_spectrum(self.base) + change.mean(dim=0)
+        return found
+
+    def variance_along(self, strength: float) -> float:
+        """Variance of the edited images along the pattern, w^T S' w / |w|^2, in [-1, 1] units squared."""
+        w, c = self.pattern, strength
+        own = float((self.spectra[0].square() * self.base.eigvals).sum() / (w @ w))
+        return own + 2 * c * float(self.coupling @ w) + c * c * self.variance * float(w @ w)
 
     @cached_property
     def spectra(self) -> Float64[Tensor, "2 d"]:

@@ -11,6 +11,7 @@ from locality.edits._chain import (
 )
 from locality.edits._masks import Mask, draw_mask, mask_names, mask_text, picture_mask, read_mask
 from locality.edits._spec import EDITS, EditSpec, Stage
+from locality.edits.clip import Clip
 from locality.edits.pattern import COLOURS, MaskedSpec, Pattern
 from locality.registry import import_siblings
 
@@ -20,6 +21,7 @@ __all__ = [
     "COLOURS",
     "EDITS",
     "Chain",
+    "Clip",
     "EditSpec",
     "Mask",
     "MaskedSpec",

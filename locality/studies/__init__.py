@@ -11,6 +11,7 @@ from locality.studies._fields import Draws, learned_field, pixel_field
 from locality.studies._finish import finish
 from locality.studies._journal import read_log, read_progress
 from locality.studies._likeness import Likeness
+from locality.studies._masses import QUANTITIES, Masses, masses_of_rows
 from locality.studies._members import Untrained, find_members, untrained_twins
 from locality.studies._memorisation import COPY, Copies, Memorisation, memorisation
 from locality.studies._models import (
@@ -45,6 +46,7 @@ from locality.studies._train import judge, train_network
 __all__ = [
     "COPY",
     "PREDICTED",
+    "QUANTITIES",
     "Agreement",
     "AgreementPlan",
     "Copies",
@@ -52,6 +54,7 @@ __all__ = [
     "Explained",
     "Frame",
     "Likeness",
+    "Masses",
     "Memorisation",
     "Model",
     "Overflow",
@@ -80,6 +83,7 @@ __all__ = [
     "learned_table",
     "make_learned_table",
     "mask_of",
+    "masses_of_rows",
     "memorisation",
     "model_key",
     "model_list",

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages._ui.choice import current_source, show_notes
-from pages._ui.edit import asked, choose, show
+from pages._ui.edit import asked, choose, details, learn, offer_export, show, sweeping
 from pages._ui.guard import guard
 
 st.title("Edit the statistics, watch the field follow", anchor=False)
@@ -23,7 +23,11 @@ def edit() -> None:
         wish = asked(source)
         choose(wish, source.shape)
         st.latex(wish.chain[-1].about)
-        show(source, wish)
+        beside = show(source, wish)
+        offer_export(source, wish)
+        details(source, wish, beside)
+        learn(source, wish)
+        sweeping(source, wish)
         with notes:
             show_notes()
 

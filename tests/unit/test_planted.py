@@ -12,6 +12,7 @@ from locality.errors import BadInput
 from locality.field import mass_on
 from locality.moments import estimate_moments
 from locality.planted import Planted
+from locality.spectrum import power_spectrum
 from locality.statistics import Statistics
 from locality.store import Store
 from locality.types import ImageShape, Pixel
@@ -70,6 +71,16 @@ def test_a_strong_pattern_takes_the_field_of_its_pixels(exact: tuple[Planted, St
     shares = [mass_on(planted.rows(coords, 2.0, c).reshape(SHAPE)[0], mask, Pixel(row, col)) for c in (0.0, 0.5, 2.0)]
     assert shares[0] < shares[1] < shares[2]
     assert shares[2] > 0.6
+
+
+def test_power_spectrum_and_variance_of_the_edited_images(exact: tuple[Planted, Statistics, Stage]) -> None:
+    planted, before, stage = exact
+    after = parse_edit("pattern:W,colour=red-green,seed=2,strength=0.8").statistics(before, stage)
+    assert after is not None
+    truth = power_spectrum(after.wiener(SHAPE))
+    assert (planted.power_spectrum(0.8) - truth).abs().max() < 1e-5 * float(truth.max())
+    w = planted.pattern
+    assert planted.variance_along(0.8) == pytest.approx(float(w @ after.cov @ w / (w @ w)), rel=1e-5)
 
 
 def test_a_coupling_that_no_images_have_is_refused() -> None:

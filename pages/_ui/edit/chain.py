@@ -9,30 +9,31 @@ from typing import Any
 import streamlit as st
 from PIL import Image, UnidentifiedImageError
 
-from locality.edits import EDITS, Chain, EditSpec, MaskedSpec, checked_chain, mask_text, parse_edit, picture_mask
+from locality.edits import EDITS, Chain, Clip, EditSpec, MaskedSpec, checked_chain, mask_text, parse_edit, picture_mask
 from locality.errors import BadInput, LocalityError
 from locality.types import ImageShape
 from pages._ui.choice import note
 from pages._ui.controls import option, start_option, written
-from pages._ui.edit.state import Asked, keep, resets
+from pages._ui.edit.state import Asked, keep, place_of, resets
 from pages._ui.guard import guard
 
-_ORDER = ("pattern", "tie", "spectrum", "shuffle", "shifts", "mirror", "blur", "channels", "mix", "shrink", "clip")
+_ORDER = ("pattern", "tie", "spectrum", "shuffle", "shifts", "mirror", "blur", "channels", "mix", "shrink")
 _OWN = ("mask",)  # fields that the view has controls of
 
 
 def choose(asked: Asked, shape: ImageShape) -> None:
     """Draw the controls; what they change is kept at once and the page runs again with it."""
-    chain = asked.chain
-    active = min(int(st.session_state.get("edit_active", len(chain) - 1)), len(chain) - 1)
+    chain, place = asked.chain, place_of(asked.chain)
+    active = min(int(st.session_state.get("edit_active", place)), len(chain) - 1)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        if len(chain) > 1:
-            active = _choose_active(chain, active)
+        if place > 0:
+            active = _choose_active(chain[: place + 1], min(active, place))
         _choose_kind(chain, active, shape)
-        changed = _options(chain[active], active, shape, last=active == len(chain) - 1)
-        if isinstance(chain[active], MaskedSpec) and active == len(chain) - 1:
+        changed = _options(chain[active], active, shape, last=active == place)
+        if asked.masked is not None and active == place:
             _word_or_picture(chain, shape)
         _add_or_remove(chain, active, shape)
+        _clip(asked, shape)
     if changed != chain[active]:
         _keep([*chain[:active], changed, *chain[active + 1 :]], shape)
         st.rerun(scope="fragment")
@@ -114,9 +115,10 @@ def _picture(file: Any, shape: ImageShape) -> str:
 
 
 def _take(chain: Chain, mask: str, shape: ImageShape) -> None:
-    last = chain[-1]
+    place = place_of(chain)
+    last = chain[place]
     assert isinstance(last, MaskedSpec)
-    if _keep([*chain[:-1], dataclasses.replace(last, mask=mask)], shape, reset=True):
+    if _keep([*chain[:place], dataclasses.replace(last, mask=mask), *chain[place + 1 :]], shape, reset=True):
         st.rerun(scope="fragment")
 
 
@@ -129,9 +131,26 @@ def _add_or_remove(chain: Chain, active: int, shape: ImageShape) -> None:
         if first.button("Before all", key="edit_add_first", width="stretch"):
             _add([_fresh(kind, chain), *chain], 0, shape)
         if last.button("After all", key="edit_add_last", width="stretch"):
-            _add([*chain, _fresh(kind, chain)], len(chain), shape)
-        if len(chain) > 1 and st.button(f"Remove {chain[active].heading.lower()}", key="edit_remove", width="stretch"):
+            place = place_of(chain) + 1
+            _add([*chain[:place], _fresh(kind, chain), *chain[place:]], place, shape)
+        if place_of(chain) > 0 and st.button(
+            f"Remove {chain[active].heading.lower()}", key="edit_remove", width="stretch"
+        ):
             _add([*chain[:active], *chain[active + 1 :]], max(active - 1, 0), shape)
+
+
+def _clip(asked: Asked, shape: ImageShape) -> None:
+    """A switch for what a picture file does to values beyond [-1, 1]."""
+    key = f"edit_clip_{resets()}"
+    st.session_state.setdefault(key, asked.clipped)
+    wanted = st.toggle(
+        "Clip to [−1, 1]",
+        key=key,
+        help="A pattern pushes values beyond the range of the images. Clipping them, as a picture file would, makes "
+        "the closed form inexact: the covariance is then measured on the clipped images, which takes a while.",
+    )
+    if wanted != asked.clipped:
+        _add([*asked.chain, Clip()] if wanted else list(asked.chain[:-1]), place_of(asked.chain), shape)
 
 
 def _fresh(kind: str, chain: Chain) -> EditSpec:

@@ -10,18 +10,17 @@ import streamlit as st
 import torch
 
 from locality.datasets import Source
-from locality.edits import Chain, EditSpec, Pattern, draw_mask, mask_names, mask_text
-from locality.errors import DataUnavailable
+from locality.edits import EditSpec, Pattern, draw_mask, mask_names, mask_text
 from locality.planted import Planted
-from locality.studies import planted_filter
 from locality.tables import SIGMA_HIGH, SIGMA_LOW
 from locality.types import Pixel
 from locality.wiener import WienerFilter, coordinates
 from pages._ui import cached
 from pages._ui.architectures import live
 from pages._ui.edit.basis import basis_file, fits
+from pages._ui.edit.details import planted_of
 from pages._ui.edit.mount import edit_view
-from pages._ui.edit.networks import Family, families, told
+from pages._ui.edit.networks import Family, families, stored, told
 from pages._ui.edit.state import Asked
 from pages._ui.explorer import fields
 
@@ -34,9 +33,10 @@ def show(source: Source, asked: Asked) -> list[Family]:
     """Paint the view; returns the networks beside it."""
     wiener = cached.wiener(source.fingerprint, source)
     before = asked.before(source)
-    edit = asked.chain[-1]
+    edit = asked.main
     base = wiener if before == source else cached.wiener(before.fingerprint, before)
-    planted, expected = _planted(base, before, asked.planted)
+    planted = planted_of(source, asked)
+    expected = planted is not None and not bool(planted.coupling.any())
     after_source = asked.after(source)
     after = None if planted else cached.wiener(after_source.fingerprint, after_source)
     colour = asked.planted.colour if asked.planted else "white"
@@ -54,7 +54,7 @@ def show(source: Source, asked: Asked) -> list[Family]:
     ready = fits(wiener, colour) and fits(base, colour)
     shape = source.shape
     head = {
-        "context": f"{source.fingerprint} {_without_dial(asked.chain)} {[one.name for one in beside]}",
+        "context": f"{source.fingerprint} {_without_dial(asked)} {[one.name for one in beside]}",
         "name": after_source.name,
         "file": after_source.slug,
         "title": edit.heading,
@@ -71,7 +71,7 @@ def show(source: Source, asked: Asked) -> list[Family]:
         "live": planted is not None,
         "dial": _dial(edit),
         "mosaic": list(_MOSAIC),
-        "images": _caption(source, planted is not None),
+        "images": _captions(source, planted is not None),
         "bases": _bases(source, before, after_source, wiener, base, after, colour) if ready else {},
         "coupled": f"{before.fingerprint} {asked.planted.seed if asked.planted else 0}",
         "variance": 1.0 if planted is None else planted.variance,
@@ -95,21 +95,10 @@ _TEXTS = {
 }
 
 
-def _planted(base: WienerFilter, before: Source, pattern: Pattern | None) -> tuple[Planted | None, bool]:
-    """The filter for every strength, and whether it is the expectation for lack of images."""
-    if pattern is None:
-        return None, False
-    try:
-        return planted_filter(base, before, pattern), False
-    except DataUnavailable:
-        weights = pattern.weights(before.shape)
-        return Planted(base, weights, torch.zeros_like(weights), 1.0), True
-
-
 def _exact(wiener: WienerFilter, planted: Planted | None, after: WienerFilter | None, asked: Asked) -> dict[str, Any]:
     """Fields of the chosen pixel before and after, summed over channels, [hw]."""
     coords = coordinates(wiener.shape, asked.pixel)
-    changed = planted.rows(coords, asked.sigma, asked.chain[-1].level) if planted else None
+    changed = planted.rows(coords, asked.sigma, asked.main.level) if planted else None
     if after is not None:
         changed = after.rows(coords, asked.sigma)
     assert changed is not None
@@ -160,11 +149,9 @@ def _weights(pattern: Pattern | None, source: Source) -> Any:
 
 def _learned(source: Source, after: Source, family: Family | None, asked: Asked) -> tuple[dict[str, Any], int]:
     """Fields of the chosen network that are not stored, where the images are here."""
-    from pages._ui.edit.networks import stored
-
     found: dict[str, Any] = {}
     if family is not None and source.available and after.available:
-        nearest = family.nearest(asked.chain[-1].level)
+        nearest = family.nearest(asked.main.level)
         pair = {"before": (source, family.before), "after": (after, nearest[1] if nearest else None)}
         for name, (images, network) in pair.items():
             if network is not None and stored(network) is None:
@@ -197,14 +184,14 @@ def _bases(
     return found
 
 
-def _without_dial(chain: Chain) -> str:
+def _without_dial(asked: Asked) -> str:
     """The chain without what the browser changes: a new context when anything else does."""
-    last = chain[-1]
+    chain, last = asked.chain, asked.main
     usual = type(last)()
     same = last.scaled(usual.level) if last.dial else last
     if hasattr(same, "mask"):
         same = type(same)(**{**vars(same), "mask": "W"})
-    return f"{chain[:-1]} {same}"
+    return f"{[edit for edit in chain if edit is not last]} {same}"
 
 
 def _dial(edit: EditSpec) -> dict[str, Any] | None:
@@ -223,10 +210,11 @@ def _dial(edit: EditSpec) -> dict[str, Any] | None:
     return {"label": label, "symbol": _SYMBOLS[edit.dial], "low": low, "high": high, "step": 0.01}
 
 
-def _caption(source: Source, planted: bool) -> str:
+def _captions(source: Source, planted: bool) -> dict[str, str]:
+    """What the mosaics show."""
     if not source.available:
-        return "Draws with the same statistics"
-    return "Test images, each with its own z" if planted else "Test images"
+        return {"before": "Draws with the same statistics", "after": "The same draws, edited"}
+    return {"before": "Test images", "after": "The same, each with its own z" if planted else "The same, edited"}
 
 
 def _empty(source: Source, beside: Sequence[Family]) -> dict[str, str]:

@@ -9,7 +9,18 @@ from typing import Any
 import streamlit as st
 
 from locality.datasets import Source
-from locality.edits import Chain, MaskedSpec, Pattern, chain_text, checked_chain, draw_mask, mask_names, parse_chain
+from locality.edits import (
+    Chain,
+    Clip,
+    EditSpec,
+    MaskedSpec,
+    Pattern,
+    chain_text,
+    checked_chain,
+    draw_mask,
+    mask_names,
+    parse_chain,
+)
 from locality.errors import LocalityError
 from locality.tables import SIGMA_HIGH, SIGMA_LOW
 from locality.types import ImageShape, Pixel
@@ -35,20 +46,28 @@ class Asked:
     seq: int
 
     @property
+    def main(self) -> EditSpec:
+        """The edit that the view's slider and mask belong to: the last one but for a clip."""
+        return self.chain[place_of(self.chain)]
+
+    @property
+    def clipped(self) -> bool:
+        """Whether the edited values are brought back to [-1, 1] at the end."""
+        return self.main is not self.chain[-1]
+
+    @property
     def planted(self) -> Pattern | None:
-        """The last edit where it is a pattern: its strength and mask are followed in the browser."""
-        last = self.chain[-1]
-        return last if isinstance(last, Pattern) else None
+        """The main edit where it is a pattern and nothing follows: strength and mask are followed in the browser."""
+        return self.main if isinstance(self.main, Pattern) and not self.clipped else None
 
     @property
     def masked(self) -> MaskedSpec | None:
-        """The last edit where it has a mask, which can be painted."""
-        last = self.chain[-1]
-        return last if isinstance(last, MaskedSpec) else None
+        """The main edit where it has a mask, which can be painted."""
+        return self.main if isinstance(self.main, MaskedSpec) else None
 
     def before(self, source: Source) -> Source:
-        """The images without the last edit."""
-        return source.edited(self.chain[:-1])
+        """The images without the main edit."""
+        return source.edited(self.chain[: place_of(self.chain)])
 
     def after(self, source: Source) -> Source:
         """The images with all edits."""
@@ -99,6 +118,11 @@ def keep(chain: Chain, *, reset: bool = False) -> None:
         st.session_state[_RESET] = resets() + 1
 
 
+def place_of(chain: Chain) -> int:
+    """Number of the last edit that is no clip; of the last one where all are."""
+    return max((i for i, edit in enumerate(chain) if not isinstance(edit, Clip)), default=len(chain) - 1)
+
+
 def resets() -> int:
     """How often the widgets of the options have started again: part of their keys."""
     return int(st.session_state.get(_RESET, 0))
@@ -129,22 +153,23 @@ def _started(shape: ImageShape) -> Chain:
 
 def _heard(chain: Chain, value: dict[str, Any], shape: ImageShape) -> Chain:
     """The chain with the mask and the strength of the browser, where the last edit has them."""
-    last = chain[-1]
+    place = place_of(chain)
+    last = chain[place]
     try:
         if isinstance(last, MaskedSpec) and value.get("mask"):
             last = replace(last, mask=named(str(value["mask"]), shape))
             last.check(shape)
         if last.dial and value.get("level") is not None and math.isfinite(float(value["level"])):
             last = last.scaled(float(value["level"]))
-        return checked_chain([*chain[:-1], last])
+        return checked_chain([*chain[:place], last, *chain[place + 1 :]])
     except LocalityError as error:
         note(str(error))
         return chain
 
 
 def _on_the_pattern(chain: Chain, shape: ImageShape) -> Pixel | None:
-    """The pixel of the last edit's mask that is nearest to the middle."""
-    last = chain[-1]
+    """The pixel of the main edit's mask that is nearest to the middle."""
+    last = chain[place_of(chain)]
     if not isinstance(last, MaskedSpec):
         return None
     mask = draw_mask(last.mask, shape.h, shape.w)

@@ -275,8 +275,8 @@ class View {
       panel.empty.textContent = source ? "" : head.texts.loading
       const boxes = Array.from({ length: rows * cols }, (_, n) => [this.pixel[0] + Math.floor(n / cols) * h, this.pixel[1] + n % cols * w])
       panel.marks.innerHTML = boxes.map(at => box(at, "#000", 2.5) + box(at, "#ffd400", 1.2)).join("") + lines(rows, cols, h, w)
-      panel.caption.textContent = head.images
-      panel.canvas.setAttribute("aria-label", `${after ? "Edited images" : "Images as they are"}: ${head.images}`)
+      panel.caption.textContent = head.images[which]
+      panel.canvas.setAttribute("aria-label", `${after ? "Edited images" : "Images as they are"}: ${head.images[which]}`)
     }
   }
 
@@ -305,6 +305,7 @@ class View {
     told(after, learned.after)
     const dial = this.$(".dial"), input = dial.querySelector("input")
     dial.hidden = !head.dial
+    this.$(".play").hidden = !head.live
     if (head.dial) {
       Object.assign(input, { min: Math.min(head.dial.low, this.level), max: Math.max(head.dial.high, this.level), step: head.dial.step })
       input.value = this.level

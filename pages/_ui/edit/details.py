@@ -1,0 +1,233 @@
+"""Before and after in numbers: mass on the pattern over many pixels, values out of range, spectra."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import streamlit as st
+import torch
+from torch import Tensor
+
+from locality.artifact import Artifact
+from locality.datasets import Source
+from locality.edits import draw_mask
+from locality.errors import DataUnavailable
+from locality.planted import Planted
+from locality.spectrum import power_spectrum, ring_average
+from locality.studies import Trained, masses_of_rows, overflow, pixel_grid, planted_filter
+from locality.tables import decode_rows, mix_rows, weights_about
+from locality.types import ImageShape, Pixel
+from locality.wiener import WienerFilter, coordinates
+from pages._ui import cached
+from pages._ui.charts import BLUE, ORANGE, figure, show
+from pages._ui.edit.networks import Family, stored
+from pages._ui.edit.state import Asked
+
+_STEP = 2  # every second pixel of rows and columns, as the stored fields have
+
+
+def details(source: Source, asked: Asked, beside: Sequence[Family]) -> None:
+    """The section below the view."""
+    st.subheader("Before and after", anchor=False)
+    left, right = st.columns(2, gap="large")
+    with left:
+        if asked.masked is not None:
+            _masses(source, asked, beside)
+        _range(source, asked)
+    with right:
+        _spectra(source, asked)
+
+
+def _masses(source: Source, asked: Asked, beside: Sequence[Family]) -> None:
+    """Mean share of the mass on the pattern, for pixels on it and off it."""
+    edit = asked.masked
+    assert edit is not None
+    mask = torch.from_numpy(draw_mask(edit.mask, source.shape.h, source.shape.w)) != 0
+    sides = _sides(source.shape, mask)
+    rows = [_row("Predicted", _predicted(source, asked), sides, source.shape, mask)]
+    for family in beside:
+        nearest = family.nearest(edit.level)
+        pair = [
+            _table_fields(network, asked.sigma, source.shape) for network in (family.before, nearest and nearest[1])
+        ]
+        level = "" if nearest is None or nearest[0] == edit.level else f", trained at {nearest[0]:g}"
+        rows.append(_row(f"{family.title}{level}", pair, sides, source.shape, mask))
+    st.markdown(f"**Share of a field’s mass on the pattern**, σ = {asked.sigma:.3g}", help=_HELP)
+    st.table(rows, hide_index=True)
+    on, off = (len(side) for side in sides)
+    st.caption(
+        f"Means over {on} pixels on the pattern and {off} off it, each without its own pixel; by chance "
+        f"{float(mask.double().mean()):.1%}. Networks by their stored fields; – where there are none."
+    )
+
+
+_HELP = (
+    "For each pixel: the absolute weights that lie on the pattern over all absolute weights, the pixel itself left "
+    "out. Before: statistics and networks of the images as they are."
+)
+
+
+def _sides(shape: ImageShape, mask: Tensor) -> tuple[list[Pixel], list[Pixel]]:
+    grid = pixel_grid(shape, _STEP)
+    return [pixel for pixel in grid if mask[pixel]], [pixel for pixel in grid if not mask[pixel]]
+
+
+Fields = dict[Pixel, Tensor]
+
+
+def _row(
+    title: str, pair: Sequence[Fields | None], sides: tuple[list[Pixel], list[Pixel]], shape: ImageShape, mask: Tensor
+) -> dict[str, str]:
+    """One line: on the pattern before -> after, off it before -> after."""
+    found = {"": title}
+    for name, pixels in zip(("Pixels on it", "Pixels off it"), sides, strict=True):
+        shares = [_share(fields, pixels, shape, mask) for fields in pair]
+        found[name] = " → ".join(shares)
+    return found
+
+
+def _share(fields: Fields | None, pixels: list[Pixel], shape: ImageShape, mask: Tensor) -> str:
+    if fields is None or not pixels:
+        return "–"
+    masses = masses_of_rows(torch.stack([fields[pixel] for pixel in pixels]), pixels, shape, mask)
+    value = masses.values[1]
+    return f"{value:.1%}" if math.isfinite(value) else "–"
+
+
+def _predicted(source: Source, asked: Asked) -> list[Fields]:
+    """Predicted fields of the grid before and after."""
+    wiener = cached.wiener(source.fingerprint, source)
+    after = asked.after(source)
+    key = (source.fingerprint, after.fingerprint, asked.sigma)
+    before, changed = _grid_fields(*key, _STEP, wiener, asked, source)
+    pixels = pixel_grid(source.shape, _STEP)
+    return [dict(zip(pixels, rows, strict=True)) for rows in (before, changed)]
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _grid_fields(
+    before: str, after: str, sigma: float, step: int, _wiener: WienerFilter, _asked: Asked, _source: Source
+) -> tuple[Tensor, Tensor]:
+    """Fields of every `step`-th pixel, summed over channels [p hw], before and after."""
+    shape = _wiener.shape
+    coords = torch.cat([coordinates(shape, pixel) for pixel in pixel_grid(shape, step)])
+    planted = planted_of(_source, _asked)
+    changed = (
+        planted.rows(coords, sigma, _asked.main.level)
+        if planted
+        else _after_filter(_source, _asked).rows(coords, sigma)
+    )
+    both = (_wiener.rows(coords, sigma), changed)
+    first, second = (rows.reshape(-1, shape.c, shape.c, shape.h * shape.w).sum(dim=(1, 2)) for rows in both)
+    return first, second
+
+
+def planted_of(source: Source, asked: Asked) -> Planted | None:
+    """The filter for every strength; the expectation where the images' own covariance with them is not known."""
+    if asked.planted is None:
+        return None
+    before = asked.before(source)
+    base = cached.wiener(before.fingerprint, before)
+    try:
+        return planted_filter(base, before, asked.planted)
+    except DataUnavailable:
+        weights = asked.planted.weights(before.shape)
+        return Planted(base, weights, torch.zeros_like(weights), 1.0)
+
+
+def _after_filter(source: Source, asked: Asked) -> WienerFilter:
+    after = asked.after(source)
+    return cached.wiener(after.fingerprint, after)
+
+
+def _table_fields(network: Trained | None, sigma: float, shape: ImageShape) -> Fields | None:
+    """Stored fields of a network at a noise level; None where it has none of this grid."""
+    table: Artifact | None = None if network is None else stored(network)
+    if table is None or table.meta["pixels"] != [list(pixel) for pixel in pixel_grid(shape, _STEP)]:
+        return None
+    codes, scale, sigmas = table.arrays["codes"], table.arrays["scale"], table.meta["sigmas"]
+    if sigma in sigmas:
+        rows = decode_rows(codes[sigmas.index(sigma)], scale[sigmas.index(sigma)])
+    else:
+        weights = weights_about(sigmas, sigma)
+        levels, shares = [k for k, _ in weights], [weight for _, weight in weights]
+        rows = torch.stack([mix_rows(codes[levels, p], scale[levels, p], shares) for p in range(codes.shape[1])])
+    return dict(zip(pixel_grid(shape, _STEP), rows, strict=True))
+
+
+def _range(source: Source, asked: Asked) -> None:
+    """How many values leave [-1, 1]; what clipping does to the field; directions that lost their variance."""
+    words = []
+    after = asked.after(source)
+    free = source.edited(tuple(edit for edit in asked.chain if edit is not asked.chain[-1] or not asked.clipped))
+    if source.available and after.available:
+        beyond = overflow(free)
+        words.append(
+            f"**{beyond.share:.2%}** of the values of {beyond.images:,} edited test images leave [−1, 1], the worst by "
+            f"{beyond.largest:.2g}. They are {'clipped' if asked.clipped else 'kept: nothing is clipped'}."
+            if beyond.share > 0
+            else f"No value of {beyond.images:,} edited test images leaves [−1, 1]."
+        )
+    if asked.clipped:
+        clipped, exact = _after_filter(source, asked), cached.wiener(free.fingerprint, free)
+        coords = coordinates(source.shape, asked.pixel)
+        rows = [one.rows(coords, asked.sigma) for one in (clipped, exact)]
+        error = float((rows[0] - rows[1]).norm() / rows[1].norm())
+        words.append(f"Clipping changes this pixel’s predicted field by **{error:.1%}** (norms).")
+    if asked.planted is None:
+        before, changed = cached.wiener(source.fingerprint, source), _after_filter(source, asked)
+        lost = _flat(changed) - _flat(before)
+        if lost > 0:
+            words.append(
+                f"The covariance is singular: {lost} of {changed.shape.d} directions have lost their variance. The "
+                "filter stays defined for every σ > 0 and gives these directions nothing."
+            )
+    elif asked.planted.level == 0.0:
+        words.append("Strength 0 leaves the images as they are: both fields are the same.")
+    elif asked.planted.level < 0.0:
+        words.append("The sign of the strength changes nothing: z is as often negative as positive.")
+    st.markdown("  \n".join(words))
+
+
+def _flat(wiener: WienerFilter) -> int:
+    """Directions without variance, up to rounding."""
+    return int((wiener.eigvals <= 1e-9 * wiener.eigvals.max()).sum())
+
+
+def _spectra(source: Source, asked: Asked) -> None:
+    """Radial power spectrum before and after, and the variance along the pattern."""
+    wiener = cached.wiener(source.fingerprint, source)
+    planted = planted_of(source, asked)
+    first = _power(source.fingerprint, wiener)
+    if planted is not None:
+        second = planted.power_spectrum(asked.main.level)
+        before, after = (planted.variance_along(level) for level in (0.0, asked.main.level))
+        st.markdown(
+            f"**Power spectrum.** Variance along the pattern: {before:.3g} → {after:.3g} "
+            f"(largest eigenvalue before: {float(wiener.eigvals[0]):.3g})"
+        )
+    else:
+        edited = asked.after(source)
+        second = _power(edited.fingerprint, _after_filter(source, asked))
+        st.markdown("**Power spectrum** before and after")
+    fig = figure("Frequency, cycles per image", "Power, units of x₀²", log=True, height=300)
+    fig.update_yaxes(range=None)
+    for title, power, ink, dash in (("Before", first, BLUE, "solid"), ("After", second, ORANGE, "dash")):
+        rings = ring_average(power, source.shape)
+        keep = rings.power > 1e-12 * rings.power.max()
+        fig.add_scatter(
+            x=rings.frequency[keep].tolist(),
+            y=rings.power[keep].tolist(),
+            mode="lines+markers",
+            name=title,
+            line={"color": ink, "width": 2, "dash": dash},
+            hovertemplate=f"{title}: %{{y:.3g}} at %{{x:.3g}} cycles<extra></extra>",
+        )
+    fig.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12, "x": 0})
+    show(fig, name="edit_spectra", alt="Radially averaged power spectrum of the images before and after the edit")
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _power(fingerprint: str, _wiener: WienerFilter) -> Tensor:
+    return power_spectrum(_wiener)

@@ -1,0 +1,73 @@
+"""Taking the page away: fields and mask as npz, the lines that make them again, and the same images on other pages."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import streamlit as st
+
+from locality.datasets import Source
+from locality.edits import chain_text, draw_mask
+from locality.wiener import coordinates
+from pages._ui import cached
+from pages._ui.choice import EDIT, source_text
+from pages._ui.edit.details import planted_of
+from pages._ui.edit.state import Asked
+
+
+def offer_export(source: Source, asked: Asked) -> None:
+    """A download of the exact fields, code behind a fold, and links to the other pages with these images."""
+    row, col = asked.pixel
+    left, middle, right = st.columns([1, 2, 2])
+    left.download_button(
+        "Save numbers (npz)",
+        lambda: _numbers(source, asked),
+        f"edit-{asked.after(source).slug}-{row}-{col}.npz",
+        on_click="ignore",
+        key="edit_npz",
+        width="stretch",
+        help="Predicted fields before and after, [c_out, c_in, row, column], the mask, pixel and noise level.",
+    )
+    text = "+".join((source_text(), chain_text(asked.chain)))
+    with middle.expander("Reproduce this"):
+        field = f"--pixel {row},{col} --sigma {asked.sigma:.6g}"
+        st.code(
+            f"python -m locality field {source_text()} {field} --out before.npz\n"
+            f'python -m locality field "{text}" {field} --out after.npz\n'
+            f'python -m locality train "{text}" --network unet:channels=16-32-48 --minutes 5 --out mine\n'
+            f'python -m locality sample "{text}" --model wiener -n 8 --out samples.npz',
+            "bash",
+            wrap_lines=True,
+        )
+    with right.expander("Use these images on other pages"):
+        query = {"dataset": source.spec.name, EDIT: chain_text(asked.chain)}
+        st.page_link(
+            "pages/explore/03_Samples.py",
+            label="Samples: the pattern in what the models draw",
+            icon=":material/grid_view:",
+            query_params={**query, "model": ["wiener", "pca_locality"] if source.available else ["wiener"]},
+        )
+        st.page_link("pages/explore/02_Data.py", label="Data", icon=":material/dataset:", query_params=query)
+        st.page_link("pages/explore/01_Explorer.py", label="Explorer", icon=":material/grid_on:", query_params=query)
+        st.caption("They stay edited there until “Use them as they are” in the sidebar.")
+
+
+def _numbers(source: Source, asked: Asked) -> bytes:
+    wiener, coords = cached.wiener(source.fingerprint, source), coordinates(source.shape, asked.pixel)
+    planted, after = planted_of(source, asked), asked.after(source)
+    changed = (
+        planted.rows(coords, asked.sigma, asked.main.level)
+        if planted
+        else cached.wiener(after.fingerprint, after).rows(coords, asked.sigma)
+    )
+    shape = (-1, *source.shape)
+    arrays = {
+        "before": wiener.rows(coords, asked.sigma).reshape(shape).numpy(),
+        "after": changed.reshape(shape).numpy(),
+    }
+    if asked.masked is not None:
+        arrays["mask"] = draw_mask(asked.masked.mask, source.shape.h, source.shape.w)
+    buffer = BytesIO()
+    np.savez(buffer, **arrays, pixel=np.array(asked.pixel), sigma=np.float64(asked.sigma), edit=np.array(after.name))
+    return buffer.getvalue()

@@ -1,0 +1,96 @@
+"""Train on this: small networks on the edited images, in the line of trainings of this server."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from locality.datasets import Source
+from locality.errors import LocalityError
+from locality.networks import NETWORKS, parameter_count
+from locality.studies import read_progress
+from locality.types import ImageShape
+from pages._ui.choice import source_text
+from pages._ui.edit.state import Asked
+from pages._ui.guard import guard
+from pages._ui.train.plan import Plan, free_name, plans
+from pages._ui.train.runs import ACTIVE, RUNS, state_of
+
+# Small enough for a few minutes on a laptop; the shipped networks of edited images are of the same sizes.
+SMALL = {
+    "unet": ("UNet", "unet:channels=16-32-48"),
+    "resnet": ("ResNet", "resnet:channels=64"),
+    "dit": ("DiT", "dit:patch=4"),
+    "mlp": ("MLP", "mlp"),
+}
+_POLL = 2.0
+_WORDS = {"waiting": "waits in line", "pausing": "is pausing", "cancelling": "is being cancelled"}
+
+
+def learn(source: Source, asked: Asked) -> None:
+    """Draw the controls and the trainings on these images that wait or run."""
+    st.subheader("Train on this", anchor=False)
+    after = asked.after(source)
+    if not after.available:
+        st.info(f"Training needs the images. {after.missing()}", icon=":material/hide_image:")
+        return
+    st.markdown(
+        "Does a network find the pattern that the statistics predict? It sees the edited images and nothing else: no "
+        "covariance, no mask."
+    )
+    possible = _possible(source.shape)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        with st.container(width=330):
+            chosen = st.multiselect(
+                "Networks", list(possible), ["unet"], key="edit_networks", format_func=lambda name: SMALL[name][0]
+            )
+        with st.container(width=130):
+            minutes = st.number_input("Minutes each", 0.1, 600.0, 5.0, 1.0, format="%g", key="edit_minutes")
+        start = st.button("Train on this", type="primary", icon=":material/play_arrow:", disabled=not chosen)
+    if start:
+        with guard():
+            for name in chosen:
+                dataset = "+".join((source_text(), *(edit.text() for edit in asked.chain)))
+                RUNS.start(Plan(free_name(after.name, name), dataset, possible[name], {}, None, float(minutes)))
+            st.rerun()
+    _trainings(after)
+
+
+def _possible(shape: ImageShape) -> dict[str, str]:
+    """The small networks that take images of a shape."""
+    found = {}
+    for name, (_, text) in SMALL.items():
+        try:
+            parameter_count(NETWORKS.parse(text), shape)
+        except (LocalityError, ValueError, RuntimeError):
+            continue
+        found[name] = text
+    return found
+
+
+def _trainings(after: Source) -> None:
+    """Trainings on these images, live; the whole page again when one has ended."""
+    mine = [plan for plan in plans() if plan.source().name == after.name]
+    active = [plan.key for plan in mine if state_of(plan)[0] in ACTIVE]
+    if mine:
+        st.fragment(_lines, run_every=_POLL if active else None)(after.name, active)
+
+
+def _lines(name: str, active: list[str]) -> None:
+    mine = [plan for plan in plans() if plan.source().name == name]
+    if active and [plan.key for plan in mine if state_of(plan)[0] in ACTIVE] != active:
+        st.rerun()
+    for plan in mine:
+        state, message = state_of(plan)
+        now = read_progress(plan.folder)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if state == "running":
+                st.progress(float(now.get("fraction", 0.0)), f"**{plan.name}**: {now.get('note', 'starting')}")
+                st.button(
+                    "Pause", icon=":material/pause:", key=f"edit_pause_{plan.key}", on_click=RUNS.pause, args=(plan,)
+                )
+            elif state == "failed":
+                st.error(f"{plan.name}: {message}", icon=":material/error:")
+            elif state != "done":
+                st.caption(f"{plan.name} {_WORDS.get(state, f'is {state}')}.")
+    if active or any(state_of(plan)[0] != "done" for plan in mine):
+        st.page_link("pages/explore/05_Train.py", label="Curves, samples, pause and cancel on the Train page")

@@ -1,0 +1,171 @@
+"""The sweep: non-locality and mass on the pattern against the strength, predicted and learned, with fitted lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from locality.artifact import digest
+from locality.datasets import Source
+from locality.studies import PREDICTED, Sweep, SweepPlan, shipped_sweeps, sweep
+from pages._ui.architectures.entries import COLOURS
+from pages._ui.charts import GREY, figure, show
+from pages._ui.edit.state import Asked
+from pages._ui.work import WORKS, Work, follow, running
+
+_QUANTITIES = {
+    "non_locality": "Mass beyond 4 px",
+    "mass_on_pattern": "Mass on the pattern",
+    "mass_without_own": "… without the own pixel",
+}
+
+
+def sweeping(source: Source, asked: Asked) -> None:
+    """The finished sweep that comes with the repository, or one made here."""
+    st.subheader("Sweep over the strength", anchor=False)
+    edit, before = asked.main, asked.before(source)
+    if not edit.dial or asked.clipped:
+        st.caption("This edit is all or nothing, or is clipped: there is no strength to vary.")
+        return
+    finished = shipped_sweeps(before, edit)
+    same = edit.scaled(type(edit)().level).text()  # whatever the strength
+    key = digest("edit_sweep", {"images": before.fingerprint, "edit": same, "sigma": asked.sigma})
+    work = WORKS.find(key)
+    made: Sweep | None = None if work is None else work.result
+    shown = made or (finished[0] if finished else None)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if running(key):
+            follow(key)
+        elif st.button(f"Run it at σ = {asked.sigma:.3g}", icon=":material/play_arrow:", key="edit_sweep_run"):
+            strengths = _strengths(edit)
+            plan = SweepPlan(sigma=asked.sigma, strengths=strengths)
+            WORKS.ask(Work(key, lambda: sweep(before, edit, plan=plan)))
+            st.rerun()
+    if work is not None and work.error:
+        st.error(work.error, icon=":material/error:")
+    if shown is None:
+        st.caption("Predicted for five strengths, and learned for those at which a network is trained.")
+        return
+    _chart(shown, from_here=made is not None)
+    _tables(shown)
+
+
+def _strengths(edit: Any) -> tuple[float, ...]:
+    about = type(edit).params()[edit.dial]
+    high = 4.0 if edit.dial == "radius" else min(float(about.high or 1.0), 1.0)
+    return tuple(high * i / 4 for i in range(5))
+
+
+def _chart(made: Sweep, *, from_here: bool) -> None:
+    where = f"{len(made.pixels)} pixels along the pattern" if math.isfinite(made.chance) else "the middle pixel"
+    st.caption(
+        f"{'Made here' if from_here else 'Comes with the repository'}: {made.dataset}, fields of {where} at "
+        f"σ = {made.plan.sigma:g}; networks over {made.plan.draws} draws. Lines are least squares; bars are standard "
+        "errors over draws."
+    )
+    quantities = [name for name in _QUANTITIES if made.curve(PREDICTED, name)][:2]
+    for column, quantity in zip(st.columns(len(quantities), gap="large"), quantities, strict=True):
+        with column:
+            _figure(made, quantity)
+
+
+def _figure(made: Sweep, quantity: str) -> None:
+    st.markdown(f"**{_QUANTITIES[quantity]}**, share of a field")
+    fig = figure("Strength of the edit", "Share of the mass", height=330)
+    lines = {fit["model"]: fit for fit in made.fits() if fit["quantity"] == quantity and fit["against"] == "strength"}
+    for model, ink in zip(made.models, (GREY, *COLOURS), strict=False):
+        _trace(fig, made.curve(model, quantity), lines.get(model), "predicted" if model == PREDICTED else model, ink)
+    if quantity != "non_locality" and math.isfinite(made.chance):
+        fig.add_hline(y=made.chance, line={"color": GREY, "dash": "dot", "width": 1})
+    fig.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.14, "x": 0})
+    fig.update_yaxes(tickformat=".0%")
+    show(fig, name=f"sweep_{quantity}", alt=f"{_QUANTITIES[quantity]} against the strength, a line a model")
+
+
+def _trace(
+    fig: go.Figure, points: Sequence[tuple[float, float, float]], line: dict[str, Any] | None, title: str, ink: str
+) -> None:
+    x, y = [point[0] for point in points], [point[1] for point in points]
+    errors = [0.0 if math.isnan(point[2]) else point[2] for point in points]
+    fig.add_scatter(
+        x=x,
+        y=y,
+        mode="markers",
+        name=title,
+        marker={"color": ink, "size": 9},
+        error_y={"type": "data", "array": errors, "visible": any(errors), "thickness": 1.5},
+        hovertemplate=f"{title} at %{{x:.3g}}: %{{y:.1%}}<extra></extra>",
+    )
+    if line is not None and len(x) > 1:
+        ends = [min(x), max(x)]
+        fig.add_scatter(
+            x=ends,
+            y=[line["intercept"] + line["slope"] * end for end in ends],
+            mode="lines",
+            line={"color": ink, "width": 2},
+            showlegend=False,
+            hoverinfo="skip",
+        )
+
+
+def _tables(made: Sweep) -> None:
+    lines = [
+        {
+            "Model": "predicted" if fit["model"] == PREDICTED else fit["model"],
+            "Quantity": _QUANTITIES[fit["quantity"]],
+            "Against": "the strength" if fit["against"] == "strength" else "the prediction",
+            "Slope": _with_error(fit["slope"], fit["slope_stderr"]),
+            "R²": "–" if math.isnan(fit["r2"]) else f"{fit['r2']:.3f}",
+            "Points": fit["n"],
+        }
+        for fit in made.fits()
+        if fit["quantity"] != "mass_without_own"
+    ]
+    with st.expander("Fitted lines, every number, and how to make them again"):
+        if lines:
+            st.table(lines, hide_index=True)
+        for text in made.notes:
+            st.caption(text)
+        strengths = ",".join(f"{value:g}" for value in made.plan.strengths)
+        st.code(
+            f'python -m locality sweep "{made.dataset}" --edit "{made.edit}" --strengths {strengths} '
+            f"--sigma {made.plan.sigma:g} --json",
+            "bash",
+            wrap_lines=True,
+        )
+        left, right = st.columns(2)
+        left.download_button(
+            "All numbers (JSON)", lambda: _json(made), "sweep.json", on_click="ignore", key="sweep_json"
+        )
+        right.download_button("Rows (CSV)", lambda: _csv(made), "sweep.csv", on_click="ignore", key="sweep_csv")
+
+
+def _with_error(value: float, error: float) -> str:
+    return f"{value:.3f}" if math.isnan(error) else f"{value:.3f} ± {error:.3f}"
+
+
+def _json(made: Sweep) -> str:
+    return json.dumps(_defined(made.to_json()), indent=1)
+
+
+def _defined(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _defined(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_defined(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _csv(made: Sweep) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(made.rows[0]))
+    writer.writeheader()
+    writer.writerows(made.rows)
+    return out.getvalue()

@@ -1,0 +1,98 @@
+"""Long studies of a server: one at a time, in a thread, with progress and cancel, shared by all who ask for one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+
+from locality.errors import LocalityError
+from locality.studies import finish
+from locality.types import Progress
+from pages._ui.line import Line
+from pages._ui.samples.jobs import spoken
+
+_POLL = 0.5  # seconds between looks at work under way
+
+
+class Stopped(Exception):
+    """Raised inside the work to end it."""
+
+
+@dataclass(eq=False)
+class Work:
+    """A generator of progress that somebody waits for; what it keeps in the store outlives it."""
+
+    key: str
+    make: Callable[[], Generator[Progress, None, Any]]
+    latest: Progress = Progress(0.0, 1.0, "Starting")
+    result: Any = None
+    error: str = ""
+    cancelled: bool = False
+    began: float = 0.0
+    stop: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, others_wait: threading.Event) -> None:
+        """Do it, unless it was cancelled while it waited."""
+        self.began = time.monotonic()
+        try:
+            self.result = finish(self.make(), self._follow)
+        except Stopped:
+            self.cancelled = True
+        except LocalityError as error:
+            self.error = str(error)
+        except BaseException:
+            self.error = "It failed in a way that was not foreseen; the server's log has the error."
+            raise
+
+    def _follow(self, event: Progress) -> None:
+        self.latest = event
+        if self.stop.is_set():
+            raise Stopped
+
+    @property
+    def doing(self) -> str:
+        """What is being done now, and for how long still."""
+        done, spent = self.latest.fraction, time.monotonic() - self.began
+        left = f"; about {spoken(spent * (1 - done) / done)} left" if done > 0.02 and spent > 2 else ""
+        return f"{self.latest.note}{left}"
+
+
+class Works(Line[Work]):
+    """The line of studies of this server."""
+
+
+WORKS = Works()
+
+
+def running(key: str) -> Work | None:
+    """The work of a key while it waits or runs."""
+    work = WORKS.find(key)
+    return None if work is None or work.ended.is_set() else work
+
+
+def follow(key: str) -> None:
+    """Show the work of a key with a button that cancels it; the page runs once more when it has ended."""
+    st.fragment(_bar, run_every=_POLL)(key)
+
+
+def _bar(key: str) -> None:
+    work = running(key)
+    if work is None:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Cancel", icon=":material/stop:", key=f"cancel_{key}", disabled=work.stop.is_set()):
+            work.stop.set()
+            if WORKS.leave(work):
+                work.cancelled = True
+        before = WORKS.before(work)
+        if before:
+            several = "1 study of this server is" if before == 1 else f"{before} studies of this server are"
+            st.progress(0.0, f"Waiting in line: {several} before this one.")
+        else:
+            st.progress(work.latest.fraction, "Cancelling…" if work.stop.is_set() else work.doing)
