@@ -12,13 +12,14 @@ from locality.edits._chain import (
 from locality.edits._masks import Mask, draw_mask, mask_names, mask_text, picture_mask, read_mask
 from locality.edits._spec import EDITS, EditSpec, Stage
 from locality.edits.clip import Clip
-from locality.edits.pattern import COLOURS, MaskedSpec, Pattern
+from locality.edits.pattern import COLOURS, COUPLING, MaskedSpec, Pattern
 from locality.registry import import_siblings
 
 import_siblings(__name__, __path__)
 
 __all__ = [
     "COLOURS",
+    "COUPLING",
     "EDITS",
     "Chain",
     "Clip",

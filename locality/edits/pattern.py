@@ -117,9 +117,12 @@ class Pattern(MaskedSpec):
         Raises:
             DataUnavailable: not in the store, and the images are not on this machine.
         """
-        key = {"fingerprint": stage.images.fingerprint, "seed": self.seed, "version": VERSION}
-        found = stage.store.cached(COUPLING, key, lambda: self._couple(stage))
+        found = stage.store.cached(COUPLING, self.coupling_key(stage), lambda: self._couple(stage))
         return found.arrays["cov"], float(found.meta["variance"]), float(found.meta["mean"])
+
+    def coupling_key(self, stage: Stage) -> dict[str, Any]:
+        """What the covariance with the strengths depends on."""
+        return {"fingerprint": stage.images.fingerprint, "seed": self.seed, "version": VERSION}
 
     def _couple(self, stage: Stage) -> Artifact:
         train = stage.images.train

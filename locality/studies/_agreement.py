@@ -93,7 +93,7 @@ def ship_agreement(source: Source, made: Agreement, folder: Path, *, store: Stor
         "command": " ".join([*words, *options, *sigmas, "--ship cache/shipped"]),
     }
     key, artifact = _packed(members, made)
-    return Store(home.local, folder).ship(source.name, KIND, key, artifact, about)
+    return Store(home.local, folder).ship(source.slug, KIND, key, artifact, about)
 
 
 def _pixels(source: Source, plan: AgreementPlan) -> list[Pixel]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from locality.datasets import Source
 from locality.denoisers import DENOISERS, patch_mixture, stack
 from locality.device import Compute
+from locality.edits import COUPLING, Pattern
 from locality.errors import BadInput
 from locality.statistics import KIND, store_key
 from locality.store import Store, default_store
@@ -20,15 +21,25 @@ from locality.wiener import pack
 
 
 def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Progress, None, str]:
-    """Compute a dataset's eigendecomposition from its images; with a folder, write it there compactly."""
-    wiener = yield from fit_wiener(source, store=Store(default_store().local))
+    """Compute a dataset's eigendecomposition, and its covariance with the strengths of a planted pattern.
+
+    With a folder, write both there, the first compactly.
+    """
+    local = Store(default_store().local)
+    wiener = yield from fit_wiener(source, store=local)
     if folder is None:
         return f"{source.name}: eigendecomposition of {wiener.count} images is in the local cache."
     command = f"python -m locality precompute {source.name} --ship cache/shipped"
     about = {"dataset": source.name, "images": wiener.count, "command": command}
     target = Store(default_store().local, folder)
-    path = target.ship(source.name, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about)
-    return f"{path}: {path.stat().st_size / 1e6:.1f} MB"
+    path = target.ship(source.slug, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about)
+    edit = Pattern()
+    stage = source.edited((edit,)).stage(0, store=local)
+    edit.coupling(stage)
+    coupling = local.get(COUPLING, edit.coupling_key(stage))
+    assert coupling is not None
+    target.ship(source.slug, COUPLING, edit.coupling_key(stage), coupling, about)
+    return f"{path}: {path.stat().st_size / 1e6:.1f} MB, and {COUPLING}/{source.slug}"
 
 
 def ship_learned_table(
@@ -49,7 +60,7 @@ def ship_learned_table(
         f"--draws {draws.count} --step {step} --ship cache/shipped",
     }
     target = Store(default_store().local, folder)
-    path = target.ship(f"{source.name}-{trained.name}", LEARNED, learned_key(trained), table, about)
+    path = target.ship(f"{source.slug}-{trained.name}", LEARNED, learned_key(trained), table, about)
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB, median relative standard error {error:.1%}"
 
 
@@ -76,6 +87,6 @@ def ship_model(source: Source, text: str, folder: Path | None = None) -> Generat
         artifact = found
     command = f"python -m locality precompute {source.name} --model {text} --ship cache/shipped"
     path = Store(default_store().local, folder).ship(
-        f"{source.name}-{spec.name}", kind, key, artifact, {"dataset": source.name, "command": command}
+        f"{source.slug}-{spec.name}", kind, key, artifact, {"dataset": source.name, "command": command}
     )
     return f"{path}: {path.stat().st_size / 1e6:.2f} MB"

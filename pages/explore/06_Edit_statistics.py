@@ -20,8 +20,7 @@ def edit() -> None:
     with guard():
         source = current_source()
         notes = st.container()
-        wish = asked(source)
-        choose(wish, source.shape)
+        wish = choose(asked(source), source.shape)
         st.latex(wish.chain[-1].about)
         beside = show(source, wish)
         offer_export(source, wish)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,11 @@ from locality.types import ImageShape, Pixel
 from pages._ui.architectures import export
 from pages._ui.architectures.entries import entries_of
 from pages._ui.architectures.view import nearest_level, nearest_pixel
+from tests.buffer import sent
 
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGE, SAMPLES = "pages/explore/04_Architectures.py", "pages/explore/03_Samples.py"
 FOUR = ("cifar10", "fashion_mnist", "mnist", "faces")
-KINDS = {"f4": np.float32, "u1": np.uint8, "i1": np.int8}
 
 
 @pytest.fixture(autouse=True)
@@ -52,18 +51,6 @@ def open_page(**query: Any) -> AppTest:
     at.run()
     assert not at.exception, at.exception
     return at
-
-
-def sent(at: AppTest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Header and arrays of the buffer the view received."""
-    buffer = at.get("bidi_component")[0].proto.bytes
-    length = struct.unpack_from("<I", buffer)[0]
-    head = json.loads(buffer[4 : 4 + length])
-    arrays = {
-        part["name"]: np.frombuffer(buffer, KINDS[part["kind"]], part["count"], 4 + length + part["at"])
-        for part in head["arrays"]
-    }
-    return head, arrays
 
 
 @pytest.fixture

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +16,7 @@ from locality.tables import SIGMA_HIGH
 from locality.types import Pixel
 from locality.wiener import coordinates
 from pages._ui.explorer import files, mount
+from tests.buffer import sent
 
 APP = str(Path(__file__).parents[2] / "app.py")
 
@@ -42,19 +40,6 @@ def open_page(**query: str) -> AppTest:
     at.run()
     assert not at.exception, at.exception
     return at
-
-
-def sent(at: AppTest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Header and arrays of the buffer the component received."""
-    buffer = at.get("bidi_component")[0].proto.bytes
-    length = struct.unpack_from("<I", buffer)[0]
-    head = json.loads(buffer[4 : 4 + length])
-    kinds = {"f4": np.float32, "u1": np.uint8, "i1": np.int8}
-    arrays = {
-        part["name"]: np.frombuffer(buffer, kinds[part["kind"]], part["count"], 4 + length + part["at"])
-        for part in head["arrays"]
-    }
-    return head, arrays
 
 
 def look_at(at: AppTest, row: int, col: int, sigma: float, kind: str = "click") -> None:

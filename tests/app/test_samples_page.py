@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +24,7 @@ from pages._ui.samples import evidence, export, mount
 from pages._ui.samples.jobs import JOBS, Drawing, Job, Jobs, spoken
 from pages._ui.samples.marks import marked, moved
 from pages._ui.samples.rows import find_rows
+from tests.buffer import sent
 from tests.made_up import made_up
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -69,17 +68,6 @@ def generate(at: AppTest) -> AppTest:
     at.run()
     assert not at.exception, at.exception
     return at
-
-
-def sent(at: AppTest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Header and arrays of the buffer the grid received."""
-    buffer = at.get("bidi_component")[0].proto.bytes
-    length = struct.unpack_from("<I", buffer)[0]
-    head = json.loads(buffer[4 : 4 + length])
-    arrays = {
-        part["name"]: np.frombuffer(buffer, np.uint8, part["count"], 4 + length + part["at"]) for part in head["arrays"]
-    }
-    return head, arrays
 
 
 def texts(at: AppTest) -> str:

@@ -19,24 +19,27 @@ from pages._ui.guard import guard
 
 _ORDER = ("pattern", "tie", "spectrum", "shuffle", "shifts", "mirror", "blur", "channels", "mix", "shrink")
 _OWN = ("mask",)  # fields that the view has controls of
+_ACTIVE = "edit_active"
+_PICTURES = ["png", "jpg", "jpeg", "bmp", "webp", "gif"]
 
 
-def choose(asked: Asked, shape: ImageShape) -> None:
-    """Draw the controls; what they change is kept at once and the page runs again with it."""
+def choose(asked: Asked, shape: ImageShape) -> Asked:
+    """Draw the controls; what they change is kept, in the link too. Returns what is asked for with it."""
     chain, place = asked.chain, place_of(asked.chain)
-    active = min(int(st.session_state.get("edit_active", place)), len(chain) - 1)
+    active = min(int(st.session_state.get(_ACTIVE, place)), place)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         if place > 0:
-            active = _choose_active(chain[: place + 1], min(active, place))
+            active = _choose_active(chain[: place + 1], active)
         _choose_kind(chain, active, shape)
         changed = _options(chain[active], active, shape, last=active == place)
         if asked.masked is not None and active == place:
             _word_or_picture(chain, shape)
-        _add_or_remove(chain, active, shape)
+        _compose(chain, active, shape)
         _clip(asked, shape)
-    if changed != chain[active]:
-        _keep([*chain[:active], changed, *chain[active + 1 :]], shape)
-        st.rerun(scope="fragment")
+    if changed == chain[active]:
+        return asked
+    _keep([*chain[:active], changed, *chain[active + 1 :]], shape)
+    return dataclasses.replace(asked, chain=(*chain[:active], changed, *chain[active + 1 :]))
 
 
 def _choose_active(chain: Chain, active: int) -> int:
@@ -50,37 +53,46 @@ def _choose_active(chain: Chain, active: int) -> int:
         required=True,
         help="The slider and the mask below are those of the last one.",
     )
-    st.session_state["edit_active"] = int(chosen or 0)
+    st.session_state[_ACTIVE] = int(chosen or 0)
     return int(chosen or 0)
 
 
 def _choose_kind(chain: Chain, active: int, shape: ImageShape) -> None:
-    kinds = [name for name in _ORDER if name in EDITS and _possible(name, shape)]
     key = f"edit_kind_{resets()}_{active}"
     st.session_state.setdefault(key, chain[active].name)
+
+    def change() -> None:
+        _keep([*chain[:active], EDITS[st.session_state[key]](), *chain[active + 1 :]], shape, active=active)
+
     with st.container(width=160):
-        chosen = st.selectbox("Edit", kinds, key=key, format_func=lambda name: EDITS[name].heading)
-    if chosen != chain[active].name:
-        _add([*chain[:active], EDITS[chosen](), *chain[active + 1 :]], active, shape)
+        st.selectbox("Edit", _kinds(shape), key=key, format_func=_heading, on_change=change)
 
 
-def _possible(name: str, shape: ImageShape) -> bool:
-    try:
-        EDITS[name]().check(shape)
-    except LocalityError:
-        return False
-    return True
+def _kinds(shape: ImageShape) -> list[str]:
+    """Edits that images of a shape can have."""
+    found = []
+    for name in _ORDER:
+        try:
+            EDITS[name]().check(shape)
+        except LocalityError:
+            continue
+        found.append(name)
+    return found
+
+
+def _heading(name: str) -> str:
+    return EDITS[name].heading
 
 
 def _options(edit: EditSpec, place: int, shape: ImageShape, *, last: bool) -> EditSpec:
-    """The edit with the options of its widgets."""
+    """The edit with the options of its widgets; as it is where they make none."""
     prefix = f"edit_{resets()}_{place}_{edit.name}"
     found = {field.name: written(getattr(edit, field.name)) for field in dataclasses.fields(edit)}
     for field in dataclasses.fields(edit):
         if field.name in _OWN or (last and field.name == edit.dial) or (field.name == "colour" and shape.c != 3):
             continue
         start_option(type(edit), field.name, prefix=prefix, text=found[field.name])
-        with st.container(width=170 if field.name != "seed" else 110):
+        with st.container(width=110 if field.name == "seed" else 170):
             text = option(type(edit), field.name, prefix=prefix)
         found[field.name] = written(field.default) if text is None else text
     with guard():
@@ -92,19 +104,32 @@ def _options(edit: EditSpec, place: int, shape: ImageShape, *, last: bool) -> Ed
 def _word_or_picture(chain: Chain, shape: ImageShape) -> None:
     with st.popover("Word or picture", icon=":material/text_fields:"):
         word = st.text_input("A word as the pattern", max_chars=8, key=f"edit_word_{resets()}", placeholder="HELLO")
-        if word and st.button("Take the word", key="edit_take_word"):
-            _take(chain, f"text.{word.strip()}", shape)
-        st.caption("or")
-        file = st.file_uploader(
-            "A picture as the pattern", ["png", "jpg", "jpeg", "bmp", "webp", "gif"], key=f"edit_file_{resets()}"
+        st.button(
+            "Take the word",
+            key="edit_take_word",
+            disabled=not word,
+            on_click=lambda: _take(chain, f"text.{word.strip()}", shape),
         )
+        st.caption("or")
+        file = st.file_uploader("A picture as the pattern", _PICTURES, key=f"edit_file_{resets()}")
         st.caption(f"Light on dark, or transparent around; scaled to {shape.h} × {shape.w} pixels.")
-        if file is not None and st.button("Take the picture", key="edit_take_file"):
-            with guard():
-                _take(chain, _picture(file, shape), shape)
+        st.button(
+            "Take the picture",
+            key="edit_take_file",
+            disabled=file is None,
+            on_click=lambda: _take_picture(chain, file, shape),
+        )
 
 
-def _picture(file: Any, shape: ImageShape) -> str:
+def _take_picture(chain: Chain, file: Any, shape: ImageShape) -> None:
+    try:
+        _take(chain, picture_text(file, shape), shape)
+    except LocalityError as error:
+        note(str(error))
+
+
+def picture_text(file: Any, shape: ImageShape) -> str:
+    """A picture file as a mask of the images' size. Raises BadInput."""
     try:
         with Image.open(file) as image:
             if image.size != (shape.w, shape.h):
@@ -118,39 +143,46 @@ def _take(chain: Chain, mask: str, shape: ImageShape) -> None:
     place = place_of(chain)
     last = chain[place]
     assert isinstance(last, MaskedSpec)
-    if _keep([*chain[:place], dataclasses.replace(last, mask=mask), *chain[place + 1 :]], shape, reset=True):
-        st.rerun(scope="fragment")
+    _keep([*chain[:place], dataclasses.replace(last, mask=mask), *chain[place + 1 :]], shape, active=place)
 
 
-def _add_or_remove(chain: Chain, active: int, shape: ImageShape) -> None:
+def _compose(chain: Chain, active: int, shape: ImageShape) -> None:
     with st.popover("Compose", icon=":material/add:"):
         st.markdown("Edits are applied in order, each to what the one before made.")
-        kinds = [name for name in _ORDER if _possible(name, shape)]
-        kind = st.selectbox("Add", kinds, format_func=lambda name: EDITS[name].heading, key="edit_add_kind")
+        kind = st.selectbox("Add", _kinds(shape), format_func=_heading, key="edit_add_kind")
+        behind = place_of(chain) + 1
+
+        def add(place: int) -> None:
+            _keep([*chain[:place], _fresh(kind, chain), *chain[place:]], shape, active=place)
+
         first, last = st.columns(2)
-        if first.button("Before all", key="edit_add_first", width="stretch"):
-            _add([_fresh(kind, chain), *chain], 0, shape)
-        if last.button("After all", key="edit_add_last", width="stretch"):
-            place = place_of(chain) + 1
-            _add([*chain[:place], _fresh(kind, chain), *chain[place:]], place, shape)
-        if place_of(chain) > 0 and st.button(
-            f"Remove {chain[active].heading.lower()}", key="edit_remove", width="stretch"
-        ):
-            _add([*chain[:active], *chain[active + 1 :]], max(active - 1, 0), shape)
+        first.button("Before all", key="edit_add_first", width="stretch", on_click=add, args=(0,))
+        last.button("After all", key="edit_add_last", width="stretch", on_click=add, args=(behind,))
+        if behind > 1:
+            st.button(
+                f"Remove {chain[active].heading.lower()}",
+                key="edit_remove",
+                width="stretch",
+                on_click=lambda: _keep([*chain[:active], *chain[active + 1 :]], shape, active=max(active - 1, 0)),
+            )
 
 
 def _clip(asked: Asked, shape: ImageShape) -> None:
     """A switch for what a picture file does to values beyond [-1, 1]."""
     key = f"edit_clip_{resets()}"
     st.session_state.setdefault(key, asked.clipped)
-    wanted = st.toggle(
+
+    def change() -> None:
+        chain = [*asked.chain, Clip()] if st.session_state[key] else list(asked.chain[:-1])
+        _keep(chain, shape, active=place_of(asked.chain))
+
+    st.toggle(
         "Clip to [−1, 1]",
         key=key,
+        on_change=change,
         help="A pattern pushes values beyond the range of the images. Clipping them, as a picture file would, makes "
         "the closed form inexact: the covariance is then measured on the clipped images, which takes a while.",
     )
-    if wanted != asked.clipped:
-        _add([*asked.chain, Clip()] if wanted else list(asked.chain[:-1]), place_of(asked.chain), shape)
 
 
 def _fresh(kind: str, chain: Chain) -> EditSpec:
@@ -159,18 +191,20 @@ def _fresh(kind: str, chain: Chain) -> EditSpec:
     return parse_edit(f"{kind}:X,seed={same}") if kind == "pattern" and same else EDITS[kind]()
 
 
-def _add(edits: Sequence[EditSpec], active: int, shape: ImageShape) -> None:
-    if _keep(edits, shape, reset=True):
-        st.session_state["edit_active"] = active
-        st.rerun(scope="fragment")
+def _keep(edits: Sequence[EditSpec], shape: ImageShape, *, active: int | None = None) -> None:
+    """Make a chain the session's; one that cannot be says why and changes nothing.
 
-
-def _keep(edits: Sequence[EditSpec], shape: ImageShape, *, reset: bool = False) -> bool:
-    """Make a chain the session's; one that cannot be says why and changes nothing."""
-    with guard():
+    With `active` the controls start again from it, at that edit.
+    """
+    try:
         chain = checked_chain(edits)
         for edit in chain:
             edit.check(shape)
-        keep(chain, reset=reset)
-        return True
-    return False
+    except LocalityError as error:
+        note(str(error))
+        if active is not None:
+            st.session_state["edit_reset"] = resets() + 1  # the widgets go back to what still holds
+        return
+    keep(chain, reset=active is not None)
+    if active is not None:
+        st.session_state[_ACTIVE] = active
