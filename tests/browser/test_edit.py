@@ -1,0 +1,159 @@
+"""The page of edits in a browser: paint, drag, click, keys; its numbers against Python's; reload, saving, widths."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from locality.datasets import Source
+from locality.edits import draw_mask
+from locality.field import mass_on
+from locality.studies import Draws, finish, pixel_field
+from locality.types import Pixel
+from tests.browser.conftest import SHOTS
+
+pytestmark = pytest.mark.browser
+SET, SIDE = "fashion_mnist", 28
+
+
+def open_page(page: Page, url: str, query: str = f"dataset={SET}") -> Locator:
+    """Open the page and wait until its basis is in the browser."""
+    page.goto(f"{url}/edit-statistics?{query}")
+    lab = page.locator('.lab[data-ready="1"]')
+    lab.wait_for(timeout=110_000)
+    return lab
+
+
+def place(page: Page, selector: str, row: float, col: float) -> tuple[float, float]:
+    page.locator(selector).scroll_into_view_if_needed()
+    box = page.locator(selector).bounding_box()
+    assert box is not None
+    return box["x"] + (col + 0.5) * box["width"] / SIDE, box["y"] + (row + 0.5) * box["height"] / SIDE
+
+
+def on_pattern(page: Page) -> float:
+    """The number the table shows for the predicted field after the edit, in percent."""
+    return float(page.locator('[data-number="mass"] td').nth(2).inner_text().rstrip(" %"))
+
+
+def drag(page: Page, slider: str, share: float) -> list[float]:
+    """Move a slider's handle to a share of its way in steps, without letting go; the number at every step."""
+    page.locator(slider).scroll_into_view_if_needed()
+    box = page.locator(slider).bounding_box()
+    assert box is not None
+    y, seen = box["y"] + box["height"] / 2, []
+    page.mouse.move(box["x"] + 0.25 * box["width"], y)
+    page.mouse.down()
+    for i in range(1, 6):
+        page.mouse.move(box["x"] + (0.25 + (share - 0.25) * i / 5) * box["width"], y)
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        seen.append(on_pattern(page))
+    return seen
+
+
+def shown(lab: Locator, name: str) -> torch.Tensor:
+    return torch.tensor(lab.evaluate(f"root => [...root.lab.shown.fields.{name}]")).reshape(SIDE, SIDE)
+
+
+def test_paint_drag_and_read_the_number_change(page: Page, bare_server: str) -> None:
+    lab = open_page(page, bare_server)
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(page.locator(".status")).to_have_text("The pattern is empty: paint at least one pixel.")
+    canvas = ".mask canvas"
+    page.mouse.move(*place(page, canvas, 14, 4))
+    page.mouse.down()
+    page.mouse.move(*place(page, canvas, 14, 24), steps=4)
+    while_painting = on_pattern(page)
+    page.mouse.up()
+    assert while_painting > 0
+    expect(page).to_have_url(re.compile(r"edit=pattern%3Amask%3Dbits\.28x28\."))
+    expect(page.locator(".paint-read")).to_contain_text("21 pixels")
+    page.mouse.click(*place(page, "[data-panel=predicted-after] canvas", 14, 20))
+    expect(lab).to_have_attribute("data-shown", re.compile(r"^14,20 2\.00000 0\.500000 exact$"), timeout=30_000)
+    before = on_pattern(page)
+    seen = drag(page, ".dial input", 0.03)
+    assert seen == sorted(seen, reverse=True), "the weaker the pattern, the less of the field lies on it"
+    assert seen[-1] < seen[0]
+    page.mouse.up()
+    expect(lab).to_have_attribute("data-shown", re.compile("exact$"), timeout=30_000)
+    level = float(lab.evaluate("root => root.lab.level"))
+    assert on_pattern(page) < before
+    # The same in Python, from the link.
+    text = page.evaluate("() => new URLSearchParams(location.search).get('edit')")
+    source = Source.parse(f"{SET}+{text}")
+    assert source.edits[0].level == pytest.approx(level)
+    field = finish(pixel_field(source, "wiener", Pixel(14, 20), 2.0, Draws())).sum(dim=(0, 1))
+    mask = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    mask[14, 4:25] = True
+    assert on_pattern(page) == pytest.approx(100 * mass_on(field, mask), abs=0.1)
+
+
+def test_the_browsers_own_fields_equal_pythons(page: Page, bare_server: str) -> None:
+    """While the pointer moves nothing comes from the server: another pixel, noise and strength, made in the browser."""
+    lab = open_page(page, bare_server)
+    lab.evaluate("root => { const v = root.lab; v.hover = [9, 17]; v.sigma = 1.1; v.level = 1.4; v.draw() }")
+    assert lab.get_attribute("data-shown") == "9,17 1.10000 1.40000 preview"
+    for name, text in (("predicted_before", SET), ("predicted_after", f"{SET}+pattern:W,strength=1.4")):
+        truth = finish(pixel_field(Source.parse(text), "wiener", Pixel(9, 17), 1.1, Draws())).sum(dim=(0, 1))
+        assert (shown(lab, name) - truth).abs().max() < 2e-4 * float(truth.abs().max())
+
+
+def test_shapes_keys_and_reload(page: Page, bare_server: str) -> None:
+    lab = open_page(page, bare_server)
+    page.get_by_role("button", name="ring", exact=True).click()
+    expect(page).to_have_url(re.compile("edit=pattern%3Amask%3Dring"))
+    page.locator("[data-panel=predicted-after] canvas").press("ArrowDown")
+    expect(page).to_have_url(re.compile(r"px=\d+\.\d+"))
+    page.locator(".noise input").press("ArrowLeft")
+    expect(page).to_have_url(re.compile("sigma=1.9"))
+    shown_before = lab.get_attribute("data-shown")
+    page.get_by_role("button", name="Linear", exact=True).click()
+    expect(page).to_have_url(re.compile("colours=linear"))
+    page.reload()
+    lab = page.locator('.lab[data-ready="1"]')
+    lab.wait_for(timeout=110_000)
+    expect(lab).to_have_attribute("data-shown", re.compile("exact$"), timeout=30_000)
+    assert (lab.get_attribute("data-shown") or "").split()[0] == (shown_before or "").split()[0]
+    expect(page.locator("[data-shape=ring]")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("[data-colours=linear]")).to_have_attribute("aria-pressed", "true")
+    mask = torch.tensor(lab.evaluate("root => [...root.lab.mask]")).reshape(SIDE, SIDE)
+    assert torch.equal(mask, torch.from_numpy(draw_mask("ring", SIDE, SIDE)).long())
+
+
+def test_an_edit_without_a_live_form_follows_the_release(page: Page, bare_server: str) -> None:
+    lab = open_page(page, bare_server, f"dataset={SET}&edit=blur:1")
+    before = shown(lab, "predicted_after")
+    page.locator(".dial input").focus()
+    for _ in range(3):
+        page.keyboard.press("PageUp")
+    expect(page).to_have_url(re.compile(r"blur%3Aradius%3D(?!1\b)"))
+    expect(lab).to_have_attribute("data-shown", re.compile("exact$"), timeout=60_000)
+    assert (shown(lab, "predicted_after") - before).abs().max() > 1e-4
+    expect(page.locator(".paint")).to_be_hidden()
+
+
+def test_pictures_and_numbers_are_saved(page: Page, bare_server: str, tmp_path: Path) -> None:
+    open_page(page, bare_server)
+    for kind, start in {"PNG": b"\x89PNG", "SVG": b"<svg"}.items():
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name=f"Save {kind}").click()
+        waiting.value.save_as(tmp_path / kind)
+        assert waiting.value.suggested_filename.startswith("edit-fashion_mnist-pattern-mask-W")
+        assert (tmp_path / kind).read_bytes().startswith(start)
+    assert "Predicted field" in (tmp_path / "SVG").read_text()
+
+
+@pytest.mark.parametrize(("width", "height", "scheme"), [(1440, 900, "light"), (390, 844, "dark")])
+def test_nothing_is_wider_than_the_screen(
+    browser: Browser, bare_server: str, width: int, height: int, scheme: str
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+    open_page(page, bare_server)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"edit-{width}-{scheme}.png")
+    page.close()
