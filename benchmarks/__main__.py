@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks import agreement, browser, covariance, denoisers, fields
+from benchmarks import agreement, browser, covariance, denoisers, edits, fields
 
 BENCHMARKS = {
     "covariance": covariance.run,
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "agreement": agreement.run,
     "denoisers": denoisers.run,
     "browser": browser.run,
+    "edits": edits.run,
 }
 
 

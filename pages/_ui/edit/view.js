@@ -262,6 +262,9 @@ class View {
     const byte = v => Math.max(0, Math.min(255, Math.round((v + 1) * 127.5)))
     for (const which of ["before", "after"]) {
       const panel = this.panels[`images_${which}`], after = which === "after"
+      const key = `${this.pixel} ${after && head.live ? `${this.level} ${this.masked}` : ""}`
+      if (panel.key === key && panel.source === arrays) continue // a drag redraws only what it changes
+      Object.assign(panel, { key, source: arrays })
       const planted = after && head.live, source = after && !head.live ? arrays.edited : arrays.images
       if (source) for (let n = 0; n < rows * cols; n++) for (let i = 0; i < h * w; i++) {
         const v = [0, 1, 2].map(k => {
@@ -285,7 +288,7 @@ class View {
     panel.stage.classList.toggle("stale", !field && !!panel.drawn && panel.kind === "predicted")
     if (!field && panel.kind === "learned") panel.drawn = false
     panel.empty.textContent = field || panel.drawn ? "" : note
-    const outline = this.mask && panel.which === "after" ? edges(this.mask, this.h, this.w) : ""
+    const outline = this.mask && panel.which === "after" ? this.once("outline", this.masked, () => edges(this.mask, this.h, this.w)) : ""
     panel.marks.innerHTML = outline + box(own, "#000", 4) + box(own, "#ffd400", 2) + (this.cursor && `${this.cursor}` !== `${own}` ? box(this.cursor, "#000", 3) + box(this.cursor, "#fff", 1.5) : "")
     const spot = this.cursor || own, value = field?.[spot[0] * this.w + spot[1]]
     const mass = field && this.mask ? ` · on the pattern ${percent(measureMass(field, this.mask))}` : ""
@@ -330,9 +333,9 @@ class View {
     if (!this.mask) return
     const high = head.dial ? Math.max(head.dial.high, Math.abs(this.level)) : 1
     const levels = Array.from({ length: 41 }, (_, i) => high * i / 40)
-    const ready = head.live && this.files.get(head.bases.after)
-    const curve = ready ? levels.map(level => [level, measureMass(this.predicted(pixel, level).after, this.mask)]) : []
-    const points = head.networks.map(({ id, title, colour: ink, before, after }) => {
+    const ready = head.live && this.files.get(head.bases.after), key = `${pixel} ${this.sigma} ${this.masked} ${high} ${!!ready} ${this.files.size} ${this.network}`
+    const curve = this.once("curve", key, () => (ready ? levels.map(level => [level, measureMass(this.predicted(pixel, level).after, this.mask)]) : []))
+    const points = this.once("points", `${key} ${this.exact.key}`, () => head.networks.map(({ id, title, colour: ink, before, after }) => {
       const kept = this.network, found = []
       this.network = id
       for (const [which, one] of [["before", before], ...after.map(one => ["after", one])]) {
@@ -343,7 +346,7 @@ class View {
       }
       this.network = kept
       return { title, ink, points: found.sort((a, b) => a[0] - b[0]) }
-    })
+    }))
     const chance = this.mask.reduce((sum, v) => sum + (v ? 1 : 0), 0) / this.mask.length
     const { svg, label } = massChart(curve, points, chance, high, this.level, head.dial ? head.dial.label : "strength")
     this.$(".chart-title").textContent = "Mass on the pattern as it grows stronger"
@@ -352,6 +355,15 @@ class View {
     this.$(".chart-note").textContent = "Line: predicted for this pixel. Dots: networks, each trained on images edited at that strength; at 0 on the images as they are."
     this.shown.curve = curve
     this.shown.points = points
+  }
+
+  // A value that is made again only when its key changes.
+  once(name, key, make) {
+    const kept = (this.made ??= new Map()).get(name)
+    if (kept?.key === key && kept.context === this.head.context) return kept.value
+    const value = make()
+    this.made.set(name, { key, context: this.head.context, value })
+    return value
   }
 
   stored(table, pixel) {
