@@ -21,7 +21,7 @@ def edit() -> None:
         source = current_source()
         notes = st.container()
         wish = choose(asked(source), source.shape)
-        st.latex(wish.chain[-1].about)
+        st.markdown(f"${wish.main.about}$")
         beside = show(source, wish)
         offer_export(source, wish)
         details(source, wish, beside)

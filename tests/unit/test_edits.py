@@ -436,3 +436,20 @@ def test_first_takes_its_images_before_the_edit() -> None:
 
     some, whole = Source.parse("digits+pattern:W", 50), Source.parse("digits+pattern:W")
     assert torch.equal(some.train.data, whole.train.data[:50])
+
+
+@pytest.mark.parametrize("model", ["wiener", "pca_locality", "optimal"])
+def test_the_pattern_shows_in_what_models_draw(store: Store, model: str) -> None:
+    """Samples vary along the pattern as the edited images do, and not as those without it."""
+    from locality.datasets import Source
+    from locality.studies import Sampling, sample
+
+    edit = parse_edit("pattern:eyes,strength=1")
+    along = edit.weights(ImageShape(1, 8, 8)).float()  # type: ignore[attr-defined]
+    spread = []
+    for text in ("digits", f"digits+{edit.text()}"):
+        drawn = finish(sample(Source.parse(text), model, Sampling(count=48, steps=8, clip=False), store=store))
+        spread.append(float((drawn.image @ along / along.norm()).std()))
+    assert spread[1] > 2 * spread[0]
+    truth = float((Source.parse(f"digits+{edit.text()}").train.data @ along / along.norm()).std())
+    assert spread[1] == pytest.approx(truth, rel=0.35)  # 48 draws: 10 %, 8 steps: the rest
