@@ -3,6 +3,7 @@
 Long verbs are generators of `Progress` that return their result; `finish` runs one to its end.
 """
 
+from locality.metrics import COPY
 from locality.studies._agreement import agreement, found_agreement, ship_agreement
 from locality.studies._agreement_plan import Agreement, AgreementPlan, Explained
 from locality.studies._catalogue import model_list
@@ -11,7 +12,7 @@ from locality.studies._finish import finish
 from locality.studies._journal import read_log, read_progress
 from locality.studies._likeness import Likeness
 from locality.studies._members import Untrained, find_members, untrained_twins
-from locality.studies._memorisation import COPY, Copies, Memorisation, memorisation
+from locality.studies._memorisation import Copies, Memorisation, memorisation
 from locality.studies._models import (
     Model,
     Trained,

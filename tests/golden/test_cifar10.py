@@ -15,9 +15,9 @@ import torch
 import locality
 from locality.dataset import Dataset
 from locality.datasets import DATASETS
-from locality.statistics import KIND, store_key
 from locality.moments import Moments, estimate_moments
 from locality.schedule import ddpm_grid
+from locality.statistics import KIND, store_key
 from locality.store import Store
 from locality.types import Pixel
 from locality.wiener import WienerFilter, coordinates, unpack
