@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import torch
-
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -31,13 +29,15 @@ class PeakMemory:
     """
 
     def __init__(self, device: str = "cpu") -> None:
-        self._cuda = torch.device(device).type == "cuda"
+        self._cuda = device.partition(":")[0] == "cuda"
         self._device = device
         self._reset = False
 
     def start(self) -> int | None:
         """Set the peak back to what is taken now, and tell that; None where the system does not tell."""
         if self._cuda:
+            import torch
+
             torch.cuda.reset_peak_memory_stats(self._device)
             return int(torch.cuda.memory_allocated(self._device))
         try:
@@ -50,5 +50,7 @@ class PeakMemory:
     def read(self) -> int | None:
         """Bytes at most since `start`."""
         if self._cuda:
+            import torch
+
             return int(torch.cuda.max_memory_allocated(self._device))
         return peak_memory() if self._reset else None
