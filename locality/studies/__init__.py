@@ -7,6 +7,7 @@ from locality.metrics import COPY
 from locality.studies._agreement import agreement, found_agreement, ship_agreement
 from locality.studies._agreement_plan import Agreement, AgreementPlan, Explained
 from locality.studies._catalogue import model_list
+from locality.studies._costs import CostPlan, Costs, costs
 from locality.studies._fields import Draws, learned_field, pixel_field
 from locality.studies._finish import finish
 from locality.studies._journal import read_log, read_progress
@@ -38,12 +39,28 @@ from locality.studies._tables import (
     table_row,
 )
 from locality.studies._train import judge, train_network
+from locality.studies.benchmark import (
+    PRESETS,
+    Bench,
+    BenchPlan,
+    CellFinished,
+    bench,
+    found_bench,
+    ship_bench,
+    shipped_benches,
+)
 
 __all__ = [
     "COPY",
+    "PRESETS",
     "Agreement",
     "AgreementPlan",
+    "Bench",
+    "BenchPlan",
+    "CellFinished",
     "Copies",
+    "CostPlan",
+    "Costs",
     "Draws",
     "Explained",
     "Frame",
@@ -57,6 +74,8 @@ __all__ = [
     "Trajectory",
     "Untrained",
     "agreement",
+    "bench",
+    "costs",
     "denoise",
     "find_members",
     "find_model",
@@ -64,6 +83,7 @@ __all__ = [
     "finish",
     "fit_wiener",
     "found_agreement",
+    "found_bench",
     "found_samples",
     "judge",
     "learned_field",
@@ -84,9 +104,11 @@ __all__ = [
     "read_trained",
     "sample",
     "ship_agreement",
+    "ship_bench",
     "ship_learned_table",
     "ship_model",
     "ship_statistics",
+    "shipped_benches",
     "table_row",
     "train_network",
     "trained_networks",

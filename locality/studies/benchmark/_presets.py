@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from locality.datasets import Source
+from locality.denoisers.pca_locality import OTHER_TAU, PUBLISHED_TAU
 from locality.errors import UnknownName
 from locality.studies.benchmark._plan import Entry, parse_entry
 
@@ -102,6 +103,11 @@ def _expanded(group: tuple[str, ...], source: Source) -> list[Entry]:
         if text.endswith("@first=*"):
             model = text.removesuffix("@first=*")
             found += [Entry(model, first=size) for size in _SIZES if size < source.count()]
-        else:
+        elif text not in _published_tau(group[0], source):
             found.append(parse_entry(text))
     return found
+
+
+def _published_tau(model: str, source: Source) -> tuple[str, ...]:
+    """The baseline with the threshold that it has on this dataset anyway, spelt out."""
+    return (f"{model}:tau={PUBLISHED_TAU.get(source.name, OTHER_TAU)}",)
