@@ -14,8 +14,8 @@ GOLDDIFF_PROTOCOL = (
 )
 KAMB_GANGULI = "Kamb, Ganguli, ICML 2025 (arXiv 2412.20292)"
 KAMB_GANGULI_PROTOCOL = (
-    "against a UNet, windows calibrated on that network, median over 100 seeds; the script computes Pearson's r, though "
-    "the axis of the figure says r^2: not to be compared with R2"
+    "against a UNet, windows calibrated on that network, median over 100 seeds; the script computes Pearson's r, "
+    "though the axis of the figure says r^2: not to be compared with R2"
 )
 
 

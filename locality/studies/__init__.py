@@ -7,7 +7,8 @@ from locality.metrics import COPY
 from locality.studies._agreement import agreement, found_agreement, ship_agreement
 from locality.studies._agreement_plan import Agreement, AgreementPlan, Explained
 from locality.studies._catalogue import model_list
-from locality.studies._costs import CostPlan, Costs, costs
+from locality.studies._costs import costs
+from locality.studies._costs_plan import CostPlan, Costs
 from locality.studies._fields import Draws, learned_field, pixel_field
 from locality.studies._finish import finish
 from locality.studies._journal import read_log, read_progress

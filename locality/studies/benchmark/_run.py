@@ -12,7 +12,7 @@ from locality.device import Compute
 from locality.store import Artifact, Store, default_store
 from locality.studies.benchmark._cells import FEATURES, Cell, cells
 from locality.studies.benchmark._distances import found_distances, make_distances
-from locality.studies.benchmark._entrants import enter
+from locality.studies.benchmark._entering import enter
 from locality.studies.benchmark._extractors import find_extractors
 from locality.studies.benchmark._gather import gather
 from locality.studies.benchmark._pace import Pace
