@@ -78,9 +78,18 @@ def _numbers(numbers: Mapping[str, float]) -> str:
             shown.append(f"{value / 1e6:.1f} MB/s")
         elif name == "rate":
             shown.append(f"{value:,.0f} images/s")
+        elif name == "seconds_left":
+            shown.append(f"{duration(value)} left")
         else:
             shown.append(f"{name.replace('_', ' ')} {value:,.4g}")
     return "  ".join(shown)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as one would say them: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def say(result: Any, as_json: bool, text: str) -> None:

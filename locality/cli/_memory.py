@@ -1,23 +1,10 @@
-"""How much memory this process has taken."""
+"""Memory in words."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from locality.memory import peak_memory
 
-
-def peak_memory() -> int | None:
-    """Largest resident size of this process so far in bytes; None where the system does not tell."""
-    if sys.platform == "win32":
-        return None
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux: the peak of getrusage also counts the process that started this one
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+__all__ = ["memory_text", "peak_memory"]
 
 
 def memory_text(peak: int | None) -> str:

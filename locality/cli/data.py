@@ -14,7 +14,7 @@ from locality.cli._memory import memory_text, peak_memory
 from locality.errors import BadInput, LocalityError
 
 if TYPE_CHECKING:
-    from locality.datasets import DatasetSpec
+    from locality.datasets import DatasetSpec, Download
     from locality.types import Progress
 
 
@@ -91,7 +91,9 @@ def stats(dataset: DatasetArg, first: FirstOpt = None, as_json: JsonOpt = False)
 
 @app.command()
 def download(
-    dataset: DatasetArg,
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="A name from `datasets`, or inception for the network of FID.")
+    ],
     to: Annotated[
         Path | None, typer.Option("--to", metavar="DIR", help="Data folder instead of the user's own.")
     ] = None,
@@ -102,13 +104,9 @@ def download(
     as_json: JsonOpt = False,
 ) -> None:
     """Fetch a dataset's images: shows size and licence, resumes, checks digests; Ctrl-C keeps what has arrived."""
-    from locality.datasets import DATASETS
     from locality.datasets._files import user_data_dir
 
-    spec = DATASETS.parse(dataset)
-    offer = spec.download()
-    if offer is None:
-        raise BadInput(f"{spec.name} cannot be downloaded here. {spec.missing() or 'Its images are here already.'}")
+    name, offer = _offer(dataset)
     folder = (to or user_data_dir()) / offer.folder
     sources = list(mirror or offer.mirrors)
     typer.echo(f"{offer.title}: {offer.size / 1e6:.1f} MB, licence: {offer.licence}; into {folder}", err=True)
@@ -118,14 +116,28 @@ def download(
         except KeyboardInterrupt:
             raise BadInput("Stopped. What has arrived is kept: run the same command to go on.") from None
     result = {
-        "dataset": spec.name,
+        "dataset": name,
         "bytes": offer.size,
         "licence": offer.licence,
         "folder": str(folder),
         "mirrors": sources,
         "downloaded": not dry_run,
     }
-    say(result, as_json, "\n".join(sources) if dry_run else f"{spec.name} is in {folder}")
+    say(result, as_json, "\n".join(sources) if dry_run else f"{name} is in {folder}")
+
+
+def _offer(text: str) -> tuple[str, Download]:
+    """What a name stands for and what would be fetched. Raises UnknownName, and BadInput where there is nothing."""
+    from locality.datasets import DATASETS
+    from locality.features import INCEPTION
+
+    if text == INCEPTION.folder:
+        return text, INCEPTION
+    spec = DATASETS.parse(text)
+    offer = spec.download()
+    if offer is None:
+        raise BadInput(f"{spec.name} cannot be downloaded here. {spec.missing() or 'Its images are here already.'}")
+    return spec.name, offer
 
 
 def _all(events: Iterator[Progress]) -> Generator[Progress, None, None]:

@@ -1,8 +1,8 @@
 """Explicit downloads: size and licence are known first, every byte is checked before it counts.
 
-A file is written as `NAME.part`, resumed after an interruption, checked against its MD5, and only
+A file is written as `NAME.part`, resumed after an interruption, checked against its digest, and only
 then renamed. MD5 is what the sets were published with: it guards against damage and stale
-mirrors; what is read from the files later is read as plain data.
+mirrors; what is read from the files later is read as plain data. A file that is run has a SHA-256.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from locality.datasets._files import user_data_dir
 from locality.datasets._transfer import Arrived, Cut, fetch
-from locality.datasets._verify import extract, gunzip_md5, md5_of
+from locality.datasets._verify import extract, gunzip_md5, md5_of, sha256_of
 from locality.errors import BadInput, DataUnavailable, DigestMismatch, TooLarge
 from locality.types import Progress
 
@@ -25,20 +25,28 @@ _ATTEMPTS = 50  # per mirror, as long as each one brings something new
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a mirror: name, bytes, MD5 as published.
+    """A file of a mirror: name, bytes, MD5 as published, or SHA-256.
 
     `plain_md5` is that of the content of a .gz, accepted in any wrapper. `members` are the
-    (name, MD5) of the files to take out of a .tar.gz.
+    (name, MD5) of the files to take out of a .tar.gz. Where there is a `sha256` it alone decides.
     """
 
     name: str
     size: int
-    md5: str
+    md5: str = ""
     plain_md5: str = ""
     members: tuple[tuple[str, str], ...] = ()
+    sha256: str = ""
+
+    @property
+    def published(self) -> str:
+        """The digest that decides, and its kind."""
+        return f"SHA-256 {self.sha256}" if self.sha256 else f"published MD5 {self.md5}"
 
     def matches(self, path: Path) -> bool:
         """Whether the bytes are the published ones."""
+        if self.sha256:
+            return sha256_of(path) == self.sha256
         if md5_of(path) == self.md5:
             return True
         return bool(self.plain_md5) and gunzip_md5(path) == self.plain_md5
@@ -152,7 +160,7 @@ def _obtain(file: RemoteFile, folder: Path, mirrors: Sequence[str], clock: _Cloc
         f"{'unpack it' if file.members else 'put it'} into {folder}, and it will be used."
     )
     if damaged:
-        raise DigestMismatch(f"{file.name} does not have its published MD5 {file.md5}: {tried}. {advice}")
+        raise DigestMismatch(f"{file.name} does not have its {file.published}: {tried}. {advice}")
     raise DataUnavailable(f"Could not download {file.name}: {tried}. {advice}")
 
 

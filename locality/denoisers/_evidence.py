@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from locality.denoisers._bank import Bank
+from locality.metrics import effective_number
 from locality.types import ImageShape, Pixel
 
 TOP = 12
@@ -54,8 +55,8 @@ def evidence(
     hw = 1 if places is None else places.h * places.w
     rows, flipped = bank.origin(items // hw)
     where = None if places is None else torch.stack([items % hw // places.w, items % places.w], dim=1)
-    entropy = -(weights * weights.clamp(min=1e-300).log()).sum()
-    return Evidence(rows, heaviest.values.cpu().float(), flipped, float(entropy.exp()), window.cpu(), where)
+    effective = float(effective_number(weights))
+    return Evidence(rows, heaviest.values.cpu().float(), flipped, effective, window.cpu(), where)
 
 
 def masked_logits(bank: Bank, x: Float[Tensor, " d"], coords: Int[Tensor, " p"], scale: float) -> Float[Tensor, " n"]:

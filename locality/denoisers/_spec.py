@@ -12,7 +12,7 @@ from locality.device import Compute
 from locality.params import Spec
 from locality.registry import Registry
 from locality.store import Store
-from locality.types import Denoiser, Progress
+from locality.types import Denoiser, ImageShape, Progress
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ class DenoiserSpec(Spec):
     def network_needed(self) -> str:
         """Name of the trained network whose field or windows this model follows; "" for none."""
         return ""
+
+    def check(self, dataset: str, shape: ImageShape) -> None:
+        """Refuse, before any work, an option that images of this name and shape do not allow. Raises BadInput."""
 
     def note(self, available: int) -> str:
         """What must be said beside every result of this model on so many images; "" for nothing."""

@@ -71,6 +71,12 @@ class WindowedSpec(AveragingSpec):
     def network_needed(self) -> str:
         return self.network if self.window == "calibrated" else ""
 
+    def check(self, dataset: str, shape: ImageShape) -> None:
+        if self.window.startswith("published"):
+            self._published(dataset)
+        elif self.window not in ("greedy", "calibrated"):
+            self._side(shape)
+
     def sides(self, shape: ImageShape) -> list[int]:
         """Windows of one size that may be asked for: odd, no larger than the images."""
         return list(range(1, max(shape.h, shape.w) + 1, 2))
@@ -93,7 +99,7 @@ class WindowedSpec(AveragingSpec):
             BadInput: not a size or the name of a rule, an even or too large size, no published list, too few images.
         """
         if self.window.startswith("published"):
-            return published(images.name, self.window.removeprefix("published").strip("_") or "unet", self.name)
+            return self._published(images.name)
         if self.window not in ("greedy", "calibrated"):
             return WindowSchedule((1.0,), (self._side(images.shape),))
         key = {"owner": owner, "fingerprint": images.fingerprint, "largest": largest, "version": VERSION}
@@ -110,6 +116,9 @@ class WindowedSpec(AveragingSpec):
             store.put("windows", key, found)
         sigmas: list[float] = found.meta["sigmas"]
         return WindowSchedule(tuple(sigmas), tuple(found.arrays["sizes"].tolist()))
+
+    def _published(self, dataset: str) -> WindowSchedule:
+        return published(dataset, self.window.removeprefix("published").strip("_") or "unet", self.name)
 
     def _side(self, shape: ImageShape) -> int:
         sides = self.sides(shape)

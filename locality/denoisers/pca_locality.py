@@ -47,6 +47,9 @@ class ThresholdSpec(FieldSpec):
     )
     temperature: float = param(1.0, help="T: above 1 averages more images, below 1 fewer.", low=0.01, high=1000.0)
 
+    def check(self, dataset: str, shape: ImageShape) -> None:
+        self.threshold(dataset)
+
     def threshold(self, dataset: str) -> float:
         """tau as a number. Raises BadInput."""
         if self.tau == "published":

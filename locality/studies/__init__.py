@@ -3,9 +3,12 @@
 Long verbs are generators of `Progress` that return their result; `finish` runs one to its end.
 """
 
+from locality.metrics import COPY
 from locality.studies._agreement import agreement, found_agreement, ship_agreement
 from locality.studies._agreement_plan import Agreement, AgreementPlan, Explained
 from locality.studies._catalogue import edit_list, model_list
+from locality.studies._costs import costs
+from locality.studies._costs_plan import CostPlan, Costs
 from locality.studies._edited import Overflow, overflow, trained_on_edit
 from locality.studies._fields import Draws, learned_field, pixel_field
 from locality.studies._finish import finish
@@ -13,7 +16,7 @@ from locality.studies._journal import read_log, read_progress
 from locality.studies._likeness import Likeness
 from locality.studies._masses import QUANTITIES, Masses, masses_of_rows
 from locality.studies._members import Untrained, find_members, untrained_twins
-from locality.studies._memorisation import COPY, Copies, Memorisation, memorisation
+from locality.studies._memorisation import Copies, Memorisation, memorisation
 from locality.studies._models import (
     Model,
     Trained,
@@ -42,14 +45,30 @@ from locality.studies._tables import (
     table_row,
 )
 from locality.studies._train import judge, train_network
+from locality.studies.benchmark import (
+    PRESETS,
+    Bench,
+    BenchPlan,
+    CellFinished,
+    bench,
+    found_bench,
+    ship_bench,
+    shipped_benches,
+)
 
 __all__ = [
     "COPY",
     "PREDICTED",
+    "PRESETS",
     "QUANTITIES",
     "Agreement",
     "AgreementPlan",
+    "Bench",
+    "BenchPlan",
+    "CellFinished",
     "Copies",
+    "CostPlan",
+    "Costs",
     "Draws",
     "Explained",
     "Frame",
@@ -68,6 +87,8 @@ __all__ = [
     "Untrained",
     "agreement",
     "at_strength",
+    "bench",
+    "costs",
     "denoise",
     "edit_list",
     "find_members",
@@ -76,6 +97,7 @@ __all__ = [
     "finish",
     "fit_wiener",
     "found_agreement",
+    "found_bench",
     "found_samples",
     "judge",
     "learned_field",
@@ -102,10 +124,12 @@ __all__ = [
     "read_trained",
     "sample",
     "ship_agreement",
+    "ship_bench",
     "ship_learned_table",
     "ship_model",
     "ship_statistics",
     "ship_sweep",
+    "shipped_benches",
     "shipped_sweeps",
     "sweep",
     "table_row",

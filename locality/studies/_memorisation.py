@@ -13,13 +13,12 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.device import Compute
+from locality.metrics import COPY, is_copy
 from locality.store import Store
 from locality.studies._nearest import nearest_training
 from locality.studies._samples import sample
 from locality.studies._sampling import Sampling
 from locality.types import Progress
-
-COPY = 1.0 / 3.0  # a sample this much nearer to one training image than to any other is called a copy
 
 
 @dataclass(frozen=True)
@@ -66,5 +65,5 @@ def memorisation(
 
 def copies(nearest: Float[Tensor, " n"], second: Float[Tensor, " n"]) -> Copies:
     """Share of images with d1 < d2 / 3; an image that is two training images at once (d2 = 0) is no copy of one."""
-    n, share = len(nearest), float((nearest < COPY * second).double().mean())
+    n, share = len(nearest), float(is_copy(nearest, second).double().mean())
     return Copies(n, share, math.sqrt(share * (1.0 - share) / n), float(nearest.median()))

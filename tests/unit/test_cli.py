@@ -40,6 +40,9 @@ COMMANDS = (
     "agreement",
     "checkpoint",
     "memorisation",
+    "classifier",
+    "bench",
+    "costs",
 )
 
 

@@ -1,4 +1,4 @@
-"""Numbers that compare denoisers: held-out error and its ratio to Wiener's; the share of an answer explained."""
+"""Held-out denoising error, and its ratio to another denoiser's."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def error_ratio(
     return float(ours / theirs)
 
 
-def explained(
-    estimate: Float[Tensor, "n d"], target: Float[Tensor, "n d"], *, constant: float = 1e-12
-) -> Float64[Tensor, " n"]:
-    """R2 per image: share of the target's variance that the estimate explains; at most 1, can be negative.
+def ratio_scores(ours: Float[Tensor, "*s n"], theirs: Float[Tensor, "*s n"]) -> Float64[Tensor, "*s n"]:
+    """Scores per image whose mean is the ratio of the mean errors, r = mean(a) / mean(b), over the same n images.
 
-        R2 = 1 - sum (a - u)^2 / sum (u - mean(u))^2
+        score_i = r + (a_i - r b_i) / mean(b)
 
-    over all pixels and channels, mean(u) one number per image. nan where u is constant: where its variance
-    is below `constant` times its mean square.
+    Their standard error is the delta method's for r, and their paired differences are those of two ratios with the
+    same denominator: what noise in mean(b) does is in both. Images where either error is nan are left out (nan).
     """
-    a, u = estimate.double(), target.double()
-    spread = (u - u.mean(dim=1, keepdim=True)).square().sum(dim=1)
-    varies = spread > constant * u.square().sum(dim=1)
-    return 1.0 - (a - u).square().sum(dim=1) / torch.where(varies, spread, torch.nan)
+    a, b = ours.double(), theirs.double()
+    both = a.isfinite() & b.isfinite()
+    a, b = a.where(both, torch.nan), b.where(both, torch.nan)
+    mean_b = b.nanmean(dim=-1, keepdim=True)
+    ratio = a.nanmean(dim=-1, keepdim=True) / mean_b
+    return ratio + (a - ratio * b) / mean_b

@@ -1,0 +1,32 @@
+"""What sets of images are compared by: Inception, a classifier of the dataset's own labels, or raw pixels."""
+
+from locality.features._classifier import (
+    FOLDER,
+    ClassifierFeatures,
+    find_classifier,
+    load_classifier,
+    read_classifier,
+    save_classifier,
+)
+from locality.features._classifier_training import ClassifierPlan, train_classifier
+from locality.features._inception import INCEPTION, INCEPTION_FILE, InceptionFeatures, inception_features
+from locality.features._pixels import PixelFeatures
+from locality.features._spec import Features, as_8bit
+
+__all__ = [
+    "FOLDER",
+    "INCEPTION",
+    "INCEPTION_FILE",
+    "ClassifierFeatures",
+    "ClassifierPlan",
+    "Features",
+    "InceptionFeatures",
+    "PixelFeatures",
+    "as_8bit",
+    "find_classifier",
+    "inception_features",
+    "load_classifier",
+    "read_classifier",
+    "save_classifier",
+    "train_classifier",
+]

@@ -1,0 +1,134 @@
+"""The benchmark: a grid of cells, each kept as soon as it is finished; and what of it is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from locality.datasets import Source
+from locality.device import Compute
+from locality.store import Artifact, Store, default_store
+from locality.studies.benchmark._cells import FEATURES, Cell, cells
+from locality.studies.benchmark._distances import found_distances, make_distances
+from locality.studies.benchmark._entering import enter
+from locality.studies.benchmark._extractors import find_extractors
+from locality.studies.benchmark._gather import gather
+from locality.studies.benchmark._pace import Pace
+from locality.studies.benchmark._plan import BenchPlan
+from locality.studies.benchmark._rows import Bench
+from locality.studies.benchmark._work import Workshop
+from locality.types import Progress
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CellFinished(Progress):
+    """A cell has just been made and is kept: whoever reads with `found_bench` sees it."""
+
+    model: str
+    kind: str
+    images: range
+    address: str
+
+
+def bench(
+    source: Source,
+    plan: BenchPlan,
+    *,
+    store: Store | None = None,
+    compute: Compute | None = None,
+    inception: Path | None = None,
+    classifier: Path | None = None,
+) -> Generator[Progress, None, Bench]:
+    """Measure how well models explain a trained network: same noise, same images, errors on every number.
+
+    Progress is in seconds, by the pace of the cells that are finished; numbers: cells, of, seconds_left. Closing the
+    generator, or killing the process, loses at most the cell at hand; the next run goes on, and a larger count, another
+    model or another metric makes only what is new. Two who run the same at one time may make a cell twice.
+
+    Memory: one model and the reference open at a time, within `compute.memory` a call; a trajectory of 16 images.
+
+    Args:
+        inception: the file of the features "inception"; else where `download inception` puts it.
+        classifier: a folder instead of the dataset's own classifier.
+    Raises:
+        DataUnavailable, UnknownName, BadInput, DigestMismatch: see `enter` and `find_extractors`; before any work.
+        NonFinite, TooLarge: a model gave NaN, or does not fit the memory budget; what is finished is kept.
+    """
+    store, compute = store or default_store(), compute or Compute()
+    contest = enter(source, plan, store)
+    extractors, notes = find_extractors(source, plan, store, inception, classifier)
+    workshop = Workshop(contest, store, compute)
+    for extractor in extractors:
+        if extractor.is_inception:
+            workshop.extractor(extractor)  # a file that is refused is told before hours of work
+    every = cells(contest, extractors)
+    found = _found(every, store)
+    yield from _make(every, found, workshop)
+    finished = [cell for cell in every if cell.kind == FEATURES]
+    for event in make_distances(contest, extractors, workshop, finished):
+        yield Progress(1.0, 1.0, f"{event.note} {event.fraction:.0%}")
+    return gather(contest, every, found, found_distances(contest, extractors, store), notes)
+
+
+def found_bench(
+    source: Source, plan: BenchPlan, *, store: Store | None = None, classifier: Path | None = None
+) -> Bench:
+    """What of a benchmark is finished, with `missing` telling the rest; nothing is computed.
+
+    Distances are there once all of a model's cells are. Raises as `bench`, but for Inception's file.
+    """
+    store = store or default_store()
+    contest = enter(source, plan, store)
+    extractors, notes = find_extractors(source, plan, store, None, classifier)
+    every = cells(contest, extractors)
+    return gather(contest, every, _found(every, store), found_distances(contest, extractors, store), notes)
+
+
+def _found(every: list[Cell], store: Store) -> dict[str, Artifact]:
+    """The finished cells, by address."""
+    found: dict[str, Artifact] = {}
+    for cell in every:
+        kept = None if cell.address in found else store.get(cell.store_kind, cell.key)
+        if kept is not None:
+            found[cell.address] = kept
+    return found
+
+
+def _make(every: list[Cell], found: dict[str, Artifact], workshop: Workshop) -> Generator[Progress, None, None]:
+    """Make the missing cells in order, keeping and telling each."""
+    single = list({cell.address: cell for cell in reversed(every)}.values())[::-1]  # the first of each address
+    pace, missing = Pace(), [cell for cell in single if cell.address not in found]
+    for cell in single:
+        if cell.address in found:
+            pace.add(cell, float(found[cell.address].meta["seconds"]))
+    while missing:
+        cell = missing[0]
+        expected, left = pace.expected(cell), pace.left(missing[1:])
+        workshop.unit = expected
+        with closing(workshop.make(cell)) as work:
+            while True:
+                try:
+                    event = next(work)
+                except StopIteration as end:
+                    made: Artifact = end.value
+                    break
+                seconds = expected * (1.0 - event.fraction) + left
+                numbers = {"cells": pace.finished, "of": len(single), "seconds_left": seconds}
+                spent = pace.spent + expected * event.fraction
+                yield Progress(spent, pace.spent + expected + left, event.note, numbers)
+        workshop.store.put(cell.store_kind, cell.key, made)
+        found[cell.address] = made
+        pace.add(cell, float(made.meta["seconds"]))
+        missing = missing[1:]
+        yield CellFinished(
+            pace.spent,
+            pace.spent + pace.left(missing),
+            cell.label,
+            {"cells": pace.finished, "of": len(single), "seconds_left": pace.left(missing)},
+            model=cell.entrant.name,
+            kind=cell.kind,
+            images=cell.images,
+            address=cell.address,
+        )

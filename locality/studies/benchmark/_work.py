@@ -1,0 +1,191 @@
+"""Making the cells that are missing: one model open at a time, every finished cell kept at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.device import Compute
+from locality.features import Features
+from locality.memory import PeakMemory
+from locality.pulse import within
+from locality.sampler import ddim
+from locality.store import Artifact, Store
+from locality.studies._nearest import nearest_training
+from locality.studies.benchmark._cells import (
+    FEATURES,
+    HELD_OUT,
+    NEAREST,
+    OWN,
+    WALK,
+    Cell,
+    finite,
+    own_artifact,
+    score_steps,
+    walk_key,
+)
+from locality.studies.benchmark._entrants import Contest, Entrant
+from locality.studies.benchmark._extractors import Extractor
+from locality.studies.benchmark._walk import held_out_noise
+from locality.types import Denoiser, Progress
+
+Work = Generator[Progress, None, Artifact]  # events tell the share done: 0..1
+
+
+class Workshop:
+    """What cells are made with; `unit` is about how many seconds the whole cell takes, for news inside a step."""
+
+    def __init__(self, contest: Contest, store: Store, compute: Compute) -> None:
+        self.contest, self.store, self.compute = contest, store, compute
+        self.unit = 1.0
+        self._peak = PeakMemory(compute.device)
+        self._denoisers: dict[str, Denoiser] = {}  # the reference and one other
+        self._features: dict[str, Features] = {}
+        self._walks: dict[str, Artifact] = {}  # those of the cells at hand
+
+    def make(self, cell: Cell) -> Work:
+        """The artefact of a cell; its meta holds the seconds it took."""
+        began = time.perf_counter()
+        makers = {OWN: self._own, HELD_OUT: self._held_out, NEAREST: self._nearest, FEATURES: self._read}
+        made = yield from makers.get(cell.kind, self._trajectory)(cell)
+        return Artifact(made.arrays, {**made.meta, "seconds": time.perf_counter() - began})
+
+    def extractor(self, extractor: Extractor) -> Features:
+        """An extractor, opened once."""
+        if extractor.name not in self._features:
+            self._features[extractor.name] = extractor.open(self.compute.device)
+        return self._features[extractor.name]
+
+    def denoiser(self, entrant: Entrant) -> Generator[Progress, None, Denoiser]:
+        """A model fitted or read; the one before is let go, but for the reference."""
+        reference = self.contest.reference.name
+        if entrant.name not in self._denoisers:
+            self._denoisers = {name: one for name, one in self._denoisers.items() if name == reference}
+            assert entrant.model is not None
+            fit = entrant.model.open(store=self.store, compute=self.compute)
+            while True:
+                try:
+                    event = next(fit)
+                except StopIteration as end:
+                    opened: Denoiser = end.value
+                    break
+                yield Progress(0.0, 1.0, f"{entrant.name}: {event.note} {event.fraction:.0%}")
+            self._denoisers[entrant.name] = opened
+        return self._denoisers[entrant.name]
+
+    def _own(self, cell: Cell) -> Work:
+        target = yield from self._walk(self.contest.reference_for(cell.entrant), cell.images)
+        walk = yield from self._walk(cell.entrant, cell.images)
+        return own_artifact(walk, target, self.contest.source.shape)
+
+    def _trajectory(self, cell: Cell) -> Work:
+        """The model's estimates at the reference's inputs."""
+        reference = self.contest.reference_for(cell.entrant)
+        target = yield from self._walk(reference, cell.images)
+        denoiser = yield from self.denoiser(cell.entrant)
+        sigmas, x, estimates = reference.walk.sigmas(), target.arrays["x"], []
+        for i, sigma in enumerate(sigmas):
+            yield self._event(i, len(sigmas), cell, sigma)
+            estimates.append(self._estimate(cell.entrant, denoiser, x[i], sigma, len(sigmas)))
+        return Artifact(score_steps(torch.stack(estimates), target.arrays["x0_hat"], ("r2", "pearson", "mse")))
+
+    def _held_out(self, cell: Cell) -> Work:
+        """Squared errors [sigma, k], summed over pixels and channels, float64; the same noise at every level."""
+        denoiser = yield from self.denoiser(cell.entrant)
+        sigmas, shape = self.contest.plan.sigmas, self.contest.source.shape
+        x0 = self.contest.source.held_out.x0(slice(cell.images.start, cell.images.stop))
+        eps, errors = held_out_noise(cell.images, shape, self.contest.plan.seed), []
+        for i, sigma in enumerate(sigmas):
+            yield self._event(i, len(sigmas), cell, sigma)
+            x0_hat = self._estimate(cell.entrant, denoiser, x0 + sigma * eps, sigma, len(sigmas))
+            errors.append((x0_hat.double() - x0).square().sum(dim=1))
+        return Artifact({"errors": torch.stack(errors)})
+
+    def _nearest(self, cell: Cell) -> Work:
+        images = yield from self._images(cell.entrant, cell.images)
+        work = nearest_training(cell.entrant.source, images, compute=self.compute)
+        _, nearest, second = yield from _sharing(work, cell.label)
+        return Artifact({"nearest": nearest, "second": second})
+
+    def _read(self, cell: Cell) -> Work:
+        """Features, and class probabilities where there are some."""
+        assert cell.extractor is not None
+        images = yield from self._images(cell.entrant, cell.images)
+        yield Progress(0.5, 1.0, cell.label)
+        features = self.extractor(cell.extractor)
+        arrays, probs = {"features": features.of(images)}, features.probabilities(images)
+        return Artifact(arrays if probs is None else {**arrays, "probs": probs})
+
+    def _images(self, entrant: Entrant, images: range) -> Generator[Progress, None, Float[Tensor, "k d"]]:
+        """Final images, not clamped; of the control, held-out ones."""
+        if entrant.model is None:
+            return entrant.source.held_out.x0(slice(images.start, images.stop))
+        walk = yield from self._walk(entrant, images)
+        return walk.arrays["x0_hat"][-1]
+
+    def _walk(self, entrant: Entrant, images: range) -> Work:
+        """A model's trajectory: at hand, kept from before, or drawn and kept."""
+        key = walk_key(entrant, images)
+        place = f"{entrant.name} {entrant.walk}"
+        found = self._walks.get(place)
+        if found is None or found.meta["images"] != [images.start, images.stop]:
+            found = self.store.get(WALK, key)
+            if found is None:
+                found = yield from self._draw(entrant, images)
+                self.store.put(WALK, key, found)
+            keep = f"{self.contest.reference.name} "
+            self._walks = {name: walk for name, walk in self._walks.items() if name.startswith(keep)}
+            self._walks[place] = found
+        return found
+
+    def _draw(self, entrant: Entrant, images: range) -> Work:
+        """Draw images; seconds of each step and the peak of memory are measured around the steps alone."""
+        denoiser = yield from self.denoiser(entrant)
+        sigmas, shape, device = entrant.walk.sigmas(), self.contest.source.shape, self.compute.device
+        steps = ddim(denoiser, entrant.walk.start(images, shape).to(device), sigmas, clip=entrant.walk.clip)
+        x, x0_hat, seconds, peaks = [], [], [], []
+        for i, sigma in enumerate(sigmas):
+            yield Progress(i, len(sigmas), f"{_who(entrant, images)}: drawing, sigma {sigma:.3g}")
+            self._peak.start()
+            began = time.perf_counter()
+            with within(0.0, self.unit / len(sigmas)):
+                step = next(steps)
+                x0_hat.append(finite(step.x0_hat, entrant.name, sigma))
+            seconds.append(time.perf_counter() - began)
+            peaks.append(self._peak.read())
+            x.append(step.x.float().cpu())
+        known = [peak for peak in peaks if peak is not None]
+        meta: dict[str, Any] = {"images": [images.start, images.stop], "step_seconds": seconds, "device": device}
+        arrays = {"x0_hat": torch.stack(x0_hat)}
+        if entrant.model is not None and entrant.model.spec is None:
+            arrays["x"] = torch.stack(x)  # a network may be a reference: others are asked at its inputs
+        return Artifact(arrays, {**meta, "peak_bytes": max(known, default=None)})
+
+    @torch.no_grad()
+    def _estimate(
+        self, entrant: Entrant, denoiser: Denoiser, x: Float[Tensor, "k d"], sigma: float, calls: int
+    ) -> Float[Tensor, "k d"]:
+        with within(0.0, self.unit / calls):
+            return finite(denoiser(x.to(self.compute.device), sigma), entrant.name, sigma)
+
+    def _event(self, i: int, calls: int, cell: Cell, sigma: float) -> Progress:
+        return Progress(i, calls, f"{cell.label}, sigma {sigma:.3g}")
+
+
+def _who(entrant: Entrant, images: range) -> str:
+    return f"{entrant.name}: images {images.start + 1}-{images.stop}"
+
+
+def _sharing(work: Generator[Progress, None, Any], note: str) -> Generator[Progress, None, Any]:
+    """Long work of its own as part of a cell."""
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            return end.value
+        yield Progress(event.fraction, 1.0, note)
