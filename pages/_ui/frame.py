@@ -28,10 +28,11 @@ _ICONS = {
     "Architectures": ":material/account_tree:",
     "Train": ":material/model_training:",
     "Edit statistics": ":material/brush:",
+    "Benchmark": ":material/leaderboard:",
 }
 
 
-_WITHOUT_NETWORK = ("Edit statistics",)  # pages with a choice of networks of their own
+_WITHOUT_NETWORK = ("Edit statistics", "Benchmark")  # pages with a choice of networks of their own
 
 
 def sections() -> list[StreamlitPage]:

@@ -59,7 +59,9 @@ class Work:
     def doing(self) -> str:
         """What is being done now, and for how long still."""
         done, spent = self.latest.fraction, time.monotonic() - self.began
-        left = f"; about {spoken(spent * (1 - done) / done)} left" if done > 0.02 and spent > 2 else ""
+        known = self.latest.numbers.get("seconds_left")  # work that was begun before knows better than the clock
+        rest = known if known is not None else spent * (1 - done) / done if done > 0.02 and spent > 2 else None
+        left = "" if rest is None else f"; about {spoken(rest)} left"
         return f"{self.latest.note}{left}"
 
 
@@ -76,17 +78,18 @@ def running(key: str) -> Work | None:
     return None if work is None or work.ended.is_set() else work
 
 
-def follow(key: str) -> None:
-    """Show the work of a key with a button that cancels it; the page runs once more when it has ended."""
-    st.fragment(_bar, run_every=_POLL)(key)
+def follow(key: str, *, stop: str = "Cancel") -> None:
+    """Show the work of a key with a button that ends it; the page runs once more when it has ended."""
+    st.fragment(_bar, run_every=_POLL)(key, stop)
 
 
-def _bar(key: str) -> None:
+def _bar(key: str, stop: str) -> None:
     work = running(key)
     if work is None:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Cancel", icon=":material/stop:", key=f"cancel_{key}", disabled=work.stop.is_set()):
+        icon = ":material/pause:" if stop == "Pause" else ":material/stop:"
+        if st.button(stop, icon=icon, key=f"cancel_{key}", disabled=work.stop.is_set()):
             work.stop.set()
             if WORKS.leave(work):
                 work.cancelled = True
@@ -95,4 +98,4 @@ def _bar(key: str) -> None:
             several = "1 study of this server is" if before == 1 else f"{before} studies of this server are"
             st.progress(0.0, f"Waiting in line: {several} before this one.")
         else:
-            st.progress(work.latest.fraction, "Cancelling…" if work.stop.is_set() else work.doing)
+            st.progress(work.latest.fraction, f"{stop}…" if work.stop.is_set() else work.doing)

@@ -13,12 +13,9 @@ import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
-from locality.datasets import Source, slug
+from locality.datasets import Source
 from locality.edits import draw_mask, mask_text, parse_chain
 from locality.field import mass_on
-from locality.networks import NetworkDenoiser, save_network
-from locality.networks.resnet import ResNet
-from locality.store import default_store
 from locality.studies import Draws, finish, pixel_field
 from locality.types import ImageShape, Pixel
 from pages._ui.edit import export
@@ -28,10 +25,10 @@ from pages._ui.edit.sweeping import _csv, _json
 from pages._ui.explorer import files
 from pages._ui.train.runs import RUNS
 from tests.buffer import sent, unpacked
+from tests.own_networks import own_networks
 
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGE, EXPLORER, SAMPLES = (f"pages/explore/{name}.py" for name in ("06_Edit_statistics", "01_Explorer", "03_Samples"))
-DIGITS = ImageShape(1, 8, 8)
 
 
 @pytest.fixture(autouse=True)
@@ -86,28 +83,11 @@ def link(at: AppTest, name: str) -> str:
     return value if isinstance(value, str) else value[0]
 
 
-def own_network(name: str, dataset: str, seed: int = 0) -> Path:
-    spec = ResNet(channels=8)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        net = spec.build(DIGITS)
-        for weights in net.parameters():
-            torch.nn.init.normal_(weights, std=0.05)
-    folder = default_store().local / "networks" / f"{slug(dataset)}-{name}"
-    facts = {"dataset": dataset, "error_ratio": {}, "images_seen": 0}
-    save_network(folder, NetworkDenoiser(net.eval(), spec, DIGITS), facts)
-    return folder
-
-
 @pytest.fixture
 def trained() -> Iterator[None]:
     """One network on digits with a W at 0.5, its twin on digits as they are."""
-    folders = [own_network("mine", "digits+pattern:mask=W,strength=0.5", 1), own_network("plain", "digits", 2)]
-    yield
-    for folder in folders:
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
+    with own_networks([("mine", "digits+pattern:mask=W,strength=0.5"), ("plain", "digits")]):
+        yield
 
 
 # --- what the view gets

@@ -1,0 +1,147 @@
+"""What is behind a cell: the curve over noise, the difference to the best model, and the images."""
+
+from __future__ import annotations
+
+import math
+
+import plotly.graph_objects as go
+import streamlit as st
+from jaxtyping import UInt8
+from torch import Tensor
+
+from locality.metrics import Difference
+from locality.studies import Bench
+from locality.studies.benchmark import METRICS, Result
+from locality.types import ImageShape
+from pages._ui.architectures.entries import COLOURS
+from pages._ui.bench.table import Picked
+from pages._ui.charts import GREY, figure, show
+from pages._ui.images import Tile, grid, photo, signed
+
+_CURVES = {
+    "denoise_ratio": ("denoise_ratio", "Error / Wiener’s"),
+    "r2_trajectory": ("r2_trajectory", "R2 on-trajectory"),
+}
+_COMPARED = ("r2_final", "r2_trajectory", "denoise_ratio", "pearson", "mse", "mse01")
+_SHOWN = 8
+
+
+def show_detail(made: Bench, cell: Picked) -> None:
+    """The section below the table."""
+    about = METRICS.get(cell.metric)
+    st.subheader(f"{cell.model}: {about.title if about else 'time and memory'}", anchor=False)
+    if about is not None:
+        st.caption(f"{about.about[0].upper()}{about.about[1:]}.")
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        _differences(made, cell)
+        _curve(made, cell)
+    with right:
+        _images(made, cell)
+
+
+def _differences(made: Bench, cell: Picked) -> None:
+    """To the best analytic model, to Wiener and to the ceiling, paired over images."""
+    if cell.metric not in _COMPARED or made.result(cell.model).kind in ("reference", "control"):
+        return
+    others = {
+        "the best analytic model": made.best(cell.metric),
+        "Wiener": "wiener",
+        "the ceiling": made.ceiling,
+    }
+    lines = []
+    for what, to in others.items():
+        if to is None or to == cell.model or to not in made.names:
+            continue
+        found = made.difference(cell.model, to, cell.metric)
+        if found.n > 1:
+            named = to if what.endswith(to) or to in what.lower() else f"{to}, {what}"
+            lines.append(f"- to **{named}**: {_interval(found)}")
+    if lines:
+        st.markdown("**Paired difference**, the same images and noise, with a 95 % interval  \n" + "\n".join(lines))
+
+
+def _interval(found: Difference) -> str:
+    clear = "" if found.low <= 0.0 <= found.high else ", clear of zero"
+    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}], n = {found.n}{clear}"
+
+
+def _curve(made: Bench, cell: Picked) -> None:
+    metric, title = _CURVES.get(cell.metric, _CURVES["r2_trajectory"])
+    names = [cell.model, made.best("r2_final"), "wiener", made.ceiling]
+    shown = [name for name in dict.fromkeys(names) if name and made.curve(name, metric)]
+    shown = [name for name in shown if any(math.isfinite(summary.mean) for _, summary in made.curve(name, metric))]
+    if not shown:
+        st.caption("No curve over noise for this row.")
+        return
+    st.markdown(f"**{title}** over noise; bars are standard errors over images")
+    fig = figure("Noise level σ", title, height=330)
+    for name, ink in zip(shown, (COLOURS[0], COLOURS[1], GREY, COLOURS[2]), strict=False):
+        _line(fig, made, name, metric, ink)
+    fig.update_xaxes(type="log", dtick=1)
+    if metric == "denoise_ratio":
+        fig.add_hline(y=1.0, line={"color": GREY, "dash": "dot", "width": 1})
+    else:
+        low = min(
+            summary.mean for name in shown for _, summary in made.curve(name, metric) if math.isfinite(summary.mean)
+        )
+        fig.update_yaxes(range=[max(min(low - 0.05, 0.5), -1.0), 1.02])
+    fig.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.16, "x": 0})
+    show(fig, name=f"bench_{metric}", alt=f"{title} against the noise level of {', '.join(shown)}")
+
+
+def _line(fig: go.Figure, made: Bench, name: str, metric: str, ink: str) -> None:
+    points = [(sigma, found) for sigma, found in made.curve(name, metric) if math.isfinite(found.mean)]
+    errors = [found.stderr if math.isfinite(found.stderr) else 0.0 for _, found in points]
+    fig.add_scatter(
+        x=[sigma for sigma, _ in points],
+        y=[found.mean for _, found in points],
+        error_y={"type": "data", "array": errors, "visible": any(errors), "thickness": 1.2},
+        mode="lines+markers",
+        name=name,
+        line={"color": ink, "width": 2},
+        hovertemplate=f"{name}, σ = %{{x:.3g}}: %{{y:.3f}}<extra></extra>",
+    )
+
+
+def _images(made: Bench, cell: Picked) -> None:
+    """The network's images, the model's from the same noise, and where they differ."""
+    ours, theirs = made.result(cell.model), made.result(made.reference)
+    count = min(_SHOWN, len(ours.images), len(theirs.images))
+    if not count:
+        st.caption("No images are kept of this row.")
+        return
+    paired = ours.kind not in ("reference", "control")
+    st.markdown("**Images from the same noise**" if paired else f"**Images**: {ours.name}")
+    tiles = (
+        [_tile(theirs.images[i], made.shape, f"{theirs.name}, image {i + 1}") for i in range(count)] if paired else []
+    )
+    tiles += [
+        _tile(ours.images[i], made.shape, f"{ours.name}, image {i + 1}", _score(made, ours, cell, i))
+        for i in range(count)
+    ]
+    if paired:
+        tiles += [_difference(ours, theirs, made.shape, i) for i in range(count)]
+    grid(tiles, wide=count, narrow=4 if count > 4 else count, gap="4px")
+    if paired:
+        st.caption(
+            f"Rows: {theirs.name} (the network), {ours.name}, and {ours.name} minus the network (red: brighter, blue: "
+            f"darker; ±1 in units of [−1, 1], channels averaged). Numbers: R2 final of each image."
+        )
+
+
+def _tile(image: UInt8[Tensor, " d"], shape: ImageShape, alt: str, caption: str = "") -> Tile:
+    return Tile(photo(image.float() / 127.5 - 1.0, shape), alt, caption)
+
+
+def _difference(ours: Result, theirs: Result, shape: ImageShape, i: int) -> Tile:
+    change = (ours.images[i].float() - theirs.images[i].float()).reshape(shape).mean(dim=0) / 127.5
+    return Tile(signed(change, 1.0), f"{ours.name} minus {theirs.name}, image {i + 1}")
+
+
+def _score(made: Bench, ours: Result, cell: Picked, i: int) -> str:
+    if ours.kind in ("reference", "control"):
+        return ""
+    values = made.values(ours.name, "r2_final")
+    value = float(values[i]) if i < len(values) else math.nan
+    return f"{value:.2f}" if math.isfinite(value) else "–"

@@ -1,0 +1,39 @@
+"""Figures that others published: marked, apart from ours, each with its source and protocol."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from locality.published import FIGURES, Figure
+from locality.studies.benchmark import METRICS
+
+
+def show_published(dataset: str) -> None:
+    """A table by source; figures of other datasets behind it."""
+    st.subheader("Published figures", anchor=False)
+    st.warning(
+        "Not ours, and not comparable line by line: other networks, other images, other seeds and in part other "
+        "definitions. They stand here so that nobody has to look them up.",
+        icon=":material/menu_book:",
+    )
+    mine = [figure for figure in FIGURES if figure.dataset == dataset]
+    others = [figure for figure in FIGURES if figure.dataset != dataset]
+    for source in dict.fromkeys(figure.source for figure in mine):
+        _table([figure for figure in mine if figure.source == source])
+    if not mine:
+        st.caption("None that we know of for this dataset.")
+    if others:
+        with st.expander("Of other datasets"):
+            for source in dict.fromkeys(figure.source for figure in others):
+                _table([figure for figure in others if figure.source == source])
+
+
+def _table(figures: list[Figure]) -> None:
+    """One source: a row a model, a column a dataset and metric."""
+    rows: dict[str, dict[str, str]] = {}
+    for figure in figures:
+        metric = METRICS[figure.metric].title if figure.metric in METRICS else figure.metric
+        row = rows.setdefault(figure.model, {"Model (as published)": figure.model})
+        row[f"{figure.title}: {metric}, {figure.statistic}"] = f"{figure.value:g}"
+    st.table(list(rows.values()), hide_index=True)
+    st.caption(f"{figures[0].source}. Protocol: {figures[0].protocol}.")

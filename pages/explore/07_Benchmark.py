@@ -1,0 +1,19 @@
+"""Benchmark: which analytic model explains a trained network best, by how much, and how sure that is."""
+
+import streamlit as st
+
+from pages._ui.bench import show
+from pages._ui.choice import current_source, show_notes
+from pages._ui.guard import guard
+
+st.title("Which analytic model explains a trained network best?", anchor=False)
+st.markdown(
+    "Every model and the network start from the same noise; every number has its error, every definition is spelt out. "
+    "**R2 final** compares the images each arrives at, **R2 on-trajectory** the estimates at the network’s own noisy "
+    "images; a second trained network shows how well any model could do."
+)
+notes = st.container()
+with guard():
+    show(current_source())
+with notes:
+    show_notes()

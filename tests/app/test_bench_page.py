@@ -1,0 +1,188 @@
+"""The Benchmark page without a browser: the table, what is behind a cell, runs of one's own, links, bare machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from locality.datasets import Source
+from locality.published import FIGURES
+from locality.studies import Bench, BenchPlan, bench, finish
+from pages._ui.bench.mount import KEY
+from pages._ui.bench.page import _joined
+from pages._ui.bench.run import _parsed, _written
+from pages._ui.work import WORKS
+from tests.own_networks import own_networks
+
+APP = str(Path(__file__).parents[2] / "app.py")
+PAGE = "pages/explore/07_Benchmark.py"
+RUN = "reference=mine n=3 steps=3 seed=0 first=0 wiener optimal"
+pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
+
+
+@pytest.fixture(autouse=True)
+def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.delenv("LOCALITY_DATA", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    yield
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+@pytest.fixture(scope="module")
+def networks() -> Iterator[None]:
+    with own_networks([("mine", "digits"), ("yours", "digits")]):
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(networks: None) -> Bench:
+    return finish(bench(*_parsed(Source.parse("digits"), RUN)))
+
+
+def open_page(**query: Any) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=110)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def board(at: AppTest) -> dict[str, Any]:
+    """What the leaderboard received."""
+    return dict(json.loads(at.get("bidi_component")[0].proto.json))
+
+
+def test_the_table_shows_the_numbers_of_the_study(made: Bench) -> None:
+    head = board(open_page(dataset="digits", run=RUN))
+    rows = {row["name"]: row for row in head["rows"]}
+    assert set(rows) == {"mine", "yours", "wiener", "optimal", "held-out images"}
+    column = [column["id"] for column in head["columns"]].index("r2_final")
+    for name in ("wiener", "optimal", "yours"):
+        found = made.summary(name, "r2_final")
+        assert rows[name]["cells"][column]["mean"] == pytest.approx(found.mean)
+    assert rows["mine"]["cells"][column] is None  # the reference against itself says nothing
+    assert {"seconds_per_step", "peak_bytes"} <= {column["id"] for column in head["columns"]}
+    best = made.best("r2_final")
+    assert [name for name, row in rows.items() if (row["cells"][column] or {}).get("best")] == [best]
+    assert head["picked"] == {"model": best, "column": "r2_final"}
+
+
+def test_a_picked_cell_shows_its_curve_difference_and_images(made: Bench) -> None:
+    at = open_page(dataset="digits", run=RUN)
+    at.session_state[KEY] = {"pick": {"model": "optimal", "column": "denoise_ratio", "seq": 1}}
+    at.run()
+    assert not at.exception
+    assert any(title.value.startswith("optimal: error / Wiener") for title in at.subheader)
+    found = made.difference("optimal", "wiener", "denoise_ratio")
+    assert any(f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" in text.value for text in at.markdown)
+    assert at.query_params["cell"] in (["optimal|denoise_ratio"], "optimal|denoise_ratio")
+    assert len(at.get("plotly_chart")) == 1
+    assert any('alt="optimal, image 1"' in html.proto.body for html in at.get("html"))
+
+
+def test_the_link_brings_the_cell_back_and_a_wrong_one_is_told(made: Bench) -> None:
+    head = board(open_page(dataset="digits", run=RUN, cell="optimal|mse01"))
+    assert head["picked"] == {"model": "optimal", "column": "mse01"}
+    at = open_page(dataset="digits", run=RUN, cell="nobody|mse01")
+    assert any("which this table has not" in warning.value for warning in at.warning)
+
+
+def test_columns_are_chosen(made: Bench) -> None:
+    at = open_page(dataset="digits", run=RUN)
+    box = next(one for one in at.multiselect if one.label == "Columns of the table")
+    box.set_value(["mse", "r2_final"]).run()
+    assert [column["id"] for column in board(at)["columns"]] == ["r2_final", "mse"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("Markdown", "| model |"), ("LaTeX", r"\begin{tabular}"), ("CSV", "model,"), ("JSON", '"rows"')]
+)
+def test_the_table_is_copied(made: Bench, kind: str, words: str) -> None:
+    at = open_page(dataset="digits", run=RUN)
+    at.get("button_group")[0] if False else None
+    control = (
+        next(one for one in at.segmented_control if one.label == "As") if hasattr(at, "segmented_control") else None
+    )
+    if control is not None:
+        control.set_value(kind).run()
+    else:
+        at.session_state["bench_text"] = kind
+        at.run()
+    assert any(words in code.value for code in at.code)
+
+
+def test_run_and_pause_and_go_on(networks: None) -> None:
+    """The form starts a run in the line of the server; what was finished before is not made again."""
+    at = open_page(dataset="digits")
+    at.selectbox(key="bench_reference").set_value("mine")
+    at.multiselect(key="bench_models").set_value(["wiener"])
+    at.text_input(key="bench_entries").set_value("optimal@first=50")
+    at.number_input(key="bench_n").set_value(2)
+    at.number_input(key="bench_steps").set_value(3)
+    next(button for button in at.button if button.label == "Run").click().run()
+    assert not at.exception
+    assert not at.error, at.error
+    for work in list(WORKS._known.values()):
+        assert work.ended.wait(120)
+        assert not work.error, work.error
+    at.run()
+    assert {row["name"] for row in board(at)["rows"]} >= {"wiener", "optimal@first=50"}
+    assert not any(button.label == "Go on" for button in at.button), "nothing is missing"
+    text = at.query_params["run"]
+    assert "optimal@first=50" in (text if isinstance(text, str) else text[0])
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        ("reference=nobody n=2 steps=3", "nobody"),
+        ("reference=mine n=0 steps=3", "count=0 is outside"),
+        ("reference=mine n=x", "cannot be run"),
+        ("reference=mine n=2 steps=3 nothing:a=1", "nothing"),
+    ],
+)
+def test_a_wrong_link_is_told(networks: None, run: str, words: str) -> None:
+    at = open_page(dataset="digits", run=run)
+    assert any(words in warning.value for warning in at.warning), [warning.value for warning in at.warning]
+
+
+def test_plans_come_back_from_the_link() -> None:
+    source = Source.parse("digits")
+    text = _written("mine", ["wiener", "ls:window=3@first=100"], 5, 7, 3, 100)
+    again, plan = _parsed(source, text)
+    assert again.first == 100
+    assert plan == BenchPlan(reference="mine", models=("wiener", "ls:window=3@first=100"), count=5, steps=7, seed=3)
+
+
+def test_a_run_joins_the_stored_table_of_the_same_noise(made: Bench) -> None:
+    more = finish(bench(*_parsed(Source.parse("digits"), RUN.replace(" optimal", " nearest"))))
+    joined = _joined(more, [made])
+    assert {"wiener", "nearest", "optimal"} <= set(joined.names)
+    assert joined.difference("nearest", "optimal", "r2_final").n == 3
+    other = finish(bench(*_parsed(Source.parse("digits"), RUN.replace("seed=0", "seed=1"))))
+    assert "optimal" in _joined(other, [made]).names  # its own
+    assert _joined(other, [made]) is other
+
+
+def test_published_figures_stand_apart_with_their_source() -> None:
+    at = open_page(dataset="cifar10")
+    assert any("Not ours" in warning.value for warning in at.warning)
+    for source in {figure.source for figure in FIGURES if figure.dataset == "cifar10"}:
+        assert any(source in caption.value for caption in at.caption)
+
+
+def test_a_set_without_anything_says_what_to_do() -> None:
+    at = open_page(dataset="photos")
+    assert any("No benchmark of this dataset is stored" in info.value for info in at.info)
