@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, OutOpt, SeedOpt, SigmaOpt, app, parse_pixel, say, watch
+from locality.errors import BadInput
 
 
 @app.command()
@@ -71,12 +72,16 @@ def precompute(
     ] = None,
     draws: Annotated[int, typer.Option(help="Pairs (held-out image, noise) per field.")] = 32,
     step: Annotated[int, typer.Option(help="Every step-th pixel of rows and columns.")] = 2,
+    sigmas: Annotated[
+        str | None, typer.Option(metavar="S,S,...", help="Noise levels of the hover table; by default six to 20.")
+    ] = None,
     seed: SeedOpt = 0,
     ship: Annotated[Path | None, typer.Option(help="Also write it to this folder of shipped files, compactly.")] = None,
 ) -> None:
     """Prepare what pages open with: a dataset's eigendecomposition, a network's hover table, a model's long fit."""
     from locality.datasets import Source
     from locality.studies import Draws, ship_learned_table, ship_model, ship_statistics
+    from locality.tables import LEARNED_SIGMAS
 
     source = Source.parse(dataset)
     if model is not None:
@@ -84,4 +89,19 @@ def precompute(
     elif network is None:
         typer.echo(watch(ship_statistics(source, ship)))
     else:
-        typer.echo(watch(ship_learned_table(source, network, Draws(draws, seed), step, ship)))
+        levels = LEARNED_SIGMAS if sigmas is None else _levels(sigmas)
+        typer.echo(watch(ship_learned_table(source, network, Draws(draws, seed), step, ship, levels)))
+
+
+def _levels(text: str) -> tuple[float, ...]:
+    """Increasing noise levels, each the nearest usual one where it is within a thousandth of it."""
+    from locality.schedule import check_sigma
+    from locality.tables import LEARNED_SIGMAS
+
+    try:
+        asked = sorted({check_sigma(float(part)) for part in text.split(",")})
+    except ValueError:
+        raise BadInput(
+            f"--sigmas {text!r} is not a list of numbers. Write for example --sigmas 0.26,0.76,2.3."
+        ) from None
+    return tuple(next((s for s in LEARNED_SIGMAS if abs(s / one - 1) < 1e-3), one) for one in asked)

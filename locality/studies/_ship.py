@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from locality.datasets import Source
@@ -16,6 +16,7 @@ from locality.store import Store, default_store
 from locality.studies._fields import Draws
 from locality.studies._models import find_network, fit_wiener
 from locality.studies._tables import LEARNED, learned_key, make_learned_table
+from locality.tables import LEARNED_SIGMAS
 from locality.types import Progress
 from locality.wiener import pack
 
@@ -43,21 +44,27 @@ def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Pro
 
 
 def ship_learned_table(
-    source: Source, network: str, draws: Draws, step: int, folder: Path | None = None
+    source: Source,
+    network: str,
+    draws: Draws,
+    step: int,
+    folder: Path | None = None,
+    sigmas: Sequence[float] = LEARNED_SIGMAS,
 ) -> Generator[Progress, None, str]:
     """Compute the hover table of a trained network; kept locally, or with a folder written there."""
     trained = find_network(source, network)
-    table = yield from make_learned_table(source, trained.load(), draws, step=step)
+    table = yield from make_learned_table(source, trained.load(), draws, step=step, sigmas=sigmas)
     error = float(table.arrays["error"].median())
     if folder is None:
         default_store().put(LEARNED, learned_key(trained), table)
         return f"{source.name} {trained.name}: table in the local cache, median relative standard error {error:.1%}."
+    levels = "" if tuple(sigmas) == LEARNED_SIGMAS else f" --sigmas {','.join(f'{sigma:.6g}' for sigma in sigmas)}"
     about = {
         "dataset": source.name,
         "network": trained.name,
         "median_relative_standard_error": round(error, 4) if math.isfinite(error) else None,
-        "command": f"python -m locality precompute {source.name} --network {trained.name} "
-        f"--draws {draws.count} --step {step} --ship cache/shipped",
+        "command": f"python -m locality precompute {source.name} --network {trained.name} --draws {draws.count} "
+        f"--step {step}{levels} --ship cache/shipped",
     }
     target = Store(default_store().local, folder)
     path = target.ship(f"{source.slug}-{trained.name}", LEARNED, learned_key(trained), table, about)

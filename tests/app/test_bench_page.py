@@ -111,15 +111,8 @@ def test_columns_are_chosen(made: Bench) -> None:
 )
 def test_the_table_is_copied(made: Bench, kind: str, words: str) -> None:
     at = open_page(dataset="digits", run=RUN)
-    at.get("button_group")[0] if False else None
-    control = (
-        next(one for one in at.segmented_control if one.label == "As") if hasattr(at, "segmented_control") else None
-    )
-    if control is not None:
-        control.set_value(kind).run()
-    else:
-        at.session_state["bench_text"] = kind
-        at.run()
+    at.session_state["bench_text"] = kind
+    at.run()
     assert any(words in code.value for code in at.code)
 
 

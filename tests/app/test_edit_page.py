@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from locality.datasets import Source
 from locality.edits import draw_mask, mask_text, parse_chain
 from locality.field import mass_on
-from locality.studies import Draws, finish, pixel_field
+from locality.studies import Draws, Sweep, finish, pixel_field
 from locality.types import ImageShape, Pixel
 from pages._ui.edit import export
 from pages._ui.edit.basis import basis_file
@@ -294,7 +294,7 @@ def test_the_sweep_runs_here_and_is_shown(trained: None) -> None:
     assert any("Made here" in caption.value for caption in at.caption)
     lines = next(table.value for table in at.table if "Slope" in table.value.columns)
     assert {"predicted", "mine"} <= set(lines["Model"])
-    made = next(work.result for work in WORKS._known.values() if work.result is not None)
+    made = next(work.result for work in WORKS._known.values() if isinstance(work.result, Sweep))
     assert _csv(made).startswith("model,strength,edit,network,mass_on_pattern")
     assert '"rows"' in _json(made)
 

@@ -22,6 +22,8 @@ import torch
 from locality.dataset import Dataset
 from locality.datasets import DATASETS
 from locality.store import default_store
+from locality.studies import learned_table, trained_networks
+from locality.tables import LEARNED_SIGMAS
 from tests.shell import Shell, refused
 
 pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
@@ -43,6 +45,8 @@ COMMANDS = (
     "classifier",
     "bench",
     "costs",
+    "edits",
+    "sweep",
 )
 
 
@@ -363,6 +367,12 @@ def test_networks_lists_what_is_trained(shell: Shell, trained: Path, tmp_path: P
         table = shell("precompute", "digits", "--network", "unet", "--draws", 2, "--step", 4)
         assert "digits unet: table in the local cache, median relative standard error" in table.out
         assert "step=9: give 1..8" in refused(shell("precompute", "digits", "--network", "unet", "--step", 9))
+        few = ("precompute", "digits", "--network", "unet", "--draws", 2, "--step", 4, "--sigmas")
+        assert shell(*few, "2.263,0.5").code == 0
+        kept = learned_table(trained_networks("digits")[0])
+        assert kept is not None
+        assert kept.meta["sigmas"] == [0.5, LEARNED_SIGMAS[3]]
+        assert "--sigmas 'a' is not a list of numbers" in refused(shell(*few, "a"))
     finally:
         shutil.rmtree(home)
 

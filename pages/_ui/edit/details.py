@@ -147,6 +147,8 @@ def _table_fields(network: Trained | None, sigma: float, shape: ImageShape) -> F
     if table is None or table.meta["pixels"] != [list(pixel) for pixel in pixel_grid(shape, _STEP)]:
         return None
     codes, scale, sigmas = table.arrays["codes"], table.arrays["scale"], table.meta["sigmas"]
+    if not sigmas[0] / 1.1 <= sigma <= sigmas[-1] * 1.1:
+        return None  # the fields at the last stored noise level are others
     if sigma in sigmas:
         rows = decode_rows(codes[sigmas.index(sigma)], scale[sigmas.index(sigma)])
     else:

@@ -132,6 +132,7 @@ class View {
     const one = which === "before" ? network.before : this.nearestLevel(network.after)
     if (!one) return null
     const table = one.url && this.files.get(one.url)
+    if (table && !this.within(table)) return { field: null, pixel, one, note: `Stored for σ ${short(table.head.sigmas[0])} to ${short(table.head.sigmas.at(-1))}` }
     if (table) {
       const { sigmas, pixels, draws } = table.head, { codes, scale } = table.arrays, p = nearest(pixels, ...pixel), [r, c] = pixels[p]
       const field = mixRows(about(sigmas, this.sigma).map(([k, weight]) => [codes, scale, k * pixels.length + p, weight]), this.h * this.w)
@@ -341,7 +342,7 @@ class View {
       for (const [which, one] of [["before", before], ...after.map(one => ["after", one])]) {
         if (!one) continue
         const table = one.url && this.files.get(one.url)
-        const field = table ? this.stored(table, pixel) : id === kept && learned[which]?.one === one ? learned[which].field : null
+        const field = table ? this.within(table) && this.stored(table, pixel) : id === kept && learned[which]?.one === one ? learned[which].field : null
         if (field) found.push([which === "before" ? 0 : one.level, measureMass(field, this.mask)])
       }
       this.network = kept
@@ -364,6 +365,12 @@ class View {
     const value = make()
     this.made.set(name, { key, context: this.head.context, value })
     return value
+  }
+
+  // Whether the noise level is one that a table's levels tell of.
+  within(table) {
+    const { sigmas } = table.head
+    return this.sigma >= sigmas[0] / 1.1 && this.sigma <= sigmas[sigmas.length - 1] * 1.1
   }
 
   stored(table, pixel) {
