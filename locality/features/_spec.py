@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, UInt8
@@ -11,6 +11,7 @@ from torch import Tensor
 from locality.types import ImageShape
 
 
+@runtime_checkable
 class Features(Protocol):
     """An extractor of features. Its `name` stands beside every number made with it.
 
