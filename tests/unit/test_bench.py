@@ -47,6 +47,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """For tests that look at numbers alone: what one has made, another finds."""
+    made = Store(tmp_path_factory.mktemp("shared"))
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def two() -> Iterator[tuple[Calls, Calls]]:
     with ExitStack() as stack:
@@ -66,13 +74,13 @@ def denoiser(source: Source, text: str, store: Store) -> Denoiser:
 
 
 def test_scores_of_images_are_those_of_samples_drawn_alone(
-    store: Store, digits: Source, nets: tuple[str, str], two: tuple[Calls, Calls]
+    shared: Store, digits: Source, nets: tuple[str, str], two: tuple[Calls, Calls]
 ) -> None:
     """`sample` draws model and network by themselves, in one batch, from the same seed. float32 networks: 1e-4."""
-    made = run(plan(nets[0], "weak", "strong"), store)
-    u = finish(sample(digits, nets[0], SAMPLING, store=store))
+    made = run(plan(nets[0], "weak", "strong"), shared)
+    u = finish(sample(digits, nets[0], SAMPLING, store=shared))
     for name in ("weak", "strong", "wiener"):
-        a = finish(sample(digits, name, SAMPLING, store=store))
+        a = finish(sample(digits, name, SAMPLING, store=shared))
         torch.testing.assert_close(made.values(name, "r2_final"), explained(a.image, u.image), rtol=0, atol=1e-4)
         torch.testing.assert_close(made.values(name, "pearson"), pearson(a.image, u.image), rtol=0, atol=1e-4)
         mse = (a.image - u.image).double().square().mean(dim=1)
@@ -86,10 +94,10 @@ def test_scores_of_images_are_those_of_samples_drawn_alone(
 
 
 def test_on_trajectory_both_are_asked_at_the_networks_images(
-    store: Store, digits: Source, nets: tuple[str, str], two: tuple[Calls, Calls]
+    shared: Store, digits: Source, nets: tuple[str, str], two: tuple[Calls, Calls]
 ) -> None:
-    made = run(plan(nets[0], "weak"), store)
-    u, each = finish(sample(digits, nets[0], SAMPLING, store=store)), []
+    made = run(plan(nets[0], "weak"), shared)
+    u, each = finish(sample(digits, nets[0], SAMPLING, store=shared)), []
     for i, sigma in enumerate(SAMPLING.sigmas()):
         want = explained(0.4 * u.x[i] / (1 + sigma**2), u.x0_hat[i])
         torch.testing.assert_close(made.values("weak", "r2_trajectory", sigma), want, rtol=0, atol=1e-4)
@@ -99,12 +107,12 @@ def test_on_trajectory_both_are_asked_at_the_networks_images(
 
 
 def test_errors_on_held_out_images_are_the_plain_sum(
-    store: Store, digits: Source, nets: tuple[str, str], two: tuple[Calls, Calls]
+    shared: Store, digits: Source, nets: tuple[str, str], two: tuple[Calls, Calls]
 ) -> None:
     """Ratio of the mean errors, the same noise for both; overall the geometric mean; the delta method's error."""
-    made = run(plan(nets[0], "weak"), store)
+    made = run(plan(nets[0], "weak"), shared)
     x0 = digits.held_out.x0(slice(0, 5))
-    eps, wiener = step_noise(range(5), 64, 4, step=2**31), denoiser(digits, "wiener", store)
+    eps, wiener = step_noise(range(5), 64, 4, step=2**31), denoiser(digits, "wiener", shared)
     ratios = []
     for sigma in (0.5, 2.0):
         x = x0 + sigma * eps
@@ -122,14 +130,14 @@ def test_errors_on_held_out_images_are_the_plain_sum(
 
 
 def test_nearest_training_images_of_models_and_of_held_out_ones(
-    store: Store, digits: Source, nets: tuple[str, str]
+    shared: Store, digits: Source, nets: tuple[str, str]
 ) -> None:
     """By all pairs of distances; `nearest` copies, held-out images do not."""
-    made = run(plan(nets[0], "nearest"), store)
+    made = run(plan(nets[0], "nearest"), shared)
     train = digits.train.x0(slice(None)).double()
     drawn = {
-        "nearest": finish(sample(digits, "nearest", SAMPLING, store=store)).image,
-        nets[0]: finish(sample(digits, nets[0], SAMPLING, store=store)).image,
+        "nearest": finish(sample(digits, "nearest", SAMPLING, store=shared)).image,
+        nets[0]: finish(sample(digits, nets[0], SAMPLING, store=shared)).image,
         "held-out images": digits.held_out.x0(slice(0, 5)),
     }
     for name, images in drawn.items():
@@ -141,9 +149,9 @@ def test_nearest_training_images_of_models_and_of_held_out_ones(
 
 
 def test_differences_are_paired_over_the_same_images(
-    store: Store, nets: tuple[str, str], two: tuple[Calls, Calls]
+    shared: Store, nets: tuple[str, str], two: tuple[Calls, Calls]
 ) -> None:
-    made = run(plan(nets[0], "weak", "strong"), store)
+    made = run(plan(nets[0], "weak", "strong"), shared)
     best = made.best("r2_final")
     means = {name: float(made.values(name, "r2_final").mean()) for name in ("wiener", "weak", "strong")}
     assert best == max(means, key=lambda name: means[name])
@@ -159,19 +167,19 @@ def test_differences_are_paired_over_the_same_images(
 
 
 def test_the_ceiling_is_another_network_from_the_same_noise(
-    store: Store, digits: Source, nets: tuple[str, str]
+    shared: Store, digits: Source, nets: tuple[str, str]
 ) -> None:
-    made = run(plan(nets[0], ceiling=nets[1]), store)
+    made = run(plan(nets[0], ceiling=nets[1]), shared)
     assert (made.ceiling, made.result(nets[1]).kind) == (nets[1], "ceiling")
-    a, u = (finish(sample(digits, net, SAMPLING, store=store)).image for net in (nets[1], nets[0]))
+    a, u = (finish(sample(digits, net, SAMPLING, store=shared)).image for net in (nets[1], nets[0]))
     torch.testing.assert_close(made.values(nets[1], "r2_final"), explained(a, u), rtol=0, atol=1e-4)
     assert made.best("r2_final") == "wiener"  # the best model: the ceiling is none
 
 
 def test_rows_name_everything_and_the_reference_is_not_told_of_itself(
-    store: Store, nets: tuple[str, str], two: tuple[Calls, Calls]
+    shared: Store, nets: tuple[str, str], two: tuple[Calls, Calls]
 ) -> None:
-    made = run(plan(nets[0], "weak"), store)
+    made = run(plan(nets[0], "weak"), shared)
     rows = made.rows()
     keys = ("model", "kind", "metric", "sigma", "mean", "stderr", "n", "undefined", "seconds_per_step", "peak_bytes")
     assert all(tuple(row) == keys for row in rows)
@@ -191,34 +199,34 @@ def test_rows_name_everything_and_the_reference_is_not_told_of_itself(
 # --- settings of an entry
 
 
-def test_an_entry_has_its_own_steps_clipping_and_images(store: Store, digits: Source, nets: tuple[str, str]) -> None:
+def test_an_entry_has_its_own_steps_clipping_and_images(shared: Store, digits: Source, nets: tuple[str, str]) -> None:
     """The network is sampled with the same steps and clipping; a model with fewer images is fitted to those."""
     entries = ("wiener@steps=4", "wiener@clip=false", "wiener@first=100", "nearest@first=50")
-    made = run(plan(nets[0], *entries), store)
+    made = run(plan(nets[0], *entries), shared)
     for entry, sampling in {
         "wiener@steps=4": Sampling(count=5, steps=4, seed=4),
         "wiener@clip=false": Sampling(count=5, steps=3, seed=4, clip=False),
     }.items():
-        a, u = (finish(sample(digits, text, sampling, store=store)).image for text in ("wiener", nets[0]))
+        a, u = (finish(sample(digits, text, sampling, store=shared)).image for text in ("wiener", nets[0]))
         torch.testing.assert_close(made.values(entry, "r2_final"), explained(a, u), rtol=0, atol=1e-4)
     few = Source.parse("digits", 100)
-    a, u = finish(sample(few, "wiener", SAMPLING, store=store)).image, finish(sample(digits, nets[0], SAMPLING)).image
+    a, u = finish(sample(few, "wiener", SAMPLING, store=shared)).image, finish(sample(digits, nets[0], SAMPLING)).image
     torch.testing.assert_close(made.values("wiener@first=100", "r2_final"), explained(a, u), rtol=0, atol=1e-4)
     assert made.result("wiener@first=100").notes == ("fitted to the first 100 of 1,617 training images",)
     assert made.summary("nearest@first=50", "memorised").mean == 1.0
     assert made.levels("wiener@steps=4", "r2_own") == tuple(Sampling(steps=4).sigmas())
 
 
-def test_fewer_training_images_for_all(store: Store, nets: tuple[str, str]) -> None:
-    made = run(plan(nets[0], "nearest"), store, first=60)
+def test_fewer_training_images_for_all(shared: Store, nets: tuple[str, str]) -> None:
+    made = run(plan(nets[0], "nearest"), shared, first=60)
     assert made.train_images == 60
     assert made.result("nearest").notes == ("fitted to the first 60 of 1,617 training images",)
     assert made.summary("nearest", "memorised").mean == 1.0
 
 
-def test_what_is_not_exact_is_noted(store: Store, nets: tuple[str, str]) -> None:
+def test_what_is_not_exact_is_noted(shared: Store, nets: tuple[str, str]) -> None:
     models = ("optimal:first=30", "optimal:neighbours=9", "optimal:classes=1-2", "golddiff:first=200")
-    made = run(plan(nets[0], *models, "pca_locality:first=20,softmax=batch,batch_size=7", count=1), store)
+    made = run(plan(nets[0], *models, "pca_locality:first=20,softmax=batch,batch_size=7", count=1), shared)
     notes = {result.name: " ".join(result.notes) for result in made.results}
     assert notes["optimal:first=30"] == "averages the first 30 of 1,617 training images"
     assert notes["optimal:neighbours=9"] == "averages the 9 nearest images only"
@@ -228,8 +236,8 @@ def test_what_is_not_exact_is_noted(store: Store, nets: tuple[str, str]) -> None
     assert notes["wiener"] == ""
 
 
-def test_ablations_are_told_against_their_baseline(store: Store, nets: tuple[str, str]) -> None:
-    made = run(plan(nets[0], presets=("clip",), count=2), store, first=20)
+def test_ablations_are_told_against_their_baseline(shared: Store, nets: tuple[str, str]) -> None:
+    made = run(plan(nets[0], presets=("clip",), count=2), shared, first=20)
     rows = {(row["preset"], row["model"], row["metric"]): row for row in made.ablations()}
     row = rows["clip", "pca_locality@clip=false", "r2_final"]
     assert row["to"] == "pca_locality"
@@ -238,17 +246,17 @@ def test_ablations_are_told_against_their_baseline(store: Store, nets: tuple[str
     assert ("clip", "wiener@clip=false", "r2_trajectory") in rows
 
 
-def test_one_image_has_no_error_bar(store: Store, nets: tuple[str, str], two: tuple[Calls, Calls]) -> None:
-    made = run(plan(nets[0], "weak", count=1), store)
+def test_one_image_has_no_error_bar(shared: Store, nets: tuple[str, str], two: tuple[Calls, Calls]) -> None:
+    made = run(plan(nets[0], "weak", count=1), shared)
     assert any("One image: nothing has an error bar" in note for note in made.notes)
     assert all(row["stderr"] is None and row["n"] == 1 for row in made.rows())
     assert all(row["low"] is None and row["mean"] is not None for row in made.differences())
 
 
-def test_images_without_a_defined_score_are_counted(store: Store, nets: tuple[str, str]) -> None:
+def test_images_without_a_defined_score_are_counted(shared: Store, nets: tuple[str, str]) -> None:
     """A model that answers a constant: its Pearson correlation is not defined for any image, its R2 is."""
     with made_up("flat", lambda images, reference: lambda x, sigma: torch.zeros_like(x)):
-        made = run(plan(nets[0], "flat"), store)
+        made = run(plan(nets[0], "flat"), shared)
     found = made.summary("flat", "pearson")
     assert (found.n, found.undefined) == (0, 5)
     assert made.summary("flat", "r2_final").n == 5
@@ -256,10 +264,10 @@ def test_images_without_a_defined_score_are_counted(store: Store, nets: tuple[st
     assert (row["mean"], row["stderr"], row["undefined"]) == (None, None, 5)
 
 
-def test_edited_datasets_are_datasets(store: Store, tmp_path: Path) -> None:
+def test_edited_datasets_are_datasets(shared: Store, tmp_path: Path) -> None:
     source = Source.parse("digits+blur")
     net = network(tmp_path / "net", dataset=source.name)
-    made = finish(bench(source, plan(net, "nearest", count=2), store=store))
+    made = finish(bench(source, plan(net, "nearest", count=2), store=shared))
     assert made.dataset == source.name
     assert made.summary("nearest", "memorised").mean == 1.0
     assert source.name in made.to_json()["command"]
@@ -306,8 +314,10 @@ def test_another_reference_draws_no_model_again(
     """The model's own images do not depend on the network: only its answers at the other network's images are new."""
     run(plan(nets[0], "weak"), store)
     before = len(two[0].sigmas)
-    run(plan(nets[1], "weak"), store)
+    made = run(plan(nets[1], "weak"), store)
     assert len(two[0].sigmas) - before == 2
+    a, u = (finish(sample(digits, text, SAMPLING)).image for text in ("weak", nets[1]))
+    torch.testing.assert_close(made.values("weak", "r2_final"), explained(a, u), rtol=0, atol=1e-4)
 
 
 def test_settings_that_change_nothing_share_their_cells(
@@ -395,52 +405,52 @@ def test_progress_goes_up_to_the_end_with_cells_and_time_left(
     ],
 )
 def test_mistakes_are_told_at_once(
-    store: Store, digits: Source, nets: tuple[str, str], change: dict[str, object], kind: type[Exception], text: str
+    shared: Store, digits: Source, nets: tuple[str, str], change: dict[str, object], kind: type[Exception], text: str
 ) -> None:
     named = ("reference", "models")
     models = change.get("models", ())
     others = {name: value for name, value in change.items() if name not in named}
     question = plan(str(change.get("reference", nets[0])), *models, **others)  # type: ignore[misc]
     with pytest.raises(kind) as refusal:
-        next(bench(digits, question, store=store))
+        next(bench(digits, question, store=shared))
     assert text in str(refusal.value)
 
 
 def test_networks_of_other_sets_and_shapes_are_refused(
-    store: Store, digits: Source, nets: tuple[str, str], tmp_path: Path
+    shared: Store, digits: Source, nets: tuple[str, str], tmp_path: Path
 ) -> None:
     other = network(tmp_path / "other", dataset="mnist")
     with pytest.raises(BadInput, match="was trained on mnist, not on digits: it explains nothing here"):
-        next(bench(digits, plan(other), store=store))
+        next(bench(digits, plan(other), store=shared))
     with pytest.raises(BadInput, match="was trained on mnist, not on digits"):
-        next(bench(digits, plan(nets[0], other), store=store))
+        next(bench(digits, plan(nets[0], other), store=shared))
     from locality.types import ImageShape
 
     large = network(tmp_path / "large", shape=ImageShape(1, 16, 16))
     with pytest.raises(BadInput, match="was trained on 1x16x16 images of digits; those of digits are 1x8x8"):
-        next(bench(digits, plan(large), store=store))
+        next(bench(digits, plan(large), store=shared))
 
 
-def test_the_reference_takes_part_once(store: Store, digits: Source, nets: tuple[str, str]) -> None:
+def test_the_reference_takes_part_once(shared: Store, digits: Source, nets: tuple[str, str]) -> None:
     with pytest.raises(BadInput, match=r"is the reference itself\. Leave it out"):
-        next(bench(digits, plan(nets[0], nets[0]), store=store))
+        next(bench(digits, plan(nets[0], nets[0]), store=shared))
     with pytest.raises(BadInput, match=r"is the reference itself\. Give another network, or none"):
-        next(bench(digits, plan(nets[0], ceiling=nets[0]), store=store))
+        next(bench(digits, plan(nets[0], ceiling=nets[0]), store=shared))
     with pytest.raises(BadInput, match=r"a trained network has its images already\. Leave out @first"):
-        next(bench(digits, plan(nets[0], f"{nets[1]}@first=9"), store=store))
-    made = run(plan(nets[0], nets[1], ceiling=nets[1], count=1), store)
+        next(bench(digits, plan(nets[0], f"{nets[1]}@first=9"), store=shared))
+    made = run(plan(nets[0], nets[1], ceiling=nets[1], count=1), shared)
     assert made.names.count(nets[1]) == 1
 
 
-def test_without_a_second_network_there_is_no_ceiling(store: Store, nets: tuple[str, str]) -> None:
-    made = run(plan(nets[0], ceiling="auto", count=1), store)
+def test_without_a_second_network_there_is_no_ceiling(shared: Store, nets: tuple[str, str]) -> None:
+    made = run(plan(nets[0], ceiling="auto", count=1), shared)
     assert made.ceiling is None
     assert any("No second network is trained on digits" in note for note in made.notes)
 
 
-def test_images_that_are_not_here_are_told(store: Store, nets: tuple[str, str]) -> None:
+def test_images_that_are_not_here_are_told(shared: Store, nets: tuple[str, str]) -> None:
     with pytest.raises(DataUnavailable, match="The celeba_hq images are not on this machine"):
-        next(bench(Source.parse("celeba_hq"), plan(nets[0]), store=store))
+        next(bench(Source.parse("celeba_hq"), plan(nets[0]), store=shared))
 
 
 def test_a_model_that_breaks_names_itself_and_loses_nobody_elses_cells(
@@ -456,8 +466,8 @@ def test_a_model_that_breaks_names_itself_and_loses_nobody_elses_cells(
     assert {cell["model"] for cell in left.missing} == {"broken", "held-out images"}
 
 
-def test_a_preset_leaves_out_what_cannot_be(store: Store, nets: tuple[str, str]) -> None:
-    made = run(plan(nets[0], presets=("windows",), count=1), store, first=600)
+def test_a_preset_leaves_out_what_cannot_be(shared: Store, nets: tuple[str, str]) -> None:
+    made = run(plan(nets[0], presets=("windows",), count=1), shared, first=600)
     assert "ls:window=3" in made.names
     assert "ls:window=published" not in made.names
     said = " ".join(made.notes)
@@ -465,8 +475,8 @@ def test_a_preset_leaves_out_what_cannot_be(store: Store, nets: tuple[str, str])
     assert "Preset windows without ls:window=calibrated" in said  # no unet is trained on digits
 
 
-def test_unknown_questions_to_a_result_are_refused(store: Store, nets: tuple[str, str]) -> None:
-    made = run(plan(nets[0], count=1), store)
+def test_unknown_questions_to_a_result_are_refused(shared: Store, nets: tuple[str, str]) -> None:
+    made = run(plan(nets[0], count=1), shared)
     with pytest.raises(UnknownName, match="Unknown model of this benchmark 'x'"):
         made.values("x", "r2_final")
     with pytest.raises(UnknownName, match="Unknown metric of images 'kid'"):

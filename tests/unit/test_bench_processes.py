@@ -26,7 +26,7 @@ from tests.benches import network, plan
 from tests.made_up import made_up
 
 folder = Path(sys.argv[1])
-question = plan(network(folder / "net"), "told", count=40, features="pixels", real=50)
+question = plan(network(folder / "net"), "told", count=20, features="pixels", real=50)
 
 def run(place, say):
     def call(x, sigma):

@@ -145,7 +145,6 @@ def test_the_command_of_a_plan_is_that_plan(net: str) -> None:
         (("digitz",), "Unknown dataset 'digitz'. Did you mean 'digits'?"),
         (("digits", "--first", 9999), "--first 9999"),
         (("digits", "--out", "/dev/null"), "--out /dev/null is a file."),
-        (("digits", "--preset", "tao"), "No unet is trained on digits"),
     ],
 )
 def test_bad_input_is_one_line(shell: Shell, options: tuple[object, ...], text: str) -> None:
