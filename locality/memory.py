@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import sys
 from pathlib import Path
 
@@ -26,7 +25,6 @@ def peak_memory() -> int | None:
 
 def _give_back() -> None:
     """Return what is free inside the process to the system, where glibc can: what is reused would not be seen."""
-    gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 

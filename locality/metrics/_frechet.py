@@ -38,7 +38,8 @@ def frechet_distance(x: Float[Tensor, "n f"], y: Float[Tensor, "m g"]) -> Summar
             f"{min(n, len(y))} images for {f} features: the Frechet distance needs more images than features, or its "
             "covariances are singular. Draw more images, or use the kernel distance (KID), which has no such limit."
         )
-    root, other = _root(_cov(y)), (y.mean(dim=0), _cov(y))
+    cov_y = _cov(y.double())
+    root, other = _root(cov_y), (y.double().mean(dim=0), cov_y)
     value = _frechet(x, root, other)
     groups = torch.arange(n).tensor_split(_GROUPS)
     if n - len(groups[0]) <= f:

@@ -212,6 +212,13 @@ def test_class_score_error_is_the_jackknife_written_out() -> None:
 
 
 @pytest.mark.parametrize("distance", [frechet_distance, kid])
+def test_distances_of_float32_features_are_computed_in_float64(distance: object) -> None:
+    assert callable(distance)
+    x, y = features(40, 6, 0).float(), features(50, 6, 1).float()
+    assert distance(x, y) == distance(x.double(), y.double())
+
+
+@pytest.mark.parametrize("distance", [frechet_distance, kid])
 def test_distances_refuse_what_they_cannot_compare(distance: object) -> None:
     assert callable(distance)
     x = features(20, 4, 0)

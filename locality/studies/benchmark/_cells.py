@@ -49,6 +49,11 @@ class Cell:
     def address(self) -> str:
         return digest(self.store_kind, self.key)
 
+    @cached_property
+    def sort(self) -> tuple[str, str]:
+        """Cells that take about as long."""
+        return self.entrant.name, self.kind if self.extractor is None else self.extractor.name
+
     @property
     def label(self) -> str:
         """For people: what is being measured."""

@@ -39,6 +39,7 @@ def enter(source: Source, plan: BenchPlan, store: Store) -> Contest:
     """
     if not source.available:
         raise DataUnavailable(f"The {source.name} images are not on this machine. {source.missing()}")
+    _ = source.train  # more images than there are (--first) is told first
     whole = source if source.first is None else replace(source, first=None)
     entering = _Entering(source, whole, plan, store)
     reference = entering.network(plan.reference, REFERENCE, "--reference")

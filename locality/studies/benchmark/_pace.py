@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from statistics import median
 
 from locality.studies.benchmark._cells import Cell
 
-_GUESS = 1.0  # seconds of a cell before any is finished
+_GUESS = 0.1  # seconds an image takes in a cell before any is finished
 
 
 class Pace:
@@ -19,21 +20,24 @@ class Pace:
 
     def add(self, cell: Cell, seconds: float) -> None:
         """A finished cell, made now or before."""
-        self._known.setdefault(_sort(cell), []).append(seconds / len(cell.images))
+        self._known.setdefault(cell.sort, []).append(seconds / len(cell.images))
         self.spent += seconds
         self.finished += 1
 
     def expected(self, cell: Cell) -> float:
         """Seconds of a cell that is to be made: as this model's others of the kind, else as other models'."""
-        own = self._known.get(_sort(cell))
-        if own is None:
-            own = [one for (_, kind), each in self._known.items() if kind == _sort(cell)[1] for one in each]
-        return median(own) * len(cell.images) if own else _GUESS
+        return self.left([cell])
 
     def left(self, missing: Iterable[Cell]) -> float:
         """Seconds of all these."""
-        return sum(self.expected(cell) for cell in missing)
+        images: Counter[tuple[str, str]] = Counter()
+        for cell in missing:
+            images[cell.sort] += len(cell.images)
+        return sum(self._each(sort) * count for sort, count in images.items())
 
-
-def _sort(cell: Cell) -> tuple[str, str]:
-    return cell.entrant.name, cell.kind if cell.extractor is None else cell.extractor.name
+    def _each(self, sort: tuple[str, str]) -> float:
+        """Seconds an image."""
+        own = self._known.get(sort)
+        if own is None:
+            own = [one for (_, kind), each in self._known.items() if kind == sort[1] for one in each]
+        return median(own) if own else _GUESS

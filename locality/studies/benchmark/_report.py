@@ -56,7 +56,7 @@ def report(bench: Bench) -> str:
 
 
 def _made_with(bench: Bench) -> list[tuple[str, Any]]:
-    return [*bench.facts.get("versions", {}).items(), *bench.facts.get("machine", {}).items()]
+    return [*sorted(bench.facts.get("versions", {}).items()), *sorted(bench.facts.get("machine", {}).items())]
 
 
 def _what(bench: Bench) -> str:

@@ -20,7 +20,7 @@ from locality.types import ImageShape
 _TO_REFERENCE = ("r2_final", "r2_trajectory", "r2_own", "pearson", "mse", "mse01")  # not told of the reference itself
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """One model's part. `scores` by name, images on the last axis, nan where `have` says an image is not finished.
 
@@ -50,7 +50,7 @@ _PART = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Scored:
     """The scores of a benchmark, whole or so far: `missing` are the cells that are not finished."""
 
@@ -66,6 +66,9 @@ class Scored:
     notes: tuple[str, ...]
     missing: tuple[dict[str, Any], ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    _made: dict[tuple[str, str], Tensor] = field(
+        default_factory=dict, init=False, repr=False
+    )  # scores by model, metric
 
     @property
     def complete(self) -> bool:
@@ -89,7 +92,9 @@ class Scored:
             UnknownName: no such model, or a metric that has no scores of images (distances have none).
             BadInput: a noise level that the metric has not.
         """
-        return self._at(metric, self._by_sigma(self.result(model), metric), model, sigma)
+        if (model, metric) not in self._made:
+            self._made[model, metric] = self._by_sigma(self.result(model), metric)
+        return self._at(metric, self._made[model, metric], model, sigma)
 
     def levels(self, model: str, metric: str) -> tuple[float, ...]:
         """The noise levels of a metric by sigma, decreasing; () where it has none."""

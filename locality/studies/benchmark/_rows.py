@@ -19,7 +19,7 @@ FORMAT = 1
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Bench(Scored):
     """A benchmark, whole or so far: rows, curves, differences, and all of it as JSON."""
 

@@ -84,12 +84,14 @@ class Workshop:
         return own_artifact(walk, target, self.contest.source.shape)
 
     def _trajectory(self, cell: Cell) -> Work:
-        """The model's estimates at the reference's inputs."""
+        """The model's estimates at the reference's inputs; at the first, where both begin, it was asked already."""
         reference = self.contest.reference_for(cell.entrant)
         target = yield from self._walk(reference, cell.images)
+        own = self.store.get(WALK, walk_key(cell.entrant, cell.images))
         denoiser = yield from self.denoiser(cell.entrant)
-        sigmas, x, estimates = reference.walk.sigmas(), target.arrays["x"], []
-        for i, sigma in enumerate(sigmas):
+        sigmas, x = reference.walk.sigmas(), target.arrays["x"]
+        estimates = [] if own is None else [own.arrays["x0_hat"][0]]
+        for i, sigma in list(enumerate(sigmas))[len(estimates) :]:
             yield self._event(i, len(sigmas), cell, sigma)
             estimates.append(self._estimate(cell.entrant, denoiser, x[i], sigma, len(sigmas)))
         return Artifact(score_steps(torch.stack(estimates), target.arrays["x0_hat"], ("r2", "pearson", "mse")))
@@ -148,23 +150,21 @@ class Workshop:
         denoiser = yield from self.denoiser(entrant)
         sigmas, shape, device = entrant.walk.sigmas(), self.contest.source.shape, self.compute.device
         steps = ddim(denoiser, entrant.walk.start(images, shape).to(device), sigmas, clip=entrant.walk.clip)
-        x, x0_hat, seconds, peaks = [], [], [], []
+        x, x0_hat, seconds = [], [], []
+        self._peak.start()
         for i, sigma in enumerate(sigmas):
             yield Progress(i, len(sigmas), f"{_who(entrant, images)}: drawing, sigma {sigma:.3g}")
-            self._peak.start()
             began = time.perf_counter()
             with within(0.0, self.unit / len(sigmas)):
                 step = next(steps)
                 x0_hat.append(finite(step.x0_hat, entrant.name, sigma))
             seconds.append(time.perf_counter() - began)
-            peaks.append(self._peak.read())
             x.append(step.x.float().cpu())
-        known = [peak for peak in peaks if peak is not None]
         meta: dict[str, Any] = {"images": [images.start, images.stop], "step_seconds": seconds, "device": device}
         arrays = {"x0_hat": torch.stack(x0_hat)}
         if entrant.model is not None and entrant.model.spec is None:
             arrays["x"] = torch.stack(x)  # a network may be a reference: others are asked at its inputs
-        return Artifact(arrays, {**meta, "peak_bytes": max(known, default=None)})
+        return Artifact(arrays, {**meta, "peak_bytes": self._peak.read()})
 
     @torch.no_grad()
     def _estimate(
