@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,6 +33,9 @@ def costs(
     repeats: Annotated[int, typer.Option(metavar="K", help="Measurements of each point; the least counts.")] = 2,
     seed: SeedOpt = 0,
     first: FirstOpt = None,
+    ship: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write it to this folder of shipped files.")
+    ] = None,
     device: DeviceOpt = "auto",
     memory: MemoryOpt = 512,
     as_json: JsonOpt = False,
@@ -47,7 +53,11 @@ def costs(
     points = {name: _whole(name, text) for name, text in lists.items()}
     plan = _plan(base_images=base, repeats=repeats, threads=threads, seed=seed, **points)
     compute = Compute(usable_device(device), memory=memory * 1024**2)
-    made = watch(studies.costs(Source.parse(dataset, first), model, plan, compute=compute))
+    source = Source.parse(dataset, first)
+    made = watch(studies.costs(source, model, plan, compute=compute))
+    if ship is not None:
+        command = shlex.join(["python", "-m", "locality", *sys.argv[1:]])
+        typer.echo(f"{studies.ship_costs(source, made, command, ship)}", err=True)
     for note in made.notes:
         typer.echo(f"Note: {note}", err=True)
     say(made.to_json(), as_json, _text(made))

@@ -9,6 +9,7 @@ from locality.studies._agreement_plan import Agreement, AgreementPlan, Explained
 from locality.studies._catalogue import edit_list, model_list
 from locality.studies._costs import costs
 from locality.studies._costs_plan import CostPlan, Costs
+from locality.studies._costs_ship import ship_costs, shipped_costs
 from locality.studies._edited import Overflow, overflow, trained_on_edit
 from locality.studies._fields import Draws, learned_field, pixel_field
 from locality.studies._finish import finish
@@ -125,11 +126,13 @@ __all__ = [
     "sample",
     "ship_agreement",
     "ship_bench",
+    "ship_costs",
     "ship_learned_table",
     "ship_model",
     "ship_statistics",
     "ship_sweep",
     "shipped_benches",
+    "shipped_costs",
     "shipped_sweeps",
     "sweep",
     "table_row",

@@ -15,7 +15,7 @@ from locality.datasets import Source
 from locality.errors import BadInput, UnknownName
 from locality.memory import PeakMemory, peak_memory
 from locality.store import Store
-from locality.studies import CostPlan, Costs, costs, finish
+from locality.studies import CostPlan, Costs, costs, finish, ship_costs, shipped_costs
 from locality.studies._costs import pooled
 from tests.made_up import made_up
 from tests.shell import Shell, refused
@@ -155,3 +155,20 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     assert "--images 'a' is not a list of whole numbers" in refused(shell(*few[:4], "--images", "a"))
     assert "--base=1 is outside" in refused(shell(*few, "--base", 1))
     assert "Missing option '--model'" in refused(shell("costs", "digits"))
+
+
+def test_shipped_costs_come_back(tmp_path: Path) -> None:
+    source = Source.parse("digits")
+    plan = CostPlan(
+        images=(20, 40), pools=(1, 2), batches=(1, 2), base_images=20, base_batch=1, sigmas=(1.0,), repeats=1
+    )
+    home = Store(tmp_path / "local", tmp_path / "shipped")
+    made = finish(costs(source, ["wiener"], plan, store=home))
+    ship_costs(source, made, "the command", tmp_path / "shipped", store=home)
+    found = shipped_costs("digits", store=home)
+    assert found is not None
+    assert found.points == made.points
+    assert found.plan == plan
+    assert "cores" in found.notes[-1]
+    assert shipped_costs("mnist", store=home) is None
+    home.close()

@@ -11,6 +11,7 @@ from locality.errors import LocalityError
 from locality.studies import Bench, shipped_benches
 from locality.studies.benchmark import leaderboard
 from pages._ui.bench.ablations import show_ablations
+from pages._ui.bench.costs import show_costs
 from pages._ui.bench.detail import show_detail
 from pages._ui.bench.published import show_published
 from pages._ui.bench.run import found, own_plan, run_section
@@ -50,6 +51,7 @@ def show(source: Source) -> None:
         )
     run_section(source)
     show_ablations([table for table in shipped if table.plan.presets])
+    show_costs(source.name)
     show_published(source.spec.name)
 
 
