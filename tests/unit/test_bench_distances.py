@@ -84,16 +84,16 @@ def told(made: Bench, model: str) -> dict[tuple[str, str], dict[str, object]]:
 
 def test_distances_are_those_of_images_drawn_alone(store: Store, net: str, classifier: Path) -> None:
     """70 images outnumber the 64 pixels and the 64 features: the Frechet distance is told, by its own name."""
-    source, question = Source.parse("digits"), plan(net, count=70, steps=2, features="classifier+pixels", real=200)
+    source, question = Source.parse("digits"), plan(net, count=70, steps=2, features="classifier+pixels", real=600)
     made = finish(bench(source, question, store=store, classifier=classifier))
     images = finish(sample(source, "wiener", Sampling(count=70, steps=2, seed=4), store=store)).image
-    real, rows = source.train.x0(slice(0, 200)), told(made, "wiener")
+    real, rows = source.train.x0(slice(0, 600)), told(made, "wiener")
     for extractor in (PixelFeatures(), load_classifier(classifier)):
         x, y = extractor.of(images), extractor.of(real)
         for metric, want in (("kid", kid(x, y)), ("frechet", frechet_distance(x, y))):
             row = rows[metric, extractor.name]
             assert row["mean"] == pytest.approx(want.mean, rel=2e-3, abs=1e-5)  # float32 features of other batches
-            assert (row["n"], row["real"], row["feature_dimension"]) == (70, 200, 64)
+            assert (row["n"], row["real"], row["feature_dimension"]) == (70, 600, 64)
         assert rows["kid", extractor.name]["stderr"] == pytest.approx(kid(x, y).stderr, rel=2e-3)
     probs = load_classifier(classifier).probabilities(images)
     assert rows["class_score", "digits classifier"]["mean"] == pytest.approx(inception_score(probs).mean, rel=1e-3)

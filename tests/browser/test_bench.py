@@ -1,0 +1,70 @@
+"""The Benchmark page in a browser: sort, filter, pick a cell, reload, save; on a machine without images."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from locality.studies import shipped_benches
+from tests.browser.conftest import SHOTS
+
+pytestmark = pytest.mark.browser
+SET = "fashion_mnist"
+
+
+def open_page(page: Page, url: str, query: str = f"dataset={SET}") -> Locator:
+    page.goto(f"{url}/benchmark?{query}")
+    lab = page.locator(".lab")
+    lab.locator("tbody tr").first.wait_for(timeout=60_000)
+    return lab
+
+
+def order(lab: Locator) -> list[str]:
+    return [name.split("\n")[0] for name in lab.locator("tbody th").all_inner_texts()]
+
+
+def test_sort_filter_and_pick(page: Page, bare_server: str) -> None:
+    lab = open_page(page, bare_server)
+    made = next(one for one in shipped_benches() if one.dataset == SET and not one.plan.presets)
+    models = [result.name for result in made.results if result.kind in ("analytic", "network")]
+    by_final = sorted(models, key=lambda name: -made.summary(name, "r2_final").mean)
+    assert [name for name in order(lab) if name in models] == by_final
+    lab.get_by_role("button", name=re.compile("^Error / Wiener")).click()
+    by_error = sorted(models, key=lambda name: made.summary(name, "denoise_ratio").mean)
+    assert [name for name in order(lab) if name in models] == by_error, "below is better, so the least comes first"
+    lab.get_by_role("button", name=re.compile("^Error / Wiener")).click()
+    assert [name for name in order(lab) if name in models] == by_error[::-1]
+    lab.get_by_role("searchbox").fill("pca")
+    assert all("pca" in name for name in order(lab))
+    lab.get_by_role("searchbox").fill("")
+    lab.get_by_role("button", name=re.compile(r"^wiener, R2 on-trajectory: ")).click()
+    expect(page.get_by_role("heading", name="wiener: R2 on-trajectory")).to_be_visible()
+    expect(page).to_have_url(re.compile("cell=wiener%7Cr2_trajectory"))
+    page.reload()
+    expect(page.get_by_role("heading", name="wiener: R2 on-trajectory")).to_be_visible(timeout=60_000)
+    expect(page.locator("td.picked button")).to_have_attribute("aria-label", re.compile("^wiener, R2 on-trajectory"))
+    expect(page.locator('img[alt="wiener, image 1"]')).to_be_visible()
+
+
+def test_the_table_is_saved(page: Page, bare_server: str, tmp_path: Path) -> None:
+    open_page(page, bare_server)
+    page.get_by_role("button", name="Copy or save").click()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=re.compile("^Save bench-fashion_mnist")).click()
+    waiting.value.save_as(tmp_path / "table.md")
+    assert (tmp_path / "table.md").read_text().startswith("| model |")
+
+
+@pytest.mark.parametrize(("width", "height", "scheme"), [(1440, 900, "dark"), (390, 844, "light")])
+def test_nothing_is_wider_than_the_screen(
+    browser: Browser, bare_server: str, width: int, height: int, scheme: str
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+    open_page(page, bare_server)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"bench-{width}-{scheme}.png")
+    page.close()
