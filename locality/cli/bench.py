@@ -42,7 +42,7 @@ def bench(
         list[str] | None, typer.Option("--preset", metavar="NAME", help="Add the models of an ablation; see --presets.")
     ] = None,
     ceiling: Annotated[
-        str, typer.Option(metavar="NETWORK", help="A second network: how well any model could do. auto or none.")
+        str, typer.Option(metavar="NETWORK", help="A second network, for scale: its name, auto or none.")
     ] = "auto",
     n: Annotated[int, typer.Option("-n", metavar="N", help="Images every model draws, 1 to 4096.")] = 128,
     steps: Annotated[int, typer.Option(metavar="K", help="Noise levels on the way, 2 to 1000.")] = 10,

@@ -138,11 +138,13 @@ def find_classifier(source: Source, store: Store, folder: Path | None = None) ->
     """The folder of a dataset's classifier, shipped or made here; for an edited set that of the set it was made from.
 
     Raises:
-        DataUnavailable: there is none; says how to make one.
+        DataUnavailable: there is none; says how to make one, where the images have labels.
         BadInput: `folder` holds none, or one for images of another shape.
     """
     places = [folder] if folder else _places(source, store)
     found = next((place for place in places if folder or (place / MANIFEST).is_file()), None)
+    if found is None and source.available and source.train.labels is None:
+        raise DataUnavailable(f"{source.name} has no class labels, so no classifier: compare by pixels or inception.")
     if found is None:
         raise DataUnavailable(
             f"No classifier is trained on {source.name}. Make one: python -m locality classifier {source.spec.name} "

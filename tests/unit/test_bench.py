@@ -244,6 +244,7 @@ def test_ablations_are_told_against_their_baseline(shared: Store, nets: tuple[st
     want = made.values("pca_locality@clip=false", "r2_final") - made.values("pca_locality", "r2_final")
     assert row["mean"] == pytest.approx(float(want.mean()))
     assert ("clip", "wiener@clip=false", "r2_trajectory") in rows
+    assert not any(metric == "denoise_ratio" for _, _, metric in rows)  # clipping is nothing to one denoising call
 
 
 def test_one_image_has_no_error_bar(shared: Store, nets: tuple[str, str], two: tuple[Calls, Calls]) -> None:

@@ -242,6 +242,8 @@ def test_a_classifier_is_found_by_dataset_and_serves_its_edits(trained: Path, tm
     source = Source.parse("digits")
     with pytest.raises(DataUnavailable, match=r"No classifier is trained on digits\. Make one: python -m locality"):
         find_classifier(source, store)
+    with pytest.raises(DataUnavailable, match="faces has no class labels, so no classifier: compare by pixels"):
+        find_classifier(Source.parse("faces", 3), store)
     place = tmp_path / "store" / FOLDER / "digits"
     place.parent.mkdir(parents=True)
     place.symlink_to(trained)

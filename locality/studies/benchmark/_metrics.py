@@ -120,8 +120,9 @@ ABOUT: dict[str, str] = {
     **{name: metric.about for name, metric in METRICS.items()},
     "rows": "one number each: mean, standard error and number n of images; sigma in units of images in [-1, 1], null "
     "for aggregates; stderr null where it is not defined (one image)",
-    "kind": "reference: the network that is explained. ceiling: another network, how well any model could do. "
-    "analytic, network: the models. control: real held-out images in the place of drawn ones",
+    "kind": "reference: the network that is explained. ceiling: a second network trained on the same data, for scale: "
+    "what two networks share follows from the data; a weak one is no upper limit. analytic, network: the models. "
+    "control: real held-out images in the place of drawn ones",
     "undefined": "images left out of a row because its score is not defined there (constant images)",
     "seconds_per_step": "seconds of one denoising step of a batch of `batch` images on the model's own trajectory, "
     "mean over steps and batches, as measured when they were drawn; without the fit",

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from locality.metrics import Difference, Summary
 from locality.studies.benchmark._entrants import CONTROL, REFERENCE, WIENER
 from locality.studies.benchmark._metrics import ABOUT
@@ -41,13 +43,19 @@ class Bench(Scored):
         return found
 
     def ablations(self) -> list[Row]:
-        """Every entry of a preset against its baseline: how much the setting moves R2."""
+        """Every entry of a preset against its baseline: how much the setting moves R2, and the error where it can."""
         found: list[Row] = []
         for group in self.groups:
             for variant in group.variants:
                 for metric in COMPARED:
+                    if metric == "denoise_ratio" and self._same_errors(variant, group.baseline):
+                        continue  # steps and clipping are nothing to a single denoising call
                     found += _pair(self, variant, group.baseline, metric, {"preset": group.preset}, levels=False)
         return found
+
+    def _same_errors(self, a: str, b: str) -> bool:
+        ours, theirs = self.result(a).of("errors"), self.result(b).of("errors")
+        return bool(torch.equal(ours.nan_to_num(-1.0), theirs.nan_to_num(-1.0)))
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the images and their scores, in plain values."""
