@@ -44,7 +44,7 @@ def sweep(
 
     Args:
         source: the images before the edit. A network takes part where it is trained on them edited at a strength;
-            at strength 0 where one of the same architecture is trained on them as they are.
+            at strength 0, which leaves the images, one of the same architecture trained on them as they are does too.
         pixel: whose field is measured; else the mean over `plan.pixels` pixels along the pattern.
         networks: names among those trained on edited images; None for all.
 
@@ -61,7 +61,7 @@ def sweep(
     pixels = [pixel] if pixel is not None else pixels_along(mask, source.shape, plan.pixels)
     for one in pixels:
         coordinates(source.shape, one)
-    taking, notes = part_takers(source, steps, networks, store)
+    taking, notes = part_takers(source, edit, steps, networks, store)
     rows: list[dict[str, Any]] = []
     total, done = float(len(steps) + sum(map(len, taking.values()))), 0
     predict = yield from _predictor(source, edit, plan, store, compute)
@@ -106,7 +106,7 @@ Members = dict[float, list[tuple[str, Trained]]]
 
 
 def part_takers(
-    source: Source, steps: dict[float, Source], wanted: Sequence[str] | None, store: Store
+    source: Source, edit: EditSpec, steps: dict[float, Source], wanted: Sequence[str] | None, store: Store
 ) -> tuple[Members, list[str]]:
     """The networks trained at each strength, by name, and notes on those that lack one.
 
@@ -115,6 +115,7 @@ def part_takers(
     """
     trained = {c: trained_networks(edited.name, store=store) for c, edited in steps.items()}
     plain = {c for c, edited in steps.items() if edited.edits == source.edits}
+    unmoved = trained_networks(source.edited((*source.edits, edit.scaled(0.0))).name, store=store) if plain else []
     kinds = {network.name: network.manifest["network"] for c in steps if c not in plain for network in trained[c]}
     missing = next((name for name in wanted or () if name not in kinds), None)
     if missing is not None:
@@ -125,7 +126,8 @@ def part_takers(
     for c in steps:
         found[c] = []
         for name, kind in kinds.items():
-            match = [one for one in trained[c] if (one.manifest["network"] == kind if c in plain else one.name == name)]
+            match = [one for one in (unmoved if c in plain else trained[c]) if one.name == name]
+            match += [one for one in trained[c] if c in plain and one.manifest["network"] == kind]
             if match:
                 found[c].append((name, match[0]))
             elif c in plain:

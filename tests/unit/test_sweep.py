@@ -27,6 +27,7 @@ from locality.studies import (
     ship_sweep,
     shipped_sweeps,
     sweep,
+    trained_networks,
 )
 from locality.studies._masses import masses_of_draws, masses_of_rows
 from locality.studies._sweep_plan import fit_line
@@ -182,6 +183,20 @@ def test_networks_take_part_where_they_are_trained(store: Store) -> None:
     assert {row["model"] for row in only.rows} == {"wiener", "other"}
     with pytest.raises(UnknownName, match=r"Unknown network trained on edited digits images 'nobody'.*mine, other\."):
         finish(sweep(source, EDIT, networks=["nobody"], plan=PLAN, store=store))
+
+
+def test_a_network_trained_at_strength_0_stands_for_the_images_as_they_are(store: Store) -> None:
+    """By its name, before one of the same architecture: it is listed nowhere else."""
+    for dataset, name, seed in (
+        (f"digits+{EDIT.scaled(0.5).text()}", "mine", 1),
+        (f"digits+{EDIT.scaled(0.0).text()}", "mine", 2),
+        ("digits", "plain", 3),
+    ):
+        network(store.local, dataset, name, seed)
+    made = finish(sweep(Source.parse("digits"), EDIT, plan=PLAN, store=store))
+    learned = {row["strength"]: row["network"] for row in made.rows if row["model"] == "mine"}
+    assert learned == {0.0: "digits-pattern-mask-X-strength-0-mine", 0.5: "digits-pattern-mask-X-strength-0.5-mine"}
+    assert [one.name for one in trained_networks("digits", store=store)] == ["plain"]
 
 
 def test_fields_of_networks_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,11 +36,13 @@ def families(source: Source, before: Source, edit: EditSpec) -> list[Family]:
         by_name.setdefault(network.name, []).append((level, network))
     plain = list(cached.networks_of(source.name).values())
     found = []
-    for (name, after), colour in zip(sorted(by_name.items(), key=_first), COLOURS, strict=False):
-        kind = after[0][1].manifest["network"]
-        twin = next((network for network in plain if network.manifest["network"] == kind), None)
+    for (name, trained), colour in zip(sorted(by_name.items(), key=_first), COLOURS, strict=False):
+        kind = trained[0][1].manifest["network"]
+        same = [network for network in plain if network.manifest["network"] == kind]
+        unmoved = [network for level, network in trained if level == 0.0]  # on the images as they are, by that name
+        after = [(level, network) for level, network in trained if level != 0.0]
         title = KINDS.get(name, (name, ""))[0]
-        found.append(Family(name, title, colour, twin, after))
+        found.append(Family(name, title, colour, next(iter([*unmoved, *same]), None), after))
     return found
 
 
