@@ -19,11 +19,13 @@ from tests.made_up import made_up
 SHAPE = ImageShape(1, 8, 8)
 
 
-def network(folder: Path, seed: int = 0, dataset: str = "digits", shape: ImageShape = SHAPE) -> str:
+def network(
+    folder: Path, seed: int = 0, dataset: str = "digits", shape: ImageShape = SHAPE, ratio: float = 0.75
+) -> str:
     """A network with random weights, written like a trained one; its path."""
     spec = NETWORKS.parse("resnet:channels=8")
     net = Untrained(spec, shape, seed).build().net
-    save_network(folder, NetworkDenoiser(net, spec, shape), {"dataset": dataset, "error_ratio": {"0.5": 0.75}})
+    save_network(folder, NetworkDenoiser(net, spec, shape), {"dataset": dataset, "error_ratio": {"0.5": ratio}})
     return str(folder)
 
 

@@ -25,6 +25,28 @@ def trained_on_edit(source: Source, edit: EditSpec, *, store: Store | None = Non
     return sorted(found, key=lambda one: one[0])
 
 
+def trained_on_these(source: Source, *, store: Store | None = None) -> list[Trained]:
+    """Networks trained on these images: under their name, then under that of an edit at strength 0."""
+    found = trained_networks(store=store)
+    named = [network for network in found if network.dataset == source.name]
+    return named + [network for network in found if _unmoved(source, network.dataset)]
+
+
+def _unmoved(source: Source, dataset: str) -> bool:
+    """Whether a dataset's name is these images with edits that do nothing."""
+    try:
+        base, edits = split_edits(dataset)
+    except LocalityError:
+        return False
+    more = edits[len(source.edits) :]
+    return (
+        base == source.spec.name
+        and edits[: len(source.edits)] == source.edits
+        and len(more) > 0
+        and all(edit.dial and edit.level == 0.0 for edit in more)
+    )
+
+
 def _level(source: Source, edit: EditSpec, dataset: str) -> float | None:
     """The strength of the edit in a dataset's name, None where it is another dataset or edit."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -47,6 +48,19 @@ class Trained:
     @property
     def dataset(self) -> str:
         return str(self.manifest["dataset"])
+
+    @property
+    def architecture(self) -> str:
+        """`name:option=value,...` as `train --network` takes it: what differs from the defaults."""
+        options = dict(self.manifest["network"])
+        name = str(options.pop("name"))
+        usual = {field.name: field.default for field in dataclasses.fields(NETWORKS[name])} if name in NETWORKS else {}
+        told = []
+        for option, value in options.items():
+            plain = tuple(value) if isinstance(value, list) else value
+            if plain != usual.get(option):
+                told.append(f"{option}={'-'.join(map(str, plain)) if isinstance(plain, tuple) else plain}")
+        return ":".join(filter(None, [name, ",".join(told)]))
 
     def load(self, device: str = "cpu") -> NetworkDenoiser:
         """The network, ready to denoise. Raises BadInput, DigestMismatch, CheckpointMismatch, NonFinite."""

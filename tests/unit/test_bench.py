@@ -176,6 +176,20 @@ def test_the_ceiling_is_another_network_from_the_same_noise(
     assert made.best("r2_final") == "wiener"  # the best model: the ceiling is none
 
 
+def test_the_second_network_is_the_one_with_the_least_error(store: Store, digits: Source) -> None:
+    """Those of a sweep's strength 0 count, by their architecture: their images are these."""
+    root, unmoved = store.local / "networks", "digits+pattern:mask=X,strength=0"
+    network(root / "digits-first", 1, ratio=0.9)
+    assert run(plan("first", count=2, ceiling="auto"), store).ceiling is None
+    network(root / "digits-second", 2, ratio=0.7)
+    network(root / "moved", 3, dataset="digits+pattern:mask=X,strength=1", ratio=0.1)
+    assert run(plan("first", count=2, ceiling="auto"), store).ceiling == "second"
+    network(root / "unmoved", 4, dataset=unmoved, ratio=0.6)
+    made = run(plan("first", count=2, ceiling="auto"), store)
+    assert (made.ceiling, made.result("resnet:channels=8").kind) == ("resnet:channels=8", "ceiling")
+    assert made.result("resnet:channels=8").notes == (f"trained on {unmoved}, which leaves the images",)
+
+
 def test_rows_name_everything_and_the_reference_is_not_told_of_itself(
     shared: Store, nets: tuple[str, str], two: tuple[Calls, Calls]
 ) -> None:

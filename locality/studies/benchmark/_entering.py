@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.errors import BadInput, DataUnavailable, LocalityError
 from locality.store import Store
-from locality.studies._models import Trained, find_model, trained_networks
+from locality.studies._edited import trained_on_these
+from locality.studies._models import Model, Trained, find_model, trained_networks
 from locality.studies.benchmark._entrants import (
     ANALYTIC,
     CEILING,
@@ -91,7 +93,7 @@ class _Entering:
         return []
 
     def ceiling(self, reference: Entrant) -> tuple[Entrant | None, list[str]]:
-        """The second network; with "auto" the first other one there is."""
+        """The second network; with "auto" the other one with the least held-out error."""
         text = self.plan.ceiling
         if text == NONE:
             return None, []
@@ -100,11 +102,21 @@ class _Entering:
             if found.key == reference.key:
                 raise BadInput(f"--ceiling {text!r} is the reference itself. Give another network, or none.")
             return found, []
-        for network in trained_networks(self.source.name, store=self.store):
-            found = self.network(network.name, CEILING, "--ceiling")
-            if found.key != reference.key:
-                return found, []
-        return None, [f"No second network is trained on {self.source.name}: the table has no ceiling."]
+        entering = [self.second(one) for one in sorted(trained_on_these(self.whole, store=self.store), key=_mean_ratio)]
+        others = [one for one in entering if one.key != reference.key]
+        if not others:
+            return None, [f"No second network is trained on {self.source.name}: the table has no ceiling."]
+        return others[0], []
+
+    def second(self, network: Trained) -> Entrant:
+        """A network of this dataset, by its name; one of these images under another name, by its architecture."""
+        listed = network.dataset == self.whole.name
+        taken = {one.name for one in trained_networks(self.whole.name, store=self.store)}
+        named = network.folder.name if network.architecture in taken else network.architecture
+        name = network.name if listed else named
+        walk = Walk(self.plan.steps, True, self.plan.seed)
+        notes = self.network_notes(network) if listed else [f"trained on {network.dataset}, which leaves the images"]
+        return Entrant(name, CEILING, walk, self.whole, Model(self.whole, None, network), tuple(notes))
 
     def entrant(self, entry: Entry, reference: Entrant) -> Entrant:
         """A model with its settings."""
@@ -166,3 +178,9 @@ class _Entering:
         if held_out < count:
             notes.append(f"{self.source.name} has {held_out} held-out images: denoise_ratio and the control use them.")
         return notes
+
+
+def _mean_ratio(network: Trained) -> float:
+    """Geometric mean over the noise levels of its held-out error in units of Wiener's; infinite where not measured."""
+    ratios = [float(ratio) for ratio in (network.manifest.get("error_ratio") or {}).values()]
+    return math.prod(ratios) ** (1 / len(ratios)) if ratios else math.inf

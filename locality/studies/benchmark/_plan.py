@@ -65,7 +65,9 @@ class BenchPlan(Spec):
     reference: str = param("unet", help="The trained network that the models are to explain.")
     models: tuple[str, ...] = param(("wiener",), help="Entries: models, with settings after @.")
     presets: tuple[str, ...] = param((), help="Names of ablations whose entries take part too.")
-    ceiling: str = param(AUTO, help="A second trained network, for scale. auto: the first other one; or none.")
+    ceiling: str = param(
+        AUTO, help="A second trained network, for scale. auto: the other one with the least error; or none."
+    )
     count: int = param(128, help="Images drawn by every model, from the same noise.", low=1, high=4096)
     steps: int = param(10, help="Noise levels on the way from noise to image.", low=2, high=1000)
     seed: int = param(0, help="Seed of the noise.", low=0, high=2**31 - 1)

@@ -47,7 +47,7 @@ def _differences(made: Bench, cell: Picked) -> None:
     others = {
         "the best analytic model": made.best(cell.metric),
         "Wiener": "wiener",
-        "the ceiling": made.ceiling,
+        "the second network": made.ceiling,
     }
     lines = []
     for what, to in others.items():

@@ -30,7 +30,7 @@ _NOTES = {
 }
 _KINDS = {
     "reference": "the network that is explained",
-    "ceiling": "another network: as well as any model could do",
+    "ceiling": "a second trained network, for scale",
     "control": "control: held-out images in the place of samples",
     "network": "trained network",
     "analytic": "",
