@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,20 @@ def test_errors_on_held_out_images_are_the_plain_sum(
     assert overall.mean == pytest.approx(math.sqrt(ratios[0] * ratios[1]), rel=1e-5)
     assert made.summary("wiener", "denoise_ratio").mean == pytest.approx(1.0)
     assert made.summary("wiener", "denoise_ratio").stderr < 1e-12
+
+
+def test_a_ratio_waits_for_wieners_errors(shared: Store, nets: tuple[str, str]) -> None:
+    """Of a run looked at before Wiener's held-out images are denoised; the other numbers are there."""
+    made = run(plan(nets[0], "nearest"), shared)
+    wiener = made.result("wiener")
+    scores = {name: score for name, score in wiener.scores.items() if name != "errors"}
+    waiting = replace(wiener, scores=scores, have={**wiener.have, "held_out": torch.zeros(5, dtype=torch.bool)})
+    early = replace(made, results=tuple(waiting if r is wiener else r for r in made.results))
+    for name in (nets[0], "nearest", "wiener"):
+        assert early.summary(name, "denoise_ratio").n == early.summary(name, "denoise_ratio", 2.0).n == 0
+    assert early.summary("nearest", "r2_final") == made.summary("nearest", "r2_final")
+    assert early.rows()
+    assert early.best("denoise_ratio") is None
 
 
 def test_nearest_training_images_of_models_and_of_held_out_ones(

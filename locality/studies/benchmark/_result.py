@@ -142,7 +142,9 @@ class Scored:
             return is_copy(nearest, second).double().where(nearest.isfinite(), torch.nan)
         if metric == "denoise_ratio":
             ours, theirs = result.of("errors"), self.result(WIENER).of("errors")
-            return ratio_scores(ours, theirs) if ours.numel() else ours
+            return (
+                ratio_scores(ours, theirs) if ours.numel() and theirs.numel() else torch.empty(0, dtype=torch.float64)
+            )
         found = result.of(_source_of(metric))
         return found[-1] if metric == "r2_final" and found.numel() else found
 
