@@ -3,12 +3,15 @@ PYTHON ?= python3
 PORT ?= 8501
 # Extra options for pip, e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_ARGS ?=
-# Extra options for pytest, e.g. PYTEST_ARGS="-k store"
+# Extra options for pytest, e.g. PYTEST_ARGS="-k store"; WORKERS=0 runs the tests in one process
 PYTEST_ARGS ?=
+WORKERS ?= auto
 
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
+# A file of tests stays in one process: what it sets up is made once. Each process may take 2 GB.
+PYTEST := $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint types layers bench clean
@@ -25,11 +28,11 @@ run: $(READY)
 
 # Lint, types, layers and every test; browser tests skip themselves where no Chromium is found.
 test: lint types layers
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 # The same without the browser tests.
 check: lint types layers
-	$(PY) -m pytest -m "not browser" $(PYTEST_ARGS)
+	$(PYTEST) -m "not browser" $(PYTEST_ARGS)
 
 # Style and likely bugs (ruff).
 lint: $(READY)

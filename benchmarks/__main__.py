@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks import agreement, browser, covariance, denoisers, edits, fields
+from benchmarks import agreement, browser, covariance, denoisers, edits, fields, shipped
 
 BENCHMARKS = {
     "covariance": covariance.run,
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "denoisers": denoisers.run,
     "browser": browser.run,
     "edits": edits.run,
+    "shipped": shipped.run,
 }
 
 

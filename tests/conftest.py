@@ -10,6 +10,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import torch
 
 # No deadline: on a busy two-core machine time says nothing about correctness.
 hypothesis.settings.register_profile("locality", deadline=None, print_blob=True)
@@ -23,6 +24,16 @@ def pytest_report_header() -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in _SHOWN)
     data = os.environ.get("LOCALITY_DATA", "not set")
     return f"python {platform.python_version()}, {packages}; LOCALITY_DATA: {data}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_share_of_the_cores() -> None:
+    """Processes that run tests side by side do not fight for cores: threads that spin there make both slower."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        torch.set_num_threads(threads)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # of the commands and servers that tests start
 
 
 @pytest.fixture(scope="session", autouse=True)

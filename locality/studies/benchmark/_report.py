@@ -28,6 +28,7 @@ td,th{padding:.25rem .6rem;text-align:right}td{white-space:nowrap}td:first-child
 tr:nth-child(even){background:#f6f6f6}th{border-bottom:1px solid #999}
 img{image-rendering:pixelated;vertical-align:middle}code{background:#f2f2f2;padding:.1rem .3rem;overflow-wrap:anywhere}
 .best{font-weight:600}dt{font-weight:600}dd{margin:0 0 .5rem 1rem}svg{max-width:100%;height:auto}
+li{overflow-wrap:anywhere}
 """
 
 
@@ -50,7 +51,8 @@ def report(bench: Bench) -> str:
         f"<h2>Made by</h2><p><code>{escape(str(bench.facts.get('command', '')))}</code></p>",
         f"<p>{escape(', '.join(f'{name} {value}' for name, value in _made_with(bench)))}</p>",
     ]
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
+    wide = '<meta name="viewport" content="width=device-width,initial-scale=1">'  # else a phone shows it at desk width
+    head = f'<meta charset="utf-8">{wide}<title>{escape(title)}</title><style>{_STYLE}</style>'
     body = "\n".join(parts)
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
 

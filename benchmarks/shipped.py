@@ -1,0 +1,113 @@
+"""The shipped studies as tables: planted patterns, leaderboards, ablations, costs. Nothing is measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from locality.datasets import Source
+from locality.edits import parse_edit
+from locality.studies import Bench, Sweep, shipped_benches, shipped_costs, shipped_sweeps
+from locality.studies.benchmark import markdown
+
+NAMES = ("mnist", "fashion_mnist", "cifar10")
+
+
+def run() -> None:
+    """Print a section for every shipped sweep, leaderboard, ablation and cost curve, each with its command."""
+    for name in NAMES:
+        for made in shipped_sweeps(Source.parse(name), parse_edit("pattern:W")):
+            _planted(made)
+    for bench in (one for one in shipped_benches() if not one.plan.presets):
+        _leaderboard(bench)
+    rows = [(one, row) for one in shipped_benches() for row in one.ablations()]
+    if rows:
+        _ablations(rows)
+    for name in NAMES:
+        found = shipped_costs(name)
+        if found is not None:
+            print(f"### Costs of a step, {name}\n\n{' '.join(found.notes)}\n")
+            _table(
+                ("model", "quantity", "against", "exponent", "points"),
+                (
+                    (e["model"], e["quantity"], e["axis"], _pm(e["exponent"], e["stderr"]), e["n"])
+                    for e in found.exponents()
+                ),
+            )
+
+
+def _planted(made: Sweep) -> None:
+    print(f"### {made.dataset}, `{made.edit}`\n")
+    pixels, plan = len(made.pixels), made.plan
+    print(
+        f"Fields at sigma {plan.sigma:g} of {pixels} pixels along the pattern, which covers {made.chance:.3f} of the "
+        f"image; networks: {plan.draws} draws.\n"
+    )
+    facts = {fact["folder"]: fact for fact in made.networks}
+    heads = ("model", "strength", "mass on pattern", "non-locality", "images seen", "error / Wiener at sigma 0.5, 2")
+    body = []
+    for row in made.rows:
+        fact = facts.get(row["network"])
+        ratio = fact["error_ratio"] if fact else {}
+        body.append(
+            (
+                row["model"],
+                f"{row['strength']:g}",
+                _pm(row["mass_on_pattern"], row["mass_on_pattern_stderr"]),
+                _pm(row["non_locality"], row["non_locality_stderr"]),
+                f"{fact['images_seen']:,}" if fact else "",
+                ", ".join(f"{ratio[sigma]:.2f}" for sigma in ("0.5", "2")) if ratio else "",
+            )
+        )
+    _table(heads, body)
+    lines = [fit for fit in made.fits() if fit["quantity"] in ("mass_on_pattern", "non_locality") and fit["n"] > 2]
+    for fit in lines:
+        print(
+            f"- {fit['model']}, {fit['quantity']} against the {fit['against']}: slope "
+            f"{_pm(fit['slope'], fit['slope_stderr'])}, R^2 {fit['r2']:.2f}, {fit['n']} points"
+        )
+    print()
+
+
+def _leaderboard(bench: Bench) -> None:
+    print(f"### Leaderboard, {bench.dataset} against {bench.reference}\n\n    {bench.facts.get('command', '')}\n")
+    print(markdown(bench))
+    best = bench.best("r2_final")
+    rows = [r for r in bench.differences() if r["to"] == best and r["sigma"] is None and r["metric"] == "r2_final"]
+    told = ", ".join(
+        f"{row['model']} {row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" for row in rows if row["n"] > 1
+    )
+    print(f"R2 final minus that of {best}, paired, 95 % intervals: {told}.\n")
+    for note in bench.notes:
+        print(f"- {note}")
+    print()
+
+
+def _ablations(rows: Sequence[tuple[Bench, dict[str, Any]]]) -> None:
+    print("### What moves R2\n\nDifference to the baseline from the same noise, with 95 % intervals.\n")
+    pairs = dict.fromkeys((row["preset"], row["model"], row["to"]) for _, row in rows)
+    body = []
+    for preset, model, to in pairs:
+        same = {
+            row["metric"]: row for _, row in rows if (row["preset"], row["model"], row["to"]) == (preset, model, to)
+        }
+        body.append((preset, model, to, *(_interval(same.get(name)) for name in ("r2_final", "r2_trajectory"))))
+    _table(("preset", "setting", "baseline", "R2 final", "R2 on-trajectory"), body)
+
+
+def _interval(row: dict[str, Any] | None) -> str:
+    if row is None or not row["n"]:
+        return ""
+    return f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" if row["n"] > 1 else f"{row['mean']:+.3f}"
+
+
+def _pm(mean: float | None, stderr: float | None) -> str:
+    if mean is None:
+        return ""
+    return f"{mean:.3f}" if stderr is None or stderr != stderr else f"{mean:.3f} ± {stderr:.3f}"
+
+
+def _table(heads: Sequence[str], body: Iterable[Sequence[Any]]) -> None:
+    for line in (heads, ["---"] * len(heads), *body):
+        print(f"| {' | '.join(str(cell) for cell in line)} |")
+    print()
