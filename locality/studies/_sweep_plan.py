@@ -25,7 +25,7 @@ ABOUT = {
     "n": "draws of held-out image and noise that a network's fields are averaged over",
     "chance": "the pattern's share of the pixels",
     "fits": "least-squares line of a quantity against the strength, or against the prediction's (`against`); "
-    "slope_stderr needs three strengths",
+    "slope_stderr and r2 need three strengths",
 }
 
 
@@ -111,7 +111,7 @@ class Sweep:
 def fit_line(pairs: Sequence[tuple[float, float]]) -> dict[str, Any] | None:
     """Slope, its standard error, intercept and R^2 of the least-squares line; None where no line is defined.
 
-    The error is nan for two points, R^2 nan where all values are the same.
+    Error and R^2 are nan for two points, which every line fits; R^2 also where all values are the same.
     """
     from scipy import stats
 
@@ -124,7 +124,7 @@ def fit_line(pairs: Sequence[tuple[float, float]]) -> dict[str, Any] | None:
         "slope": float(line.slope),
         "slope_stderr": error,
         "intercept": float(line.intercept),
-        "r2": float(line.rvalue) ** 2 if len(set(y)) > 1 else math.nan,
+        "r2": float(line.rvalue) ** 2 if len(x) > 2 and len(set(y)) > 1 else math.nan,
         "n": len(x),
     }
 
