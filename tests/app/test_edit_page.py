@@ -293,7 +293,7 @@ def test_the_sweep_runs_here_and_is_shown(trained: None) -> None:
     assert not at.exception
     assert any("Made here" in caption.value for caption in at.caption)
     lines = next(table.value for table in at.table if "Slope" in table.value.columns)
-    assert {"predicted", "mine"} <= set(lines["Model"])
+    assert {"Predicted", "mine"} <= set(lines["Model"])
     made = next(work.result for work in WORKS._known.values() if isinstance(work.result, Sweep))
     assert _csv(made).startswith("model,strength,edit,network,mass_on_pattern")
     assert '"rows"' in _json(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from locality.datasets import DATASETS, Source
+from locality.edits import parse_edit
 from locality.field import pixel_outputs
 from locality.metrics import RATIO_SIGMAS, error_ratio
 from locality.studies import (
@@ -19,6 +21,8 @@ from locality.studies import (
     found_agreement,
     learned_field,
     learned_table,
+    shipped_sweeps,
+    sweep,
     table_row,
     trained_networks,
 )
@@ -33,6 +37,13 @@ EXPECTED = {
     "mnist": ["unet", "resnet", "dit", "mlp"],
 }
 PAIRS = [(name, network) for name, networks in EXPECTED.items() for network in networks]
+PLANTED = {  # edited images -> networks trained on them: the finished experiment of the page *Edit statistics*
+    "fashion_mnist+pattern:mask=W,strength=0": ["unet"],
+    "fashion_mnist+pattern:mask=W,strength=0.5": ["unet", "resnet", "dit"],
+    "fashion_mnist+pattern:mask=W,strength=1": ["unet"],
+    "cifar10+pattern:mask=W,strength=0.5": ["unet", "dit"],
+}
+EDITED = [(name, network) for name, networks in PLANTED.items() for network in networks]
 LOW = 0.5  # a network of few pixels or none in common is judged up to this noise level, a UNet at every one
 SHORT = {("cifar10", "dit"): 0.2}  # trained too little: above the Wiener filter's error beyond this noise level
 
@@ -108,4 +119,29 @@ def test_shipped_files_stay_small() -> None:
     files = [path for path in SHIPPED.rglob("*") if path.is_file() and path.name != "state.safetensors"]
     assert sum(path.stat().st_size for path in files) < 100e6
     found = [network for network in trained_networks() if network.folder.is_relative_to(SHIPPED)]
-    assert sorted((network.dataset, network.name) for network in found) == sorted(PAIRS)
+    assert sorted((network.dataset, network.name) for network in found) == sorted(PAIRS + EDITED)
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist"])
+def test_the_planted_pattern_shows_in_every_network(name: str, monkeypatch: Any) -> None:
+    """Without images: from strength 0 to 0.5 more of the field lies on the W, by more than its error, as predicted."""
+    monkeypatch.delenv("LOCALITY_DATA", raising=False)
+    (made,) = shipped_sweeps(Source.parse(name), parse_edit("pattern:W"))
+    assert made.models == ["wiener", "dit", "resnet", "unet"]
+    for model in made.models:
+        points = {strength: (mass, error) for strength, mass, error in made.curve(model, "mass_on_pattern")}
+        (before, its_error), (after, own_error) = points[0.0], points[0.5]
+        errors = [error for error in (its_error, own_error) if error == error]  # a prediction has none
+        assert after - before > max(0.03, 3 * math.hypot(*errors)), (model, points)
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist"])
+def test_the_predicted_sweep_is_made_again_from_shipped_statistics(name: str, monkeypatch: Any) -> None:
+    monkeypatch.delenv("LOCALITY_DATA", raising=False)
+    source, edit = Source.parse(name), parse_edit("pattern:W")
+    (made,) = shipped_sweeps(source, edit)
+    again = finish(sweep(source, edit, networks=(), plan=made.plan))
+    for quantity in ("mass_on_pattern", "non_locality"):
+        assert [mass for _, mass, _ in again.curve("wiener", quantity)] == pytest.approx(
+            [mass for _, mass, _ in made.curve("wiener", quantity)], rel=1e-5
+        )

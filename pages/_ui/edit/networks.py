@@ -36,14 +36,21 @@ def families(source: Source, before: Source, edit: EditSpec) -> list[Family]:
         by_name.setdefault(network.name, []).append((level, network))
     plain = list(cached.networks_of(source.name).values())
     found = []
-    for (name, trained), colour in zip(sorted(by_name.items(), key=_first), COLOURS, strict=False):
+    for place, (name, trained) in enumerate(sorted(by_name.items(), key=_first)):
         kind = trained[0][1].manifest["network"]
         same = [network for network in plain if network.manifest["network"] == kind]
         unmoved = [network for level, network in trained if level == 0.0]  # on the images as they are, by that name
         after = [(level, network) for level, network in trained if level != 0.0]
-        title = KINDS.get(name, (name, ""))[0]
+        title, colour = look(name, place)
         found.append(Family(name, title, colour, next(iter([*unmoved, *same]), None), after))
     return found
+
+
+def look(name: str, place: int) -> tuple[str, str]:
+    """Title and colour of a network, the same in every chart; `place` tells those apart that have no title."""
+    inks = dict(zip(KINDS, COLOURS, strict=False))
+    others = COLOURS[len(inks) :]
+    return KINDS.get(name, (name, ""))[0], inks.get(name, others[place % len(others)])
 
 
 def _first(item: tuple[str, list[tuple[float, Trained]]]) -> tuple[int, str]:

@@ -22,6 +22,7 @@ from locality.edits import (
     parse_chain,
 )
 from locality.errors import LocalityError
+from locality.studies import pixel_grid
 from locality.tables import SIGMA_HIGH, SIGMA_LOW
 from locality.types import ImageShape, Pixel
 from pages._ui.choice import EDIT, note
@@ -168,11 +169,13 @@ def _heard(chain: Chain, value: dict[str, Any], shape: ImageShape) -> Chain:
 
 
 def _on_the_pattern(chain: Chain, shape: ImageShape) -> Pixel | None:
-    """The pixel of the main edit's mask that is nearest to the middle."""
+    """The pixel of the main edit's mask that is nearest to the middle, of those whose learned fields are stored."""
     last = chain[place_of(chain)]
     if not isinstance(last, MaskedSpec):
         return None
     mask = draw_mask(last.mask, shape.h, shape.w)
     middle = ((shape.h - 1) / 2, (shape.w - 1) / 2)
     places = [(row, col) for row in range(shape.h) for col in range(shape.w) if mask[row, col]]
+    stored = set(pixel_grid(shape, 2))  # as `precompute` stores them
+    places = [place for place in places if place in stored] or places
     return Pixel(*min(places, key=lambda place: (place[0] - middle[0]) ** 2 + (place[1] - middle[1]) ** 2))

@@ -15,8 +15,8 @@ import streamlit as st
 from locality.artifact import digest
 from locality.datasets import Source
 from locality.studies import PREDICTED, Sweep, SweepPlan, shipped_sweeps, sweep
-from pages._ui.architectures.entries import COLOURS
 from pages._ui.charts import GREY, figure, show
+from pages._ui.edit.networks import look
 from pages._ui.edit.state import Asked
 from pages._ui.work import WORKS, Work, follow, running
 
@@ -80,8 +80,9 @@ def _figure(made: Sweep, quantity: str) -> None:
     st.markdown(f"**{_QUANTITIES[quantity]}**, share of a field")
     fig = figure("Strength of the edit", "Share of the mass", height=330)
     lines = {fit["model"]: fit for fit in made.fits() if fit["quantity"] == quantity and fit["against"] == "strength"}
-    for model, ink in zip(made.models, (GREY, *COLOURS), strict=False):
-        _trace(fig, made.curve(model, quantity), lines.get(model), "predicted" if model == PREDICTED else model, ink)
+    for place, model in enumerate(made.models):
+        title, ink = ("Predicted", GREY) if model == PREDICTED else look(model, place)
+        _trace(fig, made.curve(model, quantity), lines.get(model), title, ink)
     if quantity != "non_locality" and math.isfinite(made.chance):
         fig.add_hline(y=made.chance, line={"color": GREY, "dash": "dot", "width": 1})
     fig.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.14, "x": 0})
@@ -118,7 +119,7 @@ def _trace(
 def _tables(made: Sweep) -> None:
     lines = [
         {
-            "Model": "predicted" if fit["model"] == PREDICTED else fit["model"],
+            "Model": "Predicted" if fit["model"] == PREDICTED else look(fit["model"], 0)[0],
             "Quantity": _QUANTITIES[fit["quantity"]],
             "Against": "the strength" if fit["against"] == "strength" else "the prediction",
             "Slope": _with_error(fit["slope"], fit["slope_stderr"]),
