@@ -20,6 +20,7 @@ from locality.studies.benchmark._rows import Bench
 from locality.types import ImageShape
 
 KIND, VERSION = "bench", 1
+SHOWN = 8  # images of each model that are kept
 
 
 def ship_bench(source: Source, made: Bench, folder: Path, *, store: Store | None = None) -> Path:
@@ -59,12 +60,12 @@ def shipped_benches(*, store: Store | None = None) -> list[Bench]:
 
 
 def pack(made: Bench) -> Artifact:
-    """A benchmark as an artefact."""
+    """A benchmark as an artefact: scores as float32, and the images that are shown."""
     arrays: dict[str, torch.Tensor] = {}
     for i, result in enumerate(made.results):
-        arrays |= {f"{i}.score.{name}": values for name, values in result.scores.items()}
+        arrays |= {f"{i}.score.{name}": values.float() for name, values in result.scores.items()}
         arrays |= {f"{i}.have.{name}": mask.to(torch.uint8) for name, mask in result.have.items()}
-        arrays[f"{i}.images"] = result.images
+        arrays[f"{i}.images"] = result.images[:SHOWN]
     kept = ("name", "kind", "notes", "sigmas", "facts")
     meta: dict[str, Any] = {
         **{name: getattr(made, name) for name in ("dataset", "reference", "ceiling", "train_images", "notes", "facts")},
@@ -78,7 +79,7 @@ def pack(made: Bench) -> Artifact:
 
 
 def unpack(kept: Artifact) -> Bench:
-    """The benchmark of an artefact made by `pack`: the same rows, to the last bit."""
+    """The benchmark of an artefact made by `pack`: the same rows but for the rounding of scores to float32."""
     meta, arrays = kept.meta, kept.arrays
 
     def named(i: int, part: str) -> dict[str, torch.Tensor]:
@@ -92,7 +93,7 @@ def unpack(kept: Artifact) -> Bench:
             tuple(about["notes"]),
             tuple(about["sigmas"]),
             about["facts"],
-            named(i, "score"),
+            {name: values.double() for name, values in named(i, "score").items()},
             {name: mask.bool() for name, mask in named(i, "have").items()},
             arrays[f"{i}.images"],
         )
