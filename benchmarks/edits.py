@@ -108,6 +108,15 @@ def _factor(after: Statistics, sigma: float) -> torch.Tensor:
     return torch.linalg.cholesky(after.cov + sigma**2 * torch.eye(len(after.cov), dtype=torch.float64))
 
 
+_FRAMES = """redraw => new Promise(done => { let n = 0, level = 0; const t0 = performance.now()
+  const step = now => { level = (level + 0.02) % 2; n += 1; if (redraw) { lab.level = level; lab.draw() }
+    now - t0 < 2000 ? requestAnimationFrame(step) : done(1000 * n / (now - t0)) }
+  requestAnimationFrame(step) })"""
+_DRAWS = """() => { const t0 = performance.now()
+  for (let i = 0; i < 100; i++) { lab.level = 0.02 * i; lab.draw() }
+  return (performance.now() - t0) / 100 }"""
+
+
 def _browser() -> None:
     """From the pointer's event to the frame that shows the field, in the browser alone."""
     env = dict(os.environ)
@@ -117,7 +126,7 @@ def _browser() -> None:
             rows = {name: _latency(browser.new_page(viewport={"width": 1440, "height": 1000}), url, name, side)
                     for name, side in (("fashion_mnist", 28), ("cifar10", 32))}  # fmt: skip
         browser.close()
-    print("| page of edits in Chromium, 1440x1000: event to redraw | median | largest | redraws a second |")
+    print("| page of edits in Chromium, 1440x1000: event to redraw | median | largest | frames with a new strength |")
     print("|---|---|---|---|")
     for name, found in rows.items():
         for what, (times, rate) in found.items():
@@ -129,12 +138,9 @@ def _latency(page: Page, url: str, name: str, side: int) -> dict[str, tuple[list
     page.goto(f"{url}/edit-statistics?dataset={name}")
     page.locator('.lab[data-ready="1"]').wait_for(timeout=120_000)
     page.evaluate(f"window.lab = ({_LAB}).lab")
-    rate = page.evaluate(
-        """() => new Promise(done => { let n = 0, level = 0; const t0 = performance.now()
-          const step = now => { level = (level + 0.02) % 2; lab.level = level; lab.draw(); n += 1
-            now - t0 < 2000 ? requestAnimationFrame(step) : done(1000 * n / (now - t0)) }
-          requestAnimationFrame(step) })"""
-    )
+    page.wait_for_timeout(10_000)  # the rest of the page is drawn meanwhile
+    rates = [page.evaluate(_FRAMES, redraw) for redraw in (True, False)]
+    each = page.evaluate(_DRAWS)
     dial = page.locator(".dial input").bounding_box()
     paint, field = (page.locator(f"{one} canvas").bounding_box() for one in (".mask", "[data-panel=images-before]"))
     assert dial is not None
@@ -144,7 +150,7 @@ def _latency(page: Page, url: str, name: str, side: int) -> dict[str, tuple[list
     found = {
         "strength dragged": (
             _moves(page, [(dial["x"] + dial["width"] * (0.25 + 0.008 * i), y) for i in range(80)]),
-            f"{rate:.0f}",
+            f"{rates[0]:.0f} of the {rates[1]:.0f} frames a second of the idle page; {each:.1f} ms",
         )
     }
     at = [

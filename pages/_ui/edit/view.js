@@ -10,6 +10,7 @@ import { saveBoard } from "./board.js"
 const views = new WeakMap()
 const SWEEP = 4000 // ms of the play button, weakest to strongest
 const FAR = 4
+const UNHURRIED = 80 // ms between two updates of the table and the chart
 
 export default function ({ data, parentElement, setStateValue }) {
   let view = views.get(parentElement)
@@ -249,12 +250,23 @@ class View {
     const marks = [pixel, learned.before?.pixel, pixel, learned.after?.pixel]
     this.shown = { pixel, sigma: this.sigma, level: this.level, fields, limit, exact, learned }
     this.shown.numbers = measured([before, fields.learned_before, after, fields.learned_after], [marks[0], marks[1], marks[2], marks[3]], this.mask, this.h, this.w, FAR)
-    this.$(".numbers").innerHTML = measuredTable(this.shown.numbers, this.mask, FAR, this.h * this.w)
     this.labels(limit, learned)
-    this.chart(pixel, learned)
+    this.unhurried(() => {
+      this.$(".numbers").innerHTML = measuredTable(this.shown.numbers, this.mask, FAR, this.h * this.w)
+      this.chart(pixel, learned)
+    })
     if (this.mask) this.drawPaint(pixel)
     this.root.dataset.shown = `${pixel} ${this.sigma.toPrecision(6)} ${this.level.toPrecision(6)} ${after ? (exact ? "exact" : "preview") : "none"}`
     if (this.since) { this.latency.push(performance.now() - this.since); this.since = 0 }
+  }
+
+  // Table and chart while something is dragged: often enough to read, so that the fields get every frame.
+  unhurried(work) {
+    clearTimeout(this.later)
+    const wait = UNHURRIED - (performance.now() - (this.lately ?? -UNHURRIED))
+    const now = () => { this.lately = performance.now(); work() }
+    if (wait <= 0) now()
+    else this.later = setTimeout(now, wait)
   }
 
   // A mosaic of images: as they are, and with the edit.
