@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
 _KEPT = 8  # ended jobs that can still be found
+_FAREWELL = 5.0  # seconds a job may take to end with the server; cut off within PyTorch it aborts the process
 
 
 class Job(Protocol):
@@ -29,6 +31,18 @@ class Line(Generic[J]):
         self._line: list[J] = []
         self._known: dict[str, J] = {}
         self._others_wait = threading.Event()
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """Ask the jobs that can be stopped to end, and wait a little for the one that is served."""
+        with self._lock:
+            jobs, self._line[1:] = list(self._line), []
+        for job in jobs:
+            stop = getattr(job, "stop", None)
+            if isinstance(stop, threading.Event):
+                stop.set()
+        if jobs:
+            jobs[0].ended.wait(_FAREWELL)
 
     def ask(self, job: J) -> J:
         """Put a job in the line, or join the one of the same key that is in it."""

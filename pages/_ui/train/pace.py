@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from locality.types import ImageShape
 
 _FRESH = 600.0  # seconds for which a pace is believed: the machine may be busier later
 _AT_ONCE = 0.3  # seconds a page gives a quick network before it says that it is being timed
+_FAREWELL = 10.0  # seconds a timing may take to end when the server does; cut off within PyTorch it aborts the process
 _ONE = threading.Lock()  # two at a time would slow each other
 
 
@@ -44,5 +46,6 @@ def pace(network: NetworkSpec, train: TrainSpec, shape: ImageShape) -> tuple[boo
     if timing is None or (timing.ended.is_set() and time.monotonic() - timing.began > _FRESH):
         timing = _known()[key] = _Timing()
         threading.Thread(target=timing.run, args=(network, train, shape), daemon=True, name="pace").start()
+        atexit.register(timing.ended.wait, _FAREWELL)
         timing.ended.wait(_AT_ONCE)
     return timing.ended.is_set(), timing.speed
