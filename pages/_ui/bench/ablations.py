@@ -35,22 +35,33 @@ def show_ablations(tables: Sequence[Bench]) -> None:
         key="ablated",
     )
     presets = list(dict.fromkeys(row["preset"] for _, row in found))
+    span = _span([row for _, row in found if row["metric"] == metric and row["n"]])
     for preset in presets:
         rows = [row for _, row in found if row["preset"] == preset and row["metric"] == metric and row["n"]]
         table = next(table for table, row in found if row["preset"] == preset)
         if rows:
-            _forest(preset, rows, table)
+            _forest(preset, rows, table, span)
 
 
-def _forest(preset: str, rows: Sequence[dict[str, Any]], table: Bench) -> None:
+def _span(rows: Sequence[dict[str, Any]]) -> tuple[float, float]:
+    """One scale for all presets, so that their sizes can be compared; 0 is on it."""
+    ends = [0.0, *(row[end] for row in rows for end in ("mean", "low", "high") if row[end] is not None)]
+    low, high = min(ends), max(ends)
+    margin = 0.05 * (high - low) or 0.1
+    return low - margin, high + margin
+
+
+def _forest(preset: str, rows: Sequence[dict[str, Any]], table: Bench, span: tuple[float, float]) -> None:
     about = PRESETS[preset].help if preset in PRESETS else ""
     st.markdown(f"**{preset.replace('_', ' ').capitalize()}**: {about}")
-    fig = figure("Difference to the baseline", "", height=70 + 34 * len(rows))
+    height = 110 + 34 * len(rows)
+    fig = figure("Difference to the baseline", "", height=height)
     for baseline, ink in zip(dict.fromkeys(row["to"] for row in rows), COLOURS, strict=False):
         _points(fig, [row for row in rows if row["to"] == baseline], baseline, ink)
     fig.add_vline(x=0.0, line={"color": GREY, "width": 1})
+    fig.update_xaxes(range=span)
     fig.update_yaxes(autorange="reversed", tickfont={"size": 11})
-    fig.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.0 + 40 / (70 + 34 * len(rows)), "x": 0})
+    fig.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.0 + 40 / height, "x": 0})
     show(fig, name=f"ablation_{preset}", alt=f"Differences of {preset}: " + "; ".join(map(_said, rows)))
     seen = (
         f"first {table.train_images:,}" if any("first" in note for note in table.notes) else f"{table.train_images:,}"
