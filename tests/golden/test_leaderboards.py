@@ -1,0 +1,72 @@
+"""The shipped leaderboards: all three are there, whole, and their numbers are made again from the images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import locality
+from locality.datasets import Source
+from locality.store import Store
+from locality.studies import Bench, bench, finish, shipped_benches
+from locality.studies.benchmark import PRESETS
+
+pytestmark = pytest.mark.timeout(600)
+SETS = ("cifar10", "fashion_mnist", "mnist")
+AGAIN = ("wiener", "unet")  # quick ones; cells of 16 images are the same whatever else takes part
+
+
+def leaderboard(name: str) -> Bench:
+    return next(one for one in shipped_benches() if one.dataset == name and not one.plan.presets)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path / "store", Path(locality.__file__).parents[1] / "cache" / "shipped")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_leaderboard_is_whole(name: str) -> None:
+    """Of at least 128 images, nothing missing, a second network and an error on every model's number."""
+    made = leaderboard(name)
+    assert made.complete
+    assert made.plan.count >= 128
+    assert made.ceiling in made.names
+    assert {"wiener", "optimal", "gaussian_mixture", "patch_mixture"} <= set(made.names)
+    for result in made.results:
+        if result.kind in ("analytic", "ceiling"):
+            found = made.summary(result.name, "r2_final")
+            assert found.n == made.plan.count
+            assert math.isfinite(found.mean)
+            assert 0.0 < found.stderr < 0.2
+    assert made.facts["command"].startswith(f"python -m locality bench {name} --reference unet ")
+
+
+def test_every_ablation_is_shipped_for_one_dataset() -> None:
+    found = {row["preset"] for made in shipped_benches() for row in made.ablations() if row["n"] > 1}
+    assert found == set(PRESETS)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_same_command_with_fewer_images_gives_the_same_numbers(name: str, store: Store) -> None:
+    """Image for image, so within the stated errors: 16 of them, with the quick models."""
+    source, made = Source.parse(name), leaderboard(name)
+    if not source.available:
+        pytest.skip(f"the {name} images are not under LOCALITY_DATA")
+    again = finish(bench(source, replace(made.plan, models=(), count=16, ceiling="none", features="none"), store=store))
+    for metric in ("r2_final", "r2_trajectory", "pearson", "mse"):
+        torch.testing.assert_close(
+            again.values("wiener", metric), made.values("wiener", metric)[:16], rtol=1e-2, atol=2e-3
+        )
+        here, there = again.summary("wiener", metric), made.summary("wiener", metric)
+        assert abs(here.mean - there.mean) < 4 * math.hypot(here.stderr, there.stderr)
+    for model in AGAIN:
+        here, there = again.summary(model, "denoise_ratio"), made.summary(model, "denoise_ratio")
+        assert abs(here.mean - there.mean) <= 4 * math.hypot(here.stderr, there.stderr)
