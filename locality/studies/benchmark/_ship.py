@@ -60,12 +60,12 @@ def shipped_benches(*, store: Store | None = None) -> list[Bench]:
 
 
 def pack(made: Bench) -> Artifact:
-    """A benchmark as an artefact: scores as float32, and the images that are shown."""
+    """A benchmark as an artefact: scores as float32, and the images that are shown: of ablations none are."""
     arrays: dict[str, torch.Tensor] = {}
     for i, result in enumerate(made.results):
         arrays |= {f"{i}.score.{name}": values.float() for name, values in result.scores.items()}
         arrays |= {f"{i}.have.{name}": mask.to(torch.uint8) for name, mask in result.have.items()}
-        arrays[f"{i}.images"] = result.images[:SHOWN]
+        arrays[f"{i}.images"] = result.images[: 0 if made.plan.presets else SHOWN]
     kept = ("name", "kind", "notes", "sigmas", "facts")
     meta: dict[str, Any] = {
         **{name: getattr(made, name) for name in ("dataset", "reference", "ceiling", "train_images", "notes", "facts")},
