@@ -10,8 +10,7 @@ WORKERS ?= auto
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
-# A file of tests stays in one process: what it sets up is made once. Each process may take 2 GB. In their order the
-# slow ones, pages and browser, come first, so that no process is left with them at the end.
+# A file of tests stays in one process, all browser tests in one and first (tests/conftest.py). Each may take 2 GB.
 PYTEST := $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help

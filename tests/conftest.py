@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -24,6 +25,26 @@ def pytest_report_header() -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in _SHOWN)
     data = os.environ.get("LOCALITY_DATA", "not set")
     return f"python {platform.python_version()}, {packages}; LOCALITY_DATA: {data}"
+
+
+BROWSER = "tests/browser/"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests first: they take longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(BROWSER))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Files are kept whole, and one process has all browser tests: two browsers on two cores wait for each other."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneBrowser(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return BROWSER if nodeid.startswith(BROWSER) else str(super()._split_scope(nodeid))
+
+    return OneBrowser(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(__file__).parent / "screenshots"
-expect.set_options(timeout=20_000)  # a busy machine answers a click in seconds; a right answer is not slower for it
+expect.set_options(timeout=60_000)  # a busy machine answers a click in seconds; a right answer is not slower for it
 
 # Without the networking flags Chromium looks up foreign hosts at every start.
 FLAGS = [
