@@ -102,11 +102,11 @@ class _Entering:
             if found.key == reference.key:
                 raise BadInput(f"--ceiling {text!r} is the reference itself. Give another network, or none.")
             return found, []
-        entering = [self.second(one) for one in sorted(trained_on_these(self.whole, store=self.store), key=_mean_ratio)]
-        others = [one for one in entering if one.key != reference.key]
-        if not others:
-            return None, [f"No second network is trained on {self.source.name}: the table has no ceiling."]
-        return others[0], []
+        for network in sorted(trained_on_these(self.whole, store=self.store), key=_mean_ratio):
+            found = self.second(network)
+            if found.key != reference.key:
+                return found, []
+        return None, [f"No second network is trained on {self.source.name}: the table has no ceiling."]
 
     def second(self, network: Trained) -> Entrant:
         """A network of this dataset, by its name; one of these images under another name, by its architecture."""
