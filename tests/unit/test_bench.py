@@ -17,6 +17,7 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.errors import BadInput, DataUnavailable, LocalityError, NonFinite, UnknownName
 from locality.metrics import explained, pearson
+from locality.networks import NetworkDenoiser
 from locality.sampler import step_noise
 from locality.store import Store
 from locality.studies import CellFinished, Sampling, bench, finish, found_bench, open_denoiser, sample
@@ -485,17 +486,28 @@ def test_images_that_are_not_here_are_told(shared: Store, nets: tuple[str, str])
         next(bench(Source.parse("celeba_hq"), plan(nets[0]), store=shared))
 
 
-def test_a_model_that_breaks_names_itself_and_loses_nobody_elses_cells(
+def test_a_model_that_breaks_names_itself_after_all_others_are_finished(
     store: Store, digits: Source, nets: tuple[str, str]
 ) -> None:
     def broken(x: Tensor, sigma: float) -> Tensor:
         return torch.full_like(x, math.nan)
 
     with made_up("broken", lambda images, reference: broken):
-        with pytest.raises(NonFinite, match=r"broken gave NaN or infinity at sigma=.* Leave it out"):
-            run(plan(nets[0], "broken"), store)
-        left = found_bench(digits, plan(nets[0], "broken"), store=store)
-    assert {cell["model"] for cell in left.missing} == {"broken", "held-out images"}
+        asked = plan(nets[0], "broken", "nearest", features="pixels")
+        with pytest.raises(NonFinite, match=r"broken gave NaN or infinity at sigma=.* Leave it out.* kept\.$"):
+            run(asked, store)
+        left = found_bench(digits, asked, store=store)
+    assert {cell["model"] for cell in left.missing} == {"broken"}
+    assert {row["model"] for row in left.distances} == {nets[0], "wiener", "nearest", "held-out images"}
+
+
+def test_a_reference_that_breaks_ends_it_all(
+    store: Store, nets: tuple[str, str], two: tuple[Calls, Calls], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NetworkDenoiser, "__call__", lambda self, x, sigma: torch.full_like(x, math.nan))
+    with pytest.raises(NonFinite, match=r"gave NaN or infinity"):
+        run(plan(nets[0], "weak"), store)
+    assert two[0].images == 0, "the others are measured by it"
 
 
 def test_a_preset_leaves_out_what_cannot_be(shared: Store, nets: tuple[str, str]) -> None:

@@ -43,19 +43,23 @@ def found_distances(contest: Contest, extractors: list[Extractor], store: Store)
 def make_distances(
     contest: Contest, extractors: list[Extractor], workshop: Workshop, found: list[Cell]
 ) -> Generator[Progress, None, None]:
-    """Compare what is not compared yet; `found` are all finished cells of features. Progress in models, of all."""
+    """Compare what is not compared yet. Progress in models, of all.
+
+    Args:
+        found: finished cells of features, all of a model or none; a model without any is left out.
+    """
     total, done = len(extractors) * len(contest.everyone), 0
     for extractor in extractors:
         real: tuple[Float[Tensor, "m f"], Float64[Tensor, " m"]] | None = None
         for entrant in contest.everyone:
             done += 1
+            mine = [cell for cell in found if cell.entrant is entrant and cell.extractor is extractor]
             key = distance_key(contest, entrant, extractor)
-            if workshop.store.get(KIND, key) is not None:
+            if not mine or workshop.store.get(KIND, key) is not None:
                 continue
             if real is None:
                 real = yield from _real(contest, extractor, workshop)
             yield Progress(done - 1, total, f"{entrant.name}: distances, {extractor.name}")
-            mine = [c for c in found if c.entrant is entrant and c.extractor is extractor]
             workshop.store.put(KIND, key, _compare(extractor, _stored(workshop, mine), real))
 
 

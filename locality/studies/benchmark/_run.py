@@ -9,10 +9,12 @@ from pathlib import Path
 
 from locality.datasets import Source
 from locality.device import Compute
+from locality.errors import LocalityError, NonFinite, TooLarge
 from locality.store import Artifact, Store, default_store
 from locality.studies.benchmark._cells import FEATURES, Cell, cells
 from locality.studies.benchmark._distances import found_distances, make_distances
 from locality.studies.benchmark._entering import enter
+from locality.studies.benchmark._entrants import REFERENCE
 from locality.studies.benchmark._extractors import find_extractors
 from locality.studies.benchmark._gather import gather
 from locality.studies.benchmark._pace import Pace
@@ -45,7 +47,8 @@ def bench(
 
     Progress is in seconds, by the pace of the cells that are finished; numbers: cells, of, seconds_left. Closing the
     generator, or killing the process, loses at most the cell at hand; the next run goes on, and a larger count, another
-    model or another metric makes only what is new. Two who run the same at one time may make a cell twice.
+    model or another metric makes only what is new. Two who run the same at one time may make a cell twice. A model that
+    fails is told at the end: everything of the others is finished first.
 
     Memory: one model and the reference open at a time, within `compute.memory` a call; a trajectory of 16 images.
 
@@ -54,7 +57,7 @@ def bench(
         classifier: a folder instead of the dataset's own classifier.
     Raises:
         DataUnavailable, UnknownName, BadInput, DigestMismatch: see `enter` and `find_extractors`; before any work.
-        NonFinite, TooLarge: a model gave NaN, or does not fit the memory budget; what is finished is kept.
+        NonFinite, TooLarge: a model gave NaN, or does not fit the memory budget; everything else is finished and kept.
     """
     store, compute = store or default_store(), compute or Compute()
     contest = enter(source, plan, store)
@@ -65,10 +68,15 @@ def bench(
             workshop.extractor(extractor)  # a file that is refused is told before hours of work
     every = cells(contest, extractors)
     found = _found(every, store)
-    yield from _make(every, found, workshop)
-    finished = [cell for cell in every if cell.kind == FEATURES]
+    failed = yield from _make(every, found, workshop)
+    lacking = {cell.entrant.name for cell in every if cell.address not in found}
+    finished = [cell for cell in every if cell.kind == FEATURES and cell.entrant.name not in lacking]
     for event in make_distances(contest, extractors, workshop, finished):
         yield Progress(1.0, 1.0, f"{event.note} {event.fraction:.0%}")
+    if failed:
+        more = f" So did {', '.join(list(failed)[1:])}." if len(failed) > 1 else ""
+        error = next(iter(failed.values()))
+        raise type(error)(f"{error}{more} Everything else is finished and kept.") from error
     return gather(contest, every, found, found_distances(contest, extractors, store), notes)
 
 
@@ -96,8 +104,14 @@ def _found(every: list[Cell], store: Store) -> dict[str, Artifact]:
     return found
 
 
-def _make(every: list[Cell], found: dict[str, Artifact], workshop: Workshop) -> Generator[Progress, None, None]:
-    """Make the missing cells in order, keeping and telling each."""
+def _make(
+    every: list[Cell], found: dict[str, Artifact], workshop: Workshop
+) -> Generator[Progress, None, dict[str, LocalityError]]:
+    """Make the missing cells in order, keeping and telling each; models that failed, and why.
+
+    Of a model that failed no more cells are tried. The reference's failure ends it all: the others are measured by it.
+    """
+    failed: dict[str, LocalityError] = {}
     single = list({cell.address: cell for cell in reversed(every)}.values())[::-1]  # the first of each address
     pace, missing = Pace(), [cell for cell in single if cell.address not in found]
     for cell in single:
@@ -112,12 +126,20 @@ def _make(every: list[Cell], found: dict[str, Artifact], workshop: Workshop) -> 
                 try:
                     event = next(work)
                 except StopIteration as end:
-                    made: Artifact = end.value
+                    made: Artifact | None = end.value
+                    break
+                except (NonFinite, TooLarge) as error:
+                    if cell.entrant.kind == REFERENCE:
+                        raise
+                    failed[cell.entrant.name], made = error, None
                     break
                 seconds = expected * (1.0 - event.fraction) + left
                 numbers = {"cells": pace.finished, "of": len(single), "seconds_left": seconds}
                 spent = pace.spent + expected * event.fraction
                 yield Progress(spent, pace.spent + expected + left, event.note, numbers)
+        if made is None:
+            missing = [other for other in missing if other.entrant.name not in failed]
+            continue
         workshop.store.put(cell.store_kind, cell.key, made)
         found[cell.address] = made
         pace.add(cell, float(made.meta["seconds"]))
@@ -132,3 +154,4 @@ def _make(every: list[Cell], found: dict[str, Artifact], workshop: Workshop) -> 
             images=cell.images,
             address=cell.address,
         )
+    return failed
