@@ -34,30 +34,27 @@ def trained_on_these(source: Source, *, store: Store | None = None) -> list[Trai
 
 def _unmoved(source: Source, dataset: str) -> bool:
     """Whether a dataset's name is these images with edits that do nothing."""
-    try:
-        base, edits = split_edits(dataset)
-    except LocalityError:
-        return False
-    more = edits[len(source.edits) :]
-    return (
-        base == source.spec.name
-        and edits[: len(source.edits)] == source.edits
-        and len(more) > 0
-        and all(edit.dial and edit.level == 0.0 for edit in more)
-    )
+    more = _further(source, dataset)
+    return len(more) > 0 and all(edit.dial and edit.level == 0.0 for edit in more)
 
 
 def _level(source: Source, edit: EditSpec, dataset: str) -> float | None:
     """The strength of the edit in a dataset's name, None where it is another dataset or edit."""
+    match _further(source, dataset):
+        case [last]:
+            same = last == edit or (last.dial and last.name == edit.name and last.scaled(edit.level) == edit)
+            return last.level if same else None
+    return None
+
+
+def _further(source: Source, dataset: str) -> tuple[EditSpec, ...]:
+    """Edits a dataset's name has after the source's own; none where it is of other images."""
     try:
         base, edits = split_edits(dataset)
     except LocalityError:
-        return None  # trained where other edits were known
-    if base != source.spec.name or len(edits) != len(source.edits) + 1 or edits[:-1] != source.edits:
-        return None
-    last = edits[-1]
-    same = last == edit or (last.dial and last.name == edit.name and last.scaled(edit.level) == edit)
-    return last.level if same else None
+        return ()  # trained where other edits were known
+    own = len(source.edits)
+    return edits[own:] if base == source.spec.name and edits[:own] == source.edits else ()
 
 
 @dataclass(frozen=True)
