@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(__file__).parent / "screenshots"
@@ -121,6 +121,28 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
     assert not errors, errors
     assert not foreign, foreign
+
+
+# Resolves once an element has kept its place and size for half a second.
+_STILL = """async element => {
+    for (let last = "", since = 0; ;) {
+        const now = await new Promise(requestAnimationFrame), { x, y, width, height } = element.getBoundingClientRect()
+        const place = [x, y, width, height].join()
+        if (place !== last) [last, since] = [place, now]
+        else if (now - since > 500) return { x, y, width, height }
+    }
+}"""
+
+
+def spot(target: Locator, across: float, down: float) -> tuple[float, float]:
+    """Where on the screen a share of an element's width and height lies, once nothing moves any more.
+
+    Parts of a page that load late push others down: a place looked up before that is another pixel afterwards.
+    """
+    target.page.wait_for_load_state("networkidle")
+    target.scroll_into_view_if_needed()
+    box = target.evaluate(_STILL)
+    return box["x"] + across * box["width"], box["y"] + down * box["height"]
 
 
 def _is_error(message: ConsoleMessage) -> bool:

@@ -15,7 +15,7 @@ from locality.studies import find_network, finish, fit_wiener, learned_table, pi
 from locality.tables import LEARNED_SIGMAS
 from locality.types import ImageShape, Pixel
 from locality.wiener import coordinates
-from tests.browser.conftest import SHOTS
+from tests.browser.conftest import SHOTS, spot
 
 pytestmark = pytest.mark.browser
 SET, SIDE, LEVEL = "faces", 32, 2
@@ -30,9 +30,7 @@ def open_page(page: Page, url: str, query: str = f"dataset={SET}") -> Locator:
 
 
 def centre_of(page: Page, panel: str, row: int, col: int) -> tuple[float, float]:
-    box = page.locator(f"[data-panel='{panel}'] canvas").bounding_box()
-    assert box is not None
-    return box["x"] + (col + 0.5) * box["width"] / SIDE, box["y"] + (row + 0.5) * box["height"] / SIDE
+    return spot(page.locator(f"[data-panel='{panel}'] canvas"), (col + 0.5) / SIDE, (row + 0.5) / SIDE)
 
 
 def shows(lab: Locator, pattern: str) -> None:

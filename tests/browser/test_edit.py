@@ -29,10 +29,7 @@ def open_page(page: Page, url: str, query: str = f"dataset={SET}") -> Locator:
 
 
 def place(page: Page, selector: str, row: float, col: float) -> tuple[float, float]:
-    page.locator(selector).scroll_into_view_if_needed()
-    box = page.locator(selector).bounding_box()
-    assert box is not None
-    return box["x"] + (col + 0.5) * box["width"] / SIDE, box["y"] + (row + 0.5) * box["height"] / SIDE
+    return spot(page.locator(selector), (col + 0.5) / SIDE, (row + 0.5) / SIDE)
 
 
 def on_pattern(page: Page) -> float:
@@ -42,14 +39,12 @@ def on_pattern(page: Page) -> float:
 
 def drag(page: Page, slider: str, share: float) -> list[float]:
     """Move a slider's handle to a share of its way in steps, without letting go; the number at every step."""
-    page.locator(slider).scroll_into_view_if_needed()
-    box = page.locator(slider).bounding_box()
-    assert box is not None
-    y, seen = box["y"] + box["height"] / 2, []
-    page.mouse.move(box["x"] + 0.25 * box["width"], y)
+    (start, y), (end, _) = (spot(page.locator(slider), where, 0.5) for where in (0.25, share))
+    seen = []
+    page.mouse.move(start, y)
     page.mouse.down()
     for i in range(1, 6):
-        page.mouse.move(box["x"] + (0.25 + (share - 0.25) * i / 5) * box["width"], y)
+        page.mouse.move(start + i / 5 * (end - start), y)
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         seen.append(on_pattern(page))
     return seen

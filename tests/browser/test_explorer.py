@@ -17,7 +17,7 @@ from locality.datasets import Source
 from locality.field import compare
 from locality.studies import Draws, find_network, finish, fit_wiener, pixel_field
 from locality.types import Pixel
-from tests.browser.conftest import SHOTS
+from tests.browser.conftest import SHOTS, spot
 
 pytestmark = pytest.mark.browser
 SET, SIDE = "faces", 32  # always on the machine, and a network is trained on it
@@ -32,9 +32,7 @@ def open_explorer(page: Page, url: str, query: str = f"?dataset={SET}") -> Locat
 
 
 def centre_of(page: Page, panel: str, row: int, col: int, side: int = SIDE) -> tuple[float, float]:
-    box = page.locator(f"[data-panel={panel}] canvas").bounding_box()
-    assert box is not None
-    return box["x"] + (col + 0.5) * box["width"] / side, box["y"] + (row + 0.5) * box["height"] / side
+    return spot(page.locator(f"[data-panel={panel}] canvas"), (col + 0.5) / side, (row + 0.5) / side)
 
 
 def shows(lab: Locator, pattern: str) -> None:
@@ -87,14 +85,13 @@ def test_hover_moves_the_fields_without_the_server(page: Page, server: str) -> N
 def test_drag_changes_the_noise_while_dragging(page: Page, server: str) -> None:
     lab = open_explorer(page, server)
     shows(lab, "^15,15 .* exact")
-    box = page.locator(".noise input").bounding_box()
-    assert box is not None
-    y = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + 0.4 * box["width"], y)
+    left, y = spot(page.locator(".noise input"), 0.4, 0.5)
+    right, _ = spot(page.locator(".noise input"), 0.8, 0.5)
+    page.mouse.move(left, y)
     page.mouse.down()
     seen = set()
     for step in range(20):
-        page.mouse.move(box["x"] + (0.4 + 0.02 * step) * box["width"], y)
+        page.mouse.move(left + step / 20 * (right - left), y)
         seen.add(lab.get_attribute("data-shown"))
     assert len(seen) > 10, "the field follows the pointer, not only its release"
     page.mouse.up()

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from locality.datasets import Source
-from tests.browser.conftest import SHOTS
+from tests.browser.conftest import SHOTS, spot
 
 pytestmark = pytest.mark.browser
 
@@ -113,9 +113,7 @@ def test_slider_keys_and_play_walk_through_the_steps(page: Page, server: str) ->
 def test_a_clicked_pixel_is_explained_and_in_the_link(page: Page, server: str) -> None:
     lab = generate(page, server, f"dataset=digits&{QUICK}&n=3&steps=4&seed=1")
     image = lab.get_by_role("img", name="optimal, image 3")
-    box = image.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + 5.5 / 8 * box["width"], box["y"] + 2.5 / 8 * box["height"])
+    page.mouse.click(*spot(image, 5.5 / 8, 2.5 / 8))
     expect(page.get_by_role("heading", name="What decided row 2, column 5")).to_be_visible()
     expect(page).to_have_url(re.compile(r"pick=0\.2\.2\.5\.3"))
     expect(page.get_by_alt_text(re.compile("^Training image .* weight"))).to_have_count(12)

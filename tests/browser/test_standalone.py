@@ -72,9 +72,7 @@ def shows(lab: Locator, pattern: str) -> None:
 
 
 def centre_of(page: Page, panel: str, row: int, col: int, side: int = SIDE) -> tuple[float, float]:
-    box = page.locator(f"[data-panel={panel}] canvas").bounding_box()
-    assert box is not None
-    return box["x"] + (col + 0.5) * box["width"] / side, box["y"] + (row + 0.5) * box["height"] / side
+    return spot(page.locator(f"[data-panel={panel}] canvas"), (col + 0.5) / side, (row + 0.5) / side)
 
 
 def drawn(lab: Locator, which: str) -> torch.Tensor:
