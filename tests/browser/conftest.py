@@ -53,7 +53,7 @@ def running_app(cache: Path, log: Path, env: dict[str, str]) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(60)
 
 
 def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_wrong_link_is_explained(page: Page, server: str) -> None:
     page.goto(f"{server}/?dataset=nonsense&px=99.2&sigma=nan")
     page.locator(".lab").wait_for()
     for text in ("which does not exist", "the image has rows 0–31", "is not a number"):
-        expect(page.get_by_text(text)).to_be_visible(timeout=30_000)
+        expect(page.get_by_text(text)).to_be_visible()
 
 
 def test_a_fresh_clone_shows_cifar10_without_images(page: Page, bare_server: str) -> None:

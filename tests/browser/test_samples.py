@@ -88,6 +88,22 @@ def test_pointing_at_an_image_shows_its_nearest_training_image(page: Page, serve
     expect(card).to_contain_text("Wiener 1949")
 
 
+def test_what_is_found_while_an_image_is_pointed_at_is_told_at_once(page: Page, server: str) -> None:
+    """The search for the nearest images ends when it ends; whoever waits with the pointer at rest sees it."""
+    lab = generate(page, server, f"dataset=digits&{QUICK}&n=3&steps=4&seed=1")
+    lab.evaluate(
+        """root => {
+            const { head, arrays } = (root.sent = { head: root.lab.head, arrays: root.lab.arrays })
+            root.lab.receive({ arrays, head: { ...head, rows: head.rows.map(row => ({ ...row, near: null })) } })
+        }"""
+    )
+    page.mouse.move(*spot(lab.get_by_role("img", name="nearest, image 2"), 0.5, 0.5))
+    card = lab.locator(".card")
+    expect(card).to_contain_text("not searched yet")
+    lab.evaluate("root => root.lab.receive(root.sent)")
+    expect(card).to_contain_text("A copy")
+
+
 def test_slider_keys_and_play_walk_through_the_steps(page: Page, server: str) -> None:
     lab = generate(page, server, f"dataset=digits&{QUICK}&n=3&steps=4&seed=1")
     shows(lab, "^x0_hat 4/4")

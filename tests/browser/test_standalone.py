@@ -19,7 +19,7 @@ from locality.types import Pixel
 from locality.wiener import WienerFilter, coordinates
 from pages._ui.explorer import Options, View
 from pages._ui.explorer.standalone import standalone
-from tests.browser.conftest import SHOTS
+from tests.browser.conftest import SHOTS, spot
 
 pytestmark = pytest.mark.browser
 SET, SIDE, SIGMA = "faces", 32, TABLE_SIGMAS[6]

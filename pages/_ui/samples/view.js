@@ -49,6 +49,7 @@ class View {
     this.at = Math.min(this.at, last)
     this.build()
     this.draw()
+    if (this.carded) this.showCard(...this.cardOf, this.carded) // what is known of the image may be more by now
   }
 
   positionOf(step) {
@@ -172,6 +173,7 @@ class View {
     const near = row.near && images && { number: row.near[0][k], distance: row.near[1][k], second: row.near[2][k] }
     this.place(imageCard(row, k, near, this.head, this.d), place)
     this.carded = place
+    this.cardOf = [r, k]
     if (!near) return
     this.copy(this.$(".card .final"), this.arrays[`x0_hat${r}`], ((this.frames(r) - 1) * this.head.count + k) * this.d)
     this.copy(this.$(".card .near"), images, k * this.d)
