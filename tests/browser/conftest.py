@@ -123,13 +123,32 @@ def page(browser: Browser) -> Iterator[Page]:
     assert not foreign, foreign
 
 
-# Resolves once an element has kept its place and size for half a second.
+@pytest.fixture(params=[(1440, 900, "light"), (390, 844, "dark")], ids=["wide", "phone"])
+def screen(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page as wide as a laptop's, light, and one as narrow as a phone's, dark."""
+    width, height, scheme = request.param
+    opened = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    opened.set_default_timeout(60_000)
+    yield opened
+    opened.close()
+
+
+def picture(page: Page, name: str, *, whole: bool = False) -> None:
+    """Keep a picture of the page to be looked at; nothing may be wider than the screen."""
+    assert page.viewport_size is not None
+    width = page.viewport_size["width"]
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}-{width}.png", full_page=whole)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+# Resolves once an element has kept its place and size for a third of a second.
 _STILL = """async element => {
     for (let last = "", since = 0; ;) {
         const now = await new Promise(requestAnimationFrame), { x, y, width, height } = element.getBoundingClientRect()
         const place = [x, y, width, height].join()
         if (place !== last) [last, since] = [place, now]
-        else if (now - since > 500) return { x, y, width, height }
+        else if (now - since > 300) return { x, y, width, height }
     }
 }"""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from locality.datasets import Source
 from locality.field import compare
@@ -15,7 +15,7 @@ from locality.studies import find_network, finish, fit_wiener, learned_table, pi
 from locality.tables import LEARNED_SIGMAS
 from locality.types import ImageShape, Pixel
 from locality.wiener import coordinates
-from tests.browser.conftest import SHOTS, spot
+from tests.browser.conftest import picture, spot
 
 pytestmark = pytest.mark.browser
 SET, SIDE, LEVEL = "faces", 32, 2
@@ -129,14 +129,9 @@ def test_pictures_are_saved(page: Page, server: str, tmp_path: Path) -> None:
     assert "UNet" in (tmp_path / "SVG").read_text()
 
 
-@pytest.mark.parametrize(("width", "height", "scheme"), [(1440, 900, "light"), (390, 844, "dark")])
-def test_nothing_is_wider_than_the_screen(browser: Browser, server: str, width: int, height: int, scheme: str) -> None:
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
-    open_page(page, server)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"architectures-{width}-{scheme}.png")
-    page.close()
+def test_screens(screen: Page, server: str) -> None:
+    open_page(screen, server)
+    picture(screen, "architectures")
 
 
 def test_without_images_all_four_sets_work(page: Page, bare_server: str) -> None:

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from locality.studies import shipped_benches
-from tests.browser.conftest import SHOTS
+from tests.browser.conftest import picture
 
 pytestmark = pytest.mark.browser
 SET = "fashion_mnist"
@@ -59,13 +59,6 @@ def test_the_table_is_saved(page: Page, bare_server: str, tmp_path: Path) -> Non
     assert (tmp_path / "table.md").read_text().startswith("| model |")
 
 
-@pytest.mark.parametrize(("width", "height", "scheme"), [(1440, 900, "dark"), (390, 844, "light")])
-def test_nothing_is_wider_than_the_screen(
-    browser: Browser, bare_server: str, width: int, height: int, scheme: str
-) -> None:
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
-    open_page(page, bare_server)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"bench-{width}-{scheme}.png")
-    page.close()
+def test_screens(screen: Page, bare_server: str) -> None:
+    open_page(screen, bare_server)
+    picture(screen, "bench")

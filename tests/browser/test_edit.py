@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from locality.datasets import Source
 from locality.edits import draw_mask
 from locality.field import mass_on
 from locality.studies import Draws, finish, pixel_field
 from locality.types import Pixel
-from tests.browser.conftest import SHOTS, spot
+from tests.browser.conftest import picture, spot
 
 pytestmark = pytest.mark.browser
 SET, SIDE = "fashion_mnist", 28
@@ -142,13 +142,6 @@ def test_pictures_and_numbers_are_saved(page: Page, bare_server: str, tmp_path: 
     assert "Predicted field" in (tmp_path / "SVG").read_text()
 
 
-@pytest.mark.parametrize(("width", "height", "scheme"), [(1440, 900, "light"), (390, 844, "dark")])
-def test_nothing_is_wider_than_the_screen(
-    browser: Browser, bare_server: str, width: int, height: int, scheme: str
-) -> None:
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
-    open_page(page, bare_server)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"edit-{width}-{scheme}.png")
-    page.close()
+def test_screens(screen: Page, bare_server: str) -> None:
+    open_page(screen, bare_server)
+    picture(screen, "edit")

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from locality.datasets import Source
 from locality.field import compare
 from locality.studies import Draws, find_network, finish, fit_wiener, pixel_field
 from locality.types import Pixel
-from tests.browser.conftest import SHOTS, spot
+from tests.browser.conftest import picture, spot
 
 pytestmark = pytest.mark.browser
 SET, SIDE = "faces", 32  # always on the machine, and a network is trained on it
@@ -176,22 +176,11 @@ def test_a_fresh_clone_shows_cifar10_without_images(page: Page, bare_server: str
     assert find_network(Source.parse("cifar10"), "unet").manifest["dataset"] == "cifar10"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
-def test_screens(browser: Browser, server: str, size: tuple[int, int], scheme: str) -> None:
-    """Wide and phone, light and dark: nothing wider than the screen; a picture is kept."""
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if scheme == "dark" else "light"
-    )
-    page = context.new_page()
-    lab = open_explorer(page, server)
+def test_screens(screen: Page, server: str) -> None:
+    lab = open_explorer(screen, server)
     shows(lab, "exact exact$")
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"explorer-{size[0]}-{scheme}.png", full_page=True)
-    width = page.evaluate("document.documentElement.scrollWidth")
-    assert width <= size[0]
+    picture(screen, "explorer", whole=True)
     for panel in ("image", "predicted", "learned"):
-        box = page.locator(f"[data-panel={panel}] canvas").bounding_box()
+        box = screen.locator(f"[data-panel={panel}] canvas").bounding_box()
         assert box is not None
         assert math.isclose(box["width"], box["height"], rel_tol=0.01)
-    context.close()

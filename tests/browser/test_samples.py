@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from locality.datasets import Source
-from tests.browser.conftest import SHOTS, spot
+from tests.browser.conftest import picture, spot
 
 pytestmark = pytest.mark.browser
 
@@ -174,21 +174,11 @@ def test_without_images_each_model_draws_or_says_what_it_lacks(page: Page, bare_
     expect(lab.locator(".card")).to_contain_text("The training images are not on this machine")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
-def test_screens(browser: Browser, server: str, size: tuple[int, int], scheme: str) -> None:
-    """Wide and phone, light and dark: nothing wider than the screen; a picture is kept."""
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if scheme == "dark" else "light"
-    )
-    page = context.new_page()
-    lab = generate(page, server, f"dataset=digits&{QUICK}&n=8&steps=4&seed=1&pick=0.1.3.4.3")
-    expect(page.get_by_role("heading", name="What decided row 3, column 4")).to_be_visible()
+def test_screens(screen: Page, server: str) -> None:
+    lab = generate(screen, server, f"dataset=digits&{QUICK}&n=8&steps=4&seed=1&pick=0.1.3.4.3")
+    expect(screen.get_by_role("heading", name="What decided row 3, column 4")).to_be_visible()
     shows(lab, "^x0_hat 4/4 4 4 4$")
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"samples-{size[0]}-{scheme}.png")
-    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    picture(screen, "samples")
     box = lab.locator(".tile canvas").first.bounding_box()
     assert box is not None
     assert box["width"] == pytest.approx(box["height"], rel=0.02)
-    context.close()

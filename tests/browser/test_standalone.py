@@ -19,7 +19,7 @@ from locality.types import Pixel
 from locality.wiener import WienerFilter, coordinates
 from pages._ui.explorer import Options, View
 from pages._ui.explorer.standalone import standalone
-from tests.browser.conftest import SHOTS, spot
+from tests.browser.conftest import picture, spot
 
 pytestmark = pytest.mark.browser
 SET, SIDE, SIGMA = "faces", 32, TABLE_SIGMAS[6]
@@ -214,19 +214,12 @@ def test_the_page_saves_the_view_it_shows(page: Page, alone: Page, server: str, 
     assert {"dataset=digits", "px=2.6", "sigma=1.25"} <= set(link.removeprefix("?").split("&"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
-def test_screens(browser: Browser, faces: Path, size: tuple[int, int], scheme: str) -> None:
-    """Wide and phone, in the reader's own colours; nothing wider than the screen; a picture is kept."""
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if scheme == "dark" else "light"
+def test_screens_are_in_the_readers_own_colours(screen: Page, faces: Path) -> None:
+    opened(screen, faces)
+    picture(screen, "standalone", whole=True)
+    colours = screen.evaluate(
+        "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
     )
-    page = context.new_page()
-    opened(page, faces)
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"standalone-{size[0]}-{scheme}.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    colours = page.evaluate("[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]")
     light = ["rgb(255, 255, 255)", "rgb(21, 35, 45)"]
-    assert colours == (["rgb(15, 23, 29)", "rgb(228, 235, 239)"] if scheme == "dark" else light)
-    context.close()
+    dark = ["rgb(15, 23, 29)", "rgb(228, 235, 239)"]
+    assert colours == (dark if screen.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else light)

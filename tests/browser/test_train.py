@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import SHOTS, running_app
+from tests.browser.conftest import picture, running_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]  # seconds on an idle machine; others may be at work
 PATIENCE = 200_000  # ms: a process starts, imports and trains at low priority
@@ -84,17 +84,7 @@ def test_start_watch_pause_reload_resume_finish(page: Page, trainer: str) -> Non
     expect(chosen).to_have_value("tiny")  # usable at once
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1440, 900), (390, 844)])
-def test_screens(browser: Browser, trainer: str, size: tuple[int, int], scheme: str) -> None:
-    """Wide and phone, light and dark: nothing wider than the screen; a picture is kept."""
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if scheme == "dark" else "light"
-    )
-    page = context.new_page()
-    open_train(page, trainer)
-    page.evaluate("document.fonts.ready")
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"train-{size[0]}-{scheme}.png")
-    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    context.close()
+def test_screens(screen: Page, trainer: str) -> None:
+    open_train(screen, trainer)
+    screen.evaluate("document.fonts.ready")
+    picture(screen, "train")
