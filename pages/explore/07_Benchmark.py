@@ -10,7 +10,7 @@ st.title("Which analytic model explains a trained network best?", anchor=False)
 st.markdown(
     "Every model and the network start from the same noise; every number has its error, every definition is spelt out. "
     "**R2 final** compares the images each arrives at, **R2 on-trajectory** the estimates at the network’s own noisy "
-    "images; a second trained network shows how well any model could do."
+    "images; a second trained network is there for scale."
 )
 notes = st.container()
 with guard():
