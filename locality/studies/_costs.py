@@ -20,6 +20,7 @@ from locality.errors import BadInput
 from locality.memory import PeakMemory
 from locality.store import Store, default_store
 from locality.studies._costs_plan import CostPlan, Costs
+from locality.studies._finish import retold
 from locality.types import Denoiser, ImageShape, Progress
 
 _LEAST = 3  # pixels of a side, below which nothing local is left
@@ -68,13 +69,18 @@ def costs(
             done += 1
             images = pooled(source.train.first(n), pool)
             note = f"{text}: {n} images of {images.shape}, batch {batch}"
-            yield Progress(done - 1, total, note)
+            at = Progress(done - 1, total, note)
+            yield at
             try:
                 spec.check(images.name, images.shape)
             except BadInput as error:
                 notes.append(f"{note} is left out: {error}")
                 continue
-            denoiser = yield from _quietly(spec, images, compute, store, Progress(done - 1, total, note))
+
+            def still(_: Progress, at: Progress = at) -> Progress:
+                return at
+
+            denoiser = yield from retold(spec.fit(images, compute, store), still)
             with _threads(plan.threads):
                 spent = _measure(denoiser, images, batch, plan, compute.device)
             points.append({"model": text, "axis": axis, "N": n, "d": images.shape.d, "batch": batch, **spent})
@@ -113,20 +119,6 @@ def _spec(text: str) -> DenoiserSpec:
     if spec.network_needed():
         raise BadInput(f"{text} follows a trained network, which has one size: its cost cannot be measured along d.")
     return spec
-
-
-def _quietly(
-    spec: DenoiserSpec, images: Images, compute: Compute, store: Store, event: Progress
-) -> Generator[Progress, None, Denoiser]:
-    """A fit whose own progress is told as one event."""
-    fit = spec.fit(images, compute, store)
-    while True:
-        try:
-            next(fit)
-        except StopIteration as end:
-            fitted: Denoiser = end.value
-            return fitted
-        yield event
 
 
 @contextmanager

@@ -39,3 +39,15 @@ def finish(work: Generator[Progress, None, T], report: Callable[[Progress], None
                 return result
             report(last)
             told = time.monotonic()
+
+
+def retold(work: Generator[Progress, None, T], tell: Callable[[Progress], Progress]) -> Generator[Progress, None, T]:
+    """Long work as part of other work: the same result, other words for its events. Closing it closes the work."""
+    with closing(work):
+        while True:
+            try:
+                event = next(work)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            yield tell(event)

@@ -12,12 +12,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(__file__).parent / "screenshots"
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 expect.set_options(timeout=60_000)  # a busy machine answers a click in seconds; a right answer is not slower for it
 
 # Without the networking flags Chromium looks up foreign hosts at every start.
@@ -106,10 +108,10 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+@contextmanager
+def watched(browser: Browser, width: int, height: int) -> Iterator[Page]:
     """A page of its own; errors in its console and requests to foreign hosts fail the test."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
     opened = context.new_page()
     opened.set_default_timeout(60_000)  # a busy two-core machine is slow, not wrong
     errors: list[str] = []
@@ -123,23 +125,36 @@ def page(browser: Browser) -> Iterator[Page]:
     assert not foreign, foreign
 
 
-@pytest.fixture(params=[(1440, 900, "light"), (390, 844, "dark")], ids=["wide", "phone"])
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page as wide as a laptop's."""
+    with watched(browser, 1440, 900) as opened:
+        yield opened
+
+
+@pytest.fixture(params=[(1440, 900), (390, 844)], ids=["wide", "phone"])
 def screen(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page as wide as a laptop's, light, and one as narrow as a phone's, dark."""
-    width, height, scheme = request.param
-    opened = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-    opened.set_default_timeout(60_000)
-    yield opened
-    opened.close()
+    """A page as wide as a laptop's, and one as narrow as a phone's."""
+    with watched(browser, *request.param) as opened:
+        yield opened
 
 
-def picture(page: Page, name: str, *, whole: bool = False) -> None:
-    """Keep a picture of the page to be looked at; nothing may be wider than the screen."""
+def pictures(page: Page, name: str, *, whole: bool = False) -> dict[str, list[str]]:
+    """Keep a picture in light and one in dark to be looked at; nothing may be wider than the screen.
+
+    Returns the page's background and text colour in either.
+    """
     assert page.viewport_size is not None
-    width = page.viewport_size["width"]
+    width, colours = page.viewport_size["width"], {}
     SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}-{width}.png", full_page=whole)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_timeout(300)  # the page turns
+        page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=whole)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        style = "getComputedStyle(document.body)"
+        colours[str(scheme)] = [str(page.evaluate(f"{style}.{one}")) for one in ("backgroundColor", "color")]
+    return colours
 
 
 # Resolves once an element has kept its place and size for a third of a second.
@@ -162,6 +177,11 @@ def spot(target: Locator, across: float, down: float) -> tuple[float, float]:
     target.scroll_into_view_if_needed()
     box = target.evaluate(_STILL)
     return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+
+def centre_of(page: Page, panel: str, row: int, col: int, side: int = 32) -> tuple[float, float]:
+    """Where on the screen a pixel of a panel lies, of images `side` pixels wide and high."""
+    return spot(page.locator(f"[data-panel={panel}] canvas"), (col + 0.5) / side, (row + 0.5) / side)
 
 
 def _is_error(message: ConsoleMessage) -> bool:

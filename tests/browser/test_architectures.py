@@ -15,7 +15,7 @@ from locality.studies import find_network, finish, fit_wiener, learned_table, pi
 from locality.tables import LEARNED_SIGMAS
 from locality.types import ImageShape, Pixel
 from locality.wiener import coordinates
-from tests.browser.conftest import picture, spot
+from tests.browser.conftest import centre_of, pictures
 
 pytestmark = pytest.mark.browser
 SET, SIDE, LEVEL = "faces", 32, 2
@@ -29,13 +29,9 @@ def open_page(page: Page, url: str, query: str = f"dataset={SET}") -> Locator:
     return lab
 
 
-def centre_of(page: Page, panel: str, row: int, col: int) -> tuple[float, float]:
-    return spot(page.locator(f"[data-panel='{panel}'] canvas"), (col + 0.5) / SIDE, (row + 0.5) / SIDE)
-
-
 def shows(lab: Locator, pattern: str) -> None:
     """Wait for `ROW,COL SIGMA FIELDS/PANELS`."""
-    expect(lab).to_have_attribute("data-shown", re.compile(pattern), timeout=60_000)
+    expect(lab).to_have_attribute("data-shown", re.compile(pattern))
 
 
 def cell(page: Page, row: str, column: int) -> float:
@@ -131,7 +127,7 @@ def test_pictures_are_saved(page: Page, server: str, tmp_path: Path) -> None:
 
 def test_screens(screen: Page, server: str) -> None:
     open_page(screen, server)
-    picture(screen, "architectures")
+    pictures(screen, "architectures")
 
 
 def test_without_images_all_shipped_sets_work(page: Page, bare_server: str) -> None:

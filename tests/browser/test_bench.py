@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from locality.studies import shipped_benches
-from tests.browser.conftest import picture
+from tests.browser.conftest import pictures
 
 pytestmark = pytest.mark.browser
 SET = "fashion_mnist"
@@ -61,4 +61,4 @@ def test_the_table_is_saved(page: Page, bare_server: str, tmp_path: Path) -> Non
 
 def test_screens(screen: Page, bare_server: str) -> None:
     open_page(screen, bare_server)
-    picture(screen, "bench")
+    pictures(screen, "bench")

@@ -14,7 +14,7 @@ from locality.edits import draw_mask
 from locality.field import mass_on
 from locality.studies import Draws, finish, pixel_field
 from locality.types import Pixel
-from tests.browser.conftest import picture, spot
+from tests.browser.conftest import pictures, spot
 
 pytestmark = pytest.mark.browser
 SET, SIDE = "fashion_mnist", 28
@@ -144,4 +144,4 @@ def test_pictures_and_numbers_are_saved(page: Page, bare_server: str, tmp_path: 
 
 def test_screens(screen: Page, bare_server: str) -> None:
     open_page(screen, bare_server)
-    picture(screen, "edit")
+    pictures(screen, "edit")

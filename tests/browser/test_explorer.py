@@ -17,7 +17,7 @@ from locality.datasets import Source
 from locality.field import compare
 from locality.studies import Draws, find_network, finish, fit_wiener, pixel_field
 from locality.types import Pixel
-from tests.browser.conftest import picture, spot
+from tests.browser.conftest import centre_of, pictures, spot
 
 pytestmark = pytest.mark.browser
 SET, SIDE = "faces", 32  # always on the machine, and a network is trained on it
@@ -31,13 +31,9 @@ def open_explorer(page: Page, url: str, query: str = f"?dataset={SET}") -> Locat
     return lab
 
 
-def centre_of(page: Page, panel: str, row: int, col: int, side: int = SIDE) -> tuple[float, float]:
-    return spot(page.locator(f"[data-panel={panel}] canvas"), (col + 0.5) / side, (row + 0.5) / side)
-
-
 def shows(lab: Locator, pattern: str) -> None:
     """Wait for `ROW,COL SIGMA predicted-state learned-state`."""
-    expect(lab).to_have_attribute("data-shown", re.compile(pattern), timeout=60_000)
+    expect(lab).to_have_attribute("data-shown", re.compile(pattern))
 
 
 def number(page: Page, name: str) -> float:
@@ -179,7 +175,7 @@ def test_a_fresh_clone_shows_cifar10_without_images(page: Page, bare_server: str
 def test_screens(screen: Page, server: str) -> None:
     lab = open_explorer(screen, server)
     shows(lab, "exact exact$")
-    picture(screen, "explorer", whole=True)
+    pictures(screen, "explorer", whole=True)
     for panel in ("image", "predicted", "learned"):
         box = screen.locator(f"[data-panel={panel}] canvas").bounding_box()
         assert box is not None

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from locality.datasets import Source
-from tests.browser.conftest import picture, spot
+from tests.browser.conftest import pictures, spot
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +36,7 @@ def generate(page: Page, url: str, query: str) -> Locator:
 
 def shows(lab: Locator, pattern: str) -> None:
     """Wait for `WHAT STEP/STEPS` and the step each row is at."""
-    expect(lab).to_have_attribute("data-shown", re.compile(pattern), timeout=60_000)
+    expect(lab).to_have_attribute("data-shown", re.compile(pattern))
 
 
 def pixels(lab: Locator) -> list[list[int]]:
@@ -178,7 +178,7 @@ def test_screens(screen: Page, server: str) -> None:
     lab = generate(screen, server, f"dataset=digits&{QUICK}&n=8&steps=4&seed=1&pick=0.1.3.4.3")
     expect(screen.get_by_role("heading", name="What decided row 3, column 4")).to_be_visible()
     shows(lab, "^x0_hat 4/4 4 4 4$")
-    picture(screen, "samples")
+    pictures(screen, "samples")
     box = lab.locator(".tile canvas").first.bounding_box()
     assert box is not None
     assert box["width"] == pytest.approx(box["height"], rel=0.02)

@@ -19,7 +19,7 @@ from locality.types import Pixel
 from locality.wiener import WienerFilter, coordinates
 from pages._ui.explorer import Options, View
 from pages._ui.explorer.standalone import standalone
-from tests.browser.conftest import picture, spot
+from tests.browser.conftest import centre_of, pictures
 
 pytestmark = pytest.mark.browser
 SET, SIDE, SIGMA = "faces", 32, TABLE_SIGMAS[6]
@@ -69,10 +69,6 @@ def opened(page: Page, path: Path) -> Locator:
 
 def shows(lab: Locator, pattern: str) -> None:
     expect(lab).to_have_attribute("data-shown", re.compile(pattern))
-
-
-def centre_of(page: Page, panel: str, row: int, col: int, side: int = SIDE) -> tuple[float, float]:
-    return spot(page.locator(f"[data-panel={panel}] canvas"), (col + 0.5) / side, (row + 0.5) / side)
 
 
 def drawn(lab: Locator, which: str) -> torch.Tensor:
@@ -216,10 +212,7 @@ def test_the_page_saves_the_view_it_shows(page: Page, alone: Page, server: str, 
 
 def test_screens_are_in_the_readers_own_colours(screen: Page, faces: Path) -> None:
     opened(screen, faces)
-    picture(screen, "standalone", whole=True)
-    colours = screen.evaluate(
-        "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
-    )
-    light = ["rgb(255, 255, 255)", "rgb(21, 35, 45)"]
-    dark = ["rgb(15, 23, 29)", "rgb(228, 235, 239)"]
-    assert colours == (dark if screen.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else light)
+    assert pictures(screen, "standalone", whole=True) == {
+        "light": ["rgb(255, 255, 255)", "rgb(21, 35, 45)"],
+        "dark": ["rgb(15, 23, 29)", "rgb(228, 235, 239)"],
+    }

@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import picture, running_app
+from tests.browser.conftest import pictures, running_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]  # seconds on an idle machine; others may be at work
 PATIENCE = 200_000  # ms: a process starts, imports and trains at low priority
@@ -87,4 +87,4 @@ def test_start_watch_pause_reload_resume_finish(page: Page, trainer: str) -> Non
 def test_screens(screen: Page, trainer: str) -> None:
     open_train(screen, trainer)
     screen.evaluate("document.fonts.ready")
-    picture(screen, "train")
+    pictures(screen, "train")

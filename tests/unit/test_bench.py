@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from locality.datasets import Source
-from locality.errors import BadInput, DataUnavailable, LocalityError, NonFinite, UnknownName
+from locality.errors import BadInput, DataUnavailable, LocalityError, NonFinite, TooLarge, UnknownName
 from locality.metrics import explained, pearson
 from locality.networks import NetworkDenoiser
 from locality.sampler import step_noise
@@ -499,6 +499,22 @@ def test_a_model_that_breaks_names_itself_after_all_others_are_finished(
         left = found_bench(digits, asked, store=store)
     assert {cell["model"] for cell in left.missing} == {"broken"}
     assert {row["model"] for row in left.distances} == {nets[0], "wiener", "nearest", "held-out images"}
+
+
+def test_every_model_that_breaks_is_named_whatever_broke_it(store: Store, nets: tuple[str, str]) -> None:
+    def broken(x: Tensor, sigma: float) -> Tensor:
+        return torch.full_like(x, math.nan)
+
+    def greedy(x: Tensor, sigma: float) -> Tensor:
+        raise TooLarge("greedy", 2 * 10**9, 10**9, "Leave it out.")
+
+    said = r"^greedy needs 2.* Leave it out\. broken gave NaN .* finished and kept\.$"
+    with (
+        made_up("greedy", lambda images, reference: greedy),
+        made_up("broken", lambda images, reference: broken),
+        pytest.raises(TooLarge, match=said),
+    ):
+        run(plan(nets[0], "greedy", "broken"), store)
 
 
 def test_a_reference_that_breaks_ends_it_all(

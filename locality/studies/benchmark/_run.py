@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import LocalityError, NonFinite, TooLarge
 from locality.store import Artifact, Store, default_store
+from locality.studies._finish import retold
 from locality.studies.benchmark._cells import FEATURES, Cell, cells
 from locality.studies.benchmark._distances import found_distances, make_distances
 from locality.studies.benchmark._entering import enter
@@ -74,9 +74,9 @@ def bench(
     for event in make_distances(contest, extractors, workshop, finished):
         yield Progress(1.0, 1.0, f"{event.note} {event.fraction:.0%}")
     if failed:
-        more = f" So did {', '.join(list(failed)[1:])}." if len(failed) > 1 else ""
         error = next(iter(failed.values()))
-        raise type(error)(f"{error}{more} Everything else is finished and kept.") from error
+        error.args = (" ".join([*map(str, failed.values()), "Everything else is finished and kept."]),)
+        raise error
     return gather(contest, every, found, found_distances(contest, extractors, store), notes)
 
 
@@ -121,24 +121,20 @@ def _make(
         cell = missing[0]
         expected, left = pace.expected(cell), pace.left(missing[1:])
         workshop.unit = expected
-        with closing(workshop.make(cell)) as work:
-            while True:
-                try:
-                    event = next(work)
-                except StopIteration as end:
-                    made: Artifact | None = end.value
-                    break
-                except (NonFinite, TooLarge) as error:
-                    if cell.entrant.kind == REFERENCE:
-                        raise
-                    failed[cell.entrant.name], made = error, None
-                    break
-                seconds = expected * (1.0 - event.fraction) + left
-                numbers = {"cells": pace.finished, "of": len(single), "seconds_left": seconds}
-                spent = pace.spent + expected * event.fraction
-                yield Progress(spent, pace.spent + expected + left, event.note, numbers)
-        if made is None:
-            missing = [other for other in missing if other.entrant.name not in failed]
+
+        def in_seconds(event: Progress, expected: float = expected, left: float = left) -> Progress:
+            seconds = expected * (1.0 - event.fraction) + left
+            numbers = {"cells": pace.finished, "of": len(single), "seconds_left": seconds}
+            spent = pace.spent + expected * event.fraction
+            return Progress(spent, pace.spent + expected + left, event.note, numbers)
+
+        try:
+            made = yield from retold(workshop.make(cell), in_seconds)
+        except (NonFinite, TooLarge) as error:
+            if cell.entrant.kind == REFERENCE:
+                raise
+            failed[cell.entrant.name] = error
+            missing = [other for other in missing if other.entrant.name != cell.entrant.name]
             continue
         workshop.store.put(cell.store_kind, cell.key, made)
         found[cell.address] = made

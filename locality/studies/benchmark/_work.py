@@ -16,6 +16,7 @@ from locality.memory import PeakMemory
 from locality.pulse import within
 from locality.sampler import ddim
 from locality.store import Artifact, Store
+from locality.studies._finish import retold
 from locality.studies._nearest import nearest_training
 from locality.studies.benchmark._cells import (
     FEATURES,
@@ -68,14 +69,9 @@ class Workshop:
             self._denoisers = {name: one for name, one in self._denoisers.items() if name == reference}
             assert entrant.model is not None
             fit = entrant.model.open(store=self.store, compute=self.compute)
-            while True:
-                try:
-                    event = next(fit)
-                except StopIteration as end:
-                    opened: Denoiser = end.value
-                    break
-                yield Progress(0.0, 1.0, f"{entrant.name}: {event.note} {event.fraction:.0%}")
-            self._denoisers[entrant.name] = opened
+            self._denoisers[entrant.name] = yield from retold(
+                fit, lambda event: Progress(0.0, 1.0, f"{entrant.name}: {event.note} {event.fraction:.0%}")
+            )
         return self._denoisers[entrant.name]
 
     def _own(self, cell: Cell) -> Work:
@@ -111,7 +107,7 @@ class Workshop:
     def _nearest(self, cell: Cell) -> Work:
         images = yield from self._images(cell.entrant, cell.images)
         work = nearest_training(cell.entrant.source, images, compute=self.compute)
-        _, nearest, second = yield from _sharing(work, cell.label)
+        _, nearest, second = yield from retold(work, lambda event: Progress(event.fraction, 1.0, cell.label))
         return Artifact({"nearest": nearest, "second": second})
 
     def _read(self, cell: Cell) -> Work:
@@ -179,13 +175,3 @@ class Workshop:
 
 def _who(entrant: Entrant, images: range) -> str:
     return f"{entrant.name}: images {images.start + 1}-{images.stop}"
-
-
-def _sharing(work: Generator[Progress, None, Any], note: str) -> Generator[Progress, None, Any]:
-    """Long work of its own as part of a cell."""
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as end:
-            return end.value
-        yield Progress(event.fraction, 1.0, note)

@@ -49,7 +49,7 @@ class View {
     this.at = Math.min(this.at, last)
     this.build()
     this.draw()
-    if (this.carded) this.showCard(...this.cardOf, this.carded) // what is known of the image may be more by now
+    if (this.carded) this.showCard(...this.carded) // what is known of the image may be more by now
   }
 
   positionOf(step) {
@@ -102,7 +102,7 @@ class View {
       const box = canvas.getBoundingClientRect(), clamp = (v, n) => Math.max(0, Math.min(n - 1, Math.floor(v)))
       return [clamp((event.clientY - box.top) / box.height * this.h, this.h), clamp((event.clientX - box.left) / box.width * this.w, this.w)]
     }
-    canvas.onpointermove = event => { this.put(this.cursor, place, pixelAt(event)); if (this.carded !== place) this.showCard(r, k, place) }
+    canvas.onpointermove = event => { this.put(this.cursor, place, pixelAt(event)); if (this.carded?.[2] !== place) this.showCard(r, k, place) }
     canvas.onpointerleave = () => { this.cursor.remove(); this.hide() }
     canvas.onclick = event => this.choose(r, k, pixelAt(event))
     canvas.onfocus = () => { this.focus = [r, k]; this.rove() }
@@ -172,8 +172,7 @@ class View {
     const row = this.head.rows[r], images = this.arrays[`near${r}`]
     const near = row.near && images && { number: row.near[0][k], distance: row.near[1][k], second: row.near[2][k] }
     this.place(imageCard(row, k, near, this.head, this.d), place)
-    this.carded = place
-    this.cardOf = [r, k]
+    this.carded = [r, k, place]
     if (!near) return
     this.copy(this.$(".card .final"), this.arrays[`x0_hat${r}`], ((this.frames(r) - 1) * this.head.count + k) * this.d)
     this.copy(this.$(".card .near"), images, k * this.d)
