@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 import torch
 
 import locality
+from benchmarks import shipped
 from locality.datasets import Source
 from locality.store import Store
 from locality.studies import Bench, bench, finish, shipped_benches
 from locality.studies.benchmark import PRESETS
 
+ROOT = Path(locality.__file__).parents[1]
 pytestmark = pytest.mark.timeout(600)
 SETS = ("cifar10", "fashion_mnist", "mnist")
 AGAIN = ("wiener", "unet")  # quick ones; cells of 16 images are the same whatever else takes part
@@ -27,7 +30,7 @@ def leaderboard(name: str) -> Bench:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "store", Path(locality.__file__).parents[1] / "cache" / "shipped")
+    made = Store(tmp_path / "store", ROOT / "cache" / "shipped")
     yield made
     made.close()
 
@@ -70,3 +73,30 @@ def test_the_same_command_with_fewer_images_gives_the_same_numbers(name: str, st
     for model in AGAIN:
         here, there = again.summary(model, "denoise_ratio"), made.summary(model, "denoise_ratio")
         assert abs(here.mean - there.mean) <= 4 * math.hypot(here.stderr, there.stderr)
+
+
+def test_results_say_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
+    shipped.run()
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert len(rows) > 100
+    written = (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8").splitlines()
+    assert set(rows) <= set(written)
+
+
+def test_the_readme_says_what_is_shipped() -> None:
+    """Every number of its table, and which one is bold."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    made = [leaderboard(name) for name in ("mnist", "fashion_mnist", "cifar10")]
+    rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|([^|]*)\|([^|]*)\|$", text, re.MULTILINE)
+    told = []
+    for name, *cells in rows:
+        for one, cell in zip(made, cells, strict=True):
+            if found := re.fullmatch(r" (\*\*)?(\S+ ± [\d.]+)(?:\*\*)?(?: \(([\d,]+) images\))? ", cell):
+                bold, number, first = found.groups()
+                model = name if first is None else f"{name}@first={first.replace(',', '')}"
+                summary = one.summary(model, "r2_final")
+                assert number == f"{summary.mean:.3f} ± {summary.stderr:.3f}", (one.dataset, model)
+                assert bool(bold) is (one.best("r2_final") == model), (one.dataset, model)
+                told.append((one.dataset, model))
+    analytic = {(one.dataset, result.name) for one in made for result in one.results if result.kind == "analytic"}
+    assert set(told) == analytic
