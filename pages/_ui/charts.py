@@ -34,6 +34,11 @@ def figure(x: str, y: str, *, log: bool = False, height: int = 340) -> go.Figure
     return fig
 
 
+def name_lines(fig: go.Figure) -> None:
+    """A legend over the figure; the more rows it needs, the more room it takes there."""
+    fig.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+
+
 def show(fig: go.Figure, *, name: str, alt: str) -> None:
     """Draw a figure; its camera button saves `name` in the format of `choose_format`."""
     config = {

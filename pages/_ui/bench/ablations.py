@@ -10,7 +10,7 @@ import streamlit as st
 
 from locality.studies import PRESETS, Bench
 from pages._ui.architectures.entries import COLOURS
-from pages._ui.charts import GREY, figure, show
+from pages._ui.charts import GREY, figure, name_lines, show
 
 _TITLES = {"r2_final": "R2 final", "r2_trajectory": "R2 on-trajectory", "denoise_ratio": "error / Wiener’s"}
 
@@ -54,14 +54,13 @@ def _span(rows: Sequence[dict[str, Any]]) -> tuple[float, float]:
 def _forest(preset: str, rows: Sequence[dict[str, Any]], table: Bench, span: tuple[float, float]) -> None:
     about = PRESETS[preset].help if preset in PRESETS else ""
     st.markdown(f"**{preset.replace('_', ' ').capitalize()}**: {about}")
-    height = 110 + 34 * len(rows)
-    fig = figure("Difference to the baseline", "", height=height)
+    fig = figure("Difference to the baseline", "", height=110 + 34 * len(rows))
     for baseline, ink in zip(dict.fromkeys(row["to"] for row in rows), COLOURS, strict=False):
         _points(fig, [row for row in rows if row["to"] == baseline], baseline, ink)
     fig.add_vline(x=0.0, line={"color": GREY, "width": 1})
     fig.update_xaxes(range=span)
     fig.update_yaxes(autorange="reversed", tickfont={"size": 11})
-    fig.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.0 + 40 / height, "x": 0})
+    name_lines(fig)
     show(fig, name=f"ablation_{preset}", alt=f"Differences of {preset}: " + "; ".join(map(_said, rows)))
     seen = (
         f"first {table.train_images:,}" if any("first" in note for note in table.notes) else f"{table.train_images:,}"

@@ -15,7 +15,7 @@ from locality.studies.benchmark import METRICS, Result
 from locality.types import ImageShape
 from pages._ui.architectures.entries import COLOURS
 from pages._ui.bench.table import Picked
-from pages._ui.charts import GREY, figure, show
+from pages._ui.charts import GREY, figure, name_lines, show
 from pages._ui.images import Tile, grid, photo, signed
 
 _CURVES = {
@@ -82,11 +82,10 @@ def _curve(made: Bench, cell: Picked) -> None:
     if metric == "denoise_ratio":
         fig.add_hline(y=1.0, line={"color": GREY, "dash": "dot", "width": 1})
     else:
-        low = min(
-            summary.mean for name in shown for _, summary in made.curve(name, metric) if math.isfinite(summary.mean)
-        )
+        found = [summary for name in shown for _, summary in made.curve(name, metric) if math.isfinite(summary.mean)]
+        low = min(one.mean - (one.stderr if math.isfinite(one.stderr) else 0.0) for one in found)
         fig.update_yaxes(range=[max(min(low - 0.05, 0.5), -1.0), 1.02])
-    fig.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.16, "x": 0})
+    name_lines(fig)
     show(fig, name=f"bench_{metric}", alt=f"{title} against the noise level of {', '.join(shown)}")
 
 

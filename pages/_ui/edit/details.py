@@ -20,7 +20,7 @@ from locality.tables import decode_rows, mix_rows, weights_about
 from locality.types import ImageShape, Pixel
 from locality.wiener import WienerFilter, coordinates
 from pages._ui import cached
-from pages._ui.charts import BLUE, ORANGE, figure, show
+from pages._ui.charts import BLUE, ORANGE, figure, name_lines, show
 from pages._ui.edit.networks import Family, stored
 from pages._ui.edit.state import Asked
 
@@ -226,7 +226,7 @@ def _spectra(source: Source, asked: Asked) -> None:
             line={"color": ink, "width": 2, "dash": dash},
             hovertemplate=f"{title}: %{{y:.3g}} at %{{x:.3g}} cycles<extra></extra>",
         )
-    fig.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.12, "x": 0})
+    name_lines(fig)
     show(fig, name="edit_spectra", alt="Radially averaged power spectrum of the images before and after the edit")
 
 

@@ -15,7 +15,7 @@ import streamlit as st
 from locality.artifact import digest
 from locality.datasets import Source
 from locality.studies import PREDICTED, Sweep, SweepPlan, shipped_sweeps, sweep
-from pages._ui.charts import GREY, figure, show
+from pages._ui.charts import GREY, figure, name_lines, show
 from pages._ui.edit.networks import look
 from pages._ui.edit.state import Asked
 from pages._ui.work import WORKS, Work, follow, running
@@ -85,7 +85,7 @@ def _figure(made: Sweep, quantity: str) -> None:
         _trace(fig, made.curve(model, quantity), lines.get(model), title, ink)
     if quantity != "non_locality" and math.isfinite(made.chance):
         fig.add_hline(y=made.chance, line={"color": GREY, "dash": "dot", "width": 1})
-    fig.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.14, "x": 0})
+    name_lines(fig)
     fig.update_yaxes(tickformat=".0%")
     show(fig, name=f"sweep_{quantity}", alt=f"{_QUANTITIES[quantity]} against the strength, a line a model")
 
