@@ -9,13 +9,13 @@ import torch
 
 from benchmarks.timing import alternate_ms
 from locality.datasets import Source
-from locality.moments import estimate_moments
+from locality.linear.moments import estimate_moments
 
 _PEAK = """
 import resource, torch
-from locality.cli._memory import peak_memory
+from locality.cli.parts.memory import peak_memory
 from locality.datasets import Source
-from locality.moments import estimate_moments
+from locality.linear.moments import estimate_moments
 before = peak_memory()
 source = Source.parse("cifar10")
 estimate_moments(source.train.chunks(8192)).cov()

@@ -13,11 +13,11 @@ from torch import Tensor
 from benchmarks.timing import alternate_ms, median_ms
 from locality.datasets import Source
 from locality.denoisers import DENOISERS, Explains
-from locality.denoisers._bank import Bank
-from locality.denoisers._masked import MaskPlan, masked_mean
-from locality.denoisers._windows import WindowSchedule
 from locality.denoisers.els import EquivariantDenoiser
 from locality.denoisers.ls import local_score
+from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.masked import MaskPlan, masked_mean
+from locality.denoisers.parts.windows import WindowSchedule
 from locality.denoisers.pca_locality import threshold_mask
 from locality.denoisers.pspc_square import SquarePatchesDenoiser
 from locality.device import Compute
@@ -28,11 +28,11 @@ from locality.types import Denoiser, ImageShape, Pixel
 
 _MEMORY = """
 import sys, time, torch
-from locality.cli._memory import peak_memory
+from locality.cli.parts.memory import peak_memory
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.device import Compute
-from locality.pulse import listening
+from locality.work import listening
 from locality.store import default_store
 from locality.studies import finish
 class Enough(Exception): pass

@@ -13,11 +13,11 @@ from playwright.sync_api import Page, sync_playwright
 from benchmarks.timing import alternate_ms, median_ms
 from locality.datasets import Source
 from locality.edits import Pattern
-from locality.planted import Planted
-from locality.statistics import Statistics, covariance_of
+from locality.linear.planted import Planted
+from locality.linear.statistics import Statistics, covariance_of
+from locality.linear.wiener import coordinates
 from locality.studies import finish, fit_wiener, mask_of
 from locality.types import Pixel
-from locality.wiener import coordinates
 from tests.browser.conftest import FLAGS, find_browser, running_app
 
 _SIGMA, _STRENGTH = 2.0, 0.5

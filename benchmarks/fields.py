@@ -7,10 +7,10 @@ import torch
 
 from benchmarks.timing import alternate_ms, median_ms
 from locality.datasets import Source
-from locality.field import draw_inputs, pixel_outputs
+from locality.fields.jacobian import draw_inputs, pixel_outputs
+from locality.linear.wiener import coordinates
 from locality.studies import Draws, find_network, finish, fit_wiener, learned_field
 from locality.types import Pixel
-from locality.wiener import coordinates
 
 SIGMAS = (0.1, 0.3, 1.0, 3.0, 10.0)
 

@@ -74,10 +74,10 @@ def _leaderboard(bench: Bench) -> None:
     print(markdown(bench))
     best = bench.best("r2_final")
     rows = [r for r in bench.differences() if r["to"] == best and r["sigma"] is None and r["metric"] == "r2_final"]
-    told = ", ".join(
+    reported = ", ".join(
         f"{row['model']} {row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" for row in rows if row["n"] > 1
     )
-    print(f"R2 final minus that of {best}, paired, 95 % intervals: {told}.\n")
+    print(f"R2 final minus that of {best}, paired, 95 % intervals: {reported}.\n")
     for note in bench.notes:
         print(f"- {note}")
     print()

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from locality.pulse import beat
+from locality.work import heartbeat
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -77,7 +77,7 @@ def stream(
     count: int,
     share: float = 1.0,
 ) -> PosteriorMean:
-    """Merge `partial(x, part)` over all parts, one in memory at a time; beats after each of `count`.
+    """Merge `partial(x, part)` over all parts, one in memory at a time; heartbeats after each of `count`.
 
     `share` of the whole call is this pass.
     """
@@ -85,7 +85,7 @@ def stream(
     for done, part in enumerate(parts, start=1):
         new = remember_little(partial, x, part)
         running = new if running is None else running.merge(new)
-        beat(share * done / count)
+        heartbeat(share * done / count)
     assert running is not None, "an average over nothing"
     return running
 

@@ -56,7 +56,7 @@ class Registry(Mapping[str, type[S]], Generic[S]):
 
 
 def import_siblings(package: str, path: list[str]) -> None:
-    """Import every module of a plug-in folder but those with a leading underscore."""
+    """Import every module of a plug-in folder; a folder in it, such as `parts`, holds what the plug-ins share."""
     for module in pkgutil.iter_modules(path):
-        if not module.name.startswith("_"):
+        if not module.ispkg:
             importlib.import_module(f"{package}.{module.name}")

@@ -1,9 +1,7 @@
-"""The nouns every layer shares: image shapes, denoisers and progress events."""
+"""The nouns every layer shares: image shapes, pixels and denoisers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -58,18 +56,3 @@ class Denoiser(Protocol):
     def shape(self) -> ImageShape: ...
 
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]: ...
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One event of long work: `done` of `total` units, what is being done, and live numbers."""
-
-    done: float
-    total: float
-    note: str = ""
-    numbers: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def fraction(self) -> float:
-        """Share done, in [0, 1]."""
-        return min(max(self.done / self.total, 0.0), 1.0) if self.total > 0 else 0.0

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from locality.denoisers import DENOISERS, DenoiserSpec
-from locality.denoisers._evidence import Evidence, Explains
+from locality.denoisers.parts.evidence import Evidence, Explains
 from locality.device import Compute
 from locality.errors import BadInput, NonFinite, TooLarge
-from locality.field import field_rows, pixel_outputs
+from locality.fields.jacobian import field_rows, pixel_outputs
 from locality.types import Denoiser, ImageShape, Pixel
 from tests.small_sets import Given
 

@@ -15,7 +15,8 @@ from locality.device import Compute
 from locality.errors import TooLarge
 from locality.params import param
 from locality.store import Store
-from locality.types import Denoiser, ImageShape, Progress
+from locality.types import Denoiser, ImageShape
+from locality.work import Progress
 
 Call = Callable[[Tensor, float], Tensor]
 Fit = Callable[[Images, Denoiser | None], Call]

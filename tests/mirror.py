@@ -75,8 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, folder: str, body: bytes, start: int, *, partial: bool) -> None:
         self.send_response(206 if partial else 200)
         if partial:
-            told = start + 1 if folder == "shifted" else start
-            self.send_header("Content-Range", f"bytes {told}-{len(body) - 1}/{len(body)}")
+            reported = start + 1 if folder == "shifted" else start
+            self.send_header("Content-Range", f"bytes {reported}-{len(body) - 1}/{len(body)}")
         self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
         end = {"cut": start + len(body) // 3, "reset": start + len(body) // 3, "deafcut": len(body) // 2}.get(folder)

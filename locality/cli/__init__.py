@@ -1,6 +1,6 @@
 """The command line: every study without a browser. Results on stdout, progress on stderr."""
 
-from locality.cli._app import app
+from locality.cli.parts.app import app
 from locality.registry import import_siblings
 
 import_siblings(__name__, __path__)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, say, watch
-from locality.cli._matrices import agreement_text
-from locality.cli._memory import memory_text, peak_memory
-from locality.cli._npz import check_out, write_npz
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, say, watch
+from locality.cli.parts.matrices import agreement_text
+from locality.cli.parts.memory import memory_text, peak_memory
+from locality.cli.parts.npz import check_out, write_npz
 from locality.cli.sampling import DeviceOpt, MemoryOpt
 from locality.errors import BadInput
 
@@ -74,7 +74,7 @@ def agreement(
     if out is not None:
         check_out(out)
     compute, began = Compute(usable_device(device), memory=memory * 1024**2), time.perf_counter()
-    made = watch(studies.agreement(source, names, plan=plan, compute=compute))
+    made = watch(studies.measure_agreement(source, names, plan=plan, compute=compute))
     for model in made.models:
         if model["note"]:
             typer.echo(f"Note: {model['name']}: {model['note']}", err=True)
@@ -136,7 +136,7 @@ def _default(source: Source) -> list[str]:
 
 
 def _twins(source: Source, names: list[str]) -> list[str]:
-    """The untrained twins that are not among the names; what has none is told on stderr."""
+    """The untrained twins that are not among the names; what has none is reported on stderr."""
     from locality.studies import untrained_twins
 
     twins = untrained_twins(source, names)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from locality.cli._app import FirstOpt, JsonOpt, SeedOpt, app, duration, say, table, watch
+from locality.cli.parts.app import FirstOpt, JsonOpt, SeedOpt, app, duration, say, table, watch
 from locality.cli.sampling import DeviceOpt, MemoryOpt
 from locality.errors import BadInput
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from locality.cli._app import JsonOpt, app, say
+from locality.cli.parts.app import JsonOpt, app, say
 
 
 @app.command()

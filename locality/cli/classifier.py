@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, app, say, watch
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, say, watch
 
 
 @app.command()

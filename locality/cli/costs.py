@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, say, table, watch
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, say, table, watch
 from locality.cli.sampling import DeviceOpt, MemoryOpt
 from locality.errors import BadInput
 
@@ -54,7 +54,7 @@ def costs(
     plan = _plan(base_images=base, repeats=repeats, threads=threads, seed=seed, **points)
     compute = Compute(usable_device(device), memory=memory * 1024**2)
     source = Source.parse(dataset, first)
-    made = watch(studies.costs(source, model, plan, compute=compute))
+    made = watch(studies.measure_costs(source, model, plan, compute=compute))
     if ship is not None:
         command = shlex.join(["python", "-m", "locality", *sys.argv[1:]])
         typer.echo(f"{studies.ship_costs(source, made, command, ship)}", err=True)

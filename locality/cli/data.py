@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, app, say, table, watch
-from locality.cli._memory import memory_text, peak_memory
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, say, table, watch
+from locality.cli.parts.memory import memory_text, peak_memory
 from locality.errors import BadInput, LocalityError
 
 if TYPE_CHECKING:
     from locality.datasets import DatasetSpec, Download
-    from locality.types import Progress
+    from locality.work import Progress
 
 
 @app.command()
@@ -53,7 +53,7 @@ def datasets(as_json: JsonOpt = False) -> None:
 
 
 def _state(spec: DatasetSpec) -> tuple[str, int | None]:
-    """How to get the images ("" where they are here) and their number; a broken folder is told, not fatal."""
+    """How to get the images ("" where they are here) and their number; a broken folder is reported, not fatal."""
     try:
         return spec.missing(), spec.count("train")
     except LocalityError as error:
@@ -104,7 +104,7 @@ def download(
     as_json: JsonOpt = False,
 ) -> None:
     """Fetch a dataset's images: shows size and licence, resumes, checks digests; Ctrl-C keeps what has arrived."""
-    from locality.datasets._files import user_data_dir
+    from locality.datasets.parts.files import user_data_dir
 
     name, offer = _offer(dataset)
     folder = (to or user_data_dir()) / offer.folder

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, OutOpt, SeedOpt, SigmaOpt, app, parse_pixel, say, watch
+from locality.cli.parts.app import (
+    DatasetArg,
+    FirstOpt,
+    JsonOpt,
+    OutOpt,
+    SeedOpt,
+    SigmaOpt,
+    app,
+    parse_pixel,
+    say,
+    watch,
+)
 from locality.errors import BadInput
 
 
@@ -33,10 +44,10 @@ def field(
     import numpy as np
 
     from locality.datasets import Source
-    from locality.field import measure, reduce_inputs
+    from locality.fields.jacobian import measure, reduce_inputs
+    from locality.linear.wiener import coordinates
     from locality.schedule import check_sigma
     from locality.studies import Draws, pixel_field
-    from locality.wiener import coordinates
 
     source, spot = Source.parse(dataset, first), parse_pixel(pixel)
     coordinates(source.shape, spot)
@@ -80,8 +91,8 @@ def precompute(
 ) -> None:
     """Prepare what pages open with: a dataset's eigendecomposition, a network's hover table, a model's long fit."""
     from locality.datasets import Source
+    from locality.fields.codec import LEARNED_SIGMAS
     from locality.studies import Draws, ship_learned_table, ship_model, ship_statistics
-    from locality.tables import LEARNED_SIGMAS
 
     source = Source.parse(dataset)
     if model is not None:
@@ -95,8 +106,8 @@ def precompute(
 
 def _levels(text: str) -> tuple[float, ...]:
     """Increasing noise levels, each the nearest usual one where it is within a thousandth of it."""
+    from locality.fields.codec import LEARNED_SIGMAS
     from locality.schedule import check_sigma
-    from locality.tables import LEARNED_SIGMAS
 
     try:
         asked = sorted({check_sigma(float(part)) for part in text.split(",")})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, say, watch
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, say, watch
 from locality.cli.sampling import DeviceOpt
 
 if TYPE_CHECKING:

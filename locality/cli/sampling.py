@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, OutOpt, SeedOpt, SigmaOpt, app, say, table, watch
-from locality.cli._memory import memory_text, peak_memory
-from locality.cli._npz import check_out, read_images, write_npz
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, OutOpt, SeedOpt, SigmaOpt, app, say, table, watch
+from locality.cli.parts.memory import memory_text, peak_memory
+from locality.cli.parts.npz import check_out, read_images, write_npz
 from locality.errors import BadInput
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _sampling(**options: Any) -> Sampling:
 
 
 def _ready(dataset: str, model: str, first: int | None, device: str, memory: int) -> tuple[Source, Model, Compute]:
-    """What both commands need, with every mistake told before any work."""
+    """What both commands need, with every mistake reported before any work."""
     from locality.datasets import Source
     from locality.device import Compute, usable_device
     from locality.studies import find_model
@@ -158,7 +158,7 @@ def _ready(dataset: str, model: str, first: int | None, device: str, memory: int
     chosen = find_model(source, model)
     compute = Compute(usable_device(device), memory=memory * 1024**2)
     if first is not None:
-        _ = source.train  # a network would not look at them: more than there are is told all the same
+        _ = source.train  # a network would not look at them: more than there are is reported all the same
     return source, chosen, compute
 
 

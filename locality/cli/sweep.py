@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, parse_pixel, say, table, watch
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, parse_pixel, say, table, watch
 from locality.cli.sampling import DeviceOpt, option_lines
 from locality.errors import BadInput
 
@@ -60,7 +60,7 @@ def sweep(
     names = None if networks is None else [name.strip() for name in networks.split(",") if name.strip()]
     spot = None if pixel is None else parse_pixel(pixel)
     compute = Compute(usable_device(device))
-    made = watch(studies.sweep(source, spec, pixel=spot, networks=names, plan=plan, compute=compute))
+    made = watch(studies.run_sweep(source, spec, pixel=spot, networks=names, plan=plan, compute=compute))
     command = shlex.join(["python", "-m", "locality", *sys.argv[1:]])
     shipped = None if ship is None else studies.ship_sweep(source, made, command, ship)
     result = {**made.to_json(), "shipped": None if shipped is None else str(shipped)}

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from locality.cli._app import DatasetArg, FirstOpt, JsonOpt, app, say, table, watch
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, say, table, watch
 from locality.errors import BadInput
 
 if TYPE_CHECKING:
-    from locality.types import Progress
+    from locality.work import Progress
 
 T = TypeVar("T")
 

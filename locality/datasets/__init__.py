@@ -1,9 +1,9 @@
-"""Dataset plug-ins, one file each. A file with a leading underscore is a shared part."""
+"""Dataset plug-ins, one file each. `parts` holds what they share."""
 
-from locality.datasets._download import Download, RemoteFile
-from locality.datasets._files import find_file
-from locality.datasets._source import Source, slug
-from locality.datasets._spec import DATASETS, DatasetInfo, DatasetSpec, Split
+from locality.datasets.parts.download import Download, RemoteFile
+from locality.datasets.parts.files import find_file
+from locality.datasets.parts.source import Source, slug
+from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.registry import import_siblings
 
 import_siblings(__name__, __path__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from locality.datasets._placed import PlacedSet
-from locality.datasets._spec import DATASETS, DatasetInfo
+from locality.datasets.parts.placed import PlacedSet
+from locality.datasets.parts.spec import DATASETS, DatasetInfo
 
 
 @DATASETS.register("afhqv2")

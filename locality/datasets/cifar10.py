@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from locality.dataset import Dataset
-from locality.datasets._download import Download, RemoteFile
-from locality.datasets._files import find_file
-from locality.datasets._spec import DATASETS, DatasetInfo, DatasetSpec, Split
-from locality.datasets._unpickle import read_batch
+from locality.datasets.parts.download import Download, RemoteFile
+from locality.datasets.parts.files import find_file
+from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
+from locality.datasets.parts.unpickle import read_batch
 from locality.errors import BadInput, DataUnavailable
 from locality.types import ImageShape
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from locality.dataset import Dataset
-from locality.datasets._spec import DATASETS, DatasetInfo, DatasetSpec, Split
-from locality.datasets._wheels import missing_files, package_file
+from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
+from locality.datasets.parts.wheels import missing_files, package_file
 from locality.types import ImageShape
 
 _FILE = ("sklearn", "datasets", "data", "digits.csv.gz")

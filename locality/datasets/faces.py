@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from locality.dataset import Dataset
-from locality.datasets._spec import DATASETS, DatasetInfo, DatasetSpec, Split
+from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.params import param
 from locality.types import ImageShape
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from locality.dataset import Dataset
-from locality.datasets._collection import Collection
-from locality.datasets._images import Crop, Mode
-from locality.datasets._spec import DATASETS, DatasetInfo, DatasetSpec, Split
+from locality.datasets.parts.collection import Collection
+from locality.datasets.parts.images import Crop, Mode
+from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.errors import DataUnavailable
 from locality.params import param
 from locality.types import ImageShape

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from locality.dataset import Dataset
-from locality.datasets._download import Download, RemoteFile
-from locality.datasets._files import find_file
-from locality.datasets._idx import read_idx
-from locality.datasets._spec import DATASETS, DatasetInfo, DatasetSpec, Split
+from locality.datasets.parts.download import Download, RemoteFile
+from locality.datasets.parts.files import find_file
+from locality.datasets.parts.idx import read_idx
+from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.errors import BadInput, DataUnavailable
 from locality.types import ImageShape
 

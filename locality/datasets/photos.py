@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from locality.dataset import Dataset
-from locality.datasets._spec import DATASETS, DatasetInfo, DatasetSpec, Split
-from locality.datasets._wheels import missing_files, package_file
+from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
+from locality.datasets.parts.wheels import missing_files, package_file
 from locality.types import ImageShape
 
 _SIDE = 32

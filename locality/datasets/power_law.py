@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from locality.dataset import Dataset
-from locality.datasets._spec import DATASETS, DatasetInfo, DatasetSpec, Split
+from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.params import param
 from locality.types import ImageShape
 

@@ -1,7 +1,7 @@
-"""Analytic denoisers, one file each. A file with a leading underscore is a shared part."""
+"""Analytic denoisers, one file each. `parts` holds what they share."""
 
-from locality.denoisers._evidence import Evidence, Explains
-from locality.denoisers._spec import DENOISERS, DenoiserSpec
+from locality.denoisers.parts.evidence import Evidence, Explains
+from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.registry import import_siblings
 
 import_siblings(__name__, __path__)

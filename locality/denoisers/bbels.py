@@ -11,16 +11,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from locality.dataset import Images
-from locality.denoisers._boxes import cut_bands
-from locality.denoisers._evidence import TOP, Evidence
-from locality.denoisers._spec import DENOISERS
-from locality.denoisers._windows import WindowedSpec
 from locality.denoisers.els import DEFAULT_FIRST, EquivariantDenoiser, Move
 from locality.denoisers.ls import local_score, local_windows
+from locality.denoisers.parts.boxes import cut_bands
+from locality.denoisers.parts.evidence import TOP, Evidence
+from locality.denoisers.parts.spec import DENOISERS
+from locality.denoisers.parts.windows import WindowedSpec
 from locality.device import Compute
 from locality.params import param
 from locality.store import Store
-from locality.types import Denoiser, Pixel, Progress
+from locality.types import Denoiser, Pixel
+from locality.work import Progress
 
 
 @DENOISERS.register("bbels")

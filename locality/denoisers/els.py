@@ -11,18 +11,19 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from locality.dataset import Images
-from locality.denoisers._bank import Bank, precise
-from locality.denoisers._boxes import box, planes, round_bands, squared_difference
-from locality.denoisers._evidence import TOP, Evidence, evidence
-from locality.denoisers._spec import DENOISERS
-from locality.denoisers._windows import WindowedSpec, WindowSchedule
 from locality.denoisers.ls import CHUNK, local_windows, weigh
+from locality.denoisers.parts.bank import Bank, precise
+from locality.denoisers.parts.boxes import box, planes, round_bands, squared_difference
+from locality.denoisers.parts.evidence import TOP, Evidence, evidence
+from locality.denoisers.parts.spec import DENOISERS
+from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
 from locality.params import param
 from locality.posterior import PosteriorMean, stream
 from locality.schedule import check_sigma
 from locality.store import Store
-from locality.types import Denoiser, ImageShape, Pixel, Progress
+from locality.types import Denoiser, ImageShape, Pixel
+from locality.work import Progress
 
 _FEW = 300  # values of a patch up to which a product over all pairs of patches is faster than maps of all shifts
 _PATCHES = 1 << 13  # candidate patches of one product

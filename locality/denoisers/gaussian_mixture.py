@@ -12,17 +12,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from locality.dataset import Dataset, Images
-from locality.denoisers._groups import decompose_groups, merge_lone
-from locality.denoisers._kmeans import cluster
-from locality.denoisers._mixture import Mixture, pack, unpack
-from locality.denoisers._spec import DENOISERS, DenoiserSpec
+from locality.denoisers.parts.groups import decompose_groups, merge_lone
+from locality.denoisers.parts.kmeans import cluster
+from locality.denoisers.parts.mixture import Mixture, pack, unpack
+from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput, TooLarge
 from locality.params import param
-from locality.pulse import beat
 from locality.schedule import check_sigma
 from locality.store import Store
-from locality.types import Denoiser, ImageShape, Progress
+from locality.types import Denoiser, ImageShape
+from locality.work import Progress, heartbeat
 
 KIND, VERSION = "gaussian_mixture", 1
 _MOST_BYTES = 4 * 10**9  # of eigenvectors; the local cache holds no more either
@@ -118,7 +118,7 @@ class GaussianMixtureDenoiser:
         parts = []
         for part in x.split(max(1, self.memory // (_ARRAYS * self.shape.d * x.element_size()))):
             parts.append(self.mixture(part, sigma))
-            beat(sum(map(len, parts)) / max(1, len(x)))
+            heartbeat(sum(map(len, parts)) / max(1, len(x)))
         return torch.cat(parts)
 
 

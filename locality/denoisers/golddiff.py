@@ -12,17 +12,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from locality.dataset import Images
-from locality.denoisers._bank import Bank
-from locality.denoisers._evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
-from locality.denoisers._masked import masked_mean
-from locality.denoisers._spec import DENOISERS
+from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
+from locality.denoisers.parts.masked import masked_mean
+from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.pca_locality import PcaLocalityDenoiser, ThresholdSpec
 from locality.device import Compute
 from locality.params import param
-from locality.pulse import within
 from locality.schedule import check_sigma
 from locality.store import Store
-from locality.types import Denoiser, ImageShape, Pixel, Progress
+from locality.types import Denoiser, ImageShape, Pixel
+from locality.work import Progress, within
 
 
 @DENOISERS.register("golddiff")

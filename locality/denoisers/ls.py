@@ -11,16 +11,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from locality.dataset import Images
-from locality.denoisers._bank import Bank
-from locality.denoisers._boxes import box, cut_bands, planes, squared_difference
-from locality.denoisers._evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
-from locality.denoisers._spec import DENOISERS
-from locality.denoisers._windows import WindowedSpec, WindowSchedule
+from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.boxes import box, cut_bands, planes, squared_difference
+from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
+from locality.denoisers.parts.spec import DENOISERS
+from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
 from locality.posterior import PosteriorMean, stream
 from locality.schedule import check_sigma
 from locality.store import Store
-from locality.types import Denoiser, ImageShape, Pixel, Progress
+from locality.types import Denoiser, ImageShape, Pixel
+from locality.work import Progress
 
 CHUNK = 256  # images whose maps fit a processor's cache
 

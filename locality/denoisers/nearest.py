@@ -11,14 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from locality.dataset import Images
-from locality.denoisers._bank import AveragingSpec, Bank
-from locality.denoisers._evidence import TOP, Evidence, evidence
-from locality.denoisers._spec import DENOISERS
+from locality.denoisers.parts.bank import AveragingSpec, Bank
+from locality.denoisers.parts.evidence import TOP, Evidence, evidence
+from locality.denoisers.parts.spec import DENOISERS
 from locality.device import Compute
-from locality.pulse import beat
 from locality.schedule import check_sigma
 from locality.store import Store
-from locality.types import Denoiser, ImageShape, Pixel, Progress
+from locality.types import Denoiser, ImageShape, Pixel
+from locality.work import Progress, heartbeat
 
 
 @DENOISERS.register("nearest")
@@ -72,5 +72,5 @@ class NearestDenoiser:
             where = torch.where(nearness.values > best, nearness.indices + start, where)
             best = torch.maximum(best, nearness.values)
             start += len(x_kd)
-            beat(start / len(self.bank))
+            heartbeat(start / len(self.bank))
         return where

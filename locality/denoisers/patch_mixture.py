@@ -11,21 +11,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from locality.dataset import Dataset, Images
-from locality.denoisers import _mixture
-from locality.denoisers._blend import Blend, estimate_weights
-from locality.denoisers._em import expect_maximise, initial_labels
-from locality.denoisers._mixture import Mixture
-from locality.denoisers._patches import fold, places, sample_patches, unfold
-from locality.denoisers._spec import DENOISERS, DenoiserSpec
+from locality.denoisers.parts import mixture as gaussians
+from locality.denoisers.parts.blend import Blend, estimate_weights
+from locality.denoisers.parts.em import expect_maximise, initial_labels
+from locality.denoisers.parts.mixture import Mixture
+from locality.denoisers.parts.patches import fold, places, sample_patches, unfold
+from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.denoisers.wiener import Wiener
 from locality.device import Compute
 from locality.errors import BadInput
+from locality.linear.wiener import WienerFilter
 from locality.params import param
-from locality.pulse import beat
 from locality.schedule import check_sigma
 from locality.store import Artifact, Store
-from locality.types import Denoiser, ImageShape, Progress
-from locality.wiener import WienerFilter
+from locality.types import Denoiser, ImageShape
+from locality.work import Progress, heartbeat
 
 KIND, VERSION = "patch_mixture", 1
 _LEAST = 10  # patches a component needs on average; fewer say nothing about a covariance
@@ -145,7 +145,7 @@ class PatchMixtureDenoiser:
         for part in x.split(max(1, rows // per_image)):
             patches = unfold(part, self.shape, self.window).split(rows)
             answers.append(fold(torch.cat([self.mixture(u, sigma) for u in patches]), self.shape, self.window))
-            beat(sum(map(len, answers)) / max(1, len(x)))
+            heartbeat(sum(map(len, answers)) / max(1, len(x)))
         return torch.cat(answers)
 
 
@@ -156,7 +156,7 @@ def store_key(fingerprint: str, spec: PatchMixture) -> dict[str, Any]:
 
 def pack(fitted: PatchMixtureDenoiser, *, compact: bool) -> Artifact:
     """A fit as an artefact, without its Wiener filter; `compact` to ship it: 2.2 MB at the defaults on CIFAR-10."""
-    arrays = _mixture.pack(fitted.mixture, compact=compact).arrays
+    arrays = gaussians.pack(fitted.mixture, compact=compact).arrays
     if fitted.blend is not None:
         arrays["blend"] = fitted.blend.weights
     return Artifact(arrays, {"shape": list(fitted.shape), "window": fitted.window})
@@ -166,5 +166,5 @@ def unpack(artifact: Artifact, wiener: WienerFilter | None, memory: int) -> Patc
     """The fit of an artefact made by `pack`; `wiener` where it is blended."""
     arrays, meta = artifact.arrays, artifact.meta
     blend = None if wiener is None else Blend(wiener, arrays["blend"])
-    mixture = _mixture.unpack(artifact)
+    mixture = gaussians.unpack(artifact)
     return PatchMixtureDenoiser(ImageShape(*meta["shape"]), int(meta["window"]), mixture, blend, memory)

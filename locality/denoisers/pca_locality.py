@@ -12,18 +12,19 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from locality.dataset import Images
-from locality.denoisers._bank import Bank
-from locality.denoisers._evidence import TOP, Evidence
-from locality.denoisers._fields import FieldMatrix, FieldSpec
-from locality.denoisers._masked import MaskPlan, explain_masked, masked_mean
-from locality.denoisers._spec import DENOISERS
+from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.evidence import TOP, Evidence
+from locality.denoisers.parts.fields import FieldMatrix, FieldSpec
+from locality.denoisers.parts.masked import MaskPlan, explain_masked, masked_mean
+from locality.denoisers.parts.spec import DENOISERS
 from locality.device import Compute
 from locality.errors import BadInput
+from locality.linear.wiener import coordinates
 from locality.params import param
 from locality.schedule import check_sigma
 from locality.store import Store
-from locality.types import Denoiser, ImageShape, Pixel, Progress
-from locality.wiener import coordinates
+from locality.types import Denoiser, ImageShape, Pixel
+from locality.work import Progress
 
 # Lukoianov et al. 2025 (arXiv 2509.09672), released configurations.
 PUBLISHED_TAU = {"mnist": 0.005, "fashion_mnist": 0.005, "cifar10": 0.05, "celeba_hq": 0.02, "afhqv2": 0.02}

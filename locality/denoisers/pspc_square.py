@@ -11,19 +11,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from locality.dataset import Images
-from locality.denoisers._bank import Bank
-from locality.denoisers._boxes import box, inner_bands, planes, squared_difference
-from locality.denoisers._evidence import TOP, Evidence, evidence
-from locality.denoisers._spec import DENOISERS
-from locality.denoisers._windows import WindowedSpec, WindowSchedule
 from locality.denoisers.ls import CHUNK, weigh
+from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.boxes import box, inner_bands, planes, squared_difference
+from locality.denoisers.parts.evidence import TOP, Evidence, evidence
+from locality.denoisers.parts.spec import DENOISERS
+from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
 from locality.params import param
 from locality.posterior import NOTHING, PosteriorMean, remember_little, stream
-from locality.pulse import beat
 from locality.schedule import check_sigma
 from locality.store import Store
-from locality.types import Denoiser, ImageShape, Pixel, Progress
+from locality.types import Denoiser, ImageShape, Pixel
+from locality.work import Progress, heartbeat
 
 
 @DENOISERS.register("pspc_square")
@@ -105,7 +105,7 @@ class SquarePatchesDenoiser:
         total = x.new_zeros(())
         for done, x_kd in enumerate(self.bank.chunks(k, x.dtype), start=1):
             total = total + remember_little(weighted, x, x_kd, log_weight)
-            beat(0.5 + 0.5 * done / count)
+            heartbeat(0.5 + 0.5 * done / count)
         cover = torch.outer(rows.sum(dim=0), cols.sum(dim=0))
         return (total / cover).reshape(len(x), -1)
 

@@ -11,15 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from locality.dataset import Images
-from locality.denoisers._bank import AveragingSpec
-from locality.denoisers._evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
-from locality.denoisers._spec import DENOISERS
 from locality.denoisers.optimal import OptimalDenoiser
+from locality.denoisers.parts.bank import AveragingSpec
+from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
+from locality.denoisers.parts.spec import DENOISERS
 from locality.device import Compute
 from locality.params import param
 from locality.schedule import check_sigma
 from locality.store import Store
-from locality.types import Denoiser, ImageShape, Pixel, Progress
+from locality.types import Denoiser, ImageShape, Pixel
+from locality.work import Progress
 
 
 @DENOISERS.register("smoothed")

@@ -12,17 +12,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.artifact import Artifact
 from locality.dataset import Dataset, Images
-from locality.denoisers._bank import AveragingSpec
-from locality.denoisers._spec import DENOISERS, DenoiserSpec
+from locality.denoisers.parts.bank import AveragingSpec
+from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput
 from locality.params import param
-from locality.pulse import within
 from locality.schedule import check_sigma, log_grid
 from locality.store import Store
-from locality.types import Denoiser, ImageShape, Progress
+from locality.store.artifact import Artifact
+from locality.types import Denoiser, ImageShape
+from locality.work import Progress, within
 
 KIND, VERSION = "stack", 1
 SIGMAS = log_grid(0.02, 40.0, 12)  # noise levels the weights are learned at, linear in ln sigma between

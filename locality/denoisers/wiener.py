@@ -9,14 +9,15 @@ from typing import ClassVar
 import torch
 
 from locality.dataset import Images
-from locality.denoisers._spec import DENOISERS, DenoiserSpec
+from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput
+from locality.linear.statistics import fit_filter
+from locality.linear.wiener import WienerFilter
 from locality.params import param
-from locality.statistics import fit_filter
 from locality.store import Store
-from locality.types import Denoiser, Progress
-from locality.wiener import WienerFilter
+from locality.types import Denoiser
+from locality.work import Progress
 
 
 @DENOISERS.register("wiener")
@@ -34,7 +35,7 @@ class Wiener(DenoiserSpec):
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
     ) -> Generator[Progress, None, WienerFilter]:
-        """See `locality.statistics.fit_filter`."""
+        """See `locality.linear.statistics.fit_filter`."""
         return self._adjusted((yield from fit_filter(images, compute, store)))
 
     def _adjusted(self, wiener: WienerFilter) -> WienerFilter:

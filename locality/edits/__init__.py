@@ -1,6 +1,7 @@
-"""Edits of a dataset's statistics, one file each. A file with a leading underscore is a shared part."""
+"""Edits of a dataset's statistics, one file each. `parts` holds what they share."""
 
-from locality.edits._chain import (
+from locality.edits.clip import Clip
+from locality.edits.parts.chain import (
     Chain,
     chain_text,
     check_chain,
@@ -9,9 +10,8 @@ from locality.edits._chain import (
     parse_edit,
     split_edits,
 )
-from locality.edits._masks import Mask, draw_mask, mask_names, mask_text, picture_mask, read_mask
-from locality.edits._spec import EDITS, EditSpec, Stage
-from locality.edits.clip import Clip
+from locality.edits.parts.masks import Mask, draw_mask, mask_names, mask_text, picture_mask, read_mask
+from locality.edits.parts.spec import EDITS, EditSpec, Stage
 from locality.edits.pattern import COLOURS, COUPLING, MaskedSpec, Pattern
 from locality.registry import import_siblings
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from locality.edits._linear import LinearEdit, pixels
-from locality.edits._spec import EDITS
+from locality.edits.parts.linear import LinearEdit, pixels
+from locality.edits.parts.spec import EDITS
 from locality.params import param
 from locality.types import ImageShape
 
@@ -24,7 +24,7 @@ class Blur(LinearEdit):
     about: ClassVar[str] = r"x_0' = G_r\,x_0,\quad G_r \text{ a Gaussian blur}:\quad S' = G_r S G_r^{\!\top}"
     main: ClassVar[str] = "radius"
     dial: ClassVar[str] = "radius"
-    told: ClassVar[tuple[str, ...]] = ("radius",)
+    named: ClassVar[tuple[str, ...]] = ("radius",)
 
     radius: float = param(1.0, help="Standard deviation r of the Gaussian.", low=0.0, high=32.0, unit="pixels")
 

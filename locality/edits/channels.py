@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 
 from locality.dataset import Dataset
-from locality.edits._linear import mapped, pixels
-from locality.edits._spec import EDITS, Closed, EditSpec, Stage, generator, transformed
+from locality.edits.parts.linear import mapped, pixels
+from locality.edits.parts.spec import EDITS, Closed, EditSpec, Stage, generator, transformed
 from locality.errors import BadInput
+from locality.linear.statistics import Statistics
 from locality.params import param
-from locality.statistics import Statistics
 from locality.types import ImageShape
 
 
@@ -27,7 +27,7 @@ class Channels(EditSpec):
         r"\text{merge: } x_a' = (1-t)\,x_a + t\,\tfrac13\textstyle\sum_b x_b"
     )
     main: ClassVar[str] = "how"
-    told: ClassVar[tuple[str, ...]] = ("how",)
+    named: ClassVar[tuple[str, ...]] = ("how",)
 
     how: str = param("decorrelate", help="What is done to the colours.", choices=("decorrelate", "merge"))
     share: float = param(1.0, help="merge: share t of the mean of the channels.", low=0.0, high=1.0)

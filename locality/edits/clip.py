@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from locality.dataset import Dataset
-from locality.edits._spec import EDITS, Closed, EditSpec, Stage, transformed
+from locality.edits.parts.spec import EDITS, Closed, EditSpec, Stage, transformed
 from locality.params import param
 
 

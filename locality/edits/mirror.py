@@ -10,9 +10,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from locality.dataset import Dataset
-from locality.edits._spec import EDITS, EditSpec, Stage
+from locality.edits.parts.spec import EDITS, EditSpec, Stage
+from locality.linear.statistics import Statistics
 from locality.params import param
-from locality.statistics import Statistics
 from locality.types import ImageShape
 
 
@@ -24,7 +24,7 @@ class Mirror(EditSpec):
     heading: ClassVar[str] = "Mirror"
     about: ClassVar[str] = r"\{x_0\} \cup \{F x_0\},\quad F \text{ a reflection}:\quad S' \approx \tfrac12\,(S + F S F)"
     main: ClassVar[str] = "axis"
-    told: ClassVar[tuple[str, ...]] = ("axis",)
+    named: ClassVar[tuple[str, ...]] = ("axis",)
 
     axis: str = param("left-right", help="What is exchanged.", choices=("left-right", "up-down"))
 

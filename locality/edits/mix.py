@@ -10,11 +10,11 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from locality.dataset import Dataset
-from locality.edits._linear import run
-from locality.edits._spec import EDITS, Closed, EditSpec, Stage, generator
+from locality.edits.parts.linear import run
+from locality.edits.parts.spec import EDITS, Closed, EditSpec, Stage, generator
 from locality.errors import BadInput
+from locality.linear.statistics import Derived, Statistics, statistics_of
 from locality.params import param
-from locality.statistics import Derived, Statistics, statistics_of
 
 
 @EDITS.register("mix")
@@ -29,7 +29,7 @@ class Mix(EditSpec):
     main: ClassVar[str] = "dataset"
     dial: ClassVar[str] = "share"
     closed: ClassVar[Closed] = "expected"
-    told: ClassVar[tuple[str, ...]] = ("dataset", "share")
+    named: ClassVar[tuple[str, ...]] = ("dataset", "share")
 
     dataset: str = param("mnist", help="Name of the other dataset; its images need the same shape.")
     share: float = param(0.5, help="Share t of its images.", low=0.0, high=1.0)

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from locality.artifact import Artifact
 from locality.dataset import Dataset
-from locality.edits._masks import draw_mask, is_picture, mask_text, read_mask
-from locality.edits._spec import EDITS, EditSpec, Stage, generator, transformed
+from locality.edits.parts.masks import draw_mask, is_picture, mask_text, read_mask
+from locality.edits.parts.spec import EDITS, EditSpec, Stage, generator, transformed
+from locality.linear.statistics import Statistics
 from locality.params import param
-from locality.statistics import Statistics
+from locality.store.artifact import Artifact
 from locality.types import ImageShape
 
 P = TypeVar("P", bound="MaskedSpec")
@@ -41,7 +41,7 @@ class MaskedSpec(EditSpec):
 
     main: ClassVar[str] = "mask"
     dial: ClassVar[str] = "strength"
-    told: ClassVar[tuple[str, ...]] = ("mask", "strength")
+    named: ClassVar[tuple[str, ...]] = ("mask", "strength")
 
     @classmethod
     def parse(cls: type[P], options: Mapping[str, str]) -> P:

@@ -11,9 +11,9 @@ from jaxtyping import Float64, Int
 from torch import Tensor
 
 from locality.dataset import Dataset
-from locality.edits._spec import EDITS, Closed, EditSpec, Stage, generator, transformed
+from locality.edits.parts.spec import EDITS, Closed, EditSpec, Stage, generator, transformed
+from locality.linear.statistics import Statistics
 from locality.params import param
-from locality.statistics import Statistics
 from locality.types import ImageShape
 
 

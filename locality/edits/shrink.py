@@ -9,11 +9,11 @@ from typing import ClassVar
 import torch
 
 from locality.dataset import Dataset
-from locality.edits._linear import filter_before
-from locality.edits._spec import EDITS, Closed, EditSpec, Stage, generator, transformed
+from locality.edits.parts.linear import filter_before
+from locality.edits.parts.spec import EDITS, Closed, EditSpec, Stage, generator, transformed
+from locality.linear.statistics import Statistics
+from locality.linear.wiener import WienerFilter
 from locality.params import param
-from locality.statistics import Statistics
-from locality.wiener import WienerFilter
 
 _BLOCK = 4096  # images per stream of noise, as many as are changed at a time
 
@@ -31,7 +31,7 @@ class Shrink(EditSpec):
     main: ClassVar[str] = "strength"
     dial: ClassVar[str] = "strength"
     closed: ClassVar[Closed] = "expected"
-    told: ClassVar[tuple[str, ...]] = ("strength",)
+    named: ClassVar[tuple[str, ...]] = ("strength",)
 
     strength: float = param(0.5, help="Share t of the variance that is noise.", low=0.0, high=1.0)
     seed: int = param(0, help="Seed of the noise.", low=0, high=2**31 - 1)

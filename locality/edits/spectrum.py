@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from locality.edits._linear import FittedEdit, Map, filter_before, pixels
-from locality.edits._spec import EDITS, Stage
+from locality.edits.parts.linear import FittedEdit, Map, filter_before, pixels
+from locality.edits.parts.spec import EDITS, Stage
 from locality.errors import BadInput
+from locality.linear.statistics import Statistics
+from locality.linear.wiener import WienerFilter
 from locality.params import param
-from locality.statistics import Statistics
 from locality.types import ImageShape
-from locality.wiener import WienerFilter
 
 _FLOOR = 1e-3  # of the mean eigenvalue: components below it are rounding, and would be blown up to noise
 
@@ -35,7 +35,7 @@ class Spectrum(FittedEdit):
     )
     main: ClassVar[str] = "how"
     dial: ClassVar[str] = "strength"
-    told: ClassVar[tuple[str, ...]] = ("how", "strength")
+    named: ClassVar[tuple[str, ...]] = ("how", "strength")
 
     how: str = param("whiten", help="What happens to the spectrum.", choices=("whiten", "tilt"))
     strength: float = param(

@@ -8,8 +8,8 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.edits._linear import LinearEdit, pixels
-from locality.edits._spec import EDITS
+from locality.edits.parts.linear import LinearEdit, pixels
+from locality.edits.parts.spec import EDITS
 from locality.edits.pattern import MaskedSpec
 from locality.params import param
 from locality.types import ImageShape

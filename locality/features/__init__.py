@@ -1,6 +1,6 @@
 """What sets of images are compared by: Inception, a classifier of the dataset's own labels, or raw pixels."""
 
-from locality.features._classifier import (
+from locality.features.classifier import (
     FOLDER,
     ClassifierFeatures,
     find_classifier,
@@ -8,10 +8,10 @@ from locality.features._classifier import (
     read_classifier,
     save_classifier,
 )
-from locality.features._classifier_training import ClassifierPlan, train_classifier
-from locality.features._inception import INCEPTION, INCEPTION_FILE, InceptionFeatures, inception_features
-from locality.features._pixels import PixelFeatures
-from locality.features._spec import Features, as_8bit
+from locality.features.classifier_training import ClassifierPlan, train_classifier
+from locality.features.inception import INCEPTION, INCEPTION_FILE, InceptionFeatures, inception_features
+from locality.features.pixels import PixelFeatures
+from locality.features.spec import Features, as_8bit
 
 __all__ = [
     "FOLDER",

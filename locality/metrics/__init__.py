@@ -1,12 +1,12 @@
 """Numbers that judge denoisers and samples: pure functions, float64, one score per image wherever there can be one."""
 
-from locality.metrics._class_score import inception_score
-from locality.metrics._denoising import RATIO_SIGMAS, denoising_errors, error_ratio, ratio_scores
-from locality.metrics._frechet import frechet_distance
-from locality.metrics._images import explained, pearson, squared_error, squared_error01
-from locality.metrics._kernel import kernel_sums, kid
-from locality.metrics._summary import LEVEL, Difference, Summary, paired_difference, summarise
-from locality.metrics._training import COPY, effective_number, is_copy
+from locality.metrics.class_score import inception_score
+from locality.metrics.denoising import RATIO_SIGMAS, denoising_errors, error_ratio, ratio_scores
+from locality.metrics.frechet import frechet_distance
+from locality.metrics.images import explained, pearson, squared_error, squared_error01
+from locality.metrics.kernel import kernel_sums, kid
+from locality.metrics.summary import LEVEL, Difference, Summary, paired_difference, summarise
+from locality.metrics.training import COPY, effective_number, is_copy
 
 __all__ = [
     "COPY",

@@ -1,6 +1,7 @@
-"""Network plug-ins, one file each. A file with a leading underscore is a shared part."""
+"""Network plug-ins, one file each. `parts` holds what they share."""
 
-from locality.networks._checkpoint import (
+from locality.networks.checkpoints.external import load_checkpoint, read_checkpoint
+from locality.networks.checkpoints.files import (
     MANIFEST,
     WEIGHTS,
     load_manifest,
@@ -11,12 +12,11 @@ from locality.networks._checkpoint import (
     save_network,
     write_atomic,
 )
-from locality.networks._foreign import load_checkpoint, read_checkpoint
-from locality.networks._plan import Budget, TrainSpec
-from locality.networks._spec import NETWORKS, NetworkDenoiser, NetworkSpec
-from locality.networks._speed import parameter_count, training_speed
-from locality.networks._state import STATE
-from locality.networks._training import HELD_OUT_SIGMA, Training
+from locality.networks.parts.spec import NETWORKS, NetworkDenoiser, NetworkSpec
+from locality.networks.training.loop import HELD_OUT_SIGMA, Training
+from locality.networks.training.plan import Budget, TrainSpec
+from locality.networks.training.speed import parameter_count, training_speed
+from locality.networks.training.state import STATE
 from locality.registry import import_siblings
 
 import_siblings(__name__, __path__)

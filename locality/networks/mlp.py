@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from locality.errors import BadInput
-from locality.networks._label import LabelEmbedding, zeroed
-from locality.networks._spec import NETWORKS, NetworkSpec
+from locality.networks.parts.label import LabelEmbedding, zeroed
+from locality.networks.parts.spec import NETWORKS, NetworkSpec
 from locality.params import param
 from locality.types import ImageShape
 

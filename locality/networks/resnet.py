@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from locality.networks._label import LabelEmbedding, zeroed
-from locality.networks._spec import NETWORKS, NetworkSpec
+from locality.networks.parts.label import LabelEmbedding, zeroed
+from locality.networks.parts.spec import NETWORKS, NetworkSpec
 from locality.params import param
 from locality.types import ImageShape
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from locality.errors import BadInput
-from locality.networks._spec import NETWORKS, NetworkSpec
+from locality.networks.parts.spec import NETWORKS, NetworkSpec
 from locality.params import param
 from locality.types import ImageShape
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from locality.errors import BadInput
-from locality.networks._spec import NETWORKS
+from locality.networks.parts.spec import NETWORKS
 from locality.networks.unet import UNet
 from locality.params import param
 from locality.types import ImageShape

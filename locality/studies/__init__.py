@@ -3,49 +3,12 @@
 Long verbs are generators of `Progress` that return their result; `finish` runs one to its end.
 """
 
+from locality.fields.mass import QUANTITIES, MassFractions, mass_fractions_of_rows
+from locality.fields.similarity import Similarity
 from locality.metrics import COPY
-from locality.studies._agreement import agreement, found_agreement, ship_agreement
-from locality.studies._agreement_plan import Agreement, AgreementPlan, Explained
-from locality.studies._catalogue import edit_list, model_list
-from locality.studies._costs import costs
-from locality.studies._costs_plan import CostPlan, Costs
-from locality.studies._costs_ship import ship_costs, shipped_costs
-from locality.studies._edited import Overflow, overflow, trained_on_edit
-from locality.studies._fields import Draws, learned_field, pixel_field
-from locality.studies._finish import finish
-from locality.studies._journal import read_log, read_progress
-from locality.studies._likeness import Likeness
-from locality.studies._masses import QUANTITIES, Masses, masses_of_rows
-from locality.studies._members import Untrained, find_members, untrained_twins
-from locality.studies._memorisation import Copies, Memorisation, memorisation
-from locality.studies._models import (
-    Model,
-    Trained,
-    find_model,
-    find_network,
-    fit_wiener,
-    model_key,
-    open_denoiser,
-    read_trained,
-    trained_networks,
-)
-from locality.studies._nearest import nearest_training
-from locality.studies._preview import Frame, Preview, read_preview
-from locality.studies._samples import denoise, found_samples, sample
-from locality.studies._sampling import Sampling, Stepped, Trajectory
-from locality.studies._ship import ship_learned_table, ship_model, ship_statistics
-from locality.studies._sweep import at_strength, mask_of, part_takers, pixels_along, planted_filter, sweep
-from locality.studies._sweep_plan import PREDICTED, Sweep, SweepPlan
-from locality.studies._sweep_ship import ship_sweep, shipped_sweeps
-from locality.studies._tables import (
-    learned_key,
-    learned_table,
-    make_learned_table,
-    pixel_grid,
-    predicted_table,
-    table_row,
-)
-from locality.studies._train import judge, train_network
+from locality.studies.agreement.members import Untrained, find_members, untrained_twins
+from locality.studies.agreement.plan import Agreement, AgreementPlan, Explained
+from locality.studies.agreement.study import found_agreement, measure_agreement, ship_agreement
 from locality.studies.benchmark import (
     PRESETS,
     Bench,
@@ -56,6 +19,50 @@ from locality.studies.benchmark import (
     ship_bench,
     shipped_benches,
 )
+from locality.studies.catalogue import edit_list, model_list
+from locality.studies.costs.plan import CostPlan, Costs
+from locality.studies.costs.ship import ship_costs, shipped_costs
+from locality.studies.costs.study import measure_costs
+from locality.studies.edited import Overflow, overflow, trained_on_edit
+from locality.studies.fields.draws import Draws, learned_field, pixel_field
+from locality.studies.fields.tables import (
+    learned_key,
+    learned_table,
+    make_learned_table,
+    pixel_grid,
+    predicted_table,
+    table_row,
+)
+from locality.studies.models import (
+    Model,
+    Trained,
+    find_model,
+    find_network,
+    fit_wiener,
+    model_key,
+    open_denoiser,
+    read_trained,
+    trained_networks,
+)
+from locality.studies.sampling.config import Sampling, Stepped, Trajectory
+from locality.studies.sampling.memorisation import Copies, Memorisation, memorisation
+from locality.studies.sampling.nearest import nearest_training
+from locality.studies.sampling.samples import denoise, found_samples, sample
+from locality.studies.ship import ship_learned_table, ship_model, ship_statistics
+from locality.studies.sweep.plan import PREDICTED, Sweep, SweepPlan
+from locality.studies.sweep.ship import ship_sweep, shipped_sweeps
+from locality.studies.sweep.study import (
+    at_strength,
+    mask_of,
+    participating_networks,
+    pixels_along,
+    planted_filter,
+    run_sweep,
+)
+from locality.studies.training.journal import read_log, read_progress
+from locality.studies.training.preview import Frame, Preview, read_preview
+from locality.studies.training.train import judge, train_network
+from locality.work import finish
 
 __all__ = [
     "COPY",
@@ -73,23 +80,21 @@ __all__ = [
     "Draws",
     "Explained",
     "Frame",
-    "Likeness",
-    "Masses",
+    "MassFractions",
     "Memorisation",
     "Model",
     "Overflow",
     "Preview",
     "Sampling",
+    "Similarity",
     "Stepped",
     "Sweep",
     "SweepPlan",
     "Trained",
     "Trajectory",
     "Untrained",
-    "agreement",
     "at_strength",
     "bench",
-    "costs",
     "denoise",
     "edit_list",
     "find_members",
@@ -106,14 +111,16 @@ __all__ = [
     "learned_table",
     "make_learned_table",
     "mask_of",
-    "masses_of_rows",
+    "mass_fractions_of_rows",
+    "measure_agreement",
+    "measure_costs",
     "memorisation",
     "model_key",
     "model_list",
     "nearest_training",
     "open_denoiser",
     "overflow",
-    "part_takers",
+    "participating_networks",
     "pixel_field",
     "pixel_grid",
     "pixels_along",
@@ -123,6 +130,7 @@ __all__ = [
     "read_preview",
     "read_progress",
     "read_trained",
+    "run_sweep",
     "sample",
     "ship_agreement",
     "ship_bench",
@@ -134,7 +142,6 @@ __all__ = [
     "shipped_benches",
     "shipped_costs",
     "shipped_sweeps",
-    "sweep",
     "table_row",
     "train_network",
     "trained_networks",

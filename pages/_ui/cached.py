@@ -7,9 +7,9 @@ from typing import Any
 import streamlit as st
 
 from locality.datasets import Source
+from locality.linear.wiener import WienerFilter
 from locality.networks import NetworkDenoiser
 from locality.studies import Trained, finish, fit_wiener, learned_table, trained_networks
-from locality.wiener import WienerFilter
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from locality.datasets import DATASETS
 from locality.errors import LocalityError
-from locality.types import Progress
+from locality.work import Progress
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Start the app: `python -m pages._ui.serve [streamlit options]`, as `make run` does.
 
 A folder named pages/ makes Streamlit start in its legacy mode until the first `st.navigation`, in
-which the first visit of a fresh server to a deep link is told that its page does not exist.
+which the first visit of a fresh server to a deep link is reported that its page does not exist.
 `streamlit run app.py` works too, with that one message.
 """
 

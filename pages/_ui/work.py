@@ -12,7 +12,7 @@ import streamlit as st
 
 from locality.errors import LocalityError
 from locality.studies import finish
-from locality.types import Progress
+from locality.work import Progress
 from pages._ui.line import Line
 from pages._ui.samples.jobs import spoken
 

@@ -15,10 +15,10 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from locality.datasets import Source
+from locality.fields.codec import LEARNED_SIGMAS
 from locality.networks import NetworkDenoiser, save_network
 from locality.networks.resnet import ResNet
 from locality.studies import Draws, finish, fit_wiener, pixel_field, pixel_grid
-from locality.tables import LEARNED_SIGMAS
 from locality.types import ImageShape, Pixel
 from pages._ui.architectures import export
 from pages._ui.architectures.entries import entries_of
@@ -159,7 +159,7 @@ def test_a_set_without_networks_says_what_to_do_and_still_shows_the_prediction()
         ({"networks": ",".join(f"/n{i}" for i in range(12))}, "asks for 12 networks"),
     ],
 )
-def test_links_that_ask_for_what_does_not_exist_are_told(query: dict[str, str], said: str) -> None:
+def test_links_that_ask_for_what_does_not_exist_are_reported(query: dict[str, str], said: str) -> None:
     at = open_page(dataset="faces", **query)
     assert any(said in warning.value for warning in at.warning)
     assert sent(at)[0]["entries"][0]["id"] == "predicted"
@@ -187,7 +187,7 @@ def test_nearest() -> None:
     assert LEARNED_SIGMAS[nearest_level(LEARNED_SIGMAS, 1e9)] == LEARNED_SIGMAS[-1]
 
 
-def test_a_noise_level_outside_a_checkpoints_schedule_is_told_in_its_panel(tmp_path: Path) -> None:
+def test_a_noise_level_outside_a_checkpoints_schedule_is_reported_in_its_panel(tmp_path: Path) -> None:
     from diffusers import DDPMScheduler, UNet2DModel
 
     unet = UNet2DModel(

@@ -92,7 +92,7 @@ def test_a_picked_cell_shows_its_curve_difference_and_images(made: Bench) -> Non
     assert any('alt="optimal, image 1"' in html.proto.body for html in at.get("html"))
 
 
-def test_the_link_brings_the_cell_back_and_a_wrong_one_is_told(made: Bench) -> None:
+def test_the_link_brings_the_cell_back_and_a_wrong_one_is_reported(made: Bench) -> None:
     head = board(open_page(dataset="digits", run=RUN, cell="optimal|mse01"))
     assert head["picked"] == {"model": "optimal", "column": "mse01"}
     at = open_page(dataset="digits", run=RUN, cell="nobody|mse01")
@@ -146,7 +146,7 @@ def test_run_and_pause_and_go_on(networks: None) -> None:
         ("reference=mine n=2 steps=3 nothing:a=1", "nothing"),
     ],
 )
-def test_a_wrong_link_is_told(networks: None, run: str, words: str) -> None:
+def test_a_wrong_link_is_reported(networks: None, run: str, words: str) -> None:
     at = open_page(dataset="digits", run=run)
     assert any(words in warning.value for warning in at.warning), [warning.value for warning in at.warning]
 

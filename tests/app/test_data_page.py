@@ -16,8 +16,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from locality.datasets import DATASETS, Source
+from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW
 from locality.studies import finish, fit_wiener
-from locality.tables import SIGMA_HIGH, SIGMA_LOW
 from pages._ui.data import summary
 from pages._ui.data.export import _npz, numbers, reproduce
 

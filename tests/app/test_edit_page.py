@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from locality.datasets import Source
 from locality.edits import draw_mask, mask_text, parse_chain
-from locality.field import mass_on
+from locality.fields.jacobian import mass_on
 from locality.studies import Draws, Sweep, finish, pixel_field
 from locality.types import ImageShape, Pixel
 from pages._ui.edit import export

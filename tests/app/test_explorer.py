@@ -11,10 +11,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from locality.datasets import Source
+from locality.fields.codec import SIGMA_HIGH
+from locality.linear.wiener import coordinates
 from locality.studies import finish, fit_wiener
-from locality.tables import SIGMA_HIGH
 from locality.types import Pixel
-from locality.wiener import coordinates
 from pages._ui.explorer import files, mount
 from tests.buffer import sent
 

@@ -12,7 +12,7 @@ import atexit, threading, torch
 begun = threading.Event()
 atexit.register(lambda: print(first.cancelled, first.ended.is_set(), second.began))  # runs last
 
-from locality.types import Progress
+from locality.work import Progress
 from pages._ui.work import Work, Works
 
 def work():

@@ -17,9 +17,9 @@ from streamlit.testing.v1 import AppTest
 
 from locality.dataset import Images
 from locality.datasets import DATASETS, Source
-from locality.pulse import beat
 from locality.studies import Sampling, finish, found_samples, nearest_training, sample
 from locality.types import Denoiser, Pixel
+from locality.work import heartbeat
 from pages._ui.samples import evidence, export, mount
 from pages._ui.samples.jobs import JOBS, Drawing, Job, Jobs, spoken
 from pages._ui.samples.marks import marked, moved
@@ -281,7 +281,7 @@ def gated(gate: threading.Event, reached: threading.Event) -> Any:
             if next(calls) == 1:
                 reached.set()
                 while not gate.wait(0.01):
-                    beat(0.5)
+                    heartbeat(0.5)
             return x * 0
 
         return call

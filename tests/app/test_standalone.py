@@ -20,10 +20,10 @@ from streamlit.testing.v1 import AppTest
 
 import locality
 from locality.datasets import Source
+from locality.fields.codec import TABLE_SIGMAS
+from locality.linear.wiener import WienerFilter
 from locality.studies import find_network, finish, fit_wiener, predicted_table
-from locality.tables import TABLE_SIGMAS
 from locality.types import ImageShape, Pixel
-from locality.wiener import WienerFilter
 from pages._ui.explorer import facts, fields, mount, options, standalone
 from pages._ui.explorer.view import View
 

@@ -10,11 +10,11 @@ import torch
 from playwright.sync_api import Locator, Page, expect
 
 from locality.datasets import Source
-from locality.field import compare
+from locality.fields.codec import LEARNED_SIGMAS
+from locality.fields.jacobian import compare
+from locality.linear.wiener import coordinates
 from locality.studies import find_network, finish, fit_wiener, learned_table, pixel_grid, table_row
-from locality.tables import LEARNED_SIGMAS
 from locality.types import ImageShape, Pixel
-from locality.wiener import coordinates
 from tests.browser.conftest import centre_of, pictures
 
 pytestmark = pytest.mark.browser

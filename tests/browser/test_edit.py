@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from locality.datasets import Source
 from locality.edits import draw_mask
-from locality.field import mass_on
+from locality.fields.jacobian import mass_on
 from locality.studies import Draws, finish, pixel_field
 from locality.types import Pixel
 from tests.browser.conftest import pictures, spot

@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from locality.datasets import Source
-from locality.field import compare
+from locality.fields.jacobian import compare
 from locality.studies import Draws, find_network, finish, fit_wiener, pixel_field
 from locality.types import Pixel
 from tests.browser.conftest import centre_of, pictures, spot

@@ -10,9 +10,9 @@ import pytest
 import torch
 from playwright.sync_api import Page
 
-from locality.field import compare, measure
+from locality.fields.codec import TABLE_SIGMAS, decode_rows, encode_rows, mix_rows, weights_about
+from locality.fields.jacobian import compare, measure
 from locality.schedule import alpha_bar_of, t_of
-from locality.tables import TABLE_SIGMAS, decode_rows, encode_rows, mix_rows, weights_about
 from locality.types import Pixel
 
 pytestmark = pytest.mark.browser

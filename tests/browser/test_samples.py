@@ -88,7 +88,7 @@ def test_pointing_at_an_image_shows_its_nearest_training_image(page: Page, serve
     expect(card).to_contain_text("Wiener 1949")
 
 
-def test_what_is_found_while_an_image_is_pointed_at_is_told_at_once(page: Page, server: str) -> None:
+def test_what_is_found_while_an_image_is_pointed_at_is_reported_at_once(page: Page, server: str) -> None:
     """The search for the nearest images ends when it ends; whoever waits with the pointer at rest sees it."""
     lab = generate(page, server, f"dataset=digits&{QUICK}&n=3&steps=4&seed=1")
     lab.evaluate(

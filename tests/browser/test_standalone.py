@@ -12,11 +12,11 @@ import torch
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from locality.datasets import Source
-from locality.field import compare
+from locality.fields.codec import TABLE_SIGMAS
+from locality.fields.jacobian import compare
+from locality.linear.wiener import WienerFilter, coordinates
 from locality.studies import Draws, find_network, finish, fit_wiener, pixel_field
-from locality.tables import TABLE_SIGMAS
 from locality.types import Pixel
-from locality.wiener import WienerFilter, coordinates
 from pages._ui.explorer import Options, View
 from pages._ui.explorer.standalone import standalone
 from tests.browser.conftest import centre_of, pictures

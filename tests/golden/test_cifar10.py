@@ -15,12 +15,12 @@ import torch
 import locality
 from locality.dataset import Dataset
 from locality.datasets import DATASETS
-from locality.moments import Moments, estimate_moments
+from locality.linear.moments import Moments, estimate_moments
+from locality.linear.statistics import KIND, store_key
+from locality.linear.wiener import WienerFilter, coordinates, unpack
 from locality.schedule import ddpm_grid
-from locality.statistics import KIND, store_key
 from locality.store import Store
 from locality.types import Pixel
-from locality.wiener import WienerFilter, coordinates, unpack
 
 pytestmark = pytest.mark.timeout(600)  # an eigendecomposition of 3072 x 3072 on a busy machine
 SHIPPED = Path(locality.__file__).parents[1] / "cache" / "shipped"

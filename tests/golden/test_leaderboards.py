@@ -88,7 +88,7 @@ def test_the_readme_says_what_is_shipped() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     made = [leaderboard(name) for name in ("mnist", "fashion_mnist", "cifar10")]
     rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|([^|]*)\|([^|]*)\|$", text, re.MULTILINE)
-    told = []
+    reported = []
     for name, *cells in rows:
         for one, cell in zip(made, cells, strict=True):
             if found := re.fullmatch(r" (\*\*)?(\S+ ± [\d.]+)(?:\*\*)?(?: \(([\d,]+) images\))? ", cell):
@@ -97,6 +97,6 @@ def test_the_readme_says_what_is_shipped() -> None:
                 summary = one.summary(model, "r2_final")
                 assert number == f"{summary.mean:.3f} ± {summary.stderr:.3f}", (one.dataset, model)
                 assert bool(bold) is (one.best("r2_final") == model), (one.dataset, model)
-                told.append((one.dataset, model))
+                reported.append((one.dataset, model))
     analytic = {(one.dataset, result.name) for one in made for result in one.results if result.kind == "analytic"}
-    assert set(told) == analytic
+    assert set(reported) == analytic

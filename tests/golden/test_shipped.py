@@ -11,7 +11,8 @@ import torch
 
 from locality.datasets import DATASETS, Source
 from locality.edits import parse_edit
-from locality.field import pixel_outputs
+from locality.fields.codec import LEARNED_SIGMAS
+from locality.fields.jacobian import pixel_outputs
 from locality.metrics import RATIO_SIGMAS, error_ratio
 from locality.studies import (
     Draws,
@@ -21,12 +22,11 @@ from locality.studies import (
     found_agreement,
     learned_field,
     learned_table,
+    run_sweep,
     shipped_sweeps,
-    sweep,
     table_row,
     trained_networks,
 )
-from locality.tables import LEARNED_SIGMAS
 from locality.types import Pixel
 
 SHIPPED = Path(__file__).resolve().parents[2] / "cache" / "shipped"
@@ -141,7 +141,7 @@ def test_the_predicted_sweep_is_made_again_from_shipped_statistics(name: str, mo
     monkeypatch.delenv("LOCALITY_DATA", raising=False)
     source, edit = Source.parse(name), parse_edit("pattern:W")
     (made,) = shipped_sweeps(source, edit)
-    again = finish(sweep(source, edit, networks=(), plan=made.plan))
+    again = finish(run_sweep(source, edit, networks=(), plan=made.plan))
     for quantity in ("mass_on_pattern", "non_locality"):
         assert [mass for _, mass, _ in again.curve("wiener", quantity)] == pytest.approx(
             [mass for _, mass, _ in made.curve("wiener", quantity)], rel=1e-5

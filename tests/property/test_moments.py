@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from locality.moments import estimate_moments
+from locality.linear.moments import estimate_moments
 
 IMAGES = st.tuples(st.integers(2, 12), st.integers(1, 40)).flatmap(lambda shape: arrays(np.uint8, shape))
 

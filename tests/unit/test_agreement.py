@@ -14,7 +14,8 @@ from torch import Tensor
 from locality.datasets import DATASETS, Source
 from locality.device import Compute
 from locality.errors import BadInput, LocalityError, NonFinite, TooLarge, UnknownName
-from locality.field import draw_inputs
+from locality.fields.jacobian import draw_inputs
+from locality.fields.similarity import MEASURES, Similarity, Tally
 from locality.metrics import explained
 from locality.networks import NETWORKS, NetworkDenoiser, save_network
 from locality.store import Store
@@ -24,14 +25,13 @@ from locality.studies import (
     Draws,
     Sampling,
     Untrained,
-    agreement,
     find_members,
     finish,
     found_agreement,
+    measure_agreement,
     sample,
     ship_agreement,
 )
-from locality.studies._likeness import MEASURES, Likeness, Tally
 from locality.types import ImageShape
 from tests.made_up import Call, made_up
 
@@ -100,11 +100,11 @@ def fields_of(pixels: int = 5, draws: int = 4, models: int = 3, size: int = 12) 
     return fields, torch.arange(pixels) * 2 + 1
 
 
-def tally(fields: Tensor, centres: Tensor, chunk: int = 100) -> dict[str, Likeness]:
+def tally(fields: Tensor, centres: Tensor, chunk: int = 100) -> dict[str, Similarity]:
     made = Tally()
     for part, places in zip(fields.split(chunk), centres.split(chunk), strict=True):
         made.add(part, places)
-    return made.likenesses()
+    return made.similarities()
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -192,7 +192,7 @@ def test_explained_share_by_hand() -> None:
 
 def test_linear_models_have_the_likeness_of_their_rows(digits: Source, store: Store, linear: dict[str, Tensor]) -> None:
     plan = AgreementPlan(step=3, draws=3, outputs=0, samples=0, sigmas=(0.3, 2.0))
-    made = finish(agreement(digits, ["a", "b"], plan=plan, store=store))
+    made = finish(measure_agreement(digits, ["a", "b"], plan=plan, store=store))
     assert made.pixels == [[r, c] for r in (1, 4, 7) for c in (1, 4, 7)]
     places = [8 * r + c for r, c in made.pixels]
     rows = torch.stack([linear["a"][places], linear["b"][places]], dim=1).double().numpy()
@@ -212,7 +212,7 @@ def test_fields_of_colour_images_are_summed_over_channels(store: Store, monkeypa
     matrices = [torch.randn(64, 64, generator=torch.Generator().manual_seed(k)) for k in (5, 6)]
     with made_up("c", lambda i, r: times(matrices[0])), made_up("d", lambda i, r: times(matrices[1])):
         plan = AgreementPlan(step=2, draws=2, outputs=0, samples=0, sigmas=(1.0,))
-        made = finish(agreement(source, ["c", "d"], plan=plan, store=store))
+        made = finish(measure_agreement(source, ["c", "d"], plan=plan, store=store))
     grey = torch.stack([m.double().reshape(4, 16, 4, 16).sum(dim=(0, 2)) for m in matrices], dim=1)
     places = [4 * r + c for r, c in made.pixels]
     want = np.mean([np.corrcoef(grey[place].numpy()) for place in places], axis=0)
@@ -234,7 +234,7 @@ def test_the_exact_wiener_filter_is_its_own_derivative(
 
     with made_up("mine", lambda images, reference: call):
         plan = AgreementPlan(**{**as_options(SMALL), "step": 2})  # type: ignore[arg-type]
-        made = finish(agreement(digits, ["wiener", "mine"], plan=plan, store=store))
+        made = finish(measure_agreement(digits, ["wiener", "mine"], plan=plan, store=store))
     for measure in MEASURES:
         assert (getattr(made, measure).pixels[:, 0, 1] > 0).all()
         np.testing.assert_allclose(getattr(made, measure).value[:, 0, 1].numpy(), 1.0, atol=1e-5)
@@ -247,7 +247,7 @@ def test_the_exact_wiener_filter_is_its_own_derivative(
 def test_the_identity_has_the_chance_level_of_a_single_pixel(digits: Source, store: Store) -> None:
     """Two unit peaks at different pixels of 64: r = -1/63, cosine 0; without the peak nothing is left."""
     with made_up("one", lambda i, r: lambda x, s: x), made_up("two", lambda i, r: lambda x, s: 2 * x):
-        made = finish(agreement(digits, ["one", "two"], plan=FIELDS, store=store))
+        made = finish(measure_agreement(digits, ["one", "two"], plan=FIELDS, store=store))
     np.testing.assert_allclose(made.pearson.chance.numpy(), -1 / 63, atol=1e-12)
     np.testing.assert_allclose(made.cosine.chance.numpy(), 0.0, atol=1e-12)
     np.testing.assert_allclose(made.pearson.value.numpy(), 1.0, atol=1e-12)
@@ -258,7 +258,7 @@ def test_the_identity_has_the_chance_level_of_a_single_pixel(digits: Source, sto
 def test_estimates_and_samples_against_plain_ones(digits: Source, store: Store, linear: dict[str, Tensor]) -> None:
     small = {name: matrix / 40 for name, matrix in linear.items()}
     with made_up("p", lambda i, r: times(small["a"])), made_up("q", lambda i, r: times(small["b"])):
-        made = finish(agreement(digits, ["p", "q"], plan=SMALL, store=store))
+        made = finish(measure_agreement(digits, ["p", "q"], plan=SMALL, store=store))
         drawn = {
             name: finish(sample(digits, name, Sampling(count=4, steps=3, seed=4), store=store)).image for name in "pq"
         }
@@ -278,7 +278,7 @@ def test_estimates_and_samples_against_plain_ones(digits: Source, store: Store, 
 
 def test_a_constant_answer_is_left_out_and_counted(digits: Source, store: Store) -> None:
     with made_up("flat", lambda i, r: lambda x, s: torch.full_like(x, 0.3)):
-        made = finish(agreement(digits, ["wiener", "flat"], plan=SMALL, store=store))
+        made = finish(measure_agreement(digits, ["wiener", "flat"], plan=SMALL, store=store))
     assert made.r2_outputs is not None
     assert made.r2_outputs.value[:, :, 1].isnan().all()
     assert not made.r2_outputs.images[:, :, 1].any()
@@ -289,7 +289,7 @@ def test_a_constant_answer_is_left_out_and_counted(digits: Source, store: Store)
 def test_memory_batches_and_order_of_names_change_nothing(digits: Source, tmp_path: Path) -> None:
     names = ["wiener", str(network(tmp_path / "n")), "untrained:dit:width=16,depth=1,heads=2"]
     made = [
-        finish(agreement(digits, order, plan=SMALL, store=Store(tmp_path / f"s{i}"), compute=compute))
+        finish(measure_agreement(digits, order, plan=SMALL, store=Store(tmp_path / f"s{i}"), compute=compute))
         for i, (order, compute) in enumerate(
             [(names, Compute()), (names[::-1], Compute()), (names, Compute(draws=1, memory=160_000))]
         )
@@ -349,9 +349,9 @@ def test_a_study_is_kept_whatever_the_order_of_names(digits: Source, store: Stor
     fits: list[str] = []
     with count_fits(fits):
         assert found_agreement(digits, ["left", "right"], plan=SMALL, store=store) is None
-        made = finish(agreement(digits, ["left", "right"], plan=SMALL, store=store))
+        made = finish(measure_agreement(digits, ["left", "right"], plan=SMALL, store=store))
         assert sorted(fits) == ["left", "right"]
-        again = finish(agreement(digits, ["right", "left"], plan=SMALL, store=store))
+        again = finish(measure_agreement(digits, ["right", "left"], plan=SMALL, store=store))
         found = found_agreement(digits, ["right", "left"], plan=SMALL, store=store)
         assert len(fits) == 2
         assert found is not None
@@ -384,7 +384,7 @@ def test_a_shipped_study_answers_for_any_of_its_models_without_the_images(
     home = Store(tmp_path / "here", shipped)
     networks = [str(network(tmp_path / f"n{k}", seed=k)) for k in range(2)]
     names = ["wiener", *networks, "untrained:resnet:channels=8"]
-    made = finish(agreement(digits, names, plan=FIELDS, store=home))
+    made = finish(measure_agreement(digits, names, plan=FIELDS, store=home))
     path = ship_agreement(digits, made, shipped, store=home)
     assert path == shipped / "agreement" / "digits.safetensors"
     about = Store(tmp_path / "reader", shipped).shipped("agreement")[0]["about"]
@@ -406,14 +406,14 @@ def test_a_shipped_study_answers_for_any_of_its_models_without_the_images(
 
 def test_plain_values_say_what_they_are(digits: Source, store: Store, tmp_path: Path) -> None:
     folder = str(network(tmp_path / "n"))
-    made = finish(agreement(digits, ["wiener", folder], plan=SMALL, store=store))
-    told = made.to_json()
-    assert [model["kind"] for model in told["models"]] == ["analytic", "trained"]
-    assert told["models"][1]["error_ratio"] == {"0.5": 0.75}
-    assert np.array(told["pearson"]).shape == (2, 2, 2)
-    assert np.array(told["pearson_ceiling"]).shape == (2, 2)
-    assert np.array(told["r2_samples"]).shape == (2, 2)
-    assert told["sigmas"] == [0.3, 2.0]
+    made = finish(measure_agreement(digits, ["wiener", folder], plan=SMALL, store=store))
+    reported = made.to_json()
+    assert [model["kind"] for model in reported["models"]] == ["analytic", "trained"]
+    assert reported["models"][1]["error_ratio"] == {"0.5": 0.75}
+    assert np.array(reported["pearson"]).shape == (2, 2, 2)
+    assert np.array(reported["pearson_ceiling"]).shape == (2, 2)
+    assert np.array(reported["r2_samples"]).shape == (2, 2)
+    assert reported["sigmas"] == [0.3, 2.0]
     for name in (
         "pearson",
         "off_centre",
@@ -425,14 +425,14 @@ def test_plain_values_say_what_they_are(digits: Source, store: Store, tmp_path: 
         "r2_outputs",
         "r2_samples",
     ):
-        assert told["about"][name]
+        assert reported["about"][name]
     with pytest.raises(UnknownName, match="model of this study 'unet'"):
         made.pick(["unet"])
 
 
 def test_a_study_that_is_stopped_keeps_nothing(digits: Source, store: Store) -> None:
     with count_fits([]):
-        work = agreement(digits, ["left", "right"], plan=SMALL, store=store)
+        work = measure_agreement(digits, ["left", "right"], plan=SMALL, store=store)
         seen = [next(work) for _ in range(4)]
         work.close()
         assert all(0.0 <= event.fraction <= 1.0 for event in seen)
@@ -457,7 +457,7 @@ def test_a_study_that_is_stopped_keeps_nothing(digits: Source, store: Store) -> 
 )
 def test_bad_names_are_refused(digits: Source, store: Store, names: list[str], text: str) -> None:
     with pytest.raises(LocalityError) as caught:
-        finish(agreement(digits, names, plan=FIELDS, store=store))
+        finish(measure_agreement(digits, names, plan=FIELDS, store=store))
     assert text in str(caught.value)
 
 
@@ -465,7 +465,7 @@ def test_a_network_of_another_shape_is_refused(store: Store, tmp_path: Path) -> 
     folder = str(network(tmp_path / "n"))
     for name in (folder, f"untrained:{folder}"):
         with pytest.raises(BadInput, match="was trained on 1x8x8 images of digits; those of power_law are 1x32x32"):
-            finish(agreement(Source.parse("power_law"), ["wiener", name], plan=FIELDS, store=store))
+            finish(measure_agreement(Source.parse("power_law"), ["wiener", name], plan=FIELDS, store=store))
 
 
 @pytest.mark.parametrize(
@@ -495,13 +495,13 @@ def test_bad_plans_are_refused(options: dict[str, object], text: str) -> None:
 )
 def test_plans_that_do_not_fit_the_images(digits: Source, store: Store, options: dict[str, int], text: str) -> None:
     with pytest.raises(BadInput) as caught:
-        finish(agreement(digits, ["wiener", "nearest"], plan=AgreementPlan(**options), store=store))
+        finish(measure_agreement(digits, ["wiener", "nearest"], plan=AgreementPlan(**options), store=store))
     assert text in str(caught.value)
 
 
 def test_too_little_memory_and_numbers_that_are_not(digits: Source, store: Store) -> None:
     with pytest.raises(TooLarge, match=r"The fields of 2 models in 2 draws needs .* Take fewer draws"):
-        finish(agreement(digits, ["wiener", "nearest"], plan=FIELDS, store=store, compute=Compute(memory=1000)))
+        finish(measure_agreement(digits, ["wiener", "nearest"], plan=FIELDS, store=store, compute=Compute(memory=1000)))
     plan = AgreementPlan(step=3, draws=2, outputs=3, samples=0, sigmas=(0.5,))
     with made_up("broken", lambda i, r: lambda x, s: x + torch.nan), pytest.raises(NonFinite, match=r"sigma=0\.5"):
-        finish(agreement(digits, ["wiener", "broken"], plan=plan, store=store))
+        finish(measure_agreement(digits, ["wiener", "broken"], plan=plan, store=store))

@@ -11,7 +11,7 @@ import torch
 from locality.dataset import Dataset
 from locality.errors import BadInput
 from locality.networks import Training, TrainSpec
-from locality.networks._ambient import ambient_pair, fixed_noise, plain_pair
+from locality.networks.training.ambient import ambient_pair, fixed_noise, plain_pair
 from locality.networks.unet import UNet
 from locality.sampler import start_noise
 from locality.types import ImageShape

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from locality.artifact import Artifact, as_stored, decode, digest, encode
 from locality.errors import BadInput, DigestMismatch
+from locality.store.artifact import Artifact, as_stored, decode, digest, encode
 
 
 def test_digest_is_sha256_of_the_documented_text() -> None:

@@ -206,7 +206,7 @@ def test_the_second_network_is_the_one_with_the_least_error(store: Store, digits
     assert made.result("resnet:channels=8").notes == (f"trained on {unmoved}, which leaves the images",)
 
 
-def test_rows_name_everything_and_the_reference_is_not_told_of_itself(
+def test_rows_name_everything_and_the_reference_is_not_reported_of_itself(
     shared: Store, nets: tuple[str, str], two: tuple[Calls, Calls]
 ) -> None:
     made = run(plan(nets[0], "weak"), shared)
@@ -214,8 +214,8 @@ def test_rows_name_everything_and_the_reference_is_not_told_of_itself(
     keys = ("model", "kind", "metric", "sigma", "mean", "stderr", "n", "undefined", "seconds_per_step", "peak_bytes")
     assert all(tuple(row) == keys for row in rows)
     assert {row["metric"] for row in rows if row["model"] == nets[0]} == {"denoise_ratio", "memorised", "nn_distance"}
-    told = {row["metric"] for row in rows if row["model"] == "weak"}
-    assert told == {
+    reported = {row["metric"] for row in rows if row["model"] == "weak"}
+    assert reported == {
         "r2_final", "r2_own", "r2_trajectory", "pearson", "mse", "mse01", "denoise_ratio", "memorised", "nn_distance"
     }  # fmt: skip
     assert {row["sigma"] for row in rows if row["metric"] == "r2_trajectory"} == {None, *SAMPLING.sigmas()}
@@ -223,7 +223,7 @@ def test_rows_name_everything_and_the_reference_is_not_told_of_itself(
     assert weak["seconds_per_step"] > 0
     assert weak["batch"] == 5
     assert weak["peak_bytes"] is None or weak["peak_bytes"] > 10**7
-    assert set(told) <= set(made.to_json()["about"])
+    assert set(reported) <= set(made.to_json()["about"])
 
 
 # --- settings of an entry
@@ -266,7 +266,7 @@ def test_what_is_not_exact_is_noted(shared: Store, nets: tuple[str, str]) -> Non
     assert notes["wiener"] == ""
 
 
-def test_ablations_are_told_against_their_baseline(shared: Store, nets: tuple[str, str]) -> None:
+def test_ablations_are_reported_against_their_baseline(shared: Store, nets: tuple[str, str]) -> None:
     made = run(plan(nets[0], presets=("clip",), count=2), shared, first=20)
     rows = {(row["preset"], row["model"], row["metric"]): row for row in made.ablations()}
     row = rows["clip", "pca_locality@clip=false", "r2_final"]
@@ -410,16 +410,16 @@ def test_progress_goes_up_to_the_end_with_cells_and_time_left(
     store: Store, digits: Source, nets: tuple[str, str], two: tuple[Calls, Calls]
 ) -> None:
     events = list(bench(digits, plan(nets[0], "weak", count=20), store=store))
-    told = [event for event in events if "cells" in event.numbers]
-    cells = [event.numbers["cells"] for event in told]
+    reported = [event for event in events if "cells" in event.numbers]
+    cells = [event.numbers["cells"] for event in reported]
     assert cells == sorted(cells)
-    assert told[-1].numbers["cells"] == told[-1].numbers["of"]
-    assert told[-1].numbers["seconds_left"] == 0
+    assert reported[-1].numbers["cells"] == reported[-1].numbers["of"]
+    assert reported[-1].numbers["seconds_left"] == 0
     assert all(0.0 <= event.fraction <= 1.0 for event in events)
-    assert all(event.numbers["seconds_left"] >= 0 for event in told)
+    assert all(event.numbers["seconds_left"] >= 0 for event in reported)
 
 
-# --- bad input, told before any work
+# --- bad input, reported before any work
 
 
 @pytest.mark.parametrize(
@@ -437,7 +437,7 @@ def test_progress_goes_up_to_the_end_with_cells_and_time_left(
         ({"presets": ("taus",)}, UnknownName, "Unknown preset 'taus'. Did you mean 'tau'?"),
     ],
 )
-def test_mistakes_are_told_at_once(
+def test_mistakes_are_reported_at_once(
     shared: Store, digits: Source, nets: tuple[str, str], change: dict[str, object], kind: type[Exception], text: str
 ) -> None:
     named = ("reference", "models")
@@ -481,7 +481,7 @@ def test_without_a_second_network_there_is_no_ceiling(shared: Store, nets: tuple
     assert any("No second network is trained on digits" in note for note in made.notes)
 
 
-def test_images_that_are_not_here_are_told(shared: Store, nets: tuple[str, str]) -> None:
+def test_images_that_are_not_here_are_reported(shared: Store, nets: tuple[str, str]) -> None:
     with pytest.raises(DataUnavailable, match="The celeba_hq images are not on this machine"):
         next(bench(Source.parse("celeba_hq"), plan(nets[0]), store=shared))
 
@@ -543,5 +543,5 @@ def test_unknown_questions_to_a_result_are_refused(shared: Store, nets: tuple[st
         made.values("wiener", "kid")
     with pytest.raises(BadInput, match=r"denoise_ratio of wiener has no noise level 3\. It has: 0\.5, 2\."):
         made.values("wiener", "denoise_ratio", 3.0)
-    with pytest.raises(LocalityError, match="r2_own is told by noise level"):
+    with pytest.raises(LocalityError, match="r2_own is reported by noise level"):
         made.values("wiener", "r2_own")

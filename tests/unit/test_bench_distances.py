@@ -20,10 +20,10 @@ from locality.features import (
     INCEPTION_FILE,
     ClassifierPlan,
     PixelFeatures,
-    _inception,
     load_classifier,
     train_classifier,
 )
+from locality.features import inception as inception_module
 from locality.metrics import frechet_distance, inception_score, kid
 from locality.store import Store
 from locality.studies import Bench, Sampling, bench, finish, found_bench, sample
@@ -74,20 +74,20 @@ def inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "inception.pt"
     path.write_bytes(buffer.getvalue())
     known = replace(INCEPTION_FILE, size=len(buffer.getvalue()), sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
-    monkeypatch.setattr(_inception, "INCEPTION_FILE", known)
+    monkeypatch.setattr(inception_module, "INCEPTION_FILE", known)
     return path
 
 
-def told(made: Bench, model: str) -> dict[tuple[str, str], dict[str, object]]:
+def reported(made: Bench, model: str) -> dict[tuple[str, str], dict[str, object]]:
     return {(row["metric"], row["features"]): row for row in made.rows() if row["model"] == model and "features" in row}
 
 
 def test_distances_are_those_of_images_drawn_alone(store: Store, net: str, classifier: Path) -> None:
-    """70 images outnumber the 64 pixels and the 64 features: the Frechet distance is told, by its own name."""
+    """70 images outnumber the 64 pixels and the 64 features: the Frechet distance is reported, by its own name."""
     source, question = Source.parse("digits"), plan(net, count=70, steps=2, features="classifier+pixels", real=600)
     made = finish(bench(source, question, store=store, classifier=classifier))
     images = finish(sample(source, "wiener", Sampling(count=70, steps=2, seed=4), store=store)).image
-    real, rows = source.train.x0(slice(0, 600)), told(made, "wiener")
+    real, rows = source.train.x0(slice(0, 600)), reported(made, "wiener")
     for extractor in (PixelFeatures(), load_classifier(classifier)):
         x, y = extractor.of(images), extractor.of(real)
         for metric, want in (("kid", kid(x, y)), ("frechet", frechet_distance(x, y))):
@@ -99,7 +99,7 @@ def test_distances_are_those_of_images_drawn_alone(store: Store, net: str, class
     assert rows["class_score", "digits classifier"]["mean"] == pytest.approx(inception_score(probs).mean, rel=1e-3)
     assert not {metric for metric, _ in rows} & {"fid", "is"}
     assert ("class_score", "pixels") not in rows
-    control = told(made, "held-out images")["frechet", "pixels"]
+    control = reported(made, "held-out images")["frechet", "pixels"]
     assert control["n"] == 70
     assert control["mean"] < rows["frechet", "pixels"]["mean"]  # real images are nearer than Wiener's
 
@@ -107,14 +107,14 @@ def test_distances_are_those_of_images_drawn_alone(store: Store, net: str, class
 def test_with_fewer_images_than_features_there_is_kid_alone(store: Store, net: str, classifier: Path) -> None:
     question = plan(net, count=20, steps=2, features="pixels+classifier", real=100)
     made = finish(bench(Source.parse("digits"), question, store=store, classifier=classifier))
-    assert set(told(made, "wiener")) == {("kid", "pixels"), ("kid", "digits classifier")}
-    assert all(math.isfinite(float(row["stderr"])) for row in told(made, "wiener").values())  # type: ignore[arg-type]
+    assert set(reported(made, "wiener")) == {("kid", "pixels"), ("kid", "digits classifier")}
+    assert all(math.isfinite(float(row["stderr"])) for row in reported(made, "wiener").values())  # type: ignore[arg-type]
 
 
 def test_fid_and_is_are_inceptions(store: Store, net: str, inception: Path) -> None:
     question = plan(net, count=6, steps=2, features="inception", real=50)
     made = finish(bench(Source.parse("digits"), question, store=store, inception=inception))
-    assert set(told(made, "wiener")) == {("kid", "inception"), ("fid", "inception"), ("is", "inception")}
+    assert set(reported(made, "wiener")) == {("kid", "inception"), ("fid", "inception"), ("is", "inception")}
 
 
 def test_another_file_is_refused_before_any_work(store: Store, net: str, inception: Path) -> None:
@@ -139,10 +139,10 @@ def test_one_image_has_no_distance(store: Store, net: str) -> None:
     assert made.distances == ()
 
 
-def test_a_missing_classifier_is_noted_or_told(store: Store, net: str, classifier: Path) -> None:
+def test_a_missing_classifier_is_noted_or_reported(store: Store, net: str, classifier: Path) -> None:
     """Noted where pixels were asked for too; an error where nothing else was."""
     made = run(plan(net, count=2, features="classifier+pixels", real=60), store)
-    assert {features for _, features in told(made, "wiener")} == {"pixels"}
+    assert {features for _, features in reported(made, "wiener")} == {"pixels"}
     assert any("No classifier is trained on digits" in note for note in made.notes)
     with pytest.raises(DataUnavailable, match="No classifier is trained on digits"):
         next(bench(Source.parse("digits"), plan(net, features="classifier"), store=store))

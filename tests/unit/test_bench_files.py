@@ -23,9 +23,9 @@ from locality.metrics import Summary
 from locality.store import Store
 from locality.studies import Bench, BenchPlan, found_bench, ship_bench, shipped_benches
 from locality.studies.benchmark import as_csv, check_folder, latex, leaderboard, markdown, number, write_folder
-from locality.studies.benchmark._report import png, report
-from locality.studies.benchmark._ship import SHOWN, pack, unpack
-from locality.studies.benchmark._svg import Series, curves, dots
+from locality.studies.benchmark.report import png, report
+from locality.studies.benchmark.ship import SHOWN, pack, unpack
+from locality.studies.benchmark.svg import Series, curves, dots
 from locality.types import ImageShape
 from tests.benches import network, plan, run, shrinking
 
@@ -59,7 +59,7 @@ def made(question: BenchPlan, store: Store) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def told(made: Bench) -> str:
+def reported(made: Bench) -> str:
     """rows.json, as `write_folder` leaves it."""
     return json.dumps(made.to_json(), indent=1) + "\n"
 
@@ -226,14 +226,14 @@ def test_samples_are_the_images_side_by_side() -> None:
 
 
 def test_a_folder_is_written_and_may_be_written_again(
-    made: Bench, told: str, question: BenchPlan, tmp_path: Path
+    made: Bench, reported: str, question: BenchPlan, tmp_path: Path
 ) -> None:
     out = tmp_path / "new" / "results"
     check_folder(out, SOURCE, question)
     paths = write_folder(out, made)
     assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in paths)
-    assert (out / "rows.json").read_text() == told
-    json.loads(told, parse_constant=lambda name: pytest.fail(name))
+    assert (out / "rows.json").read_text() == reported
+    json.loads(reported, parse_constant=lambda name: pytest.fail(name))
     check_folder(out, SOURCE, question)
     check_folder(out, SOURCE, replace(question, count=9, models=(*question.models, "optimal")))
 
@@ -249,9 +249,9 @@ def test_a_folder_is_written_and_may_be_written_again(
     ],
 )
 def test_results_that_would_be_lost_are_not_written_over(
-    told: str, question: BenchPlan, tmp_path: Path, change: dict[str, object], text: str
+    reported: str, question: BenchPlan, tmp_path: Path, change: dict[str, object], text: str
 ) -> None:
-    (tmp_path / "rows.json").write_text(told)
+    (tmp_path / "rows.json").write_text(reported)
     (tmp_path / "table.md").write_text("a table")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(BadInput) as refusal:
@@ -261,8 +261,9 @@ def test_results_that_would_be_lost_are_not_written_over(
 
 
 @pytest.mark.parametrize("damage", ["cut short", "another's", "empty", "a list"])
-def test_damaged_results_are_told_and_left(told: str, question: BenchPlan, tmp_path: Path, damage: str) -> None:
-    texts = {"cut short": told[:500], "another's": json.dumps({"kind": "x", "format": 1}), "empty": "", "a list": "[]"}
+def test_damaged_results_are_reported_and_left(reported: str, question: BenchPlan, tmp_path: Path, damage: str) -> None:
+    another = json.dumps({"kind": "x", "format": 1})
+    texts = {"cut short": reported[:500], "another's": another, "empty": "", "a list": "[]"}
     (tmp_path / "rows.json").write_text(texts[damage])
     with pytest.raises(BadInput, match=r"rows\.json is damaged or no benchmark's .* they are in the cache"):
         check_folder(tmp_path, SOURCE, question)
@@ -299,13 +300,13 @@ def test_a_shipped_benchmark_comes_back_but_for_rounding(
     assert path.stat().st_size < 60_000
     elsewhere = Store(tmp_path / "cache", tmp_path / "shipped")  # where no image and no network is
     (found,) = shipped_benches(store=elsewhere)
-    told, all_of_it = found.to_json(), made.to_json()
-    for ours, theirs in zip(told.pop("rows"), all_of_it.pop("rows"), strict=True):
+    reported, all_of_it = found.to_json(), made.to_json()
+    for ours, theirs in zip(reported.pop("rows"), all_of_it.pop("rows"), strict=True):
         numbers = {name: ours.pop(name) for name in ("mean", "stderr")}
         assert numbers == pytest.approx({name: theirs.pop(name) for name in numbers}, rel=1e-5, abs=1e-7, nan_ok=True)
         assert ours == theirs
-    assert {**told, "differences": 0, "ablations": 0} == {**all_of_it, "differences": 0, "ablations": 0}
-    assert len(told["ablations"]) == len(all_of_it["ablations"]) > 0
+    assert {**reported, "differences": 0, "ablations": 0} == {**all_of_it, "differences": 0, "ablations": 0}
+    assert len(reported["ablations"]) == len(all_of_it["ablations"]) > 0
     torch.testing.assert_close(found.values("weak", "r2_final"), made.values("weak", "r2_final"), rtol=1e-6, atol=1e-7)
     assert len(found.result("weak").images) == 0, "no page shows images of an ablation"
     plain = unpack(pack(replace(made, plan=replace(made.plan, presets=()))))

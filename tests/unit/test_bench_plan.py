@@ -8,8 +8,8 @@ from locality.datasets import Source
 from locality.errors import BadInput, UnknownName
 from locality.studies import PRESETS, BenchPlan
 from locality.studies.benchmark import Entry, parse_entry
-from locality.studies.benchmark._presets import find_presets
-from locality.studies.benchmark._walk import chunks
+from locality.studies.benchmark.presets import find_presets
+from locality.studies.benchmark.sampling import chunks
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from tests.benches import network, plan
 from tests.made_up import made_up
 
 folder = Path(sys.argv[1])
-question = plan(network(folder / "net"), "told", count=20, features="pixels", real=50)
+question = plan(network(folder / "net"), "reported", count=20, features="pixels", real=50)
 
 def run(place, say):
     def call(x, sigma):
@@ -35,7 +35,7 @@ def run(place, say):
     def report(event):
         if isinstance(event, CellFinished):
             say("done " + event.address)
-    with made_up("told", lambda images, reference: call):
+    with made_up("reported", lambda images, reference: call):
         made = finish(bench(Source.parse("digits"), question, store=Store(place)), report)
     digest = hashlib.sha256()
     for result in made.results:

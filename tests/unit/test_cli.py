@@ -21,9 +21,9 @@ import torch
 
 from locality.dataset import Dataset
 from locality.datasets import DATASETS
+from locality.fields.codec import LEARNED_SIGMAS
 from locality.store import default_store
 from locality.studies import learned_table, trained_networks
-from locality.tables import LEARNED_SIGMAS
 from tests.shell import Shell, refused
 
 pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
@@ -277,20 +277,20 @@ def test_bad_networks_are_one_line(shell: Shell, tmp_path: Path, network: str, t
     assert text in refused(shell("train", "digits", "--network", network, "--out", tmp_path, "--images", 8))
 
 
-def test_places_that_cannot_be_written_are_told_before_the_work(shell: Shell, tmp_path: Path) -> None:
+def test_places_that_cannot_be_written_are_reported_before_the_work(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     out = tmp_path / "file" / "f.npz"
     assert "file" in refused(shell("field", "digits", "--pixel", "1,1", "--sigma", 1, "--out", out))
     assert "file" in refused(shell("train", "digits", "--network", TINY, "--out", out, "--images", 8))
 
 
-def test_a_name_of_two_lines_is_told_in_one(shell: Shell, tmp_path: Path) -> None:
+def test_a_name_of_two_lines_is_reported_in_one(shell: Shell, tmp_path: Path) -> None:
     folder = tmp_path / "two\nlines"
     folder.mkdir()
     assert "two lines is not a trained network" in refused(shell("field", "digits", *GOOD, "--model", folder))
 
 
-def test_images_that_are_not_here_are_told(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_are_not_here_are_reported(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCALITY_DATA", str(tmp_path))
     if not DATASETS["cifar10"]().missing():
         pytest.skip("CIFAR-10 is in the user's data folder")

@@ -45,24 +45,24 @@ def test_json_names_its_numbers_and_files_hold_them(shell: Shell, tmp_path: Path
     question = ("agreement", "digits", "--networks", ",".join(names), *SMALL, "--untrained", "--json")
     result = shell(*question, "--out", out, "--ship", ship)
     assert result.code == 0, result.err
-    told = json.loads(result.out, parse_constant=lambda name: pytest.fail(name))
+    reported = json.loads(result.out, parse_constant=lambda name: pytest.fail(name))
     names.append(f"untrained:{names[2]}")
-    assert [model["name"] for model in told["models"]] == names
-    assert [model["kind"] for model in told["models"]] == ["analytic", "analytic", "trained", "untrained"]
-    assert told["pixels"] == [[2, 2], [2, 6], [6, 2], [6, 6]]
-    assert told["sigmas"] == [0.5, 2.0]
-    assert told["plan"]["draws"] == 2
-    assert told["off_centre"][0][1][1] == pytest.approx(1.0)
+    assert [model["name"] for model in reported["models"]] == names
+    assert [model["kind"] for model in reported["models"]] == ["analytic", "analytic", "trained", "untrained"]
+    assert reported["pixels"] == [[2, 2], [2, 6], [6, 2], [6, 6]]
+    assert reported["sigmas"] == [0.5, 2.0]
+    assert reported["plan"]["draws"] == 2
+    assert reported["off_centre"][0][1][1] == pytest.approx(1.0)
     with np.load(out, allow_pickle=False) as file:
         assert file["names"].tolist() == names
-        assert file["pearson"].tolist() == told["pearson"]
+        assert file["pearson"].tolist() == reported["pearson"]
         assert file["r2_samples"].shape == (4, 4)
-    assert told["out"] == str(out)
-    assert told["shipped"] == str(ship / "agreement" / "digits.safetensors")
+    assert reported["out"] == str(out)
+    assert reported["shipped"] == str(ship / "agreement" / "digits.safetensors")
     manifest = json.loads((ship / "agreement" / "digits.json").read_text())
     assert manifest["about"]["models"] == names
     again = shell(*question).json
-    assert again["pearson"] == told["pearson"]
+    assert again["pearson"] == reported["pearson"]
     assert (again["out"], again["shipped"]) == (None, None)
 
 

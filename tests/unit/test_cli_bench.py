@@ -11,7 +11,7 @@ import torch
 
 from locality.studies import BenchPlan
 from locality.studies.benchmark import METRICS
-from locality.studies.benchmark._gather import bench_command
+from locality.studies.benchmark.gather import bench_command
 from tests.benches import SHAPE, network, shrinking
 from tests.shell import Shell, refused
 
@@ -42,29 +42,30 @@ def test_rows_as_json_with_everything_explained(shell: Shell, net: str, tmp_path
     asked = ("bench", "digits", "--reference", net, "--model", "optimal@first=40", "--preset", "clip", *SMALL)
     result = shell(*asked, "--seed", 7, "--first", 60, "--json", "--out", out, "--ship", ship)
     assert result.code == 0, result.err
-    told = json.loads(result.out, parse_constant=lambda name: pytest.fail(name))
-    assert (told["dataset"], told["reference"], told["train_images"], told["n"]) == ("digits", net, 60, 3)
-    models = {model["name"]: model for model in told["models"]}
+    reported = json.loads(result.out, parse_constant=lambda name: pytest.fail(name))
+    names = ("dataset", "reference", "train_images", "n")
+    assert [reported[name] for name in names] == ["digits", net, 60, 3]
+    models = {model["name"]: model for model in reported["models"]}
     assert set(models) == {
         net, "wiener", "optimal@first=40", "wiener@clip=false", "pca_locality", "pca_locality@clip=false",
         "held-out images",
     }  # fmt: skip
     assert models["optimal@first=40"]["notes"] == ["fitted to the first 40 of 1,617 training images"]
     assert models["optimal@first=40"]["train_images"] == 40
-    for row in told["rows"]:
+    for row in reported["rows"]:
         assert {"model", "metric", "sigma", "mean", "stderr", "n", "seconds_per_step", "peak_bytes"} <= set(row)
         assert row["metric"] in METRICS
-        assert row["metric"] in told["about"]
+        assert row["metric"] in reported["about"]
         assert ("features" in row) == (row["metric"] in ("kid", "frechet"))
-    assert {row["preset"] for row in told["ablations"]} == {"clip"}
-    assert {row["level"] for row in told["differences"]} == {0.95}
-    assert told["missing"] == []
-    assert f"--reference {net} --model optimal@first=40" in told["command"]
+    assert {row["preset"] for row in reported["ablations"]} == {"clip"}
+    assert {row["level"] for row in reported["differences"]} == {0.95}
+    assert reported["missing"] == []
+    assert f"--reference {net} --model optimal@first=40" in reported["command"]
     assert "3 images: differences are often smaller" in result.err
-    assert json.loads((out / "rows.json").read_text())["rows"] == told["rows"]
-    assert Path(told["shipped"]).is_file()
+    assert json.loads((out / "rows.json").read_text())["rows"] == reported["rows"]
+    assert Path(reported["shipped"]).is_file()
     again = shell(*asked, "--seed", 7, "--first", 60, "--json").json
-    assert again["rows"] == told["rows"]  # timings too: they are those of when the cells were made
+    assert again["rows"] == reported["rows"]  # timings too: they are those of when the cells were made
     assert (again["out"], again["shipped"]) == (None, None)
 
 

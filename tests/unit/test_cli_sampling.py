@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from locality.cli import _npz
+from locality.cli.parts import npz
 from locality.datasets import DATASETS
 from locality.denoisers import DENOISERS
 from locality.sampler import start_noise
@@ -37,7 +37,7 @@ def never() -> Iterator[str]:
     """The name of a model that must not be fitted."""
 
     def fit(images: object, reference: object) -> Any:
-        raise AssertionError("fitted before the mistake was told")
+        raise AssertionError("fitted before the mistake was reported")
 
     with made_up("never", fit):
         yield "never"
@@ -192,7 +192,7 @@ def test_models_as_text(shell: Shell) -> None:
     ]
 
 
-# --- bad input: told in one line, before any work, and nothing is left behind
+# --- bad input: reported in one line, before any work, and nothing is left behind
 
 O = ("--out", "s.npz")  # noqa: E741
 BAD_SAMPLES = {
@@ -305,7 +305,7 @@ def test_bad_noise_levels_are_one_line(shell: Shell, never: str, tmp_path: Path,
     assert "is not a noise level. Give a positive number" in refused(shell("denoise", "digits", *args))
 
 
-def test_places_that_cannot_be_written_are_told_before_the_work(shell: Shell, never: str, tmp_path: Path) -> None:
+def test_places_that_cannot_be_written_are_reported_before_the_work(shell: Shell, never: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     np.savez(tmp_path / "f.npz", x=np.zeros((1, 1, 8, 8)))
     io = ("--input", tmp_path / "f.npz", "--sigma", 1)
@@ -370,7 +370,7 @@ def test_a_failure_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
             raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        _npz.write_npz(out, x=torch.zeros(3).numpy(), y=Unwritable())
+        npz.write_npz(out, x=torch.zeros(3).numpy(), y=Unwritable())
     assert out.read_bytes() == b"what was there"
     assert [path.name for path in tmp_path.iterdir()] == ["s.npz"]
 
@@ -378,8 +378,8 @@ def test_a_failure_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
 def test_a_link_is_written_through(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "s.npz").symlink_to(tmp_path / "real" / "t.npz")
-    _npz.check_out(tmp_path / "s.npz")
-    _npz.write_npz(tmp_path / "s.npz", x=np.arange(3))
+    npz.check_out(tmp_path / "s.npz")
+    npz.write_npz(tmp_path / "s.npz", x=np.arange(3))
     assert (tmp_path / "s.npz").is_symlink()
     assert arrays(tmp_path / "real" / "t.npz")["x"].tolist() == [0, 1, 2]
 

@@ -15,8 +15,8 @@ from locality.datasets import Source
 from locality.errors import BadInput, UnknownName
 from locality.memory import PeakMemory, peak_memory
 from locality.store import Store
-from locality.studies import CostPlan, Costs, costs, finish, ship_costs, shipped_costs
-from locality.studies._costs import pooled
+from locality.studies import CostPlan, Costs, finish, measure_costs, ship_costs, shipped_costs
+from locality.studies.costs.study import pooled
 from tests.made_up import made_up
 from tests.shell import Shell, refused
 from tests.small_sets import COLOUR, eight_bit, floats
@@ -75,11 +75,11 @@ def test_pooled_images_are_means_of_squares() -> None:
 
 
 def test_points_stand_on_their_axes(store: Store) -> None:
-    made = finish(costs(Source.parse("digits"), ["optimal", "nearest", "optimal"], FEW, store=store))
-    told = [(p["model"], p["axis"], p["N"], p["d"], p["batch"]) for p in made.points]
+    made = finish(measure_costs(Source.parse("digits"), ["optimal", "nearest", "optimal"], FEW, store=store))
+    reported = [(p["model"], p["axis"], p["N"], p["d"], p["batch"]) for p in made.points]
     one = [("N", 20, 64, 2), ("N", 40, 64, 2), ("d", 30, 64, 2), ("d", 30, 16, 2), ("batch", 30, 64, 1)]
-    assert told[:6] == [("optimal", *point) for point in (*one, ("batch", 30, 64, 3))]
-    assert [model for model, *_ in told] == ["optimal"] * 6 + ["nearest"] * 6
+    assert reported[:6] == [("optimal", *point) for point in (*one, ("batch", 30, 64, 3))]
+    assert [model for model, *_ in reported] == ["optimal"] * 6 + ["nearest"] * 6
     assert all(p["seconds"] > 0 for p in made.points)
     assert set(made.to_json()) == {"dataset", "plan", "points", "exponents", "notes", "about"}
 
@@ -87,7 +87,7 @@ def test_points_stand_on_their_axes(store: Store) -> None:
 def test_time_that_grows_with_the_batch_is_seen(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that takes 4 ms an image, by a clock that nothing else on the machine moves."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("locality.studies._costs.time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr("locality.studies.costs.study.time", SimpleNamespace(perf_counter=lambda: clock.now))
 
     def slow(x: Tensor, sigma: float) -> Tensor:
         clock.now += 0.004 * len(x)
@@ -95,7 +95,7 @@ def test_time_that_grows_with_the_batch_is_seen(store: Store, monkeypatch: pytes
 
     plan = CostPlan(images=(20,), pools=(1,), batches=(1, 2, 4, 8), base_images=20, sigmas=(1.0,), repeats=2)
     with made_up("slow", lambda images, reference: slow):
-        made = finish(costs(Source.parse("digits"), ["slow"], plan, store=store))
+        made = finish(measure_costs(Source.parse("digits"), ["slow"], plan, store=store))
     exponent = next(r for r in made.exponents() if (r["axis"], r["quantity"]) == ("batch", "seconds"))
     assert exponent["exponent"] == pytest.approx(1.0, abs=1e-6)
 
@@ -119,7 +119,7 @@ def test_memory_of_a_step_is_what_it_takes() -> None:
 
 def test_what_cannot_be_measured_is_noted(store: Store) -> None:
     plan = CostPlan(images=(20, 5000), pools=(1, 2, 4), batches=(1,), base_images=20, sigmas=(1.0,), repeats=1)
-    made = finish(costs(Source.parse("digits"), ["ls:window=7"], plan, store=store))
+    made = finish(measure_costs(Source.parse("digits"), ["ls:window=7"], plan, store=store))
     assert {point["N"] for point in made.points} == {20}
     assert made.notes[0] == "digits has 1,617 training images: no point with more."
     assert made.notes[1] == "Images of 1x8x8 are averaged to no less than 3 pixels a side."
@@ -128,7 +128,7 @@ def test_what_cannot_be_measured_is_noted(store: Store) -> None:
 
 def test_options_that_small_images_do_not_allow_leave_their_point_out(store: Store) -> None:
     plan = CostPlan(images=(20,), pools=(1, 2), batches=(1,), base_images=20, sigmas=(1.0,), repeats=1)
-    made = finish(costs(Source.parse("digits"), ["ls:window=9"], plan, store=store))
+    made = finish(measure_costs(Source.parse("digits"), ["ls:window=9"], plan, store=store))
     assert {point["d"] for point in made.points} == {64}
     assert "20 images of 1x4x4, batch 4 is left out: ls:window='9' is not a window of 4x4 images" in made.notes[-1]
 
@@ -136,11 +136,11 @@ def test_options_that_small_images_do_not_allow_leave_their_point_out(store: Sto
 def test_models_that_have_one_size_are_refused(store: Store) -> None:
     digits = Source.parse("digits")
     with pytest.raises(UnknownName, match="Unknown model 'unet'"):
-        next(costs(digits, ["unet"], FEW, store=store))
+        next(measure_costs(digits, ["unet"], FEW, store=store))
     with pytest.raises(BadInput, match="follows a trained network, which has one size"):
-        next(costs(digits, ["ls:window=calibrated"], FEW, store=store))
+        next(measure_costs(digits, ["ls:window=calibrated"], FEW, store=store))
     with pytest.raises(BadInput, match="Name at least one model"):
-        next(costs(digits, [], FEW, store=store))
+        next(measure_costs(digits, [], FEW, store=store))
     with pytest.raises(BadInput, match=r"CostPlan:pools=\(\): give at least one value"):
         CostPlan(pools=())
 
@@ -165,7 +165,7 @@ def test_shipped_costs_come_back(tmp_path: Path) -> None:
         images=(20, 40), pools=(1, 2), batches=(1, 2), base_images=20, base_batch=1, sigmas=(1.0,), repeats=1
     )
     home = Store(tmp_path / "local", tmp_path / "shipped")
-    made = finish(costs(source, ["wiener"], plan, store=home))
+    made = finish(measure_costs(source, ["wiener"], plan, store=home))
     ship_costs(source, made, "the command", tmp_path / "shipped", store=home)
     found = shipped_costs("digits", store=home)
     assert found is not None

@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from locality.datasets import _archive, _arrays, _collection, _images
 from locality.datasets.afhqv2 import AFHQv2
 from locality.datasets.celeba_hq import CelebAHQ
 from locality.datasets.folder import Folder
+from locality.datasets.parts import archive, arrays, collection, images
 from locality.errors import BadInput, DataUnavailable, LocalityError, TooLarge
 from tests.pictures import encode, noise, pngs, write_folder, write_zip
 
@@ -109,11 +109,11 @@ def test_mixed_sizes_and_formats_become_one_size(tmp_path: Path) -> None:
         assert (image == torch.tensor([[200], [100], [50]], dtype=torch.uint8)).all()
 
 
-def decoded(pixels: np.ndarray | Image.Image, kind: str = "PNG", mode: _images.Mode = "rgb", **options: object) -> list:
+def decoded(pixels: np.ndarray | Image.Image, kind: str = "PNG", mode: images.Mode = "rgb", **options: object) -> list:
     out = io.BytesIO()
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     image.save(out, kind, **options)
-    return _images.decode(out.getvalue(), "x", resolution=4, crop="none", mode=mode)[:, 0, 0].tolist()
+    return images.decode(out.getvalue(), "x", resolution=4, crop="none", mode=mode)[:, 0, 0].tolist()
 
 
 def test_every_kind_of_pixel_becomes_8_bits_without_wrapping() -> None:
@@ -137,7 +137,7 @@ def test_a_photograph_is_turned_as_its_camera_says() -> None:
     exif = Image.Exif()
     exif[0x0112] = 3
     raw = encode(pixels, "PNG", exif=exif)
-    turned = _images.decode(raw, "x", resolution=4, crop="none", mode="grey")
+    turned = images.decode(raw, "x", resolution=4, crop="none", mode="grey")
     assert turned[0, :, 0].tolist() == [0, 0, 0, 255]
 
 
@@ -170,13 +170,13 @@ def test_unreadable_images_are_named(write: Callable[[dict[str, bytes]], str], r
 def test_images_of_formats_that_are_not_for_images_are_not_opened() -> None:
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n"  # Pillow would start another program for it
     with pytest.raises(BadInput, match="unknown or damaged format"):
-        _images.decode(eps, "x.png", resolution=8, crop="none", mode="rgb")
+        images.decode(eps, "x.png", resolution=8, crop="none", mode="rgb")
 
 
 def test_pixels_of_unknown_range_are_refused() -> None:
     raw = encode(np.full((4, 4), 0.5, np.float32), "TIFF")
     with pytest.raises(BadInput, match=r"x\.tif has 32-bit pixels of unknown range"):
-        _images.decode(raw, "x.tif", resolution=4, crop="none", mode="rgb")
+        images.decode(raw, "x.tif", resolution=4, crop="none", mode="rgb")
 
 
 def bomb(side: int) -> bytes:
@@ -203,14 +203,14 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked(
 def test_a_file_over_the_size_limit_is_refused(
     write: Callable[[dict[str, bytes]], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_archive, "MAX_FILE", 5000)
+    monkeypatch.setattr(archive, "MAX_FILE", 5000)
     text = refusal(Folder(path=write({**SEVEN, "5.png": bytes(6000)})))  # packed into a few bytes in the zip
     assert text.startswith("5.png")
     assert "needs 6 KB; the budget is 5 KB" in text
 
 
 def test_a_set_over_the_memory_budget_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_collection, "_BUDGET", 6 * 3 * 64 - 1)
+    monkeypatch.setattr(collection, "_BUDGET", 6 * 3 * 64 - 1)
     spec = Folder(path=str(write_folder(tmp_path, SEVEN)), resolution=8)
     assert refusal(spec) == (
         "6 images of 3x8x8 needs 1.15 KB; the budget is 1.15 KB. Give a smaller resolution, or a limit."
@@ -393,7 +393,7 @@ def test_an_npz_that_claims_more_than_it_has_is_refused_before_memory_is_taken(t
 
     assert "images.npy in set.npz is cut short or damaged: 64 bytes, 128 expected." in refusal(claim(2))
     with pytest.raises(TooLarge, match="the budget is 4 GB"):
-        claim(_arrays.BUDGET).load()
+        claim(arrays.BUDGET).load()
 
 
 # --- CelebA-HQ and AFHQv2 are such sets in known places

@@ -11,8 +11,8 @@ from PIL import Image
 
 from locality.datasets import DATASETS
 from locality.datasets import photos as photos_module
-from locality.datasets._wheels import package_file
 from locality.datasets.digits import Digits
+from locality.datasets.parts.wheels import package_file
 from locality.datasets.photos import Photos
 from locality.datasets.power_law import PowerLaw
 from locality.errors import BadInput, DataUnavailable

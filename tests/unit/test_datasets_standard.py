@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from locality.datasets import DATASETS, _idx
-from locality.datasets._idx import read_idx
+from locality.datasets import DATASETS
 from locality.datasets.cifar10 import Cifar10
 from locality.datasets.mnist import Mnist
+from locality.datasets.parts import idx as idx_files
+from locality.datasets.parts.idx import read_idx
 from locality.errors import BadInput, DataUnavailable, TooLarge
 from tests.pictures import noise
 
@@ -79,7 +80,7 @@ def test_damaged_idx_files_are_refused(tmp_path: Path, name: str, raw: bytes, me
 
 
 def test_an_idx_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_idx, "_MOST", 1000)
+    monkeypatch.setattr(idx_files, "_MOST", 1000)
     (tmp_path / "a.gz").write_bytes(gzip.compress(GOOD))
     with pytest.raises(TooLarge, match=r"a\.gz needs .* the budget is 1 KB"):
         read_idx(tmp_path / "a.gz")

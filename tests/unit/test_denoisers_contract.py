@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from locality.denoisers import DENOISERS
-from locality.denoisers._bank import AveragingSpec
-from locality.denoisers._evidence import Explains
+from locality.denoisers.parts.bank import AveragingSpec
+from locality.denoisers.parts.evidence import Explains
 from locality.device import Compute
 from locality.store import Store
 from locality.types import Denoiser, Pixel

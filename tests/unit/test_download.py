@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from locality.datasets import DATASETS, _verify
-from locality.datasets._download import Download, RemoteFile
+from locality.datasets import DATASETS
+from locality.datasets.parts import verify
+from locality.datasets.parts.download import Download, RemoteFile
 from locality.errors import BadInput, DataUnavailable, DigestMismatch, TooLarge
-from locality.types import Progress
+from locality.work import Progress
 from tests.mirror import Mirror, serve
 from tests.pictures import noise
 
@@ -212,7 +213,7 @@ def test_offline_the_error_says_what_to_do(tmp_path: Path) -> None:
     assert "Try again later, or get" in text
 
 
-def test_every_failure_is_told(tmp_path: Path, mirror: Mirror) -> None:
+def test_every_failure_is_reported(tmp_path: Path, mirror: Mirror) -> None:
     with pytest.raises(DataUnavailable, match=r"answers 404 Not Found; .* the connection ended after [\d,]+ of [\d,]+"):
         run(SMALL, tmp_path, mirror, "missing", "deafcut")
 
@@ -242,7 +243,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, mirror: Mirror)
         run(SMALL, tmp_path, mirror, "good")
 
 
-def test_a_disk_that_fills_up_is_told(tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_is_reported(tmp_path: Path, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Path, _: Path) -> Path:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -323,9 +324,9 @@ def test_archives_with_other_content_are_refused(tmp_path: Path, raw: bytes, mes
 def test_a_gzip_bomb_is_no_match(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(gzip.compress(bytes(3_000_000)))
-    assert _verify.gunzip_md5(path) == hashlib.md5(bytes(3_000_000)).hexdigest()
-    monkeypatch.setattr(_verify, "_MOST", 2_000_000)
-    assert _verify.gunzip_md5(path) == ""
+    assert verify.gunzip_md5(path) == hashlib.md5(bytes(3_000_000)).hexdigest()
+    monkeypatch.setattr(verify, "_MOST", 2_000_000)
+    assert verify.gunzip_md5(path) == ""
 
 
 # --- the real files

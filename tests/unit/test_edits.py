@@ -29,7 +29,7 @@ from locality.edits import (
 from locality.edits.blur import kernel
 from locality.edits.shifts import shifted
 from locality.errors import BadInput, UnknownName
-from locality.statistics import Derived, Statistics, covariance_of, fit_filter
+from locality.linear.statistics import Derived, Statistics, covariance_of, fit_filter
 from locality.store import Store
 from locality.studies import finish
 from locality.types import ImageShape
@@ -293,7 +293,7 @@ def test_the_filter_of_a_derived_set_is_that_of_its_images(store: Store) -> None
 def test_text_comes_back(name: str) -> None:
     edit = EDITS[name]()
     assert parse_edit(edit.text()) == edit
-    assert all(f"{field}=" in edit.text() for field in edit.told)
+    assert all(f"{field}=" in edit.text() for field in edit.named)
     if edit.dial:
         scaled = edit.scaled(0.25)
         assert scaled.level == 0.25

@@ -24,9 +24,9 @@ from locality.features import (
     INCEPTION_FILE,
     ClassifierPlan,
     PixelFeatures,
-    _inception,
     as_8bit,
     find_classifier,
+    inception,
     inception_features,
     load_classifier,
     train_classifier,
@@ -63,7 +63,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / INCEPTION_FILE.name
     path.write_bytes(buffer.getvalue())
     known = replace(INCEPTION_FILE, size=len(buffer.getvalue()), sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
-    monkeypatch.setattr(_inception, "INCEPTION_FILE", known)
+    monkeypatch.setattr(inception, "INCEPTION_FILE", known)
     return path
 
 
@@ -99,7 +99,7 @@ def test_inception_sees_8bit_rgb_and_any_batch_gives_the_same(archive: Path, mon
     found = inception_features(GREY, archive)
     means = as_8bit(x, GREY).float().mean(dim=(2, 3))
     torch.testing.assert_close(found.of(x), means.expand(-1, 3))  # grey: three equal channels
-    monkeypatch.setattr(_inception, "_BATCH", 2)
+    monkeypatch.setattr(inception, "_BATCH", 2)
     torch.testing.assert_close(found.of(x), means.expand(-1, 3))
     colour = inception_features(RGB, archive)
     y = images(3, RGB, 1)
@@ -191,8 +191,8 @@ def test_a_classifier_learns_and_says_how_well(trained: Path) -> None:
     assert (manifest["held_out_images"], manifest["classes"], manifest["features"]) == (180, 10, 64)
     assert 80_000 < manifest["parameters"] < 120_000
     source, classifier = Source.parse("digits"), load_classifier(trained)
-    told = classifier.probabilities(source.held_out.x0(slice(None))).argmax(dim=1)
-    share = float((told == source.held_out.labels).double().mean())
+    reported = classifier.probabilities(source.held_out.x0(slice(None))).argmax(dim=1)
+    share = float((reported == source.held_out.labels).double().mean())
     assert share == pytest.approx(manifest["held_out_accuracy"], abs=0.012)  # float16 may turn two images
 
 
@@ -216,7 +216,7 @@ def test_the_same_plan_gives_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_images_are_moved_and_mirrored_within_their_border() -> None:
-    from locality.features._classifier_training import _moved
+    from locality.features.classifier_training import _moved
 
     picture = torch.arange(20.0).reshape(1, 1, 4, 5).repeat(200, 1, 1, 1)
     still = _moved(picture, replace(SHORT, shift=0), torch.Generator().manual_seed(0))

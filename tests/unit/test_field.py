@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
-from locality.field import (
+from locality.fields.jacobian import (
     common_limit,
     compare,
     draw_inputs,
@@ -20,9 +20,9 @@ from locality.field import (
     pixel_outputs,
     reduce_inputs,
 )
-from locality.moments import Moments
+from locality.linear.moments import Moments
+from locality.linear.wiener import WienerFilter
 from locality.types import ImageShape, Pixel
-from locality.wiener import WienerFilter
 from tests.problems import Gaussian, Single, World, worlds
 
 SHAPE = ImageShape(2, 3, 3)

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from locality.datasets import Source
 from locality.errors import BadInput, CheckpointMismatch, DigestMismatch, LocalityError, NonFinite, TooLarge
-from locality.field import field_rows, pixel_outputs
+from locality.fields.jacobian import field_rows, pixel_outputs
 from locality.networks import NetworkDenoiser, load_checkpoint, read_checkpoint, save_network
 from locality.networks.resnet import ResNet
 from locality.studies import find_model, find_network, model_key
@@ -463,7 +463,7 @@ def test_a_network_of_ours_opens_by_its_file(tmp_path: Path) -> None:
     assert torch.equal(by_file, by_folder)
 
 
-def test_a_file_that_changes_while_in_use_is_told(written: Callable[..., Path]) -> None:
+def test_a_file_that_changes_while_in_use_is_reported(written: Callable[..., Path]) -> None:
     folder = written()
     found = find_network(Source.parse("digits"), str(folder))
     diffusers.DDIMScheduler(beta_end=0.01).save_pretrained(folder)
@@ -644,7 +644,7 @@ def test_a_huge_file_of_ours_is_refused(tmp_path: Path) -> None:
         read_checkpoint(tmp_path)
 
 
-def test_other_resolutions_are_told(shell: Shell, written: Callable[..., Path], pt: Path, tmp_path: Path) -> None:
+def test_other_resolutions_are_reported(shell: Shell, written: Callable[..., Path], pt: Path, tmp_path: Path) -> None:
     path = write_state(tmp_path / "ckpt_epoch_200.pt", state_of(1, 64, (1, 2, 2)))
     for wrong, size in ((written(net=small_unet(sample_size=16)), "1x16x16"), (path, "1x28x28")):
         line = refused(shell("field", "digits", "--pixel", "1,1", "--sigma", 1, "--out", "f.npz", "--model", wrong))

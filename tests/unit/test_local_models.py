@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 
 from locality.denoisers import DENOISERS
-from locality.denoisers._bank import AveragingSpec
-from locality.denoisers._boxes import cut_bands, inner_bands, round_bands
-from locality.denoisers._windows import (
+from locality.denoisers.bbels import BorderDenoiser
+from locality.denoisers.els import EquivariantDenoiser
+from locality.denoisers.ls import LocalScoreDenoiser
+from locality.denoisers.parts.bank import AveragingSpec
+from locality.denoisers.parts.boxes import cut_bands, inner_bands, round_bands
+from locality.denoisers.parts.windows import (
     PSPC_SQUARE,
     WindowSchedule,
     nearest_level,
     published,
     weights_digest,
 )
-from locality.denoisers.bbels import BorderDenoiser
-from locality.denoisers.els import EquivariantDenoiser
-from locality.denoisers.ls import LocalScoreDenoiser
 from locality.denoisers.pspc_square import SquarePatchesDenoiser
 from locality.device import Compute
 from locality.errors import BadInput
@@ -283,7 +283,7 @@ def test_greedy_windows_never_shrink_and_are_searched_once(store: Store, monkeyp
     def never(*_: object) -> None:
         raise AssertionError("searched again")
 
-    monkeypatch.setattr("locality.denoisers._windows.greedy", never)
+    monkeypatch.setattr("locality.denoisers.parts.windows.greedy", never)
     for text in ("ls", "els:first=3", "bbels:flips=true"):
         model = fit(text, SMALL, store)
         assert isinstance(model, LocalScoreDenoiser | EquivariantDenoiser)
@@ -408,7 +408,7 @@ def test_calibrated_windows_are_kept_by_the_weights(store: Store, monkeypatch: p
     def never(*_: object) -> None:
         raise AssertionError("calibrated again")
 
-    monkeypatch.setattr("locality.denoisers._windows.calibrated", never)
+    monkeypatch.setattr("locality.denoisers.parts.windows.calibrated", never)
     again = fit("pspc_square:window=calibrated", SMALL, store, reference=SmallNetwork(COLOUR))
     assert isinstance(again, SquarePatchesDenoiser)
     assert again.windows == first.windows

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 from locality.denoisers import DENOISERS
-from locality.denoisers._bank import Bank
-from locality.denoisers._fields import LearnedField
-from locality.denoisers._masked import MaskPlan, Tile, masked_mean
-from locality.denoisers._products import FloatProducts, IntegerProducts, products_for
 from locality.denoisers.golddiff import GoldDiffDenoiser
+from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.fields import LearnedField
+from locality.denoisers.parts.masked import MaskPlan, Tile, masked_mean
+from locality.denoisers.parts.products import FloatProducts, IntegerProducts, products_for
 from locality.denoisers.pca_locality import PUBLISHED_TAU, PcaLocalityDenoiser, threshold_mask
 from locality.denoisers.pspc_flex import FlexiblePatchesDenoiser, smallest_sets
 from locality.device import Compute
 from locality.errors import BadInput, TooLarge
-from locality.field import draw_inputs, field_rows
+from locality.fields.codec import LEARNED_SIGMAS
+from locality.fields.jacobian import draw_inputs, field_rows
 from locality.schedule import edm_grid
 from locality.store import Store
-from locality.tables import LEARNED_SIGMAS
 from locality.types import ImageShape, Pixel
 from tests import naive
 from tests.small_sets import COLOUR, GREY, Given, SmallNetwork, eight_bit, fit, floats, given, noisy
@@ -541,7 +541,7 @@ def test_float_products_by_hand() -> None:
 @pytest.mark.parametrize("fast", [True, False])
 def test_integers_serve_where_they_are_exact_enough_and_fast(monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
     """8-bit images, float32, no gradient, and noise high enough; low temperatures count as low noise."""
-    monkeypatch.setattr("locality.denoisers._products.fast_integers", lambda kind: fast and kind == "cpu")
+    monkeypatch.setattr("locality.denoisers.parts.products.fast_integers", lambda kind: fast and kind == "cpu")
     x = torch.zeros(1, 4)
 
     def kind(x: Tensor = x, sigma: float = 1.0, noise: float = 1.0, *, is_8bit: bool = True) -> type:

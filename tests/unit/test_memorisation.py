@@ -7,7 +7,7 @@ import torch
 
 from locality.datasets import Source
 from locality.studies import Sampling, finish, memorisation
-from locality.studies._memorisation import copies
+from locality.studies.sampling.memorisation import copies
 from tests.shell import Shell, refused
 
 PLAN = Sampling(count=6, steps=4, seed=2)

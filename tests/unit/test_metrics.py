@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from locality.linear.moments import Moments
+from locality.linear.wiener import WienerFilter
 from locality.metrics import denoising_errors, error_ratio
-from locality.moments import Moments
 from locality.types import ImageShape
-from locality.wiener import WienerFilter
 from tests.problems import Gaussian, Single
 
 SHAPE = ImageShape(1, 3, 4)

@@ -149,7 +149,7 @@ def test_kid_takes_the_sums_of_a_fixed_set_and_any_block(monkeypatch: pytest.Mon
     x, y = features(20, 6, 0), features(33, 6, 1)
     whole = kid(x, y)
     assert kid(x, y, within_y=kernel_sums(y)) == whole
-    monkeypatch.setattr("locality.metrics._kernel._BLOCK", 7)
+    monkeypatch.setattr("locality.metrics.kernel._BLOCK", 7)
     blocks = kid(x, y)
     assert (blocks.mean, blocks.stderr) == pytest.approx((whole.mean, whole.stderr), rel=1e-12)
 

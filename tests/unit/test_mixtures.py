@@ -14,24 +14,25 @@ import torch
 from torch import Tensor
 
 from locality.dataset import Dataset, Images
-from locality.denoisers import DENOISERS, _em
+from locality.denoisers import DENOISERS
 from locality.denoisers import gaussian_mixture as whole
 from locality.denoisers import patch_mixture as local
-from locality.denoisers._blend import Blend, Unseeing, estimate_weights
-from locality.denoisers._em import expect_maximise, initial_labels
-from locality.denoisers._groups import merge_lone
-from locality.denoisers._kmeans import cluster, kmeans
-from locality.denoisers._mixture import Mixture
-from locality.denoisers._patches import fold, places, sample_patches, unfold
+from locality.denoisers.parts import em
+from locality.denoisers.parts.blend import Blend, Unseeing, estimate_weights
+from locality.denoisers.parts.em import expect_maximise, initial_labels
+from locality.denoisers.parts.groups import merge_lone
+from locality.denoisers.parts.kmeans import cluster, kmeans
+from locality.denoisers.parts.mixture import Mixture
+from locality.denoisers.parts.patches import fold, places, sample_patches, unfold
 from locality.device import Compute
 from locality.errors import BadInput, NonFinite, TooLarge
-from locality.field import field_rows
-from locality.moments import Moments, estimate_moments
-from locality.pulse import listening
+from locality.fields.codec import TABLE_SIGMAS
+from locality.fields.jacobian import field_rows
+from locality.linear.moments import Moments, estimate_moments
+from locality.linear.wiener import WienerFilter
 from locality.store import Store
-from locality.tables import TABLE_SIGMAS
-from locality.types import Denoiser, ImageShape, Progress
-from locality.wiener import WienerFilter
+from locality.types import Denoiser, ImageShape
+from locality.work import Progress, listening
 from tests.problems import Gaussian
 
 SHAPE = ImageShape(2, 3, 4)
@@ -361,7 +362,7 @@ def test_maximisation_finds_the_gaussians_that_made_the_points() -> None:
 
 def test_steps_equal_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two steps over single points in float64, with every share in the sums; float32 products leave about 1e-5."""
-    monkeypatch.setattr(_em, "_SKIPPED", 0.0)
+    monkeypatch.setattr(em, "_SKIPPED", 0.0)
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(90, 3, generator=generator) + torch.randint(2, (90, 1), generator=generator) * 2
     labels = torch.arange(90) % 3
@@ -387,7 +388,7 @@ def test_steps_equal_a_plain_loop(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shares_left_out_move_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     points = sample_patches(given(smooth_pixels(200, SMALL), SMALL).train, 3, 10_000, 0)
     _, quick = likelihoods(points, 4, shrink=0.02)
-    monkeypatch.setattr(_em, "_SKIPPED", 0.0)
+    monkeypatch.setattr(em, "_SKIPPED", 0.0)
     _, full = likelihoods(points, 4, shrink=0.02)
     assert quick == pytest.approx(full, abs=1e-3)
 
@@ -671,12 +672,12 @@ def test_derivative_is_that_of_finite_differences(fitted: dict[str, Denoiser], t
 def test_chunks_and_company_change_nothing(fitted: dict[str, Denoiser], text: str) -> None:
     x = torch.randn(9, SMALL.d, generator=torch.Generator().manual_seed(0))
     model = fitted[text]
-    beats: list[float] = []
-    with listening(beats.append):
+    heartbeats: list[float] = []
+    with listening(heartbeats.append):
         crumbs = replace(model, memory=1)(x, 0.4)
-    assert beats == sorted(beats)
-    assert len(beats) == 9
-    assert beats[-1] == 1.0
+    assert heartbeats == sorted(heartbeats)
+    assert len(heartbeats) == 9
+    assert heartbeats[-1] == 1.0
     torch.testing.assert_close(crumbs, model(x, 0.4), rtol=0, atol=2e-6)
     alone = torch.cat([model(row[None], 0.4) for row in x])
     torch.testing.assert_close(alone, model(x, 0.4), rtol=0, atol=2e-6)

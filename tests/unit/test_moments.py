@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
-from locality.moments import Moments, _integer_product, _product_by_floats, accumulate_moments, estimate_moments
+from locality.linear.moments import Moments, _integer_product, _product_by_floats, accumulate_moments, estimate_moments
 
 
 def pixels(n: int, d: int, seed: int = 0) -> Tensor:
@@ -72,7 +72,7 @@ def test_products_by_floats_are_exact_too() -> None:
 @pytest.mark.parametrize("fast", [True, False])
 def test_both_ways_give_the_same_integers(monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
     """Integer instructions where the processor has them, float products where it has not."""
-    monkeypatch.setattr("locality.moments.fast_integers", lambda kind: fast)
+    monkeypatch.setattr("locality.linear.moments.fast_integers", lambda kind: fast)
     left = torch.nn.functional.pad(pixels(3, 2500, seed=1).bitwise_xor(128).view(torch.int8), (0, 28, 0, 29))
     assert (_integer_product(left, left.T) == left.long() @ left.long().T).all()
 

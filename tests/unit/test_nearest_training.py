@@ -13,7 +13,7 @@ from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import BadInput, NonFinite, TooLarge
 from locality.studies import finish, nearest_training
-from locality.types import Progress
+from locality.work import Progress
 from tests.pictures import noise
 
 

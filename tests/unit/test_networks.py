@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from locality.errors import BadInput
-from locality.field import field_rows, pixel_outputs
+from locality.fields.jacobian import field_rows, pixel_outputs
 from locality.networks import NETWORKS, NetworkDenoiser, NetworkSpec, load_network, save_network
 from locality.networks.dit import DiT, tokens, untokens, waves
 from locality.networks.mlp import MLP

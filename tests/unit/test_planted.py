@@ -9,14 +9,14 @@ import torch
 
 from locality.edits import Stage, parse_edit
 from locality.errors import BadInput
-from locality.field import mass_on
-from locality.moments import estimate_moments
-from locality.planted import Planted
-from locality.spectrum import power_spectrum
-from locality.statistics import Statistics
+from locality.fields.jacobian import mass_on
+from locality.linear.moments import estimate_moments
+from locality.linear.planted import Planted
+from locality.linear.spectrum import power_spectrum
+from locality.linear.statistics import Statistics
+from locality.linear.wiener import WienerFilter
 from locality.store import Store
 from locality.types import ImageShape, Pixel
-from locality.wiener import WienerFilter
 from tests.small_sets import eight_bit
 
 SHAPE = ImageShape(3, 8, 8)

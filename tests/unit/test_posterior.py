@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from locality.posterior import NOTHING, PosteriorMean, remember_little, stream
-from locality.pulse import listening
+from locality.work import listening
 
 D, N = 5, 23
 

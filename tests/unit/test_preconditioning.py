@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from locality.errors import BadInput, NonFinite
 from locality.networks import NetworkDenoiser
-from locality.networks._precondition import PREDICTIONS, noise_label, scalars
+from locality.networks.parts.precondition import PREDICTIONS, noise_label, scalars
 from locality.networks.unet import UNet
 from locality.types import ImageShape
 
@@ -61,7 +61,7 @@ def test_the_network_sees_inputs_of_unit_size(prediction: str) -> None:
     """c_in (x0 + sigma eps) has variance 1 when x0 has the variance the scalars assume."""
     sigma = torch.tensor(SIGMAS, dtype=torch.float64)
     data = DATA if prediction == "edm" else 1.0
-    into = scalars(prediction, sigma, DATA).into
+    into = scalars(prediction, sigma, DATA).c_in
     torch.testing.assert_close(into**2 * (data**2 + sigma**2), torch.ones_like(sigma))
 
 
@@ -71,15 +71,15 @@ def test_targets_have_unit_size(prediction: str) -> None:
     sigma = torch.tensor(SIGMAS, dtype=torch.float64)
     data = DATA if prediction == "edm" else 1.0
     c = scalars(prediction, sigma, DATA)
-    variance = ((1 - c.skip) ** 2 * data**2 + c.skip**2 * sigma**2) / c.out**2
+    variance = ((1 - c.c_skip) ** 2 * data**2 + c.c_skip**2 * sigma**2) / c.c_out**2
     torch.testing.assert_close(variance, torch.ones_like(sigma))
 
 
 def test_scalars_of_edm_are_those_of_its_table() -> None:
     c = scalars("edm", torch.tensor([2.0], dtype=torch.float64), 0.5)
-    assert float(c.skip) == pytest.approx(0.25 / 4.25)
-    assert float(c.out) == pytest.approx(1.0 / math.sqrt(4.25))
-    assert float(c.into) == pytest.approx(1 / math.sqrt(4.25))
+    assert float(c.c_skip) == pytest.approx(0.25 / 4.25)
+    assert float(c.c_out) == pytest.approx(1.0 / math.sqrt(4.25))
+    assert float(c.c_in) == pytest.approx(1 / math.sqrt(4.25))
 
 
 def test_label_grows_with_the_noise_over_the_range_of_a_timestep() -> None:

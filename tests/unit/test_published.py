@@ -26,7 +26,7 @@ def test_figures_are_found_by_dataset() -> None:
     assert figures_of("digits") == []
 
 
-def test_correlations_are_never_told_as_r2() -> None:
+def test_correlations_are_never_reported_as_r2() -> None:
     assert all(figure.metric == "pearson" for figure in FIGURES if "Kamb" in figure.source)
     assert all("not to be compared with R2" in figure.protocol for figure in FIGURES if figure.metric == "pearson")
 

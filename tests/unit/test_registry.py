@@ -53,8 +53,8 @@ def test_unknown_names_list_what_exists(registry: Registry[Spec]) -> None:
 
 def test_siblings_are_imported_but_for_shared_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "plugins_under_test"
-    package.mkdir()
-    for name in ("__init__", "one", "_shared"):
+    (package / "parts").mkdir(parents=True)
+    for name in ("__init__", "one", "parts/__init__", "parts/shared"):
         (package / f"{name}.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
     import_siblings("plugins_under_test", [str(package)])

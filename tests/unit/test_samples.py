@@ -17,7 +17,6 @@ from locality.denoisers import DENOISERS
 from locality.device import Compute
 from locality.errors import BadInput, DataUnavailable, LocalityError, NonFinite, TooLarge, UnknownName
 from locality.networks import NETWORKS, NetworkDenoiser, load_network, save_network
-from locality.pulse import beat, listening, within
 from locality.sampler import start_noise
 from locality.store import Store
 from locality.studies import (
@@ -33,7 +32,8 @@ from locality.studies import (
     model_list,
     sample,
 )
-from locality.types import ImageShape, Progress
+from locality.types import ImageShape
+from locality.work import Progress, heartbeat, listening, within
 from tests.made_up import made_up
 
 T = TypeVar("T")
@@ -212,7 +212,7 @@ def test_a_listener_stops_a_draw_inside_a_step(digits: Source, store: Store) -> 
 
     def call(x: Tensor, sigma: float) -> Tensor:
         calls.append(sigma)
-        beat(0.5)
+        heartbeat(0.5)
         return x
 
     def stop(fraction: float) -> None:
@@ -231,31 +231,31 @@ def test_a_listener_stops_a_draw_inside_a_step(digits: Source, store: Store) -> 
 @pytest.mark.parametrize(("sampler", "want"), [("ddim", [0.5] * 3), ("heun", [0.75, 0.25, 0.75, 0.25, 0.75])])
 def test_beats_tell_how_much_of_a_step_is_done(digits: Source, store: Store, sampler: str, want: list[float]) -> None:
     def call(x: Tensor, sigma: float) -> Tensor:
-        beat(0.5)
+        heartbeat(0.5)
         return x / 2
 
-    beats: list[float] = []
-    with made_up("made_up", lambda images, reference: call), listening(beats.append):
+    heartbeats: list[float] = []
+    with made_up("made_up", lambda images, reference: call), listening(heartbeats.append):
         for _ in sample(digits, "made_up", Sampling(count=2, steps=3, sampler=sampler), store=store):
             pass
-    assert beats == want
+    assert heartbeats == want
 
 
 def test_a_network_sees_few_images_at_a_time(digits: Source, store: Store, tmp_path: Path) -> None:
     net = tiny_network(tmp_path / "net")
     text = str(tmp_path / "net")
-    beats: list[float] = []
-    with listening(beats.append):
+    heartbeats: list[float] = []
+    with listening(heartbeats.append):
         for _ in sample(digits, text, Sampling(count=70, steps=2), store=store):
             pass
-    assert beats == pytest.approx([64 / 70, 1.0] * 2)
+    assert heartbeats == pytest.approx([64 / 70, 1.0] * 2)
     drawn = found_samples(digits, text, Sampling(count=70, steps=2), store=store)
     assert drawn is not None
     for i, sigma in enumerate(drawn.sigmas):
         torch.testing.assert_close(drawn.x0_hat[i], net(drawn.x[i], sigma), atol=1e-3, rtol=1e-4)
 
 
-def test_models_that_break_are_told_and_nothing_is_kept(digits: Source, store: Store) -> None:
+def test_models_that_break_are_reported_and_nothing_is_kept(digits: Source, store: Store) -> None:
     with made_up("made_up", lambda images, reference: lambda x, sigma: x if sigma > 1 else x * torch.nan):
         with pytest.raises(NonFinite, match=r"made_up gave NaN or infinity at sigma=0\.01"):
             finish(sample(digits, "made_up", Sampling(count=2, steps=2, start="edm"), store=store))
@@ -355,7 +355,7 @@ def test_a_model_gets_the_network_it_follows(digits: Source, store: Store) -> No
         find_model(digits, "follower", store=store)
 
 
-def test_unknown_models_are_told(digits: Source, store: Store) -> None:
+def test_unknown_models_are_reported(digits: Source, store: Store) -> None:
     with pytest.raises(UnknownName) as caught:
         find_model(digits, "weiner", store=store)
     assert "Unknown model for digits 'weiner'. Did you mean 'wiener'? Known: " in str(caught.value)
@@ -397,8 +397,8 @@ def test_beats_become_events_of_the_running_step() -> None:
     def work() -> Generator[Progress, None, str]:
         yield Progress(2.0, 3.0, "Walking", {"rate": 7.0})
         end = time.monotonic() + seconds
-        while (now := time.monotonic()) < end:  # thousands of beats
-            beat(1.5 - (end - now) / seconds)
+        while (now := time.monotonic()) < end:  # thousands of heartbeats
+            heartbeat(1.5 - (end - now) / seconds)
         yield Progress(3.0, 3.0)
         return "there"
 
@@ -413,7 +413,7 @@ def test_beats_become_events_of_the_running_step() -> None:
     assert [event.done for event in inside] == sorted(event.done for event in inside)
 
 
-@pytest.mark.parametrize("where", ["event", "beat"])
+@pytest.mark.parametrize("where", ["event", "heartbeat"])
 def test_what_a_report_raises_ends_the_work(where: str) -> None:
     ended: list[str] = []
 
@@ -425,7 +425,7 @@ def test_what_a_report_raises_ends_the_work(where: str) -> None:
             yield Progress(0.0, 2.0, "event" if where == "event" else "")
             end = time.monotonic() + 60
             while time.monotonic() < end:
-                beat(0.5)
+                heartbeat(0.5)
         finally:
             ended.append("here")
 
@@ -440,17 +440,17 @@ def test_what_a_report_raises_ends_the_work(where: str) -> None:
 
 
 def test_beats_of_a_part_fill_their_share() -> None:
-    beats: list[float] = []
+    heartbeats: list[float] = []
     with within(0.0, 0.5):
-        beat(0.5)  # nobody listens
-    with listening(beats.append):
+        heartbeat(0.5)  # nobody listens
+    with listening(heartbeats.append):
         with within(0.5, 1.0):
-            beat(0.0)
-            beat(0.5)
+            heartbeat(0.0)
+            heartbeat(0.5)
             with within(0.0, 0.5):
-                beat(1.0)
-        beat(1.0)
-    assert beats == [0.5, 0.75, 0.75, 1.0]
+                heartbeat(1.0)
+        heartbeat(1.0)
+    assert heartbeats == [0.5, 0.75, 0.75, 1.0]
 
 
 def test_a_memory_budget_reaches_the_model(digits: Source, store: Store) -> None:

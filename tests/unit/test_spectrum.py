@@ -8,11 +8,11 @@ import math
 import pytest
 import torch
 
-from locality.correlation import correlation_function, pixel_variance, radial_correlation
 from locality.datasets.power_law import PowerLaw
 from locality.errors import BadInput
-from locality.moments import estimate_moments
-from locality.spectrum import (
+from locality.linear.correlation import correlation_function, pixel_variance, radial_correlation
+from locality.linear.moments import estimate_moments
+from locality.linear.spectrum import (
     fit_power_law,
     frequencies,
     nyquist,
@@ -20,8 +20,8 @@ from locality.spectrum import (
     ring_average,
     share_above,
 )
+from locality.linear.wiener import WienerFilter
 from locality.types import ImageShape
-from locality.wiener import WienerFilter
 
 SMALL = ImageShape(2, 4, 5)
 

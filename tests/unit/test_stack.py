@@ -202,7 +202,7 @@ def test_judges_may_be_half_of_the_images_at_most(store: Store) -> None:
     fit("stack:members=wiener+optimal,judges=20", FORTY, store)
 
 
-def test_what_a_member_refuses_is_told(store: Store) -> None:
+def test_what_a_member_refuses_is_reported(store: Store) -> None:
     bare = given(floats().data.data, floats().shape)
     with pytest.raises(BadInput, match="gaussian_mixture:groups=classes: made has no labels"):
         fit(f"stack:members=wiener+gaussian_mixture,judges={JUDGES}", bare, store)

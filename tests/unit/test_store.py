@@ -15,9 +15,9 @@ import diskcache
 import pytest
 import torch
 
-from locality.bytesdisk import BytesDisk
 from locality.errors import BadInput, DigestMismatch
 from locality.store import Artifact, Store, default_store, digest
+from locality.store.bytesdisk import BytesDisk
 
 KIND, KEY = "thing", {"data": "ab12", "version": 1}
 ADDRESS = digest(KIND, KEY)

@@ -15,6 +15,7 @@ from scipy import stats
 from locality.datasets import Source, slug
 from locality.edits import EDITS, parse_edit
 from locality.errors import BadInput, UnknownName
+from locality.fields.mass import mass_fractions_of_draws, mass_fractions_of_rows
 from locality.networks import NETWORKS, NetworkDenoiser, save_network
 from locality.store import Store, default_store
 from locality.studies import (
@@ -24,13 +25,12 @@ from locality.studies import (
     finish,
     fit_wiener,
     pixels_along,
+    run_sweep,
     ship_sweep,
     shipped_sweeps,
-    sweep,
     trained_networks,
 )
-from locality.studies._masses import masses_of_draws, masses_of_rows
-from locality.studies._sweep_plan import fit_line
+from locality.studies.sweep.plan import fit_line
 from locality.types import ImageShape, Pixel
 from tests.shell import Shell, refused
 
@@ -89,12 +89,12 @@ def test_masses_are_those_of_plain_loops() -> None:
         means = draws.double().mean(dim=1).reshape(2, 8, 8).numpy()
         return np.mean([naive(f, p, mask.numpy()) for f, p in zip(means, pixels, strict=True)], axis=0)
 
-    found = masses_of_draws(fields, pixels, SHAPE, mask)
+    found = mass_fractions_of_draws(fields, pixels, SHAPE, mask)
     assert np.allclose(found.values, at(fields))
     left_out = np.stack([at(fields[:, [j for j in range(4) if j != i]]) for i in range(4)])
     assert np.allclose(found.stderrs, np.sqrt(3 / 4 * ((left_out - left_out.mean(0)) ** 2).sum(0)))
     assert found.draws == 4
-    exact = masses_of_rows(fields[:, 0], pixels, SHAPE, mask)
+    exact = mass_fractions_of_rows(fields[:, 0], pixels, SHAPE, mask)
     assert np.allclose(exact.values, at(fields[:, :1]))
     assert exact.draws is None
     assert np.isnan(exact.stderrs).all()
@@ -102,13 +102,14 @@ def test_masses_are_those_of_plain_loops() -> None:
 
 def test_masses_where_something_is_missing() -> None:
     fields = torch.ones(1, 1, 64)
-    without = masses_of_draws(fields, [Pixel(0, 0)], SHAPE, None)
+    without = mass_fractions_of_draws(fields, [Pixel(0, 0)], SHAPE, None)
     assert math.isnan(without.values[0])
     assert math.isnan(without.stderrs[2])  # one draw
     assert without.values[2] == pytest.approx(sum(math.hypot(r, c) > 4 for r in range(8) for c in range(8)) / 64)
     zero = torch.stack([torch.ones(1, 64), torch.zeros(1, 64)])
     mask = torch.ones(8, 8, dtype=torch.bool)
-    assert masses_of_draws(zero, [Pixel(0, 0), Pixel(1, 1)], SHAPE, mask).values[0] == 1.0  # zero fields are left out
+    found = mass_fractions_of_draws(zero, [Pixel(0, 0), Pixel(1, 1)], SHAPE, mask)
+    assert found.values[0] == 1.0  # zero fields are left out
 
 
 def test_pixels_along_a_mask() -> None:
@@ -125,7 +126,7 @@ def test_pixels_along_a_mask() -> None:
 
 def test_predictions_are_those_of_the_edited_sets(store: Store) -> None:
     """Low-rank rows against the filter that is decomposed for each strength, from the edited set by name."""
-    made = finish(sweep(Source.parse("digits"), EDIT, plan=PLAN, store=store))
+    made = finish(run_sweep(Source.parse("digits"), EDIT, plan=PLAN, store=store))
     assert [row["strength"] for row in made.rows] == [0.0, 0.5, 1.0]
     mask = EDIT.pattern(SHAPE) != 0  # type: ignore[attr-defined]
     assert made.chance == pytest.approx(float(mask.double().mean()))
@@ -142,7 +143,7 @@ def test_predictions_are_those_of_the_edited_sets(store: Store) -> None:
 
 @pytest.mark.parametrize("text", ["tie:X", "blur:1"])
 def test_other_edits_are_swept_too(store: Store, text: str) -> None:
-    made = finish(sweep(Source.parse("digits"), parse_edit(text), plan=PLAN, store=store))
+    made = finish(run_sweep(Source.parse("digits"), parse_edit(text), plan=PLAN, store=store))
     beyond = [row["non_locality"] for row in made.rows]
     assert beyond[0] != pytest.approx(beyond[2], abs=1e-3)
     assert math.isnan(made.rows[0]["mass_on_pattern"]) is (text == "blur:1")
@@ -159,7 +160,7 @@ def test_networks_take_part_where_they_are_trained(store: Store) -> None:
     ):
         network(store.local, dataset, name, seed, text)
     source = Source.parse("digits")
-    made = finish(sweep(source, EDIT, plan=PLAN, store=store))
+    made = finish(run_sweep(source, EDIT, plan=PLAN, store=store))
     learned = [(row["model"], row["strength"], row["network"]) for row in made.rows if row["model"] != "wiener"]
     assert learned == [
         ("mine", 0.0, "digits-plain"),
@@ -179,10 +180,10 @@ def test_networks_take_part_where_they_are_trained(store: Store) -> None:
     assert found["r2"] == pytest.approx(line.rvalue**2)
     assert lines["mine", "non_locality", "prediction"]["n"] == 3
     assert ("other", "non_locality", "strength") not in lines  # one strength is no line
-    only = finish(sweep(source, EDIT, networks=["other"], plan=PLAN, store=store))
+    only = finish(run_sweep(source, EDIT, networks=["other"], plan=PLAN, store=store))
     assert {row["model"] for row in only.rows} == {"wiener", "other"}
     with pytest.raises(UnknownName, match=r"Unknown network trained on edited digits images 'nobody'.*mine, other\."):
-        finish(sweep(source, EDIT, networks=["nobody"], plan=PLAN, store=store))
+        finish(run_sweep(source, EDIT, networks=["nobody"], plan=PLAN, store=store))
 
 
 def test_a_network_trained_at_strength_0_stands_for_the_images_as_they_are(store: Store) -> None:
@@ -193,7 +194,7 @@ def test_a_network_trained_at_strength_0_stands_for_the_images_as_they_are(store
         ("digits", "plain", 3),
     ):
         network(store.local, dataset, name, seed)
-    made = finish(sweep(Source.parse("digits"), EDIT, plan=PLAN, store=store))
+    made = finish(run_sweep(Source.parse("digits"), EDIT, plan=PLAN, store=store))
     learned = {row["strength"]: row["network"] for row in made.rows if row["model"] == "mine"}
     assert learned == {0.0: "digits-pattern-mask-X-strength-0-mine", 0.5: "digits-pattern-mask-X-strength-0.5-mine"}
     assert [one.name for one in trained_networks("digits", store=store)] == ["plain"]
@@ -201,9 +202,9 @@ def test_a_network_trained_at_strength_0_stands_for_the_images_as_they_are(store
 
 def test_fields_of_networks_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     network(store.local, f"digits+{EDIT.text()}", "mine", 1)
-    first = finish(sweep(Source.parse("digits"), EDIT, plan=PLAN, store=store))
-    monkeypatch.setattr("locality.studies._sweep.summed_fields", lambda *_: pytest.fail("computed again"))
-    again = finish(sweep(Source.parse("digits"), EDIT, plan=PLAN, store=store))
+    first = finish(run_sweep(Source.parse("digits"), EDIT, plan=PLAN, store=store))
+    monkeypatch.setattr("locality.studies.sweep.study.summed_fields", lambda *_: pytest.fail("computed again"))
+    again = finish(run_sweep(Source.parse("digits"), EDIT, plan=PLAN, store=store))
     assert plain(again) == plain(first)
 
 
@@ -223,22 +224,22 @@ def test_lines() -> None:
 @pytest.mark.parametrize("name", [name for name, cls in EDITS.items() if not cls.dial])
 def test_edits_without_a_dial_are_refused(store: Store, name: str) -> None:
     with pytest.raises(BadInput, match=f"The edit {name} is all or nothing"):
-        finish(sweep(Source.parse("digits"), EDITS[name](), plan=PLAN, store=store))
+        finish(run_sweep(Source.parse("digits"), EDITS[name](), plan=PLAN, store=store))
 
 
 def test_bad_strengths_and_pixels(store: Store) -> None:
     with pytest.raises(BadInput, match=r"give at least one strength, each once"):
         SweepPlan(strengths=(0.5, 0.5))
     with pytest.raises(BadInput, match=r"tie:strength=2\.0 is outside \[0, 1\]"):
-        finish(sweep(Source.parse("digits"), parse_edit("tie:X"), plan=SweepPlan(strengths=(2.0,)), store=store))
+        finish(run_sweep(Source.parse("digits"), parse_edit("tie:X"), plan=SweepPlan(strengths=(2.0,)), store=store))
     with pytest.raises(BadInput, match=r"Pixel 8,0 is outside the 8x8 image"):
-        finish(sweep(Source.parse("digits"), EDIT, pixel=Pixel(8, 0), plan=PLAN, store=store))
+        finish(run_sweep(Source.parse("digits"), EDIT, pixel=Pixel(8, 0), plan=PLAN, store=store))
 
 
 def test_shipped_sweeps_come_back_without_weights(store: Store, tmp_path: Path) -> None:
     source = Source.parse("digits")
     network(store.local, f"digits+{EDIT.text()}", "mine", 1)
-    made = finish(sweep(source, EDIT, plan=PLAN, store=store))
+    made = finish(run_sweep(source, EDIT, plan=PLAN, store=store))
     path = ship_sweep(source, made, "the command", tmp_path / "shipped", store=store)
     assert path.name == "digits-pattern-mask-X-strength-0.5.safetensors"
     empty = Store(tmp_path / "empty", tmp_path / "shipped")
@@ -260,12 +261,12 @@ def test_command(shell: Shell, tmp_path: Path) -> None:
     try:
         result = shell(*words, "--pixel", "3,3", "--json", "--ship", tmp_path)
         assert result.code == 0, result.err
-        told = json.loads(result.out, parse_constant=lambda name: pytest.fail(name))
-        assert {"model", "strength", "mass_on_pattern", "non_locality"} <= set(told["rows"][0])
-        assert [row["model"] for row in told["rows"]] == ["wiener", "wiener", "wiener", "mine"]
-        assert told["pixels"] == [[3, 3]]
-        assert told["rows"][0]["mass_on_pattern_stderr"] is None
-        assert Path(told["shipped"]).exists()
+        reported = json.loads(result.out, parse_constant=lambda name: pytest.fail(name))
+        assert {"model", "strength", "mass_on_pattern", "non_locality"} <= set(reported["rows"][0])
+        assert [row["model"] for row in reported["rows"]] == ["wiener", "wiener", "wiener", "mine"]
+        assert reported["pixels"] == [[3, 3]]
+        assert reported["rows"][0]["mass_on_pattern_stderr"] is None
+        assert Path(reported["shipped"]).exists()
         text = shell(*words)
         assert "on the pattern" in text.out
         assert "R^2" in text.out

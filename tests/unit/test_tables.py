@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from locality.tables import (
+from locality.fields.codec import (
     LEARNED_SIGMAS,
     SIGMA_HIGH,
     SIGMA_LOW,

@@ -27,7 +27,7 @@ from locality.networks import (
     load_network,
     save_network,
 )
-from locality.networks._checkpoint import WEIGHTS, load_weights, read_tensors
+from locality.networks.checkpoints.files import WEIGHTS, load_weights, read_tensors
 from locality.networks.unet import UNet
 from locality.store import Store
 from locality.studies import trained_networks
@@ -102,7 +102,7 @@ def test_bfloat16_only_where_the_device_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool, has_it: bool
 ) -> None:
     """Emulated it takes many times as long as float32."""
-    monkeypatch.setattr("locality.networks._training.fast_bfloat16", lambda kind: has_it and kind == "cpu")
+    monkeypatch.setattr("locality.networks.training.loop.fast_bfloat16", lambda kind: has_it and kind == "cpu")
     made = training(tmp_path, train=replace(FAST, bfloat16=wanted))
     seen: list[torch.dtype] = []
     convolution = next(module for module in made.net.modules() if isinstance(module, torch.nn.Conv2d))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from locality.types import ImageShape, Pixel, Progress
+from locality.types import ImageShape, Pixel
+from locality.work import Progress
 
 
 def test_image_shape_counts_and_prints() -> None:

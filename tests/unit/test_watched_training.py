@@ -13,14 +13,15 @@ import torch
 
 from locality.datasets import Source
 from locality.errors import BadInput
-from locality.field import compare, reduce_inputs
+from locality.fields.jacobian import compare, reduce_inputs
 from locality.networks import STATE, Budget, TrainSpec, load_network, training_speed
 from locality.networks.unet import UNet
 from locality.studies import finish, fit_wiener, pixel_field, read_log, read_preview, read_progress, train_network
-from locality.studies._fields import Draws
-from locality.studies._journal import LOG, NOW, Log, telling
-from locality.studies._preview import DRAWS, PLAN, PREVIEW, Frame, Preview, Previewer, write_preview
-from locality.types import ImageShape, Pixel, Progress
+from locality.studies.fields.draws import Draws
+from locality.studies.training.journal import LOG, NOW, Log, recorded
+from locality.studies.training.preview import DRAWS, PLAN, PREVIEW, Frame, Preview, Previewer, write_preview
+from locality.types import ImageShape, Pixel
+from locality.work import Progress
 
 pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
 TINY = UNet(channels=(16, 16), groups=8)
@@ -86,19 +87,19 @@ def test_half_a_line_is_left_out(tmp_path: Path) -> None:
     assert read_log(tmp_path / "none") == []
 
 
-def test_progress_is_told_while_there_is_any(tmp_path: Path) -> None:
+def test_progress_is_reported_while_there_is_any(tmp_path: Path) -> None:
     def steps() -> Any:
         yield Progress(1, 4, "training", {"loss": 0.5})
         yield Progress(2, 4, "training", {"loss": 0.25})
         return "done"
 
-    told = telling(steps(), tmp_path, every=0.0)
-    next(told)
+    reported = recorded(steps(), tmp_path, every=0.0)
+    next(reported)
     assert {"note": "training", "fraction": 0.25, "loss": 0.5}.items() <= read_progress(tmp_path).items()
-    next(told)
+    next(reported)
     assert read_progress(tmp_path)["fraction"] == 0.5
     with pytest.raises(StopIteration, match="done"):
-        next(told)
+        next(reported)
     assert read_progress(tmp_path) == {}
     (tmp_path / NOW).write_text("{")
     assert read_progress(tmp_path) == {}

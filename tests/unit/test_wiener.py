@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
-from locality.moments import Moments, estimate_moments
+from locality.linear.moments import Moments, estimate_moments
+from locality.linear.wiener import WienerFilter, coordinates, pack, unpack
 from locality.store import Artifact
 from locality.types import ImageShape, Pixel
-from locality.wiener import WienerFilter, coordinates, pack, unpack
 from tests.problems import Gaussian, Scaled, Shifted, Stationary, World
 
 SHAPE = ImageShape(2, 3, 4)

@@ -11,9 +11,9 @@ from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.device import Compute
 from locality.errors import BadInput
+from locality.linear.wiener import WienerFilter
 from locality.store import Store
 from locality.studies import finish
-from locality.wiener import WienerFilter
 
 
 def _fit(text: str, folder: Path) -> WienerFilter:

@@ -1,15 +1,15 @@
 """Which analytic model explains a trained network best: a table of scores with errors, made cell by cell."""
 
-from locality.studies.benchmark._entrants import Group
-from locality.studies.benchmark._files import check_folder, write_folder
-from locality.studies.benchmark._metrics import ABOUT, METRICS, Metric
-from locality.studies.benchmark._plan import BenchPlan, Entry, parse_entry
-from locality.studies.benchmark._presets import PRESETS, Preset
-from locality.studies.benchmark._result import Result
-from locality.studies.benchmark._rows import Bench
-from locality.studies.benchmark._run import CellFinished, bench, found_bench
-from locality.studies.benchmark._ship import bench_name, ship_bench, shipped_benches
-from locality.studies.benchmark._tables import (
+from locality.studies.benchmark.competitors import Group
+from locality.studies.benchmark.files import check_folder, write_folder
+from locality.studies.benchmark.metrics import ABOUT, METRICS, Metric
+from locality.studies.benchmark.plan import BenchPlan, Entry, parse_entry
+from locality.studies.benchmark.presets import PRESETS, Preset
+from locality.studies.benchmark.result import Result
+from locality.studies.benchmark.rows import Bench
+from locality.studies.benchmark.run import CellFinished, bench, found_bench
+from locality.studies.benchmark.ship import bench_name, ship_bench, shipped_benches
+from locality.studies.benchmark.tables import (
     Column,
     Leaderboard,
     as_csv,

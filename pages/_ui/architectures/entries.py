@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from locality.artifact import Artifact
+from locality.fields.codec import LEARNED_SIGMAS
+from locality.store.artifact import Artifact
 from locality.studies import Trained, pixel_grid
-from locality.tables import LEARNED_SIGMAS
 from locality.types import ImageShape
 from pages._ui import cached
 

@@ -9,9 +9,9 @@ import numpy as np
 import streamlit as st
 
 from locality.datasets import Source
-from locality.tables import LEARNED_SIGMAS
+from locality.fields.codec import LEARNED_SIGMAS
+from locality.linear.wiener import WienerFilter
 from locality.types import Pixel
-from locality.wiener import WienerFilter
 from pages._ui.architectures import live
 from pages._ui.architectures.entries import Entry
 

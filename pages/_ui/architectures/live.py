@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from locality.datasets import Source
 from locality.device import Compute
-from locality.field import pixel_outputs, reduce_inputs
+from locality.fields.jacobian import pixel_outputs, reduce_inputs
+from locality.linear.wiener import WienerFilter
 from locality.store import default_store
 from locality.studies import Draws, find_members, finish, learned_field, table_row
 from locality.types import Denoiser, Pixel
-from locality.wiener import WienerFilter
 from pages._ui.architectures.entries import Entry
 from pages._ui.explorer import fields
 from pages._ui.explorer.options import Options

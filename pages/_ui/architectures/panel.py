@@ -9,15 +9,15 @@ import streamlit as st
 
 from locality.datasets import Source
 from locality.errors import LocalityError
+from locality.fields.codec import LEARNED_SIGMAS, TABLE_SIGMAS
+from locality.linear.wiener import WienerFilter
 from locality.studies import Agreement, pixel_grid
-from locality.tables import LEARNED_SIGMAS, TABLE_SIGMAS
 from locality.types import Pixel
-from locality.wiener import WienerFilter
 from pages._ui.architectures import live
 from pages._ui.architectures.choice import Asked
 from pages._ui.architectures.entries import STEP, Entry, entries_of
 from pages._ui.architectures.mount import view_component
-from pages._ui.architectures.study import find_study, told_study
+from pages._ui.architectures.study import find_study, reported_study
 from pages._ui.architectures.view import View, current_view
 from pages._ui.explorer import fields, files
 
@@ -42,7 +42,7 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
         except LocalityError as error:  # a noise level beyond a checkpoint's own schedule, say
             refusals[i] = str(error)
     found = find_study(source, entries)
-    study, no_study = told_study(source, found)
+    study, no_study = reported_study(source, found)
     head = {
         "context": f"{source.fingerprint} {[entry.text + entry.sha256 for entry in entries]} {asked.twins}",
         "name": source.name,
@@ -59,7 +59,7 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
         "reference": view.reference,
         "seq": view.seq,
         "twins": asked.twins and source.available,
-        "entries": [_told(entry, stored, source, refusals.get(i, "")) for i, entry in enumerate(entries)],
+        "entries": [_reported(entry, stored, source, refusals.get(i, "")) for i, entry in enumerate(entries)],
         "study": study,
         "no_study": no_study,
         "status": _status(entries, bool(stored), source.available or not asked.twins),
@@ -71,17 +71,17 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
     return entries, found, pixel, view
 
 
-def _told(entry: Entry, predicted: Sequence[str], source: Source, refusal: str) -> dict[str, Any]:
+def _reported(entry: Entry, predicted: Sequence[str], source: Source, refusal: str) -> dict[str, Any]:
     """What the browser knows of a panel."""
-    told: dict[str, Any] = {"id": entry.text, "title": entry.title, "sub": entry.sub, "colour": entry.colour}
-    told |= {"twin": entry.twin, "empty": "Click a pixel to compute", "refusal": refusal}
+    reported: dict[str, Any] = {"id": entry.text, "title": entry.title, "sub": entry.sub, "colour": entry.colour}
+    reported |= {"twin": entry.twin, "empty": "Click a pixel to compute", "refusal": refusal}
     if entry.trained is None:
-        told["urls"] = [files.url(name) for name in predicted]
+        reported["urls"] = [files.url(name) for name in predicted]
     elif entry.table is not None:
-        told["url"] = files.url(files.learned_name(entry.sha256, entry.table))
+        reported["url"] = files.url(files.learned_name(entry.sha256, entry.table))
     elif not source.available and not refusal:
-        told["empty"] = "Needs the images, which are not on this machine."
-    return told
+        reported["empty"] = "Needs the images, which are not on this machine."
+    return reported
 
 
 def _status(entries: Sequence[Entry], ready: bool, images: bool) -> str:

@@ -17,19 +17,20 @@ from pages._ui.architectures.live import twin_name
 _MATRICES = ("pearson", "off_centre", "cosine")
 
 
-def told_study(source: Source, found: Agreement | None) -> tuple[dict[str, Any] | None, str]:
+def reported_study(source: Source, found: Agreement | None) -> tuple[dict[str, Any] | None, str]:
     """A study for the browser; else None and what makes one."""
     if found is None:
         return None, f"Not made yet: python -m locality agreement {source.name}"
-    told: dict[str, Any] = {"names": [_shown(name) for name in found.names], "pixels": len(found.pixels)}
+    reported: dict[str, Any] = {"names": [_shown(name) for name in found.names], "pixels": len(found.pixels)}
     for name in _MATRICES:
         part = getattr(found, name)
-        told |= {name: _plain(part.value), f"{name}_stderr": _plain(part.stderr), f"{name}_chance": _plain(part.chance)}
-    told["note"] = (
+        reported |= {name: _plain(part.value), f"{name}_stderr": _plain(part.stderr)}
+        reported |= {f"{name}_chance": _plain(part.chance)}
+    reported["note"] = (
         f"Mean over {len(found.pixels)} pixels, fields over {found.plan.draws} draws. Point at a cell for the standard "
         "error over draws and the level by chance: the field of another pixel in place of the second."
     )
-    return told, ""
+    return reported, ""
 
 
 def show_study(source: Source, entries: Sequence[Entry], found: Agreement | None, level: int) -> None:

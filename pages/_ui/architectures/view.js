@@ -181,9 +181,9 @@ class View {
     this.finish(this.picture, null, this.head.image, "as a network sees it")
     const own = alike([fields[0], ...fields, ...twins], this.measure, this.pixel[0] * this.w + this.pixel[1])[0]
     entries.forEach((entry, i) => {
-      const told = (value, other) => (i === 0 && !other ? "" : value === null ? "" : `${this.measure === "cosine" ? "cos" : "r"} ${value.toFixed(2)}`)
-      this.paint(this.trained[i], fields[i], limit, entry.title, entry.sub, entry.empty, told(own[i + 1]), this.here(place, level) ? entry.refusal : "")
-      if (this.twins[i]) this.paint(this.twins[i], twins[i], twins[i] ? largest([twins[i]]) : 1, "Untrained", "the same network as it starts; its own scale", "Click a pixel to compute", told(own[entries.length + 1 + i], true))
+      const reported = (value, other) => (i === 0 && !other ? "" : value === null ? "" : `${this.measure === "cosine" ? "cos" : "r"} ${value.toFixed(2)}`)
+      this.paint(this.trained[i], fields[i], limit, entry.title, entry.sub, entry.empty, reported(own[i + 1]), this.here(place, level) ? entry.refusal : "")
+      if (this.twins[i]) this.paint(this.twins[i], twins[i], twins[i] ? largest([twins[i]]) : 1, "Untrained", "the same network as it starts; its own scale", "Click a pixel to compute", reported(own[entries.length + 1 + i], true))
     })
     const [low, high] = this.root.querySelectorAll(".scale span")
     low.textContent = `−${short(limit)}`

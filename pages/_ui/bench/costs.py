@@ -65,12 +65,12 @@ def _curves(
             line={"color": ink, "width": 2},
             hovertemplate=f"{model}: %{{y:.3g}} at %{{x:,}}<extra></extra>",
         )
-        rows.append({"Model": model, "Exponent": _told(exponents.get((model, axis)))})
+        rows.append({"Model": model, "Exponent": _reported(exponents.get((model, axis)))})
     show(fig, name=f"costs_{quantity}_{axis}", alt=f"{label} against {title}, a line a model")
     st.table(rows, hide_index=True)
 
 
-def _told(fit: dict[str, Any] | None) -> str:
+def _reported(fit: dict[str, Any] | None) -> str:
     if fit is None or fit["exponent"] is None:
         return "–"
     return f"{fit['exponent']:.2f}" + ("" if fit["stderr"] is None else f" ± {fit['stderr']:.2f}")

@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from locality.artifact import digest
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.errors import LocalityError
+from locality.store.artifact import digest
 from locality.studies import Bench, BenchPlan, bench
 from locality.studies.benchmark import found_bench
 from pages._ui.cached import networks_of
@@ -72,7 +72,7 @@ def run_section(source: Source) -> None:
         text = _written(reference, [*models, *entries.split()], n, steps, seed, first)
         with guard():
             asked = _parsed(source, text)
-            found(*asked)  # every mistake is told before any work
+            found(*asked)  # every mistake is reported before any work
             st.query_params["run"] = text
             _start(*asked)
             st.rerun()

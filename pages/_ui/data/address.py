@@ -9,7 +9,7 @@ import math
 
 import streamlit as st
 
-from locality.tables import SIGMA_HIGH, SIGMA_LOW
+from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW
 from pages._ui.choice import note
 
 DEFAULT_SIGMA = 0.5

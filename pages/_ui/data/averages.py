@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from locality.wiener import WienerFilter
+from locality.linear.wiener import WienerFilter
 from pages._ui.data.summary import Summary
 from pages._ui.images import Tile, grid, photo
 

@@ -7,9 +7,9 @@ import math
 import plotly.graph_objects as go
 import streamlit as st
 
-from locality.spectrum import share_above
-from locality.tables import SIGMA_HIGH, SIGMA_LOW
-from locality.wiener import WienerFilter
+from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW
+from locality.linear.spectrum import share_above
+from locality.linear.wiener import WienerFilter
 from pages._ui.charts import BLUE, GREY, ORANGE, figure, show
 from pages._ui.data.address import write_address
 from pages._ui.images import Picture, Tile, grid, photo, signed

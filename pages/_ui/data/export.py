@@ -9,7 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from locality.datasets import Source
-from locality.wiener import WienerFilter
+from locality.linear.wiener import WienerFilter
 from pages._ui.charts import choose_format
 from pages._ui.choice import source_text
 from pages._ui.data.summary import Summary
@@ -17,9 +17,9 @@ from pages._ui.data.summary import Summary
 _CODE = """\
 import numpy as np
 
-from locality.correlation import correlation_function, pixel_variance, radial_correlation
+from locality.linear.correlation import correlation_function, pixel_variance, radial_correlation
 from locality.datasets import Source
-from locality.spectrum import fit_power_law, nyquist, power_spectrum, ring_average
+from locality.linear.spectrum import fit_power_law, nyquist, power_spectrum, ring_average
 from locality.studies import finish, fit_wiener
 
 wiener = finish(fit_wiener(Source.parse({source!r})))

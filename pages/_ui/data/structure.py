@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from locality.errors import BadInput
-from locality.spectrum import PowerLawFit, fit_power_law, frequencies, nyquist
+from locality.linear.spectrum import PowerLawFit, fit_power_law, frequencies, nyquist
 from locality.types import ImageShape
 from pages._ui.charts import BLUE, DIVERGING, GREY, ORANGE, figure, show
 from pages._ui.data.summary import Summary
@@ -22,10 +22,10 @@ def structure(shape: ImageShape, found: Summary) -> None:
     with left:
         st.subheader("Power spectrum", anchor=False)
         place = st.container()
-        fit, told = _fit(shape, found)
+        fit, reported = _fit(shape, found)
         with place:
-            st.markdown(told)
-            show(_power(shape, found, fit), name="power_spectrum", alt=f"Power against spatial frequency. {told}")
+            st.markdown(reported)
+            show(_power(shape, found, fit), name="power_spectrum", alt=f"Power against spatial frequency. {reported}")
     with middle:
         st.subheader("Correlation by offset", anchor=False)
         st.markdown("of two pixels, averaged over their positions")
@@ -33,9 +33,9 @@ def structure(shape: ImageShape, found: Summary) -> None:
     with right:
         st.subheader("Correlation by distance", anchor=False)
         reach = found.radial.reach(0.5)
-        told = "never falls to one half" if reach is None else f"falls to one half at **{reach:.1f} pixels**"
-        st.markdown(told)
-        show(_curve(found, reach), name="correlation_curve", alt=f"Mean correlation against distance: {told}")
+        reported = "never falls to one half" if reach is None else f"falls to one half at **{reach:.1f} pixels**"
+        st.markdown(reported)
+        show(_curve(found, reach), name="correlation_curve", alt=f"Mean correlation against distance: {reported}")
         _left_out(shape, found)
 
 

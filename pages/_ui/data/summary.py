@@ -8,15 +8,15 @@ import streamlit as st
 from jaxtyping import Float64
 from torch import Tensor
 
-from locality.correlation import (
+from locality.linear.correlation import (
     Correlation,
     RadialCorrelation,
     correlation_function,
     pixel_variance,
     radial_correlation,
 )
-from locality.spectrum import Rings, power_spectrum, ring_average
-from locality.wiener import WienerFilter
+from locality.linear.spectrum import Rings, power_spectrum, ring_average
+from locality.linear.wiener import WienerFilter
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.artifact import digest
 from locality.edits import COLOURS
-from locality.wiener import WienerFilter
+from locality.linear.wiener import WienerFilter
+from locality.store.artifact import digest
 from pages._ui.explorer import files
 from pages._ui.explorer.mount import pack
 

@@ -9,16 +9,16 @@ import streamlit as st
 import torch
 from torch import Tensor
 
-from locality.artifact import Artifact
 from locality.datasets import Source
 from locality.edits import draw_mask
 from locality.errors import DataUnavailable
-from locality.planted import Planted
-from locality.spectrum import power_spectrum, ring_average
-from locality.studies import Trained, masses_of_rows, overflow, pixel_grid, planted_filter
-from locality.tables import decode_rows, mix_rows, weights_about
+from locality.fields.codec import decode_rows, mix_rows, weights_about
+from locality.linear.planted import Planted
+from locality.linear.spectrum import power_spectrum, ring_average
+from locality.linear.wiener import WienerFilter, coordinates
+from locality.store.artifact import Artifact
+from locality.studies import Trained, mass_fractions_of_rows, overflow, pixel_grid, planted_filter
 from locality.types import ImageShape, Pixel
-from locality.wiener import WienerFilter, coordinates
 from pages._ui import cached
 from pages._ui.charts import BLUE, ORANGE, figure, name_lines, show
 from pages._ui.edit.networks import Family, stored
@@ -90,7 +90,7 @@ def _row(
 def _share(fields: Fields | None, pixels: list[Pixel], shape: ImageShape, mask: Tensor) -> str:
     if fields is None or not pixels:
         return "–"
-    masses = masses_of_rows(torch.stack([fields[pixel] for pixel in pixels]), pixels, shape, mask)
+    masses = mass_fractions_of_rows(torch.stack([fields[pixel] for pixel in pixels]), pixels, shape, mask)
     value = masses.values[1]
     return f"{value:.1%}" if math.isfinite(value) else "–"
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from locality.datasets import Source
 from locality.edits import chain_text, draw_mask
-from locality.wiener import coordinates
+from locality.linear.wiener import coordinates
 from pages._ui import cached
 from pages._ui.choice import EDIT, source_text
 from pages._ui.edit.details import planted_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from locality.artifact import Artifact
 from locality.datasets import Source
 from locality.edits import EditSpec
+from locality.store.artifact import Artifact
 from locality.studies import Trained, trained_on_edit
 from pages._ui import cached
 from pages._ui.architectures.entries import COLOURS, KINDS
@@ -58,7 +58,7 @@ def _first(item: tuple[str, list[tuple[float, Trained]]]) -> tuple[int, str]:
     return -len(after), name
 
 
-def told(family: Family, source: Source) -> dict[str, Any]:
+def reported(family: Family, source: Source) -> dict[str, Any]:
     """What the browser knows of a family: where stored fields are, and at which strength each was trained."""
     after = [{"level": level, "title": f"trained at {level:g}", **_stored(network)} for level, network in family.after]
     before = None if family.before is None else {"title": "", **_stored(family.before)}

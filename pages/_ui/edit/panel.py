@@ -11,16 +11,16 @@ import torch
 
 from locality.datasets import Source
 from locality.edits import EditSpec, Pattern, draw_mask, mask_names, mask_text
-from locality.planted import Planted
-from locality.tables import SIGMA_HIGH, SIGMA_LOW
+from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW
+from locality.linear.planted import Planted
+from locality.linear.wiener import WienerFilter, coordinates
 from locality.types import Pixel
-from locality.wiener import WienerFilter, coordinates
 from pages._ui import cached
 from pages._ui.architectures import live
 from pages._ui.edit.basis import basis_file, fits
 from pages._ui.edit.details import planted_of
 from pages._ui.edit.mount import edit_view
-from pages._ui.edit.networks import Family, families, stored, told
+from pages._ui.edit.networks import Family, families, reported, stored
 from pages._ui.edit.state import Asked
 from pages._ui.explorer import fields
 
@@ -75,7 +75,7 @@ def show(source: Source, asked: Asked) -> list[Family]:
         "bases": _bases(source, before, after_source, wiener, base, after, colour) if ready else {},
         "coupled": f"{before.fingerprint} {asked.planted.seed if asked.planted else 0}",
         "variance": 1.0 if planted is None else planted.variance,
-        "networks": [told(one, source) for one in beside],
+        "networks": [reported(one, source) for one in beside],
         "network": family.name if family else "",
         "learned_at": family.name if family else "",
         "draws": f"{draws} draws",

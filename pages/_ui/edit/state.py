@@ -22,8 +22,8 @@ from locality.edits import (
     parse_chain,
 )
 from locality.errors import LocalityError
+from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW
 from locality.studies import pixel_grid
-from locality.tables import SIGMA_HIGH, SIGMA_LOW
 from locality.types import ImageShape, Pixel
 from pages._ui.choice import EDIT, note
 from pages._ui.explorer.view import view_from_url

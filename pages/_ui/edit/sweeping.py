@@ -12,9 +12,9 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from locality.artifact import digest
 from locality.datasets import Source
-from locality.studies import PREDICTED, Sweep, SweepPlan, shipped_sweeps, sweep
+from locality.store.artifact import digest
+from locality.studies import PREDICTED, Sweep, SweepPlan, run_sweep, shipped_sweeps
 from pages._ui.charts import GREY, figure, name_lines, show
 from pages._ui.edit.networks import look
 from pages._ui.edit.state import Asked
@@ -46,7 +46,7 @@ def sweeping(source: Source, asked: Asked) -> None:
         elif st.button(f"Run it at σ = {asked.sigma:.3g}", icon=":material/play_arrow:", key="edit_sweep_run"):
             strengths = _strengths(edit)
             plan = SweepPlan(sigma=asked.sigma, strengths=strengths)
-            WORKS.ask(Work(key, lambda: sweep(before, edit, plan=plan)))
+            WORKS.ask(Work(key, lambda: run_sweep(before, edit, plan=plan)))
             st.rerun()
     if work is not None and work.error:
         st.error(work.error, icon=":material/error:")

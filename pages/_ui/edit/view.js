@@ -316,9 +316,9 @@ class View {
     this.$(".panel-row.before .side span").textContent = head.before
     this.$(".panel-row.after .side span").textContent = head.dial ? `${head.title}, ${head.dial.label} ${short(this.level)}` : head.title
     const after = this.panels.learned_after, before = this.panels.learned_before
-    const told = (panel, one) => { if (one?.field && one.one.title) panel.caption.textContent += ` · ${one.one.title}` }
-    told(before, learned.before)
-    told(after, learned.after)
+    const reported = (panel, one) => { if (one?.field && one.one.title) panel.caption.textContent += ` · ${one.one.title}` }
+    reported(before, learned.before)
+    reported(after, learned.after)
     const dial = this.$(".dial"), input = dial.querySelector("input")
     dial.hidden = !head.dial
     this.$(".play").hidden = !head.live

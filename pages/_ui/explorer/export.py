@@ -9,8 +9,8 @@ import numpy as np
 import streamlit as st
 
 from locality.datasets import Source
+from locality.linear.wiener import WienerFilter
 from locality.studies import Trained
-from locality.wiener import WienerFilter
 from pages._ui.explorer import fields
 from pages._ui.explorer.options import Options
 from pages._ui.explorer.standalone import expected_size, standalone

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from html import escape
 
 import locality
-from locality.artifact import Artifact
 from locality.datasets import Source
+from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW, TABLE_SIGMAS
+from locality.linear.wiener import WienerFilter
+from locality.store.artifact import Artifact
 from locality.studies import Trained
-from locality.tables import SIGMA_HIGH, SIGMA_LOW, TABLE_SIGMAS
-from locality.wiener import WienerFilter
 from pages._ui.explorer.options import Options
 from pages._ui.explorer.view import View
 

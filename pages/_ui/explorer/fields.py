@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from locality.datasets import Source
-from locality.field import pixel_outputs, reduce_inputs
+from locality.fields.jacobian import pixel_outputs, reduce_inputs
+from locality.linear.wiener import WienerFilter, coordinates
 from locality.studies import Draws, Trained, learned_field
 from locality.types import Pixel
-from locality.wiener import WienerFilter, coordinates
 from pages._ui.cached import network
 from pages._ui.explorer.options import Options
 

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from locality.artifact import Artifact, digest
+from locality.fields.codec import TABLE_SIGMAS
+from locality.linear.wiener import WienerFilter
+from locality.store.artifact import Artifact, digest
 from locality.studies import predicted_table
-from locality.tables import TABLE_SIGMAS
-from locality.wiener import WienerFilter
 from pages._ui.explorer.mount import pack
 
 _STATIC = Path(__file__).resolve().parents[3] / "static"

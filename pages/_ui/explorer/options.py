@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from locality.field import Average, Inputs
+from locality.fields.jacobian import Average, Inputs
 from locality.types import ImageShape
 from pages._ui.choice import linked_select, note
 

@@ -7,9 +7,9 @@ from typing import Any
 import streamlit as st
 
 from locality.datasets import Source
+from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW, TABLE_SIGMAS
+from locality.linear.wiener import WienerFilter
 from locality.studies import Trained
-from locality.tables import SIGMA_HIGH, SIGMA_LOW, TABLE_SIGMAS
-from locality.wiener import WienerFilter
 from pages._ui import cached
 from pages._ui.explorer import fields, files
 from pages._ui.explorer.mount import explorer_view

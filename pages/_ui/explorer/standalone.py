@@ -15,12 +15,12 @@ from typing import Any
 import torch
 
 import locality
-from locality.artifact import Artifact
 from locality.datasets import Source
-from locality.field import pixel_outputs, reduce_inputs
+from locality.fields.codec import LEARNED_SIGMAS, TABLE_SIGMAS, encode_rows, mix_rows, weights_about
+from locality.fields.jacobian import pixel_outputs, reduce_inputs
+from locality.linear.wiener import WienerFilter
+from locality.store.artifact import Artifact
 from locality.studies import Draws, Trained, learned_field
-from locality.tables import LEARNED_SIGMAS, TABLE_SIGMAS, encode_rows, mix_rows, weights_about
-from locality.wiener import WienerFilter
 from pages._ui.cached import hover_table, network
 from pages._ui.explorer import facts, fields, panel
 from pages._ui.explorer.files import payload

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from locality.tables import SIGMA_HIGH, SIGMA_LOW
+from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW
 from locality.types import ImageShape, Pixel
 from pages._ui.choice import note
 

@@ -65,7 +65,7 @@ def choose(source: Source) -> Asked:
 
 
 def _start(source: Source, known: list[str]) -> None:
-    """First values of all widgets, from the link where it has them; what is wrong with it is told once."""
+    """First values of all widgets, from the link where it has them; what is wrong with it is reported once."""
     if _MODELS not in st.session_state:
         asked = st.query_params.get_all("model")
         found = [name for text in asked if (name := _start_model(text, known))]

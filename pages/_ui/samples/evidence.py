@@ -9,7 +9,7 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.denoisers import Evidence, Explains
-from locality.field import field_rows, measure, pixel_outputs, reduce_inputs
+from locality.fields.jacobian import field_rows, measure, pixel_outputs, reduce_inputs
 from locality.studies import Sampling, finish, open_denoiser
 from locality.types import Denoiser, Pixel
 from pages._ui.guard import guard

@@ -11,7 +11,7 @@ from typing import Literal
 from locality.datasets import Source
 from locality.errors import LocalityError
 from locality.studies import Sampling, Stepped, finish, sample
-from locality.types import Progress
+from locality.work import Progress
 from pages._ui.line import Line
 from pages._ui.samples.nearest import search
 

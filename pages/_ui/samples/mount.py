@@ -47,7 +47,7 @@ def grid(source: Source, rows: Sequence[Row], sampling: Sampling, pick: list[int
         "shown": shown,
         "pick": pick,
         "images": source.available,
-        "rows": [_told(row, sampling) for row in rows],
+        "rows": [_reported(row, sampling) for row in rows],
     }
     arrays: dict[str, NDArray[np.uint8]] = {}
     for i, row in enumerate(rows):
@@ -87,13 +87,14 @@ def _pictures(row: Row, sampling: Sampling, shown: list[int]) -> dict[str, NDArr
     }
 
 
-def _told(row: Row, sampling: Sampling) -> dict[str, Any]:
-    told: dict[str, Any] = {"text": row.text, "about": row.about, "paper": row.paper, "note": row.note}
-    told |= {"state": _state(row, sampling.steps), "drawn": row.drawn, "error": row.error, "done": row.state == "done"}
+def _reported(row: Row, sampling: Sampling) -> dict[str, Any]:
+    reported: dict[str, Any] = {"text": row.text, "about": row.about, "paper": row.paper, "note": row.note}
+    reported |= {"state": _state(row, sampling.steps), "drawn": row.drawn, "error": row.error}
+    reported |= {"done": row.state == "done"}
     if row.nearest is not None:
         near = row.nearest
-        told["near"] = [near.rows.tolist(), near.distances.tolist(), _finite(near.seconds)]
-    return told
+        reported["near"] = [near.rows.tolist(), near.distances.tolist(), _finite(near.seconds)]
+    return reported
 
 
 def _finite(values: Tensor) -> list[float | None]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.store import Artifact, default_store
 from locality.studies import nearest_training
-from locality.types import Progress
+from locality.work import Progress
 
 _KIND, _VERSION = "samples_nearest", 1
 

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import streamlit as st
 import torch
 
-from locality.field import common_limit, compare
+from locality.fields.jacobian import common_limit, compare
 from locality.networks import HELD_OUT_SIGMA, MANIFEST, load_manifest
 from locality.studies import Frame, Preview, read_log, read_preview
 from pages._ui import charts
@@ -88,7 +88,7 @@ def _now(preview: Preview) -> None:
     frame, pixel = preview.frames[-1], preview.pixel
     left, right = st.columns(2, gap="medium")
     with left:
-        r = _likeness(preview, frame)
+        r = _similarity(preview, frame)
         st.markdown(f"**Field of the middle pixel**: r = {r:.3f}", help=_FIELD.format(*pixel, f"{preview.sigma:g}"))
         alt = f"Field learned after {frame.images:,} images, correlation {r:.2f} with the predicted one"
         tiles = [
@@ -116,14 +116,14 @@ def _so_far(preview: Preview) -> None:
     tiles = []
     for frame in frames:
         alt = f"Field learned after {frame.images:,} images"
-        tiles.append(Tile(_field(preview, frame.learned), alt, f"r {_likeness(preview, frame):.2f}"))
+        tiles.append(Tile(_field(preview, frame.learned), alt, f"r {_similarity(preview, frame):.2f}"))
     tiles += [
         Tile(tile.picture, tile.alt, short(frame.images)) for frame in frames for tile in [_photo(preview, frame, 0)]
     ]
     grid(tiles, wide=len(frames), narrow=len(frames))
 
 
-def _likeness(preview: Preview, frame: Frame) -> float:
+def _similarity(preview: Preview, frame: Frame) -> float:
     return compare(preview.predicted, frame.learned, preview.pixel).pearson
 
 

@@ -1,0 +1,51 @@
+"""An agreement study as tables for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from locality.cli.parts.app import table
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from locality.studies import Agreement
+
+_TITLES = {
+    "pearson": "Pearson r of fields ± standard error",
+    "off_centre": "the same without the field's own pixel",
+    "pearson_chance": "chance: Pearson r of fields of two different pixels",
+    "r2_outputs": "R2 of estimates: how much of the column the row explains ± standard error",
+}
+
+
+def agreement_text(made: Agreement) -> str:
+    """Per noise level r, chance and R2; then samples; then held-out errors of the networks."""
+    plan, names, arrays = made.plan, made.names, made.arrays()
+    blocks = [f"{made.dataset}: fields of {len(made.pixels)} pixels, {plan.draws} draws"]
+    for s, sigma in enumerate(made.sigmas):
+        for name in (name for name in _TITLES if name in arrays):
+            errors = arrays[f"{name}_stderr"][s] if f"{name}_stderr" in arrays else None
+            ceiling = arrays["pearson_ceiling"][s] if name == "pearson" else None
+            blocks.append(f"sigma {sigma:.3g}, {_TITLES[name]}\n{_matrix(names, arrays[name][s], errors, ceiling)}")
+    if made.r2_samples is not None:
+        title = f"R2 of {plan.samples} samples from the same noise in {plan.steps} steps ± standard error"
+        blocks.append(f"{title}\n{_matrix(names, made.r2_samples.value, made.r2_samples.stderr)}")
+    ratios = {model["name"]: model["error_ratio"] for model in made.models if model["error_ratio"]}
+    rows = [{"": name, **{sigma: f"{ratio:.2f}" for sigma, ratio in by.items()}} for name, by in ratios.items()]
+    if rows:
+        blocks.append(f"held-out error / Wiener's, by sigma\n{table(rows, {key: key for row in rows for key in row})}")
+    return "\n\n".join(blocks)
+
+
+def _matrix(names: list[str], values: Tensor, errors: Tensor | None, ceiling: Tensor | None = None) -> str:
+    rows = []
+    for i, name in enumerate(names):
+        row = {"": name}
+        for j, column in enumerate(names):
+            error = "" if errors is None or i == j else f"±{float(errors[i, j]):.3f}"
+            row[column] = f"{float(values[i, j]):.3f}{error}"
+        if ceiling is not None:
+            row["itself, other draws"] = f"{float(ceiling[i]):.3f}"
+        rows.append(row)
+    return table(rows, {key: key for key in rows[0]})

@@ -1,0 +1,1 @@
+"""What the dataset plug-ins share."""

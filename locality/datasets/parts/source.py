@@ -1,0 +1,170 @@
+"""A dataset by name, edited or as it is, that is read only when its images are needed.
+
+Statistics and networks shipped for a standard set are found by its known fingerprint, so they work
+where the images are not on the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from locality.dataset import Dataset
+from locality.datasets.parts.spec import DATASETS, DatasetSpec, Split
+from locality.device import Compute
+from locality.edits import Chain, Stage, chain_text, check_chain, split_edits
+from locality.errors import DataUnavailable
+from locality.linear.statistics import Derived, Statistics, statistics_of
+from locality.store import Store, default_store
+from locality.store.artifact import canonical
+from locality.types import ImageShape
+from locality.work import Progress
+
+_EDITED = 1  # version of what edits make of images
+_SLUG = 60  # characters of a name in files
+
+
+@dataclass(frozen=True)
+class Source(Derived):
+    """The training images of a spec (or its first N), and the held-out ones, both with the edits applied in order."""
+
+    spec: DatasetSpec
+    first: int | None = None
+    edits: Chain = ()
+
+    @staticmethod
+    def parse(text: str, first: int | None = None) -> Source:
+        """`name:option=value,...+edit:option=value,...` -> a source.
+
+        Raises:
+            UnknownName: no such dataset or edit.
+            BadInput: an option that does not exist or is out of range, edits that conflict or do not fit the images.
+        """
+        name, edits = split_edits(text)
+        source = Source(DATASETS.parse(name), first)
+        return source.edited(edits) if edits else source
+
+    def edited(self, edits: Chain) -> Source:
+        """The same images with these edits and no others.
+
+        Raises:
+            BadInput: an edit that does not fit the images.
+        """
+        if edits and self.available_base:
+            check_chain(edits, self.shape)
+        return replace(self, edits=edits)
+
+    @property
+    def name(self) -> str:
+        """The dataset's name, and its edits as they are typed: `cifar10+pattern:mask=W,strength=0.5`."""
+        return "+".join(filter(None, (self.spec.name, chain_text(self.edits))))
+
+    @property
+    def slug(self) -> str:
+        """The name in letters a file may have."""
+        return slug(self.name)
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.spec.shape
+
+    @property
+    def base(self) -> Source:
+        """The same images as they are."""
+        return Source(self.spec, self.first)
+
+    @property
+    def available_base(self) -> bool:
+        return not self.spec.missing()
+
+    @property
+    def available(self) -> bool:
+        """Whether the images are on this machine."""
+        return not self.missing()
+
+    def missing(self) -> str:
+        """Empty when the images can be read, else how to get those that are not on this machine."""
+        others = (Source.parse(edit.other).missing() for edit in self.edits if edit.other)
+        return self.spec.missing() or next(filter(None, others), "")
+
+    @cached_property
+    def train(self) -> Dataset:
+        """The training images. Raises DataUnavailable."""
+        return self._edit(self.spec.load("train").first(self.first))
+
+    @cached_property
+    def held_out(self) -> Dataset:
+        """Images no statistic and no network has seen. Raises DataUnavailable."""
+        return self._edit(self.spec.load("test"))
+
+    def count(self) -> int:
+        """Number of training images; those of a folder are counted by reading it."""
+        if self.edits:
+            return len(self.train)
+        return self.first or self.spec.count("train") or len(self.train)
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the training images, or the known one of a standard set that is not here.
+
+        Edited images are a function of those before, of the edits and of their seeds: so is their digest.
+        """
+        if self.edits:
+            return self._edited_fingerprint(self.base.fingerprint)
+        if self.available:
+            return self.train.fingerprint
+        return self.known_fingerprint("train")
+
+    def known_fingerprint(self, split: Split) -> str:
+        """Digest of a standard set's official images.
+
+        Raises:
+            DataUnavailable: none is known for this set, or only a part of it is asked for.
+        """
+        known = self.spec.fingerprints.get(split)
+        if known is None or self.first is not None or self.edits or self.spec != type(self.spec)():
+            raise DataUnavailable(f"The {self.name} images are not on this machine. {self.missing()}")
+        return known
+
+    def derive(self, compute: Compute, store: Store) -> Generator[Progress, None, Statistics | None]:
+        """Statistics edit by edit; None where one of them has no closed form, and for a set without edits."""
+        if not self.edits or any(edit.closed == "none" for edit in self.edits):
+            return None
+        found: Statistics | None = yield from statistics_of(self.base, compute, store)
+        for i, edit in enumerate(self.edits):
+            yield Progress(0.3, 1.0, f"Statistics after {edit.name}")
+            assert found is not None
+            found = edit.statistics(found, self.stage(i, compute, store))
+        return found
+
+    def stage(self, i: int, compute: Compute | None = None, store: Store | None = None) -> Stage:
+        """What edit i changes."""
+        other = self.edits[i].other
+        before = replace(self, edits=self.edits[:i])
+        return Stage(before, Source.parse(other) if other else None, compute or Compute(), store or default_store())
+
+    def _edit(self, data: Dataset) -> Dataset:
+        for i, edit in enumerate(self.edits):
+            data = edit.images(data, self.stage(i))
+        return replace(data, name=self.name) if self.edits else data
+
+    def _edited_fingerprint(self, base: str) -> str:
+        others = {edit.other: Source.parse(edit.other).fingerprint for edit in self.edits if edit.other}
+        facts = {
+            "images": base,
+            "edits": [edit.identity(self.shape) for edit in self.edits],
+            "others": others,
+            "version": _EDITED,
+        }
+        return hashlib.sha256(canonical(facts).encode()).hexdigest()
+
+
+def slug(name: str) -> str:
+    """The name of a dataset in letters a file may have; a long one ends in a digest."""
+    plain = re.sub(r"[^A-Za-z0-9._]+", "-", name)
+    if len(plain) <= _SLUG:
+        return plain
+    return f"{plain[: _SLUG - 9].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,0 +1,163 @@
+"""The training images an averaging model looks at, streamed in chunks; memory n d bytes for 8-bit sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from locality.dataset import Dataset, Images
+from locality.denoisers.parts.spec import DenoiserSpec
+from locality.device import Compute
+from locality.errors import BadInput, TooLarge
+from locality.params import param
+from locality.types import ImageShape
+
+
+@dataclass(frozen=True)
+class AveragingSpec(DenoiserSpec):
+    """What all models that average training images share: which images."""
+
+    first: int = param(0, help="Use at most the first so many training images; 0 for all.", low=0)
+    classes: tuple[int, ...] = param((), help="Only training images of these classes; empty for all.", low=0)
+    flips: bool = param(False, help="Add every training image mirrored left to right.")
+
+    def bank(self, images: Images, compute: Compute) -> Bank:
+        """The chosen training images.
+
+        Raises:
+            DataUnavailable: the images are not on this machine.
+            BadInput: more images than there are, classes without labels, or a class without images.
+        """
+        train = images.train
+        rows = torch.arange(len(train))
+        if self.classes:
+            if train.labels is None:
+                raise BadInput(f"{self.name}:classes: {train.name} has no class labels. Leave classes empty.")
+            known = train.labels.unique().tolist()
+            if absent := sorted(set(self.classes) - set(known)):
+                classes = ", ".join(map(str, known[:20])) + (", ..." if len(known) > 20 else "")
+                raise BadInput(
+                    f"{self.name}:classes: no training image of {train.name} has {absent[0]}. Give {classes}."
+                )
+            rows = rows[torch.isin(train.labels, torch.tensor(self.classes))]
+        if self.first > len(rows) and self.first != self._usual():
+            raise BadInput(
+                f"{self.name}:first={self.first}: {train.name} has {len(rows)} training images to choose from. "
+                f"Give 1..{len(rows)}, or 0 for all."
+            )
+        if 0 < self.first < len(rows):
+            rows = rows[: self.first]
+        return Bank.of(train, rows, flips=self.flips, compute=compute)
+
+    def note(self, available: int) -> str:
+        """That this model sees only a part of the training images, where its default makes it so."""
+        usual = self._usual()
+        if usual and self.first == usual < available:
+            return f"{self.name} averages the first {usual:,} of {available:,} training images (first=0 for all)."
+        return ""
+
+    def _usual(self) -> int:
+        return int(next(field for field in fields(self) if field.name == "first").default)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Training images on one device; `rows` are their numbers in the training set.
+
+    With `flips`, images n..2n-1 are the mirrored ones, made when asked for.
+    """
+
+    shape: ImageShape
+    data: Shaped[Tensor, "n d"]
+    rows: Int[Tensor, " n"]
+    flips: bool
+    memory: int
+
+    @staticmethod
+    def of(train: Dataset, rows: Int[Tensor, " n"], *, flips: bool, compute: Compute) -> Bank:
+        """The given rows of a training set (a view where they are its first ones)."""
+        contiguous = bool(len(rows) == int(rows[-1]) + 1)
+        data = train.data[: len(rows)] if contiguous else train.data[rows]
+        return Bank(train.shape, data.to(compute.device), rows, flips, compute.memory)
+
+    def __len__(self) -> int:
+        return len(self.data) * (2 if self.flips else 1)
+
+    def pick(self, items: Int[Tensor, " k"]) -> Bank:
+        """Only these items (0..len-1), mirrored ones made."""
+        chosen = items.to(self.data.device)
+        data = self.data[chosen % len(self.data)]
+        mirrored = chosen >= len(self.data)
+        if self.flips:
+            data = torch.where(mirrored[:, None], self._mirror(data), data)
+        return Bank(self.shape, data, self.rows[items.cpu() % len(self.data)], False, self.memory)
+
+    def whole(self) -> Float[Tensor, "n d"]:
+        """All items at once, float64: for banks of a few images."""
+        return torch.cat(list(self.chunks(max(1, len(self.data)), torch.float64)))
+
+    def origin(self, items: Int[Tensor, " m"]) -> tuple[Int[Tensor, " m"], Shaped[Tensor, " m"]]:
+        """Numbers in the training set of some items, and whether they are mirrored."""
+        items = items.cpu()
+        return self.rows[items % len(self.data)], items >= len(self.data)
+
+    def chunks(self, size: int, dtype: torch.dtype = torch.float32) -> Iterator[Float[Tensor, "k d"]]:
+        """All items in order, `size` at a time, in [-1, 1]."""
+        for stored in self._stored(size):
+            yield self._x0(stored, dtype)
+
+    def columns(
+        self, coords: Int[Tensor, " p"], size: int, dtype: torch.dtype = torch.float32
+    ) -> Iterator[Float[Tensor, "k p"]]:
+        """As `chunks`, of some coordinates only: O(n p), not O(n d)."""
+        for part in self.data.split(size):
+            yield self._x0(part[:, coords], dtype)
+        if self.flips:
+            mirrored = self._mirror(torch.arange(self.shape.d)[None])[0][coords.cpu()].to(self.data.device)
+            for part in self.data.split(size):
+                yield self._x0(part[:, mirrored], dtype)
+
+    def count(self, size: int) -> int:
+        """Number of chunks of this size."""
+        return -(-len(self.data) // size) * (2 if self.flips else 1)
+
+    def fit(self, per_image: int, fixed: int = 0, *, most: int = 1 << 20) -> int:
+        """Images per chunk so that `fixed + per_image * size` bytes stay within the memory budget.
+
+        Raises:
+            TooLarge: not even one image fits.
+        """
+        size = (self.memory - fixed) // per_image
+        if size < 1:
+            raise TooLarge(
+                f"Denoising {self.shape} images",
+                fixed + per_image,
+                self.memory,
+                f"Give at least {-(-(fixed + per_image) // 1024**2)} MB (--memory MB, Compute.memory).",
+            )
+        return int(min(size, most, len(self.data)))
+
+    def _stored(self, size: int) -> Iterator[Shaped[Tensor, "k d"]]:
+        yield from self.data.split(size)
+        if self.flips:
+            yield from map(self._mirror, self.data.split(size))
+
+    def _mirror(self, flat: Shaped[Tensor, "k d"]) -> Shaped[Tensor, "k d"]:
+        return flat.reshape(len(flat), *self.shape).flip(3).reshape(len(flat), -1)
+
+    def _x0(self, stored: Shaped[Tensor, "k p"], dtype: torch.dtype) -> Float[Tensor, "k p"]:
+        if stored.dtype != torch.uint8:
+            return stored.to(dtype)
+        return stored.to(dtype).div_(127.5).sub_(1.0)
+
+
+def precise(dtype: torch.dtype, terms: int, sigma: float) -> torch.dtype:
+    """The type to expand squared distances of `terms` coordinates in: float64 where float32 would show.
+
+    A logit is a sum of `terms` products of size one over 2 sigma^2; float32 keeps seven digits of it.
+    """
+    return torch.float64 if 6e-8 * terms / sigma**2 > 2e-2 else dtype

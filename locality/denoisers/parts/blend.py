@@ -1,0 +1,109 @@
+"""How far to trust a local model over the Wiener filter at each noise level, from training images set aside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.fields.codec import TABLE_SIGMAS
+from locality.linear.wiener import WienerFilter
+from locality.schedule import check_sigma
+from locality.types import Denoiser
+from locality.work import Progress
+
+_VALIDATION = 64  # validation images of one noise level
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """a(sigma) D_local + (1 - a(sigma)) D_wiener; `weights` holds a at TABLE_SIGMAS, linear in ln sigma between."""
+
+    wiener: WienerFilter
+    weights: Float[Tensor, " s"]
+
+    def weight(self, sigma: float) -> float:
+        """a(sigma), constant outside the range of TABLE_SIGMAS."""
+        low, high = math.log(TABLE_SIGMAS[0]), math.log(TABLE_SIGMAS[-1])
+        last = len(self.weights) - 1
+        at = min(max((math.log(check_sigma(sigma)) - low) / (high - low) * last, 0.0), float(last))
+        below = min(int(at), last - 1)
+        return float(torch.lerp(self.weights[below], self.weights[below + 1], at - below))
+
+
+def estimate_weights(
+    local: Denoiser, wiener: WienerFilter, x0: Float[Tensor, "n d"], seed: int
+) -> Generator[Progress, None, Float[Tensor, " s"]]:
+    """a at each of TABLE_SIGMAS by least squares on images that `local` was not fitted to; float64, in [0, 1].
+
+        a = <x0 - D_wiener, D_local - D_wiener> / |D_local - D_wiener|^2
+
+    Kept within [0, 1]: no level extrapolates beyond either model. Each level is judged by up to 127 of
+    the images, strided so that every image serves some level. `wiener` may have seen them: what they
+    added to it is taken away first.
+    """
+    generators = (torch.Generator().manual_seed(seed + i) for i in range(len(x0)))
+    eps = torch.stack([torch.randn(x0.shape[1], generator=generator) for generator in generators])
+    unseeing = Unseeing.of(wiener, x0)
+    weights = torch.zeros(len(TABLE_SIGMAS), dtype=torch.float64)
+    stride = max(1, len(x0) // _VALIDATION)
+    for i, sigma in enumerate(TABLE_SIGMAS):
+        yield Progress(i, len(TABLE_SIGMAS), f"Blend with Wiener, noise level {i + 1} of {len(TABLE_SIGMAS)}")
+        rows = slice(i % stride, None, stride)
+        weights[i] = _least_squares(local, unseeing, x0[rows], eps[rows], sigma)
+    return weights
+
+
+def _least_squares(
+    local: Denoiser, unseeing: Unseeing, x0: Float[Tensor, "n d"], eps: Float[Tensor, "n d"], sigma: float
+) -> float:
+    x = x0 + sigma * eps
+    linear = unseeing(x, sigma)
+    change = local(x, sigma).double() - linear
+    size = float(change.square().sum())
+    best = float(((x0 - linear) * change).sum()) / size if size > 0 else 0.0
+    return min(max(best, 0.0), 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Unseeing:
+    """The Wiener filter of a training set without some of its images, by Woodbury's identity: no new decomposition.
+
+    With n images of mean mu and covariance S, of which the h rows of A + mu are taken away, the rest has
+
+        mu' = mu - sum(A) / n',   (n' - 1) S' = (n - 1) S - B^T B,   n' = n - h
+
+    B being A and the row sqrt(n') (mu' - mu). Its filter is the identity minus sigma^2 (S' + sigma^2 I)^-1.
+    An image judged by statistics that hold it flatters them, the more the fewer images there are.
+    """
+
+    mean: Float[Tensor, " d"]
+    basis: Float[Tensor, "d d"]
+    scatter: Float[Tensor, " d"]
+    taken: Float[Tensor, "r d"]
+    left: int
+
+    @staticmethod
+    def of(wiener: WienerFilter, seen: Float[Tensor, "h d"]) -> Unseeing:
+        """Take the images `seen` away; at least two must be left."""
+        away = seen.double() - wiener.mean
+        left = wiener.count - len(seen)
+        shift = -away.sum(dim=0) / left
+        basis = wiener.eigvecs.double()
+        taken = torch.cat([away, left**0.5 * shift[None]]) @ basis
+        return Unseeing(wiener.mean + shift, basis, (wiener.count - 1) * wiener.eigvals, taken, left)
+
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        """The estimate mu' + W' (x - mu'), float64."""
+        noise = (self.left - 1) * sigma**2
+        inverse = 1.0 / (self.scatter + noise)
+        away = (x.double() - self.mean) @ self.basis
+        solved = away * inverse
+        inner = torch.eye(len(self.taken), dtype=torch.float64) - self.taken * inverse @ self.taken.T
+        solved = solved + torch.linalg.solve(inner, self.taken @ solved.T).T @ self.taken * inverse
+        rest: Tensor = noise * solved @ self.basis.T
+        return x - rest

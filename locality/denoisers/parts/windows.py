@@ -1,0 +1,214 @@
+"""The size of square windows at each noise level: searched for, calibrated on a network, published or constant."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.dataset import Dataset, Images
+from locality.denoisers.parts.bank import AveragingSpec, Bank
+from locality.device import Compute
+from locality.errors import BadInput
+from locality.params import param
+from locality.sampler import ddim, initial, start_noise
+from locality.schedule import check_sigma, ddpm_grid, edm_grid, log_grid
+from locality.store import Store
+from locality.store.artifact import Artifact
+from locality.types import Denoiser, ImageShape
+from locality.work import Progress
+
+VERSION = 1
+_VALIDATION, _CANDIDATES = 16, 500  # held-out training images of the greedy search, and images it averages
+_SAMPLES = 4  # trajectories of a network that windows are calibrated on
+_GREEDY_SIGMAS = log_grid(0.01, 80.0, 10)
+# Kamb, Ganguli 2025 (arXiv 2412.20292): one size for each of 20 steps, least noise first.
+_KG = {
+    ("cifar10", "unet"): (3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 7, 9, 9, 11, 13, 13, 15, 17, 25),
+    ("cifar10", "resnet"): (3, 3, 3, 3, 5, 5, 5, 7, 7, 7, 7, 9, 9, 11, 11, 13, 15, 17, 17, 17),
+    ("mnist", "unet"): (3, 3, 3, 5, 5, 7, 7, 7, 9, 9, 9, 11, 13, 15, 17, 21, 23, 23, 25, 27),
+    ("fashion_mnist", "unet"): (3, 3, 5, 5, 7, 7, 7, 9, 11, 11, 11, 13, 15, 15, 21, 23, 25, 25, 25, 25),
+}
+_KG_SIGMAS = [math.tan(math.pi * i / 20 / 2.016) for i in range(1, 21)]
+# Niedoba et al. 2025 (arXiv 2411.19339): 18 steps of the EDM grid, most noise first.
+PSPC_SQUARE = (32,) * 7 + (23, 15, 11, 7, 5) + (3,) * 6
+
+Maker = Callable[[Bank, int], Denoiser]  # a model with one window size
+
+
+@dataclass(frozen=True)
+class WindowSchedule:
+    """Window size for each of some noise levels; in between, that of the nearest in ln sigma."""
+
+    sigmas: tuple[float, ...]
+    sizes: tuple[int, ...]
+
+    def at(self, sigma: float) -> int:
+        """The size at a noise level. Raises BadInput (sigma)."""
+        return self.sizes[nearest_level(self.sigmas, check_sigma(sigma))]
+
+
+def nearest_level(sigmas: Sequence[float], sigma: float) -> int:
+    """Index of the level nearest in ln sigma."""
+    return min(range(len(sigmas)), key=lambda i: abs(math.log(sigmas[i] / sigma)))
+
+
+@dataclass(frozen=True)
+class WindowedSpec(AveragingSpec):
+    """What the models that compare square windows share: how their size is chosen."""
+
+    window: str = param(
+        "greedy",
+        help="Side in pixels (odd), or how it follows the noise: greedy (from the training images alone), "
+        "published (the paper's list), published_resnet, or calibrated (on a network).",
+    )
+    network: str = param("unet", help="Trained network that window=calibrated follows.")
+
+    def network_needed(self) -> str:
+        return self.network if self.window == "calibrated" else ""
+
+    def check(self, dataset: str, shape: ImageShape) -> None:
+        if self.window.startswith("published"):
+            self._published(dataset)
+        elif self.window not in ("greedy", "calibrated"):
+            self._side(shape)
+
+    def sides(self, shape: ImageShape) -> list[int]:
+        """Windows of one size that may be asked for: odd, no larger than the images."""
+        return list(range(1, max(shape.h, shape.w) + 1, 2))
+
+    def schedule(
+        self,
+        images: Images,
+        bank: Bank,
+        make: Maker,
+        *,
+        largest: int,
+        owner: str,
+        compute: Compute,
+        store: Store,
+        reference: Denoiser | None,
+    ) -> Generator[Progress, None, WindowSchedule]:
+        """Window sizes up to `largest`; what is searched for is kept in the store, under the name of `owner`.
+
+        Raises:
+            BadInput: not a size or the name of a rule, an even or too large size, no published list, too few images.
+        """
+        if self.window.startswith("published"):
+            return self._published(images.name)
+        if self.window not in ("greedy", "calibrated"):
+            return WindowSchedule((1.0,), (self._side(images.shape),))
+        key = {"owner": owner, "fingerprint": images.fingerprint, "largest": largest, "version": VERSION}
+        if self.window == "calibrated":
+            key |= {"bank": [self.first, list(self.classes), self.flips], "network": weights_digest(reference)}
+        found = store.get("windows", key)
+        if found is None:
+            if self.window == "greedy":
+                made = yield from greedy(images.train, make, largest, compute)
+            else:
+                assert reference is not None
+                made = yield from calibrated(bank, make, largest, reference)
+            found = Artifact({"sizes": torch.tensor(made.sizes)}, {"sigmas": list(made.sigmas)})
+            store.put("windows", key, found)
+        sigmas: list[float] = found.meta["sigmas"]
+        return WindowSchedule(tuple(sigmas), tuple(found.arrays["sizes"].tolist()))
+
+    def _published(self, dataset: str) -> WindowSchedule:
+        return published(dataset, self.window.removeprefix("published").strip("_") or "unet", self.name)
+
+    def _side(self, shape: ImageShape) -> int:
+        sides = self.sides(shape)
+        if self.window in map(str, sides):
+            return int(self.window)
+        odd = max(side for side in sides if side % 2)
+        whole = f", the whole image ({sides[-1]})" if sides[-1] > odd else ""
+        raise BadInput(
+            f"{self.name}:window={self.window!r} is not a window of {shape.h}x{shape.w} images. "
+            f"Give an odd number 1..{odd}{whole}, or greedy, published, calibrated."
+        )
+
+
+def published(dataset: str, network: str, owner: str) -> WindowSchedule:
+    """A paper's list for a model. Raises BadInput where there is none."""
+    if owner == "pspc_square" and dataset == "cifar10" and network == "unet":
+        return WindowSchedule(tuple(edm_grid(18)), PSPC_SQUARE)
+    if owner != "pspc_square" and (dataset, network) in _KG:
+        return WindowSchedule(tuple(_KG_SIGMAS), _KG[dataset, network])
+    known = ["cifar10"] if owner == "pspc_square" else sorted({f"{data} ({net})" for data, net in _KG})
+    raise BadInput(
+        f"{owner}: no window list is published for {dataset} ({network}), only for {', '.join(known)}. "
+        "Use window=greedy, window=calibrated or a size."
+    )
+
+
+def greedy(train: Dataset, make: Maker, largest: int, compute: Compute) -> Generator[Progress, None, WindowSchedule]:
+    """Sizes from training images alone, growing with the noise.
+
+    From the lowest level upward: enlarge by 2 while the squared error on held-out training images
+    does not rise; never shrink.
+    """
+    validation = min(_VALIDATION, len(train) // 2)
+    if not validation:
+        raise BadInput(f"window=greedy needs at least 2 training images; {train.name} has {len(train)}. Give a size.")
+    rows = torch.arange(min(_CANDIDATES, len(train) - validation))
+    bank = Bank.of(train, rows, flips=False, compute=compute)
+    x0 = train.x0(slice(len(train) - validation, len(train))).to(compute.device)
+    eps = torch.stack([torch.randn(x0.shape[1], generator=torch.Generator().manual_seed(i)) for i in range(validation)])
+    size = min(3, largest)
+    sizes: list[int] = []
+    for i, sigma in enumerate(_GREEDY_SIGMAS):
+        yield Progress(i, len(_GREEDY_SIGMAS), f"Window at sigma {sigma:.2g}")
+        x = x0 + sigma * eps.to(x0)
+        error = _error(make(bank, size), x, x0, sigma)
+        while size < largest:
+            wider = min(size + 2, largest)
+            new = _error(make(bank, wider), x, x0, sigma)
+            if new > error:
+                break
+            size, error = wider, new
+        sizes.append(size)
+    return WindowSchedule(tuple(_GREEDY_SIGMAS), tuple(sizes))
+
+
+@torch.no_grad()
+def _error(denoiser: Denoiser, x: Float[Tensor, "b d"], x0: Float[Tensor, "b d"], sigma: float) -> float:
+    return float((denoiser(x, sigma) - x0).double().square().sum())
+
+
+def calibrated(bank: Bank, make: Maker, largest: int, network: Denoiser) -> Generator[Progress, None, WindowSchedule]:
+    """Sizes whose score is most like a network's along the network's own DDIM trajectory.
+
+    For every step and sample the size with the largest cosine, then the median over samples.
+    """
+    sizes = [size for size in (3, 5, 7, 9, 11, 13, 15, 17, 21, 25, 31, 41, 51) if size < largest] + [largest]
+    sigmas = ddpm_grid(10)
+    device = bank.data.device
+    x_T = initial(start_noise(bank.shape, _SAMPLES, 0).to(device), sigmas[0], "ddpm")
+    chosen: list[int] = []
+    for step in ddim(network, x_T, sigmas):
+        cosines = []
+        for i, size in enumerate(sizes):
+            yield Progress(step.index + i / len(sizes), len(sigmas), f"Window at sigma {step.sigma:.2g}")
+            with torch.no_grad():
+                ours, theirs = make(bank, size)(step.x, step.sigma) - step.x, step.x0_hat - step.x
+            cosines.append(torch.cosine_similarity(ours, theirs, dim=1))
+        best = torch.stack(cosines).argmax(dim=0)
+        chosen.append(sizes[int(best.median())])
+    return WindowSchedule(tuple(sigmas), tuple(chosen))
+
+
+def weights_digest(reference: Denoiser | None) -> str:
+    """Digest of a network's weights, so that what follows it is kept by content."""
+    net = getattr(reference, "net", None)
+    if net is None:
+        return type(reference).__name__
+    found = hashlib.sha256()
+    for name, value in net.state_dict().items():
+        found.update(f"{name}:{value.dtype}:{tuple(value.shape)}:".encode())
+        found.update(value.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().data)
+    return found.hexdigest()

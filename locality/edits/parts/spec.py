@@ -1,0 +1,132 @@
+"""What every edit declares: how it changes images, and what that does to their mean and covariance.
+
+An edit of a dataset acts on the images one split at a time. Where the mean and covariance of the edited
+training images follow without looking at these, `statistics` gives them: `exact` for these very images, or
+`expected` over the edit's random draws (the images of one seed scatter about it as 1 / sqrt(n)).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from locality.dataset import Dataset, Images
+from locality.device import Compute
+from locality.errors import BadInput
+from locality.linear.statistics import Derived, Statistics
+from locality.params import Spec
+from locality.registry import Registry
+from locality.store import Store
+from locality.types import ImageShape
+
+E = TypeVar("E", bound="EditSpec")
+Closed = Literal["exact", "expected", "none"]
+_CHUNK = 4096  # images changed at a time
+_STREAM = {"train": 0, "test": 1}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What an edit may ask: the training set it changes, and the second one where it names one."""
+
+    images: Images
+    other: Derived | None
+    compute: Compute
+    store: Store
+
+
+@dataclass(frozen=True)
+class EditSpec(Spec):
+    """Base of the edits. `about` is the formula shown beside its controls; units of x0 throughout."""
+
+    heading: ClassVar[str]
+    about: ClassVar[str]
+    main: ClassVar[str]  # the field a text may give without its name: pattern:W is pattern:mask=W
+    dial: ClassVar[str] = ""  # the field that says how much, which a sweep varies; "" for none
+    closed: ClassVar[Closed] = "exact"
+    named: ClassVar[tuple[str, ...]] = ()  # fields that the text always names, at their default too
+
+    @property
+    def other(self) -> str:
+        """The dataset it mixes in, as text; "" for none."""
+        return ""
+
+    def check(self, shape: ImageShape) -> None:
+        """Refuse images that cannot be edited so. Raises BadInput."""
+
+    @abstractmethod
+    def images(self, data: Dataset, stage: Stage) -> Dataset:
+        """The edited images of a split, a function of the images, the spec and its seed alone.
+
+        Memory: n d bytes where 8-bit pixels stay such, else 4 n d.
+        """
+
+    def statistics(self, before: Statistics, stage: Stage) -> Statistics | None:
+        """Mean and covariance after the edit, float64; None where only the images tell (`closed` is "none")."""
+        return None
+
+    def identity(self, shape: ImageShape) -> dict[str, Any]:
+        """Everything the edited images depend on besides the images, as plain JSON values."""
+        return self.key()
+
+    def text(self) -> str:
+        """The edit as it is typed: name, then the options that differ from their defaults."""
+        given = (
+            f"{field.name}={value:.12g}" if isinstance(value, float) else f"{field.name}={_word(value)}"
+            for field in fields(self)
+            if (value := getattr(self, field.name)) != field.default or field.name in self.named
+        )
+        listed = ",".join(given)
+        return f"{self.name}:{listed}" if listed else self.name
+
+    def scaled(self: E, level: float) -> E:  # not Self: the shape checker of the tests refuses it
+        """The same edit at another level of its dial.
+
+        Raises:
+            BadInput: the edit has no dial, or a level out of range.
+        """
+        if not self.dial:
+            dials = ", ".join(name for name, cls in EDITS.items() if cls.dial)
+            raise BadInput(f"The edit {self.name} is all or nothing: it has no strength to vary. Those with: {dials}.")
+        return replace(self, **{self.dial: float(level)})
+
+    @property
+    def level(self) -> float:
+        """What its dial is at; 1 for an edit that has none."""
+        return float(getattr(self, self.dial)) if self.dial else 1.0
+
+
+EDITS: Registry[EditSpec] = Registry("edit")
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def generator(edit: EditSpec, seed: int, split: str) -> np.random.Generator:
+    """Random numbers of one edit, seed and split; the first k draws do not depend on how many follow."""
+    name = int.from_bytes((edit.name or "").encode(), "little")
+    return np.random.Generator(np.random.PCG64([seed, _STREAM.get(split, 2), name]))
+
+
+def transformed(
+    data: Dataset, change: Callable[[Shaped[Tensor, "k d"], slice], Shaped[Tensor, "k d"]], *, raw: bool = False
+) -> Dataset:
+    """The images with `change` applied to a few thousand at a time, given as x0, or as they are stored (`raw`)."""
+    made: Tensor | None = None
+    for start in range(0, len(data), _CHUNK):
+        rows = slice(start, min(start + _CHUNK, len(data)))
+        part = change(data.data[rows] if raw else data.x0(rows), rows)
+        if made is None:
+            made = torch.empty(len(data), part.shape[1], dtype=part.dtype)
+        made[rows] = part
+    if made is None:
+        return data
+    return replace(data, data=made if raw else made.float())

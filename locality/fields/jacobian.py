@@ -1,0 +1,207 @@
+"""Sensitivity fields: Jacobian rows of any denoiser, averaged over images and noise.
+
+    J(x)[q, p] = d x0_hat_q / d x_p
+
+Row q drawn as an image shows which input pixels the estimate of coordinate q listens to. For the
+Wiener filter J = W whatever x is; a network's rows are averaged over K pairs (image, noise).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from locality.errors import BadInput, NonFinite
+from locality.linear.wiener import coordinates
+from locality.types import Denoiser, ImageShape, Pixel
+
+Average = Literal["mean", "absolute"]
+Inputs = Literal["sum", "rss", "abs"]
+
+
+def pixel_outputs(shape: ImageShape, pixel: Pixel, channel: int | None = None) -> Float[Tensor, "1 d"]:
+    """Selector of one output: a channel of a pixel, or (None) the sum over its channels.
+
+    Raises:
+        BadInput: the pixel or the channel is outside the image.
+    """
+    coords = coordinates(shape, pixel)
+    if channel is not None and not 0 <= channel < shape.c:
+        raise BadInput(f"Channel {channel} does not exist: the images have channels 0..{shape.c - 1}.")
+    chosen = torch.zeros(1, shape.d)
+    chosen[0, coords if channel is None else coords[channel]] = 1.0
+    return chosen
+
+
+def field_rows(
+    denoiser: Denoiser,
+    x: Float[Tensor, "b d"],
+    outputs: Float[Tensor, "m d"],
+    sigma: float,
+) -> Float[Tensor, "m b d"]:
+    """outputs @ J(x) for every image: one forward pass, one backward pass per output.
+
+    Raises:
+        NonFinite: the denoiser's derivative is NaN or infinite.
+    """
+    leaf = x.detach().requires_grad_(True)
+    with torch.enable_grad():
+        x0_hat = denoiser(leaf, sigma)
+        if not x0_hat.requires_grad:  # constant in x, as the nearest training image is
+            return torch.zeros(len(outputs), *x.shape).to(x)
+        rows = [
+            torch.autograd.grad(x0_hat, leaf, output.expand_as(x0_hat), retain_graph=i + 1 < len(outputs))[0]
+            for i, output in enumerate(outputs.to(x0_hat))
+        ]
+    stacked = torch.stack(rows)
+    if not bool(stacked.isfinite().all()):
+        raise NonFinite(
+            f"The denoiser's derivative is not finite at sigma={sigma:g}. Its weights or its input are damaged."
+        )
+    return stacked
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """A field averaged over draws: `values` [m, c, h, w] and the standard error of each value."""
+
+    values: Float[Tensor, "m c h w"]
+    stderr: Float[Tensor, "m c h w"]
+    draws: int
+
+
+def draw_inputs(x0: Float[Tensor, "k d"], sigma: float, seed: int) -> Float[Tensor, "k d"]:
+    """x0 + sigma * eps with noise that depends on (seed, position) alone, never on the batch."""
+    eps = [torch.randn(x0.shape[1], generator=_generator(seed, i)) for i in range(len(x0))]
+    return x0 + sigma * torch.stack(eps).to(x0)
+
+
+def estimate_field(
+    denoiser: Denoiser,
+    x: Float[Tensor, "k d"],
+    outputs: Float[Tensor, "m d"],
+    sigma: float,
+    *,
+    average: Average = "mean",
+    batch: int = 16,
+) -> Field:
+    """Average the rows over the noisy images x: the signed mean E[J] or the mean size E|J|.
+
+    `batch` bounds memory and never changes the result.
+    """
+    parts = [field_rows(denoiser, part, outputs, sigma) for part in x.split(batch)]
+    rows = torch.cat(parts, dim=1).double()
+    if average == "absolute":
+        rows = rows.abs()
+    shape = (len(outputs), *denoiser.shape)
+    error = rows.std(dim=1) / len(x) ** 0.5 if len(x) > 1 else torch.full_like(rows[:, 0], torch.nan)
+    return Field(rows.mean(dim=1).float().reshape(shape), error.float().reshape(shape), len(x))
+
+
+def reduce_inputs(values: Float[Tensor, "c h w"], how: Inputs | int = "sum") -> Float[Tensor, "h w"]:
+    """One picture of a field: a channel, the signed sum, the root sum of squares, or the sum of sizes."""
+    if isinstance(how, int):
+        if not 0 <= how < len(values):
+            raise BadInput(f"Channel {how} does not exist: the images have channels 0..{len(values) - 1}.")
+        return values[how]
+    if how == "rss":
+        return values.square().sum(dim=0).sqrt()
+    return (values.abs() if how == "abs" else values).sum(dim=0)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How wide a field is. Lengths in pixels, shares in [0, 1]."""
+
+    radius: float
+    outside: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two fields are: Pearson r with and without the centre pixel, cosine, shared mass."""
+
+    pearson: float
+    pearson_off_centre: float
+    cosine: float
+    overlap: float
+
+
+def measure(field: Float[Tensor, "h w"], pixel: Pixel, *, outside: float = 4.0, threshold: float = 0.05) -> Shape:
+    """Width of a field about its pixel.
+
+    radius: smallest distance that holds half of the absolute mass. outside: share of the mass
+    farther away than `outside` pixels (non-locality). support: pixels above `threshold` times the
+    largest size. An all-zero field has radius nan, share nan and support 0.
+    """
+    mass = field.double().abs()
+    rows = torch.arange(field.shape[0], dtype=torch.float64)[:, None] - pixel.row
+    cols = torch.arange(field.shape[1], dtype=torch.float64)[None, :] - pixel.col
+    distance = torch.sqrt(rows**2 + cols**2)
+    total = float(mass.sum())
+    if total == 0.0:
+        return Shape(torch.nan, torch.nan, 0)
+    order = distance.flatten().argsort(stable=True)
+    held = mass.flatten()[order].cumsum(dim=0)
+    half = int(torch.searchsorted(held, torch.tensor(0.5 * total, dtype=torch.float64)))
+    return Shape(
+        float(distance.flatten()[order[min(half, len(order) - 1)]]),
+        float(mass[distance > outside].sum()) / total,
+        int((mass >= threshold * mass.max()).sum()),
+    )
+
+
+def mass_on(field: Float[Tensor, "h w"], mask: Bool[Tensor, "h w"], without: Pixel | None = None) -> float:
+    """Share of the absolute mass that lies on a mask, in [0, 1]; nan for an all-zero field.
+
+    `without` leaves a pixel out of both, the field's own as a rule: on the mask it counts as mass on it, whatever
+    the rest of the field does. By chance: the mask's share of the pixels.
+    """
+    mass = field.double().abs()
+    if without is not None:
+        mass[without.row, without.col] = 0.0
+    total = float(mass.sum())
+    return float(mass[mask].sum()) / total if total > 0.0 else torch.nan
+
+
+def compare(a: Float[Tensor, "h w"], b: Float[Tensor, "h w"], pixel: Pixel) -> Agreement:
+    """Agreement of two fields of one pixel; nan where a field is constant or zero.
+
+    overlap = sum min(|a|, |b|) of both normalised to unit mass, in [0, 1].
+    """
+    u, v = a.double().flatten(), b.double().flatten()
+    keep = torch.ones_like(u, dtype=torch.bool)
+    keep[pixel.row * a.shape[1] + pixel.col] = False
+    shares = [w.abs() / w.abs().sum() for w in (u, v)]
+    return Agreement(
+        _cosine(_centred(u), _centred(v)),
+        _cosine(_centred(u[keep]), _centred(v[keep])),
+        _cosine(u, v),
+        float(torch.minimum(*shares).sum()),
+    )
+
+
+def common_limit(fields: Sequence[Float[Tensor, "h w"]]) -> float:
+    """Largest size over fields that share one symmetric colour scale; 1 when all are zero."""
+    return max((float(f.abs().max()) for f in fields), default=0.0) or 1.0
+
+
+def _cosine(u: Float[Tensor, " n"], v: Float[Tensor, " n"]) -> float:
+    norms = float(u.norm() * v.norm())
+    return float(u @ v) / norms if norms > 0 else torch.nan
+
+
+def _centred(u: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """u less its mean; exactly zero where u is constant, so that rounding is never correlated."""
+    centred = u - u.mean()
+    return centred if float(centred.norm()) > 1e-12 * float(u.norm()) else torch.zeros_like(u)
+
+
+def _generator(seed: int, index: int) -> torch.Generator:
+    return torch.Generator().manual_seed((seed * 1_000_003 + index) % 2**63)

@@ -1,0 +1,1 @@
+"""What follows from mean and covariance alone: statistics, the Wiener filter, spectra, planted patterns."""

@@ -1,0 +1,97 @@
+"""The Wiener filter of images with a pattern planted in them, for every strength, without decomposing again.
+
+    S' = S + c (a w^T + w a^T) + c^2 s^2 w w^T = S + B C(c) B^T,   B = [w a],  C(c) = [[c^2 s^2, c], [c, 0]]
+    W' = W + sigma^2 V M(c) V^T,   V = A B,  A = (S + sigma^2 I)^-1,  M(c) = C (I + B^T V C)^-1
+
+(Woodbury.) Row q of W' is row q of W plus a combination of the two columns of V whose two weights alone
+depend on the strength c. With a = 0 and s = 1, the expectation over strengths, it is one column and the
+factor sigma^2 c^2 / (1 + c^2 w.v) times v_q. The images' own covariance with their strengths, a, makes it exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Float64, Int
+from torch import Tensor
+
+from locality.errors import BadInput
+from locality.linear.spectrum import power_spectrum
+from locality.linear.wiener import WienerFilter
+from locality.schedule import check_sigma
+
+
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """The filter of x0' = x0 + c z w, from that of x0.
+
+    Args:
+        base: filter of the images without the pattern.
+        pattern: w [d], float64.
+        coupling: a = cov(x0, z) [d] over the training images, float64; zeros for the expectation.
+        variance: s^2 = var z over the training images; 1 for the expectation.
+    """
+
+    base: WienerFilter
+    pattern: Float64[Tensor, " d"]
+    coupling: Float64[Tensor, " d"]
+    variance: float
+
+    def rows(self, coords: Int[Tensor, " p"], sigma: float, strength: float) -> Float[Tensor, "p d"]:
+        """Rows of W' at a strength c, float32: O(d^2) for the first of a noise level, then O(p d^2) for W alone.
+
+        Raises:
+            BadInput: sigma is not a noise level, or the covariance is not one (see `weights`).
+        """
+        columns, gram = self.columns(sigma)
+        weights = self.weights(gram, strength) * check_sigma(sigma) ** 2
+        change = columns[:, coords].T @ weights @ columns
+        return (self.base.rows(coords, sigma).double() + change).float()
+
+    def columns(self, sigma: float) -> tuple[Float64[Tensor, "2 d"], Float64[Tensor, "2 2"]]:
+        """V^T = [A w, A a] and B^T V; they depend on the noise level alone."""
+        inverse = 1.0 / (self.base.eigvals + check_sigma(sigma) ** 2)
+        scaled = self.spectra * inverse
+        columns = (self.base.eigvecs @ scaled.to(self.base.eigvecs).T).T.double()
+        return columns, self.spectra @ scaled.T
+
+    def weights(self, gram: Float64[Tensor, "2 2"], strength: float) -> Float64[Tensor, "2 2"]:
+        """M(c) = C (I + B^T V C)^-1, symmetric.
+
+        Raises:
+            BadInput: S' + sigma^2 I is singular, which statistics of images never make it.
+        """
+        c = strength
+        inner = torch.tensor([[c * c * self.variance, c], [c, 0.0]], dtype=torch.float64)
+        system = torch.eye(2, dtype=torch.float64) + gram @ inner
+        if float(torch.linalg.det(system)) <= 0.0:
+            raise BadInput(
+                f"A pattern of strength {c:g} with this coupling leaves no covariance: it is not of these images."
+            )
+        found: Float64[Tensor, "2 2"] = inner @ torch.linalg.inv(system)
+        return found
+
+    def power_spectrum(self, strength: float) -> Float64[Tensor, "h w"]:
+        """P'(k) of the edited images, averaged over channels, as `locality.linear.spectrum.power_spectrum`.
+
+        P' = P + (2 c Re(F a conj(F w)) + c^2 s^2 |F w|^2), F the unitary Fourier transform.
+        """
+        shape = self.base.shape
+        w, a = (torch.fft.fft2(part.reshape(shape), norm="ortho") for part in (self.pattern, self.coupling))
+        change = 2 * strength * (a * w.conj()).real + strength**2 * self.variance * w.abs().square()
+        found: Float64[Tensor, "h w"] = power_spectrum(self.base) + change.mean(dim=0)
+        return found
+
+    def variance_along(self, strength: float) -> float:
+        """Variance of the edited images along the pattern, w^T S' w / |w|^2, in [-1, 1] units squared."""
+        w, c = self.pattern, strength
+        own = float((self.spectra[0].square() * self.base.eigvals).sum() / (w @ w))
+        return own + 2 * c * float(self.coupling @ w) + c * c * self.variance * float(w @ w)
+
+    @cached_property
+    def spectra(self) -> Float64[Tensor, "2 d"]:
+        """B^T U: pattern and coupling in the eigenbasis."""
+        both = torch.stack([self.pattern, self.coupling])
+        return (self.base.eigvecs.T @ both.to(self.base.eigvecs).T).T.double()

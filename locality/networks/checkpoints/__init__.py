@@ -1,0 +1,1 @@
+"""Trained networks on disk: those written here, and those of other code."""

@@ -1,0 +1,159 @@
+"""Trained networks on disk: float16 safetensors and a JSON manifest; training states likewise.
+
+Nothing here unpickles. Writes are atomic: a reader sees the old file or the new one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from locality.errors import BadInput, CheckpointMismatch, DigestMismatch, NonFinite
+from locality.networks.parts.spec import NETWORKS, NetworkDenoiser, NetworkSpec
+from locality.types import ImageShape
+
+WEIGHTS, MANIFEST = "weights.safetensors", "manifest.json"
+
+
+def write_atomic(path: Path, payload: bytes) -> None:
+    """Replace a file in one step, so that a crash never leaves half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_bytes(payload)
+    os.replace(draft, path)
+
+
+def save_network(folder: Path, denoiser: NetworkDenoiser, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write weights (float16) and manifest; returns the manifest."""
+    halves = {name: tensor.detach().half().contiguous() for name, tensor in denoiser.net.state_dict().items()}
+    payload = save(halves)
+    manifest = {
+        "format": 1,
+        "network": denoiser.spec.key(),
+        "shape": list(denoiser.shape),
+        "parameters": sum(tensor.numel() for tensor in halves.values()),
+        "sha256": hashlib.sha256(payload).hexdigest(),
+        **facts,
+    }
+    write_atomic(folder / WEIGHTS, payload)
+    write_atomic(folder / MANIFEST, json.dumps(manifest, indent=1).encode() + b"\n")
+    return manifest
+
+
+def load_manifest(folder: Path) -> dict[str, Any]:
+    """Read a manifest.
+
+    Raises:
+        BadInput: the folder holds no readable manifest.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+        NETWORKS[manifest["network"]["name"]], _shape(manifest["shape"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise BadInput(f"{folder} is not a trained network: no usable {MANIFEST} ({reason}).") from None
+    return manifest
+
+
+def load_network(folder: Path) -> NetworkDenoiser:
+    """Read a trained network, ready to denoise (float32, gradients off for its weights).
+
+    Raises:
+        BadInput: not a trained network, or a damaged file.
+        DigestMismatch: the weights are not the ones the manifest names.
+        CheckpointMismatch: the weights do not fit the architecture; names the first three keys.
+        NonFinite: a weight is NaN or infinite.
+    """
+    manifest = load_manifest(folder)
+    path = folder / WEIGHTS
+    payload = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(payload).hexdigest() != manifest.get("sha256"):
+        raise DigestMismatch(f"{path} is missing or is not the file its manifest describes. Copy the folder again.")
+    spec, shape = network_spec(manifest["network"], folder), _shape(manifest["shape"])
+    net = spec.build(shape)
+    load_weights(net, read_tensors(path)[0], str(folder))
+    return NetworkDenoiser(net.eval().requires_grad_(False), spec, shape)
+
+
+def _shape(value: Any) -> ImageShape:
+    if isinstance(value, list) and len(value) == 3 and all(type(side) is int and side > 0 for side in value):
+        return ImageShape(*value)
+    raise ValueError(f"shape {value!r} is not three positive numbers")
+
+
+def network_spec(options: Mapping[str, Any], folder: Path) -> NetworkSpec:
+    """The network's hyper-parameters, as JSON holds them, checked by name, kind and range.
+
+    Raises:
+        CheckpointMismatch: an option that the architecture has not.
+        BadInput: a value of another kind or out of range.
+    """
+    cls = NETWORKS[options["name"]]
+    defaults = {field.name: field.default for field in dataclasses.fields(cls)}
+    values: dict[str, Any] = {name: value for name, value in options.items() if name != "name"}
+    for name, value in values.items():
+        if name not in defaults:
+            raise CheckpointMismatch(f"{folder}: its manifest has an option {name!r}, which {cls.name} has not.")
+        if isinstance(value, list):
+            values[name] = tuple(value)
+        if not _alike(values[name], defaults[name]):
+            raise BadInput(f"{folder}: its manifest has {name}={value!r}; a value like {defaults[name]!r} is needed.")
+    return cls(**values)
+
+
+def _alike(value: Any, default: Any) -> bool:
+    """Whether a value is of the kind of the default; a whole number is a number too."""
+    if isinstance(default, tuple):
+        return isinstance(value, tuple) and value != () and all(type(item) is int for item in value)
+    return type(value) is type(default) or (type(default) is float and type(value) is int)
+
+
+def load_weights(net: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Copy tensors into a network of exactly the same keys and shapes."""
+    want = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+    got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    wrong = sorted(name for name in want.keys() | got.keys() if want.get(name) != got.get(name))
+    if wrong:
+        first = "; ".join(difference(name, want.get(name), got.get(name)) for name in wrong[:3])
+        raise CheckpointMismatch(f"{where} fits another architecture: {len(wrong)} tensors differ. {first}.")
+    bad = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if bad:
+        raise NonFinite(f"{where}: {len(bad)} tensors hold NaN or infinity, first {bad[0]!r}. Use another checkpoint.")
+    net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+
+
+def difference(name: str, want: tuple[int, ...] | None, got: tuple[int, ...] | None) -> str:
+    """How a tensor differs from the one wanted, by their shapes; None: there is none."""
+    if got is None:
+        return f"{name} is missing"
+    return f"{name} is not expected" if want is None else f"{name} has shape {got}, {want} expected"
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors and the metadata of a safetensors file.
+
+    Raises:
+        BadInput: missing, truncated or not a safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"{path} is not a readable safetensors file ({error}).") from None
+
+
+def clone_state(net: nn.Module) -> dict[str, Tensor]:
+    """A detached float32 copy of a network's weights."""
+    with torch.no_grad():
+        return {name: tensor.detach().clone().float() for name, tensor in net.state_dict().items()}

@@ -1,0 +1,1 @@
+"""What the network plug-ins share."""

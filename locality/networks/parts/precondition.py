@@ -1,0 +1,46 @@
+"""What a network predicts, as four scalars of sigma around the raw network F:
+
+    D(x; sigma) = c_skip x + c_out F(c_in x; c_noise)
+
+EDM's form (Karras et al. 2022, arXiv 2206.00364, table 1) holds eps-, v- and x0-prediction too: only
+the scalars differ, so nothing else knows which one a network uses.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.errors import BadInput
+
+PREDICTIONS = ("edm", "v", "eps", "x0")
+
+
+class Scalars(NamedTuple):
+    """c_skip, c_out, c_in for each sigma."""
+
+    c_skip: Float[Tensor, " b"]
+    c_out: Float[Tensor, " b"]
+    c_in: Float[Tensor, " b"]
+
+
+def scalars(prediction: str, sigma: Float[Tensor, " b"], sigma_data: float) -> Scalars:
+    """The scalars of one prediction type. sigma in units of x0; sigma_data only matters for edm."""
+    if prediction == "eps":
+        return Scalars(torch.ones_like(sigma), -sigma, torch.rsqrt(1 + sigma**2))
+    if prediction == "x0":
+        return Scalars(torch.zeros_like(sigma), torch.ones_like(sigma), torch.rsqrt(1 + sigma**2))
+    if prediction not in PREDICTIONS:
+        raise BadInput(f"prediction={prediction!r}: choose one of {', '.join(PREDICTIONS)}.")
+    data = sigma_data if prediction == "edm" else 1.0  # v-prediction is EDM's form with unit data
+    total = torch.rsqrt(sigma**2 + data**2)
+    into = total if prediction == "edm" else torch.rsqrt(1 + sigma**2)
+    return Scalars((data * total) ** 2, sigma * data * total, into)
+
+
+def noise_label(sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """c_noise: about 80 at sigma = 0.002 and 1140 at sigma = 80, the range of a timestep embedding."""
+    return 100.0 * (torch.log(sigma) + 7.0)

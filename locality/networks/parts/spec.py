@@ -1,0 +1,83 @@
+"""What every network plug-in declares, and the network as a denoiser."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from locality.errors import BadInput
+from locality.networks.parts.precondition import PREDICTIONS, noise_label, scalars
+from locality.params import Spec, param, split_spec
+from locality.registry import Registry
+from locality.schedule import check_sigma
+from locality.types import ImageShape
+
+N = TypeVar("N", bound="NetworkSpec")
+
+
+@dataclass(frozen=True)
+class NetworkSpec(Spec):
+    """Base of the network plug-ins: architecture fields live in the subclasses."""
+
+    presets: ClassVar[Mapping[str, str]] = {}  # name -> options, as they are typed; `small` is the defaults
+
+    prediction: str = param("edm", help="What the raw network predicts.", choices=PREDICTIONS)
+    sigma_data: float = param(0.5, help="Data scale in EDM's preconditioning.", low=0.01, high=10.0)
+
+    @classmethod
+    def parse(cls: type[N], options: Mapping[str, str]) -> N:
+        """As every spec, and `preset=NAME` for a named size; options beside it go before its own.
+
+        Raises:
+            BadInput: an option or a preset that does not exist, does not parse or is out of range.
+        """
+        presets = {"small": "", **cls.presets}
+        preset = options.get("preset", "small")
+        if preset not in presets:
+            raise BadInput(f"{cls.name} has no preset {preset!r}. Its presets: {', '.join(presets)}.")
+        given = {option: value for option, value in options.items() if option != "preset"}
+        return super().parse({**split_spec(f"{cls.name}:{presets[preset]}")[1], **given})
+
+    def label(self, sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+        """How the network learns the noise level."""
+        return noise_label(sigma)
+
+    @abstractmethod
+    def build(self, shape: ImageShape) -> nn.Module:
+        """The raw network F: (images [b c h w], noise label [b]) -> [b c h w], freshly initialised."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkDenoiser:
+    """A network behind the one call every denoiser has; differentiable in x."""
+
+    net: nn.Module
+    spec: NetworkSpec
+    shape: ImageShape
+
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        """Raises BadInput (size of x, sigma) and NonFinite (x)."""
+        self.shape.check(x)
+        return self.at(x, torch.full((len(x),), check_sigma(sigma), device=x.device))
+
+    def at(self, x: Float[Tensor, "b d"], sigma: Float[Tensor, " b"]) -> Float[Tensor, "b d"]:
+        """x0_hat with one sigma per image."""
+        c = scalars(self.spec.prediction, sigma, self.spec.sigma_data)
+        raw = self.raw(x, sigma)
+        return c.c_skip[:, None] * x + c.c_out[:, None] * raw
+
+    def raw(self, x: Float[Tensor, "b d"], sigma: Float[Tensor, " b"]) -> Float[Tensor, "b d"]:
+        """The network's own output F(c_in x; c_noise), flat."""
+        c = scalars(self.spec.prediction, sigma, self.spec.sigma_data)
+        images = (c.c_in[:, None] * x).reshape(len(x), *self.shape)
+        out: Tensor = self.net(images, self.spec.label(sigma))
+        return out.float().reshape(len(x), -1)
+
+
+NETWORKS: Registry[NetworkSpec] = Registry("network")

@@ -1,0 +1,183 @@
+"""Training a denoiser: one loop, as a generator of progress, with exact resume.
+
+The loss is the mean squared error of the raw network against the target its preconditioning
+implies, which weights every sigma about equally (Karras et al. 2022, section 5).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from locality.dataset import Dataset
+from locality.device import fast_bfloat16
+from locality.errors import BadInput, NonFinite
+from locality.metrics import denoising_errors
+from locality.networks.checkpoints.files import clone_state
+from locality.networks.parts.precondition import scalars
+from locality.networks.parts.spec import NetworkDenoiser, NetworkSpec
+from locality.networks.training.ambient import Pair, ambient_pair, fixed_noise, plain_pair
+from locality.networks.training.plan import Budget, TrainSpec
+from locality.networks.training.state import STATE, read_state, write_state
+from locality.types import Denoiser
+from locality.work import Progress
+
+HELD_OUT_SIGMA = 0.5  # where the live held-out curve is measured
+
+
+@dataclass(eq=False)
+class Training:
+    """A training in progress; `run` advances it, `denoiser` is the averaged network so far."""
+
+    dataset: Dataset
+    spec: NetworkSpec
+    train: TrainSpec
+    folder: Path
+    held_out: Dataset | None = None
+    device: str = "cpu"
+    images: int = 0
+    seconds: float = 0.0
+    net: nn.Module = field(init=False)
+    ema: dict[str, Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.net = self._fresh()
+        self.ema = clone_state(self.net)
+        self._optimiser = torch.optim.AdamW(self.net.parameters(), lr=self.train.rate, betas=(0.9, 0.99))
+        self._generator = torch.Generator().manual_seed(self.train.seed)
+
+    def run(self, budget: Budget, *, resume: bool = False, save_every: float = 60.0) -> Generator[Progress, None, None]:
+        """Train until the budget is used, saving the state every `save_every` seconds and at the end.
+
+        Closing the iterator between events saves too, so that an interrupted run loses nothing.
+
+        Raises:
+            BadInput: resume without a saved state, or a state where a new training should start; at once.
+            CheckpointMismatch: the saved state belongs to another training; at once.
+            NonFinite: the loss became NaN.
+        """
+        if resume:
+            self._load()
+        elif (self.folder / STATE).exists():
+            raise BadInput(f"{self.folder} holds a training already. Add --resume, or choose another folder.")
+        self.folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is reported before the work
+        return self._steps(budget, save_every)
+
+    def _steps(self, budget: Budget, save_every: float) -> Generator[Progress, None, None]:
+        before, start, saved, measured = self.seconds, time.monotonic(), time.monotonic(), -math.inf
+        first = self.images
+        numbers: dict[str, float] = {}
+        try:
+            while (used := budget.fraction(self.images, self.seconds)) < 1.0:
+                loss = self._step(used)
+                now = time.monotonic()
+                self.seconds = before + now - start
+                rate = (self.images - first) / max(now - start, 1e-9)
+                numbers |= {"loss": loss, "images": self.images, "rate": rate}
+                if self.held_out is not None and now - measured > min(save_every / 2, 2.0 + (now - start) / 10):
+                    numbers["held_out"] = self.held_out_error(self.denoiser())
+                    measured = time.monotonic()
+                if now - saved > save_every:
+                    self._save()
+                    saved = time.monotonic()
+                yield Progress(budget.fraction(self.images, self.seconds), 1.0, "training", dict(numbers))
+        except GeneratorExit:
+            self._save()
+            raise
+        self._save()
+
+    def denoiser(self) -> NetworkDenoiser:
+        """The averaged weights as a denoiser (a copy)."""
+        net = self._fresh()
+        net.load_state_dict(self.ema)
+        return NetworkDenoiser(net.eval().requires_grad_(False), self.spec, self.dataset.shape)
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether the network runs in bfloat16: where it is wanted and the device has it."""
+        return self.train.bfloat16 and fast_bfloat16(torch.device(self.device).type)
+
+    def _fresh(self) -> nn.Module:
+        """The network as it starts: a function of spec, shape and seed; the global generator is left alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.train.seed)  # layers initialise from the global generator only
+            return self.spec.build(self.dataset.shape).to(self.device)
+
+    def _step(self, used: float) -> float:
+        """One optimiser step on a fresh batch; returns its loss."""
+        t = self.train
+        (x, goal, keep), sigma = self._draw()
+        c = scalars(self.spec.prediction, sigma, self.spec.sigma_data)
+        target = (goal - (keep * c.c_skip)[:, None] * x) / c.c_out[:, None]
+        wrapped = NetworkDenoiser(self.net.train(), self.spec, self.dataset.shape)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(t.seed + self.images)  # dropout, the only global draw, repeats on resume
+            with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.bfloat16):
+                raw = wrapped.raw(x, sigma)
+        loss = (keep[:, None] * raw - target).square().mean()
+        if not math.isfinite(value := float(loss.detach())):
+            raise NonFinite(f"The loss became {value} after {self.images} images. Start again with a lower rate.")
+        for group in self._optimiser.param_groups:
+            group["lr"] = t.rate * min(1.0, (self.images + t.batch) / t.warmup) * 0.5 * (1 + math.cos(math.pi * used))
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimiser.step()
+        self.images += t.batch
+        self._average()
+        return value
+
+    def _draw(self) -> tuple[Pair, Float[Tensor, " b"]]:
+        """Noisy images with what the loss wants of them, and their noise levels, all from the one generator."""
+        t, g = self.train, self._generator
+        rows = torch.randint(len(self.dataset), (t.batch,), generator=g)
+        x0 = self.dataset.x0(rows)
+        mirror = torch.rand(t.batch, generator=g) < 0.5
+        z = fixed_noise(rows, x0.shape[1], t.seed) if t.ambient else None
+        if t.flips:
+            x0 = self._mirrored(x0, mirror)
+            z = None if z is None else self._mirrored(z, mirror)  # an image's fixed noise is part of it
+        normal = t.ln_mean + t.ln_std * torch.randn(t.batch, generator=g)
+        low, high = math.log(0.005), math.log(80.0)
+        even = low + (high - low) * torch.rand(t.batch, generator=g)
+        ln_sigma = torch.where(torch.rand(t.batch, generator=g) < t.uniform, even, normal)
+        eps = torch.randn(x0.shape, generator=g)
+        sigma = ln_sigma.exp()
+        pair = plain_pair(x0, sigma, eps) if z is None else ambient_pair(x0, z, sigma, eps, t.ambient)
+        return Pair(*(part.to(self.device) for part in pair)), sigma.to(self.device)
+
+    def _mirrored(self, images: Float[Tensor, "b d"], which: Bool[Tensor, " b"]) -> Float[Tensor, "b d"]:
+        flipped = images.reshape(-1, *self.dataset.shape).flip(-1).reshape(images.shape)
+        return torch.where(which[:, None], flipped, images)
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        half_life = max(self.train.ema * self.images, 1e-9)
+        keep = 0.5 ** (self.train.batch / half_life)
+        for name, tensor in self.net.state_dict().items():
+            self.ema[name].lerp_(tensor.float(), 1.0 - keep)
+
+    def held_out_error(self, denoiser: Denoiser) -> float:
+        """Squared error at HELD_OUT_SIGMA, mean over up to 128 held-out images; the same noise for every denoiser."""
+        assert self.held_out is not None
+        x0 = self.held_out.x0(slice(0, 128)).to(self.device)
+        generator = torch.Generator().manual_seed(0)
+        return float(denoising_errors(denoiser, x0, HELD_OUT_SIGMA, generator=generator).mean())
+
+    def _identity(self) -> dict[str, object]:
+        return {"network": self.spec.key(), "train": self.train.key(), "fingerprint": self.dataset.fingerprint}
+
+    def _save(self) -> None:
+        about = {"identity": self._identity(), "images": self.images, "seconds": self.seconds}
+        write_state(self.folder, about, self.net, self.ema, self._optimiser, self._generator)
+
+    def _load(self) -> None:
+        about, ema = read_state(self.folder, self._identity(), self.net, self._optimiser, self._generator)
+        self.images, self.seconds = int(about["images"]), float(about["seconds"])
+        self.ema = {name: tensor.to(self.device) for name, tensor in ema.items()}

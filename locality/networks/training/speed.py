@@ -1,0 +1,49 @@
+"""How fast a network trains here, from a few real steps."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from locality.dataset import Dataset
+from locality.networks.parts.spec import NetworkSpec
+from locality.networks.training.loop import Training
+from locality.networks.training.plan import TrainSpec
+from locality.types import ImageShape
+
+_BATCHES = (1, 8, 64)
+_PATIENCE = 0.2  # seconds: a network whose step takes longer is not asked for a larger one
+
+
+def training_speed(network: NetworkSpec, train: TrainSpec, shape: ImageShape, device: str = "cpu") -> float:
+    """Images a second, from two steps each on 1, 8 and 64 images, the larger ones only where the smaller are quick.
+
+    Raises:
+        BadInput: the network cannot take images of this shape.
+    """
+    images = Dataset("noise", "train", shape, torch.full((8, shape.d), 127, dtype=torch.uint8))
+    speed = 0.0
+    for batch in _BATCHES:
+        seconds = _step_seconds(network, replace(train, batch=batch), images, device)
+        speed = max(speed, batch / seconds)
+        if seconds > _PATIENCE:
+            break
+    return speed
+
+
+def parameter_count(network: NetworkSpec, shape: ImageShape) -> int:
+    """Number of trained values; none of them is made. Raises BadInput as `NetworkSpec.build`."""
+    with torch.device("meta"):
+        return sum(tensor.numel() for tensor in network.build(shape).parameters())
+
+
+def _step_seconds(network: NetworkSpec, train: TrainSpec, images: Dataset, device: str) -> float:
+    """The second of two steps: the first one allocates."""
+    training = Training(images, network, train, Path(), device=device)
+    training._step(0.0)
+    began = time.perf_counter()
+    training._step(0.0)
+    return time.perf_counter() - began

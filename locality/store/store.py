@@ -1,0 +1,141 @@
+"""Results kept by content: what was computed once from the same data and options is read back.
+
+Two places behind one interface: the artefacts shipped with the repository, then this machine's
+cache. Two processes or threads that want the same result build it once.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from locality.errors import BadInput, DigestMismatch, LocalityError
+from locality.store.artifact import Artifact, as_stored, digest, encode
+from locality.store.localcache import LocalCache
+from locality.store.shipped import ShippedFolder
+
+__all__ = ["Artifact", "Store", "default_store", "digest"]
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_log = logging.getLogger(__name__)
+
+
+class Store:
+    """Artefacts by kind and key. Threads may share one; processes may share its folders.
+
+    Args:
+        local: folder of this machine's cache; made when first needed.
+        shipped: folder of the artefacts of the repository, None for none.
+        size_limit: bytes `local` may hold. The oldest entries leave first; a larger one is not kept.
+    """
+
+    def __init__(self, local: Path, shipped: Path | None = None, *, size_limit: int = 4 * 10**9) -> None:
+        self.local = local
+        self.shipped_root = shipped
+        self._cache = LocalCache(local, size_limit)
+        self._shipped = None if shipped is None else ShippedFolder(shipped)
+        self._damage: dict[str, DigestMismatch] = {}  # shipped files found damaged, by address
+
+    def get(self, kind: str, key: Mapping[str, Any]) -> Artifact | None:
+        """The artefact of a key; None where there is none, or where it is damaged.
+
+        Damage is logged as a warning and stops nothing: the key names the result in full, so
+        building it again gives the same one.
+
+        Raises:
+            BadInput: a key JSON cannot hold, or a cache folder that cannot be used.
+        """
+        address = digest(kind, key)
+        if self._shipped is not None:
+            try:
+                found = self._shipped.find(kind, address)
+            except DigestMismatch as damage:
+                self._damage[address] = damage
+                _log.warning("%s", damage)
+            else:
+                self._damage.pop(address, None)
+                if found is not None:
+                    return found
+        return self._cache.get(address)
+
+    def put(self, kind: str, key: Mapping[str, Any], artifact: Artifact) -> None:
+        """Keep an artefact in this machine's cache; one larger than the limit is not kept.
+
+        Raises:
+            BadInput: values JSON or safetensors cannot hold, or a cache folder that cannot be used.
+        """
+        self._cache.put(digest(kind, key), encode(artifact))
+
+    def cached(self, kind: str, key: Mapping[str, Any], build: Callable[[], Artifact]) -> Artifact:
+        """The artefact of a key, built and kept where there is none.
+
+        `build` runs once however many threads and processes ask at the same time; the others wait.
+
+        Raises:
+            BadInput: as `get` and `put`.
+            DigestMismatch: the shipped file is damaged and `build` cannot replace it.
+            LocalityError: whatever `build` raises.
+        """
+        found = self.get(kind, key)
+        if found is None:
+            with self.lock(kind, key):
+                found = self._cache.get(digest(kind, key))  # another may have built it meanwhile
+                if found is None:
+                    found = as_stored(self._build(digest(kind, key), build))
+                    self.put(kind, key, found)
+        return found
+
+    @contextmanager
+    def lock(self, kind: str, key: Mapping[str, Any]) -> Iterator[None]:
+        """Hold the lock of a key, across threads and processes; a process that dies lets go.
+
+        For builds that report progress, which `cached` cannot: get, lock, get again, build, put.
+
+        Raises:
+            BadInput: a key JSON cannot hold, or a cache folder that cannot be used.
+        """
+        with self._cache.lock(digest(kind, key)):
+            yield
+
+    def ship(self, name: str, kind: str, key: Mapping[str, Any], artifact: Artifact, about: Mapping[str, Any]) -> Path:
+        """Write an artefact and its manifest under shipped/<kind>/; returns the payload's path.
+
+        Args:
+            about: how it was made: command, versions, source of the data.
+        Raises:
+            BadInput: no shipped folder, a name that is not a file name, values JSON cannot hold.
+        """
+        if self._shipped is None:
+            raise BadInput(
+                f"{name!r} cannot be shipped: this store has no shipped folder. Give Store(..., shipped=...)."
+            )
+        return self._shipped.write(name, kind, key, artifact, about)
+
+    def shipped(self, kind: str) -> list[dict[str, Any]]:
+        """Manifests of the shipped artefacts of a kind, by name; unreadable ones are logged and left out."""
+        return [] if self._shipped is None else self._shipped.manifests(kind)
+
+    def close(self) -> None:
+        """Close this thread's connection to the cache; the next use opens it again."""
+        self._cache.close()
+
+    def _build(self, address: str, build: Callable[[], Artifact]) -> Artifact:
+        try:
+            return build()
+        except LocalityError as error:
+            if address in self._damage:  # the damage is what the user can mend
+                raise self._damage[address] from error
+            raise
+
+
+@functools.cache
+def default_store() -> Store:
+    """The store of pages and command line: cache/local (or LOCALITY_CACHE) and cache/shipped."""
+    local = os.environ.get("LOCALITY_CACHE")
+    cache = _REPOSITORY / "cache"
+    return Store(Path(local) if local else cache / "local", cache / "shipped")

@@ -1,0 +1,1 @@
+"""Do different models see alike?"""

@@ -1,0 +1,141 @@
+"""Every pair of several denoisers: their fields over a grid of pixels, their estimates, their samples."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+import torch
+from jaxtyping import Float, Float64, Int
+from torch import Tensor
+
+from locality.datasets import Source
+from locality.device import Compute
+from locality.errors import NonFinite, TooLarge
+from locality.fields.jacobian import draw_inputs, pixel_outputs
+from locality.fields.similarity import MEASURES, Tally, memory_per_pixel
+from locality.linear.wiener import WienerFilter, coordinates
+from locality.metrics import explained
+from locality.sampler import ddim, initial, start_noise
+from locality.studies.agreement.plan import AgreementPlan
+from locality.studies.fields.draws import Draws
+from locality.studies.fields.tables import summed_fields
+from locality.studies.sampling.config import Sampling
+from locality.types import Denoiser, Pixel
+from locality.work import Progress
+
+Arrays = dict[str, Tensor]
+_TOGETHER = 64  # images a network sees at once: its activations are megabytes an image
+_PIXELS = 64  # outputs of one forward pass, where memory allows
+
+
+def compare_fields(
+    source: Source, denoisers: Sequence[Denoiser], plan: AgreementPlan, pixels: Sequence[Pixel], compute: Compute
+) -> Generator[Progress, None, Arrays]:
+    """Similarity of every pair by noise level: arrays `pearson`, `pearson_stderr`, ... [s n n], ceilings [s n]."""
+    size = _chunk(source, len(denoisers), plan, compute)
+    x0 = Draws(plan.draws, plan.seed).images(source).to(compute.device)
+    levels, done, total = [], 0, len(plan.sigmas) * len(pixels) * len(denoisers)
+    for sigma in plan.sigmas:
+        x, tally = draw_inputs(x0, sigma, plan.seed), Tally()
+        for start in range(0, len(pixels), size):
+            part = pixels[start : start + size]
+            fields = []
+            for denoiser in denoisers:
+                yield Progress(done, total, f"Fields at sigma {sigma:.3g}")
+                fields.append(_fields(denoiser, x, part, sigma, compute.draws))
+                done += len(part)
+            centres = torch.tensor([row * source.shape.w + col for row, col in part])
+            tally.add(torch.stack(fields, dim=2), centres)
+        levels.append(tally.similarities())
+    arrays = {}
+    for measure in MEASURES:
+        for item in ("value", "stderr", "chance", "ceiling", "pixels"):
+            name = measure if item == "value" else f"{measure}_{item}"
+            arrays[name] = torch.stack([getattr(level[measure], item) for level in levels])
+    return arrays
+
+
+def compare_outputs(
+    source: Source, denoisers: Sequence[Denoiser], plan: AgreementPlan, compute: Compute
+) -> Generator[Progress, None, Arrays]:
+    """R2 of estimates of held-out noisy images: arrays `r2_outputs`, `_stderr` and `_images` [s n n]."""
+    x0 = Draws(plan.outputs, plan.seed).images(source)
+    levels = []
+    for s, sigma in enumerate(plan.sigmas):
+        scores = []
+        for i, part in enumerate(draw_inputs(x0, sigma, plan.seed).split(_TOGETHER)):
+            yield Progress(s + i * _TOGETHER / len(x0), len(plan.sigmas), f"Estimates at sigma {sigma:.3g}")
+            estimates = [_estimate(denoiser, part.to(compute.device), sigma) for denoiser in denoisers]
+            scores.append(_scores(estimates))
+        levels.append(_summary("r2_outputs", torch.cat(scores, dim=2)))
+    return {name: torch.stack([level[name] for level in levels]) for name in levels[0]}
+
+
+def compare_samples(
+    source: Source, denoisers: Sequence[Denoiser], plan: AgreementPlan, compute: Compute
+) -> Generator[Progress, None, Arrays]:
+    """R2 of final images from the same noise: arrays `r2_samples`, `_stderr` and `_images` [n n].
+
+    DDIM as `sample` draws it by default: the last estimate, not clamped, is the image.
+    """
+    usual = Sampling(count=plan.samples, steps=plan.steps, seed=plan.seed)
+    sigmas = usual.sigmas()
+    x_T = initial(start_noise(source.shape, usual.count, usual.seed), sigmas[0], usual.start)
+    scores, done, total = [], 0, -(-usual.count // _TOGETHER) * len(denoisers) * len(sigmas)
+    for part in x_T.split(_TOGETHER):
+        images = []
+        for denoiser in denoisers:
+            for step in ddim(denoiser, part.to(compute.device), sigmas, clip=usual.clip):
+                done += 1
+                yield Progress(done, total, f"Samples, sigma {step.sigma:.3g}")
+            images.append(_finite(step.x0_hat, step.sigma))
+        scores.append(_scores(images))
+    return _summary("r2_samples", torch.cat(scores, dim=2))
+
+
+def _chunk(source: Source, models: int, plan: AgreementPlan, compute: Compute) -> int:
+    """Pixels at a time."""
+    each = memory_per_pixel(plan.draws, models, source.shape.h * source.shape.w)
+    if each > compute.memory:
+        knob = "Take fewer draws or models, or more memory (--memory MB, Compute.memory)."
+        raise TooLarge(f"The fields of {models} models in {plan.draws} draws", each, compute.memory, knob)
+    return min(_PIXELS, compute.memory // each)
+
+
+def _fields(
+    denoiser: Denoiser, x: Float[Tensor, "k d"], pixels: Sequence[Pixel], sigma: float, batch: int
+) -> Float[Tensor, "p k q"]:
+    """Fields summed over output and input channels, per draw; those of the Wiener filter are the same in all."""
+    shape = denoiser.shape
+    if isinstance(denoiser, WienerFilter):
+        coords = torch.cat([coordinates(shape, pixel) for pixel in pixels])
+        rows = denoiser.rows(coords.to(denoiser.eigvecs.device), sigma)
+        summed = rows.reshape(len(pixels), shape.c, shape.c, -1).sum(dim=(1, 2)).cpu()
+        return summed[:, None].expand(-1, len(x), -1)
+    outputs = torch.cat([pixel_outputs(shape, pixel) for pixel in pixels])
+    return summed_fields(denoiser, x, outputs, sigma, batch).float().cpu()
+
+
+@torch.no_grad()
+def _estimate(denoiser: Denoiser, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+    return _finite(denoiser(x, sigma), sigma)
+
+
+def _finite(x0_hat: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+    if not bool(x0_hat.isfinite().all()):
+        raise NonFinite(f"A model gave NaN or infinity at sigma={sigma:g}. Leave it out, or choose other options.")
+    return x0_hat.float().cpu()
+
+
+def _scores(images: Sequence[Float[Tensor, "b d"]]) -> Float64[Tensor, "n n b"]:
+    """R2 of every image, row as the estimate of column."""
+    return torch.stack([torch.stack([explained(a, u) for u in images]) for a in images])
+
+
+def _summary(name: str, scores: Float64[Tensor, "n n b"]) -> Arrays:
+    """Mean over images, standard error and number of images that count."""
+    count: Int[Tensor, "n n"] = scores.isfinite().sum(dim=2)
+    mean = scores.nanmean(dim=2)
+    spread = (scores - mean[..., None]).square().nansum(dim=2)
+    stderr = (spread / (count * (count - 1)).clamp(min=1)).sqrt().where(count > 1, torch.nan)
+    return {name: mean, f"{name}_stderr": stderr, f"{name}_images": count}

@@ -1,0 +1,150 @@
+"""Finished cells put together: scores of all images by model, with gaps where cells are missing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from locality.datasets import Source
+from locality.features import as_8bit
+from locality.store import Artifact
+from locality.studies.benchmark.cells import HELD_OUT, NEAREST, OWN, TRAJECTORY, Cell
+from locality.studies.benchmark.competitors import CEILING, CONTROL, Competitor, Setup
+from locality.studies.benchmark.plan import BenchPlan
+from locality.studies.benchmark.result import Result
+from locality.studies.benchmark.rows import Bench
+
+SHOWN = 16  # images of every model that are kept to be looked at
+# Of each kind of cell: its arrays, and the scores they become. Of steps other than the last only R2 is reported.
+_ARRAYS = {
+    OWN: {"r2": "r2_own", "pearson": "pearson", "mse": "mse", "mse01": "mse01"},
+    TRAJECTORY: {"r2": "r2_trajectory"},
+    HELD_OUT: {"errors": "errors"},
+    NEAREST: {"nearest": "nearest", "second": "second"},
+}
+_LAST_STEP = ("pearson", "mse", "mse01")
+
+
+def gather(
+    setup: Setup,
+    every: Sequence[Cell],
+    found: Mapping[str, Artifact],
+    distances: Sequence[dict[str, Any]],
+    notes: Sequence[str] = (),
+) -> Bench:
+    """The benchmark of the cells in `found`, by address."""
+    missing = tuple(
+        {"model": cell.competitor.name, "kind": cell.kind, "images": [cell.images.start, cell.images.stop]}
+        for cell in every
+        if cell.address not in found
+    )
+    source, ceiling = setup.source, next((e.name for e in setup.competitors if e.kind == CEILING), None)
+    return Bench(
+        dataset=source.name,
+        shape=source.shape,
+        reference=setup.reference.name,
+        ceiling=ceiling,
+        plan=setup.plan,
+        train_images=source.count(),
+        results=tuple(_result(setup, competitor, every, found) for competitor in setup.everyone),
+        distances=tuple(distances),
+        groups=setup.groups,
+        notes=(*setup.notes, *notes),
+        missing=missing,
+        facts={"command": bench_command(source, setup.plan), "versions": _versions(), "machine": _machine()},
+    )
+
+
+def bench_command(source: Source, plan: BenchPlan) -> str:
+    """The command that makes a benchmark again."""
+    words = ["python", "-m", "locality", "bench", source.name, "--reference", plan.reference]
+    words += [word for model in plan.models for word in ("--model", model)]
+    words += [word for name in plan.presets for word in ("--preset", name)]
+    words += ["-n", str(plan.count), "--steps", str(plan.steps), "--seed", str(plan.seed)]
+    usual = BenchPlan()
+    words += [] if source.first is None else ["--first", str(source.first)]
+    words += [] if plan.ceiling == usual.ceiling else ["--ceiling", plan.ceiling]
+    words += [] if plan.sigmas == usual.sigmas else ["--sigmas", ",".join(map(repr, plan.sigmas))]
+    words += [] if plan.features == usual.features else ["--features", plan.features]
+    words += [] if plan.real == usual.real else ["--real", str(plan.real)]
+    return shlex.join(words)
+
+
+def _result(setup: Setup, competitor: Competitor, every: Sequence[Cell], found: Mapping[str, Artifact]) -> Result:
+    count = setup.held_out if competitor.kind == CONTROL else setup.plan.count
+    scores: dict[str, Tensor] = {}
+    have = {
+        kind: torch.zeros(setup.held_out if kind == HELD_OUT else count, dtype=torch.bool)
+        for kind in (OWN, TRAJECTORY, HELD_OUT, NEAREST)
+    }
+    mine = [cell for cell in every if cell.competitor is competitor and cell.kind in _ARRAYS and cell.address in found]
+    for cell in mine:
+        _fill(scores, have[cell.kind], cell, found[cell.address])
+    own = sorted((cell for cell in mine if cell.kind == OWN), key=lambda cell: cell.images.start)
+    return Result(
+        name=competitor.name,
+        kind=competitor.kind,
+        notes=competitor.notes,
+        sigmas=() if competitor.model is None else tuple(competitor.sampling.sigmas()),
+        facts=_facts(competitor, [found[cell.address] for cell in own]),
+        scores=scores,
+        have=have,
+        images=_shown(setup, competitor, [found[cell.address] for cell in own]),
+    )
+
+
+def _fill(scores: dict[str, Tensor], have: Bool[Tensor, " n"], cell: Cell, kept: Artifact) -> None:
+    """Put the scores of one cell where its images are."""
+    rows = slice(cell.images.start, cell.images.stop)
+    for array, name in _ARRAYS[cell.kind].items():
+        part = kept.arrays[array].double()
+        part = part[-1] if name in _LAST_STEP else part
+        if name not in scores:
+            scores[name] = torch.full((*part.shape[:-1], len(have)), torch.nan, dtype=torch.float64)
+        scores[name][..., rows] = part
+    have[rows] = True
+
+
+def _facts(competitor: Competitor, own: Sequence[Artifact]) -> dict[str, Any]:
+    """Time and memory of a model's steps, in batches of the same size, and its settings."""
+    sizes = [kept.meta["images"][1] - kept.meta["images"][0] for kept in own]
+    batch = max(sizes, default=0)
+    full = [kept for kept, size in zip(own, sizes, strict=True) if size == batch]
+    seconds = [second for kept in full for second in kept.meta["step_seconds"]]
+    peaks = [kept.meta["peak_bytes"] for kept in full if kept.meta["peak_bytes"] is not None]
+    timed = {
+        "seconds_per_step": sum(seconds) / len(seconds) if seconds else None,
+        "peak_bytes": max(peaks, default=None),
+        "batch": batch or None,
+    }
+    if competitor.model is None:
+        return timed
+    sampling, count = competitor.sampling, competitor.source.count()
+    settings = {"steps": sampling.steps, "clip": sampling.clip, "train_images": count}
+    return {**timed, **settings}
+
+
+def _shown(setup: Setup, competitor: Competitor, own: Sequence[Artifact]) -> Tensor:
+    """The first images of a model, as they would be saved; 8 bits."""
+    if competitor.model is None:
+        count = min(SHOWN, setup.held_out)
+        return as_8bit(competitor.source.held_out.x0(slice(0, count)), setup.source.shape).flatten(1)
+    first = [kept.arrays["image"] for kept in own if kept.meta["images"][0] < SHOWN]
+    empty = torch.empty(0, setup.source.shape.d, dtype=torch.uint8)
+    return torch.cat([*first, empty])[:SHOWN]
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}}
+
+
+def _machine() -> dict[str, Any]:
+    return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}

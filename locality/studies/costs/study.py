@@ -1,0 +1,160 @@
+"""How the time and memory of one denoising step grow with training images, with pixels and with the batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.dataset import Dataset, Images
+from locality.datasets import Source
+from locality.denoisers import DENOISERS, DenoiserSpec
+from locality.device import Compute
+from locality.errors import BadInput
+from locality.memory import PeakMemory
+from locality.store import Store, default_store
+from locality.studies.costs.plan import CostPlan, Costs
+from locality.types import Denoiser, ImageShape
+from locality.work import Progress, map_progress
+
+_LEAST = 3  # pixels of a side, below which nothing local is left
+
+
+@dataclass(frozen=True, eq=False)
+class Some(Images):
+    """Training images in memory, under the name of their dataset."""
+
+    data: Dataset
+
+    @property
+    def name(self) -> str:
+        return self.data.name
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.data.shape
+
+    @property
+    def fingerprint(self) -> str:
+        return self.data.fingerprint
+
+    @property
+    def train(self) -> Dataset:
+        return self.data
+
+
+def measure_costs(
+    source: Source, models: Sequence[str], plan: CostPlan, *, store: Store | None = None, compute: Compute | None = None
+) -> Generator[Progress, None, Costs]:
+    """Measure time and memory of a step of analytic models along N, d and the batch, and fit exponents.
+
+    Raises:
+        UnknownName, BadInput: a model that is none, is a trained network or follows one, or no model.
+        DataUnavailable: the images are not on this machine. TooLarge: a point does not fit the memory budget.
+    """
+    store, compute = store or default_store(), compute or Compute()
+    specs = {text: _spec(text) for text in dict.fromkeys(models)}
+    if not specs:
+        raise BadInput("Name at least one model: --model pca_locality.")
+    settings, notes = _settings(source, plan)
+    points, total, done = [], len(specs) * len(settings), 0
+    for text, spec in specs.items():
+        for axis, n, pool, batch in settings:
+            done += 1
+            images = pooled(source.train.first(n), pool)
+            note = f"{text}: {n} images of {images.shape}, batch {batch}"
+            at = Progress(done - 1, total, note)
+            yield at
+            try:
+                spec.check(images.name, images.shape)
+            except BadInput as error:
+                notes.append(f"{note} is left out: {error}")
+                continue
+
+            def still(_: Progress, at: Progress = at) -> Progress:
+                return at
+
+            denoiser = yield from map_progress(spec.fit(images, compute, store), still)
+            with _threads(plan.threads):
+                spent = _measure(denoiser, images, batch, plan, compute.device)
+            points.append({"model": text, "axis": axis, "N": n, "d": images.shape.d, "batch": batch, **spent})
+    return Costs(source.name, plan, tuple(points), tuple(notes))
+
+
+def pooled(data: Dataset, side: int) -> Some:
+    """Images with squares of side x side pixels averaged; 8-bit images stay 8-bit."""
+    if side == 1:
+        return Some(data)
+    c, h, w = data.shape
+    whole = data.data.float().reshape(-1, c, h, w)
+    small = torch.nn.functional.avg_pool2d(whole, side)
+    flat = small.flatten(1).round().to(torch.uint8) if data.is_8bit else small.flatten(1)
+    return Some(replace(data, shape=ImageShape(*small.shape[1:]), data=flat))
+
+
+def _settings(source: Source, plan: CostPlan) -> tuple[list[tuple[str, int, int, int]], list[str]]:
+    """(axis, N, side of the squares, batch) of every point, and what is left out."""
+    most, notes = len(source.train), []
+    base = min(plan.base_images, most)
+    sizes = [n for n in plan.images if n <= most]
+    if len(sizes) < len(plan.images):
+        notes.append(f"{source.name} has {most:,} training images: no point with more.")
+    side = min(source.shape.h, source.shape.w)
+    pools = [pool for pool in plan.pools if side // pool >= _LEAST]
+    if len(pools) < len(plan.pools):
+        notes.append(f"Images of {source.shape} are averaged to no less than {_LEAST} pixels a side.")
+    along_n = [("N", n, 1, plan.base_batch) for n in sizes]
+    along_d = [("d", base, pool, plan.base_batch) for pool in pools]
+    return [*along_n, *along_d, *(("batch", base, 1, batch) for batch in plan.batches)], notes
+
+
+def _spec(text: str) -> DenoiserSpec:
+    spec = DENOISERS.parse(text)
+    if spec.network_needed():
+        raise BadInput(f"{text} follows a trained network, which has one size: its cost cannot be measured along d.")
+    return spec
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@torch.no_grad()
+def _measure(denoiser: Denoiser, images: Some, batch: int, plan: CostPlan, device: str) -> dict[str, Any]:
+    """Seconds and bytes of a call; every repeat walks down the noise levels, as sampling does."""
+    x0 = _queries(images, batch)
+    eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(plan.seed))
+    levels = sorted(plan.sigmas, reverse=True)
+    denoiser((x0 + levels[0] * eps).to(device), levels[0])  # what only a first call does is no cost of a step
+    peak, spent, most = PeakMemory(device), [], 0
+    known = True
+    for _ in range(plan.repeats):
+        for sigma in levels:
+            x = (x0 + sigma * eps).to(device)
+            before = peak.start()
+            began = time.perf_counter()
+            denoiser(x, sigma).cpu()  # waits for the device
+            spent.append(time.perf_counter() - began)
+            after = peak.read()
+            known = known and before is not None and after is not None
+            most = max(most, (after or 0) - (before or 0))
+    count = len(levels)
+    least = [min(spent[i::count]) for i in range(count)]
+    return {"seconds": sum(least) / count, "bytes": most if known else None}
+
+
+def _queries(images: Some, batch: int) -> Float[Tensor, "b d"]:
+    rows = torch.arange(batch) % len(images.data)
+    return images.data.x0(rows)

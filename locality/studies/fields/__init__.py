@@ -1,0 +1,1 @@
+"""Fields of a pixel, and whole tables of them."""

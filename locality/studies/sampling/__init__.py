@@ -1,0 +1,1 @@
+"""Images from noise, and how near they are to the training images."""

@@ -1,0 +1,1 @@
+"""Fields against the strength of an edit."""
