@@ -9,6 +9,7 @@ WORKERS ?= auto
 
 VENV := .venv
 PY := $(VENV)/bin/python
+APP := $(VENV)/.app
 READY := $(VENV)/.installed
 # A file of tests stays in one process, all browser tests in one and first (tests/conftest.py). Each may take 2 GB.
 PYTEST := $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -23,7 +24,7 @@ help:
 	      {about = ""}' Makefile
 
 # Open the explorer in the browser (installs what is missing first; PORT=8501).
-run: $(READY)
+run: $(APP)
 	$(PY) -m pages._ui.serve --server.port $(PORT)
 
 # Lint, types, layers and every test; browser tests skip themselves where no Chromium is found.
@@ -62,7 +63,11 @@ $(PY):
 	  { echo "Python 3.11 or newer is needed. Name one: make PYTHON=python3.11 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# Installed once; again only when requirements.txt changes.
-$(READY): requirements.txt | $(PY)
+# Each installed once; again only when its file changes.
+$(APP): requirements.txt | $(PY)
 	$(PY) -m pip install $(PIP_ARGS) -r requirements.txt
+	@touch $@
+
+$(READY): requirements-dev.txt $(APP)
+	$(PY) -m pip install $(PIP_ARGS) -r requirements-dev.txt
 	@touch $@

@@ -10,17 +10,18 @@ from locality.cli import app
 from locality.errors import LocalityError
 
 USAGE = 2
+PROGRAM = "python -m locality"
 
 
 def main() -> None:
     """Run the command line; without arguments, its help."""
     try:
-        code = app(sys.argv[1:] or ["--help"], prog_name="python -m locality", standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], prog_name=PROGRAM, standalone_mode=False)
     except LocalityError as error:
         fail(str(error))
     except typer.TyperException as error:  # a wrong option: Typer's own report takes five lines
         shown = getattr(error, "format_message", error.__str__)()
-        fail(f"{shown} Options: python -m locality COMMAND --help.")
+        fail(f"{shown} Options: {PROGRAM} COMMAND --help.")
     except typer.Abort:
         fail("Stopped.")
     except OSError as error:  # a file of the user's that cannot be read or written

@@ -104,7 +104,7 @@ def download(
     as_json: JsonOpt = False,
 ) -> None:
     """Fetch a dataset's images: shows size and licence, resumes, checks digests; Ctrl-C keeps what has arrived."""
-    from locality.datasets.parts.files import user_data_dir
+    from locality.places import user_data_dir
 
     name, offer = _offer(dataset)
     folder = (to or user_data_dir()) / offer.folder

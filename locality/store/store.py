@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from locality.errors import BadInput, DigestMismatch, LocalityError
+from locality.places import home, local_cache
 from locality.store.artifact import Artifact, as_stored, digest, encode
 from locality.store.localcache import LocalCache
 from locality.store.shipped import ShippedFolder
 
 __all__ = ["Artifact", "Store", "default_store", "digest"]
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
 _log = logging.getLogger(__name__)
 
 
@@ -136,6 +135,4 @@ class Store:
 @functools.cache
 def default_store() -> Store:
     """The store of pages and command line: cache/local (or LOCALITY_CACHE) and cache/shipped."""
-    local = os.environ.get("LOCALITY_CACHE")
-    cache = _REPOSITORY / "cache"
-    return Store(Path(local) if local else cache / "local", cache / "shipped")
+    return Store(local_cache(), home() / "cache" / "shipped")

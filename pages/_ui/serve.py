@@ -1,20 +1,20 @@
 """Start the app: `python -m pages._ui.serve [streamlit options]`, as `make run` does.
 
 A folder named pages/ makes Streamlit start in its legacy mode until the first `st.navigation`, in
-which the first visit of a fresh server to a deep link is reported that its page does not exist.
+which the first visit of a fresh server to a deep link learns that its page does not exist.
 `streamlit run app.py` works too, with that one message.
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
+from locality.places import home
+
 if __name__ == "__main__":
     PagesManager.uses_pages_directory = False
-    app = Path(__file__).resolve().parents[2] / "app.py"
-    sys.argv = ["streamlit", "run", str(app), *sys.argv[1:]]
+    sys.argv = ["streamlit", "run", str(home() / "app.py"), *sys.argv[1:]]
     main()

@@ -47,6 +47,7 @@ COMMANDS = (
     "costs",
     "edits",
     "sweep",
+    "app",
 )
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from locality.fields.codec import TABLE_SIGMAS
 from locality.linear.wiener import WienerFilter
+from locality.places import home
 from locality.store.artifact import Artifact, digest
 from locality.studies import predicted_table
 from pages._ui.explorer.mount import pack
 
-_STATIC = Path(__file__).resolve().parents[3] / "static"
+_STATIC = home() / "static"
 _LIMIT = 400 * 10**6  # bytes kept there; the oldest leave first
 _VERSION = 1
 

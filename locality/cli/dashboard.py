@@ -1,0 +1,32 @@
+"""The command app: open the dashboard."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from locality.cli.parts.app import app
+from locality.errors import BadInput
+from locality.places import home
+
+_PATHS = ("LOCALITY_DATA", "LOCALITY_CACHE")  # read by the server, which starts in another folder
+
+
+@app.command("app")
+def dashboard(
+    port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="Port of the server.")] = 8501,
+    headless: Annotated[bool, typer.Option("--headless", help="Start the server without opening a browser.")] = False,
+) -> None:
+    """Open the dashboard in the browser; Ctrl-C ends the server."""
+    folder = home()
+    if not (folder / "app.py").is_file():
+        raise BadInput(f"{folder} holds no app.py: install the package with `pip install .` in a whole checkout.")
+    for name in _PATHS:
+        if os.environ.get(name):
+            os.environ[name] = os.path.abspath(os.environ[name])  # noqa: PTH100 (a link stays the link the user named)
+    os.chdir(folder)
+    options = ["--server.port", str(port), "--server.headless", "true" if headless else "false"]
+    os.execv(sys.executable, [sys.executable, "-m", "pages._ui.serve", *options])
