@@ -26,7 +26,7 @@ class Param:
     low: float | int | None = None
     high: float | int | None = None
     unit: str = ""
-    choices: tuple[str, ...] = ()
+    choices: tuple[str | int, ...] = ()
 
 
 def param(
@@ -36,7 +36,7 @@ def param(
     low: float | int | None = None,
     high: float | int | None = None,
     unit: str = "",
-    choices: tuple[str, ...] = (),
+    choices: tuple[str | int, ...] = (),
 ) -> T:
     """A dataclass field with its range, unit and one sentence of help."""
     about = Param(help, low, high, unit, choices)
@@ -124,7 +124,7 @@ def _parse(owner: str, option: str, text: str, default: Any) -> Any:
 
 def _check(owner: str, option: str, value: Any, about: Param) -> None:
     if about.choices and value not in about.choices:
-        allowed = ", ".join(about.choices)
+        allowed = ", ".join(map(str, about.choices))
         raise BadInput(f"{owner}:{option}={value!r} is not allowed. Choose one of: {allowed}.")
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, str | bool):

@@ -190,4 +190,4 @@ def _option_text(option: dict[str, Any]) -> dict[str, str]:
     elif isinstance(default, list):
         default = "-".join(map(str, default)) or "(none)"
     limits = f"{low}..{high} {option['unit']}".rstrip() if low or high else "any"
-    return {"default": str(default), "allowed": ", ".join(choices) or limits}
+    return {"default": str(default), "allowed": ", ".join(map(str, choices)) or limits}

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from locality.datasets import DATASETS, Source
+from locality.datasets import DATASETS, DatasetSpec, Source
 from locality.edits import chain_text, parse_chain
 from locality.errors import LocalityError
-from locality.params import Spec
 from locality.studies import Trained
 from pages._ui.cached import networks_of, source
 from pages._ui.controls import controls_for
@@ -34,7 +33,7 @@ def choose_dataset() -> None:
             offer_download(name, missing)
 
 
-def _spec(name: str, options: dict[str, str]) -> Spec | None:
+def _spec(name: str, options: dict[str, str]) -> DatasetSpec | None:
     try:
         return DATASETS[name].parse(options)
     except LocalityError:
@@ -97,8 +96,11 @@ def source_text() -> str:
 
 
 def dataset_name() -> str:
-    """What networks call the dataset they are trained on: its name and edits, without its options."""
-    return "+".join(filter(None, (st.session_state["dataset"], st.session_state.get("edits", ""))))
+    """What networks call the dataset they are trained on: its name, options that make it another set, and edits."""
+    name = st.session_state["dataset"]
+    options = dict(part.split("=", 1) for part in st.session_state["source"].split(",") if "=" in part)
+    spec = _spec(name, {option: options[option] for option in DATASETS[name].naming if option in options})
+    return "+".join(filter(None, (spec.text() if spec else name, st.session_state.get("edits", ""))))
 
 
 def current_network() -> Trained | None:

@@ -210,7 +210,10 @@ REFUSED = {
     "option": (("stats", "digits", "--frist", "3"), "No such option: --frist"),
     "no dataset": (("stats",), "Missing argument 'DATASET'"),
     "no pixel": (("field", "digits", "--sigma", "1", *F), "Missing option '--pixel'"),
-    "dataset": (("stats", "digitz"), "Unknown dataset 'digitz'. Did you mean 'digits'? Known: afhqv2, celeba_hq"),
+    "dataset": (
+        ("stats", "digitz"),
+        "Unknown dataset 'digitz'. Did you mean 'digits'? Known: afhq_cats, afhqv2, celeba_hq",
+    ),
     "dataset option": (("stats", "digits:size=3"), "digits has no option 'size'"),
     "first zero": (("stats", "digits", "--first", "0"), "--first 0: digits has 1617 train images; give 1..1617."),
     "first many": (("stats", "digits", "--first", "1618"), "--first 1618: digits has 1617"),

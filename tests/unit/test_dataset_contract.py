@@ -13,7 +13,12 @@ from locality.datasets import DATASETS, DatasetSpec, Split
 from tests import contracts
 from tests.pictures import encode, noise, pngs, write_folder, write_zip
 
-_VARIANTS = ["faces:variation=0.5", "power_law:a=1,images=200,seed=3", "folder:mode=grey,crop=none,limit=5"]
+_VARIANTS = [
+    "afhq_cats:resolution=64",
+    "faces:variation=0.5",
+    "power_law:a=1,images=200,seed=3",
+    "folder:mode=grey,crop=none,limit=5",
+]
 _BIG_PICTURES = ("celeba_hq", "afhqv2")
 _loaded: dict[tuple[DatasetSpec, Split], Dataset] = {}
 
@@ -81,5 +86,6 @@ def test_absence_is_explained(name: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_every_dataset_of_the_house_is_registered() -> None:
     embedded = {"digits", "photos", "faces", "power_law"}
-    assert embedded | {"mnist", "fashion_mnist", "cifar10", "celeba_hq", "afhqv2", "folder"} <= set(DATASETS)
+    others = {"mnist", "fashion_mnist", "cifar10", "afhq_cats", "celeba_hq", "afhqv2", "folder"}
+    assert embedded | others <= set(DATASETS)
     assert not any(DATASETS[name]().missing() for name in embedded)

@@ -60,7 +60,7 @@ class Source(Derived):
     @property
     def name(self) -> str:
         """The dataset's name, and its edits as they are typed: `cifar10+pattern:mask=W,strength=0.5`."""
-        return "+".join(filter(None, (self.spec.name, chain_text(self.edits))))
+        return "+".join(filter(None, (self.spec.text(), chain_text(self.edits))))
 
     @property
     def slug(self) -> str:
@@ -124,8 +124,8 @@ class Source(Derived):
         Raises:
             DataUnavailable: none is known for this set, or only a part of it is asked for.
         """
-        known = self.spec.fingerprints.get(split)
-        if known is None or self.first is not None or self.edits or self.spec != type(self.spec)():
+        known = self.spec.known_fingerprint(split)
+        if known is None or self.first is not None or self.edits:
             raise DataUnavailable(f"The {self.name} images are not on this machine. {self.missing()}")
         return known
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
 from locality.dataset import Dataset
@@ -30,11 +30,13 @@ class DatasetSpec(Spec):
     """Base of the dataset plug-ins.
 
     `fingerprints` holds the known content digests per split of sets that never change, at their
-    default parameters: statistics shipped for them are found without the images.
+    default parameters: statistics shipped for them are found without the images. `naming` are the
+    options that make it another set, with networks of its own.
     """
 
     info: ClassVar[DatasetInfo]
     fingerprints: ClassVar[dict[str, str]] = {}
+    naming: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod
@@ -52,6 +54,16 @@ class DatasetSpec(Spec):
         Raises:
             DataUnavailable: the files are not on this machine; says how to get them.
         """
+
+    def text(self) -> str:
+        """The name, with the options that make it another set: `afhq_cats:resolution=64`."""
+        own = (field for field in fields(self) if field.name in self.naming)
+        listed = [f"{field.name}={value}" for field in own if (value := getattr(self, field.name)) != field.default]
+        return f"{self.name}:{','.join(listed)}" if listed else self.name
+
+    def known_fingerprint(self, split: Split) -> str | None:
+        """Content digest of the official images with these options; None where none is known."""
+        return self.fingerprints.get(split) if self == type(self)() else None
 
     def missing(self) -> str:
         """Empty when `load` can work, else how to get the images."""
