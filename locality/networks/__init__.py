@@ -12,6 +12,7 @@ from locality.networks._checkpoint import (
     write_atomic,
 )
 from locality.networks._foreign import load_checkpoint, read_checkpoint
+from locality.networks._moments import read_moments
 from locality.networks._plan import Budget, TrainSpec
 from locality.networks._spec import NETWORKS, NetworkDenoiser, NetworkSpec
 from locality.networks._speed import parameter_count, training_speed
@@ -39,6 +40,7 @@ __all__ = [
     "network_spec",
     "parameter_count",
     "read_checkpoint",
+    "read_moments",
     "read_tensors",
     "save_network",
     "training_speed",
