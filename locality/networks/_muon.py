@@ -61,9 +61,10 @@ class Muon(torch.optim.AdamW):
 def orthogonal(matrices: Float[Tensor, "n r c"]) -> Float[Tensor, "n r c"]:
     """Matrices of the same singular vectors with singular values of about 1 (.7 to 1.2), where they are not tiny."""
     a, b, c = _POLYNOMIAL
-    x = matrices.mT if matrices.shape[1] > matrices.shape[2] else matrices
+    tall = matrices.shape[1] > matrices.shape[2]
+    x: Tensor = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(5):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if matrices.shape[1] > matrices.shape[2] else x
+    return x.mT if tall else x
