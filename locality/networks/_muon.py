@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-BOOST = 20.0  # rate of the matrices over that of all else, measured on the small UNets
+BOOST = 5.0  # rate of the matrices over that of all else, measured on the small UNets
 _MOMENTUM = 0.95
 _POLYNOMIAL = (3.4445, -4.7750, 2.0315)
 
