@@ -14,7 +14,7 @@ from locality.types import ImageShape
 
 SHAPE = ImageShape(3, 32, 32)
 PLAIN = ("unet", TrainSpec())
-RECIPE = ("unet:channels=96-128,patch=2", TrainSpec(batch=32, optimiser="muon", schedule="inverse_sqrt"))
+RECIPE = ("unet", TrainSpec(batch=32, optimiser="muon", schedule="inverse_sqrt"))
 
 
 def run() -> None:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from locality.errors import BadInput
 from locality.networks._spec import NETWORKS, NetworkSpec
@@ -33,33 +32,27 @@ class UNet(NetworkSpec):
     blocks: int = param(1, help="Residual blocks per level.", low=1, high=8)
     groups: int = param(16, help="Groups of the group normalisation.", low=1, high=64)
     dropout: float = param(0.0, help="Dropout in residual blocks.", low=0.0, high=0.9)
-    patch: int = param(1, help="Side of the squares of pixels that become channels at the first level.", low=1, high=8)
-
-    def key(self) -> dict[str, Any]:
-        """As every spec's; without `patch` where it is 1, so that networks from before it keep their keys."""
-        return {name: value for name, value in super().key().items() if name != "patch" or value != 1}
 
     def build(self, shape: ImageShape) -> nn.Module:
         from diffusers import UNet2DModel  # heavy import: only when a network is built
 
         levels = len(self.channels)
-        cell = self.patch * 2 ** (levels - 1)
-        if shape.h % cell or shape.w % cell:
-            sides, patches = f"{shape.h}x{shape.w}", f" of patches of {self.patch}" if self.patch > 1 else ""
-            raise BadInput(f"{self.name}: {levels} levels{patches} need sides divisible by {cell}, got {sides}.")
+        if shape.h % 2 ** (levels - 1) or shape.w % 2 ** (levels - 1):
+            sides = f"{shape.h}x{shape.w}"
+            raise BadInput(f"{self.name}: {levels} levels need sides divisible by {2 ** (levels - 1)}, got {sides}.")
         if any(width % self.groups for width in self.channels):
             raise BadInput(f"{self.name}: channels {self.channels} must be multiples of groups={self.groups}.")
         inner: Any = UNet2DModel(
-            sample_size=(shape.h // self.patch, shape.w // self.patch),
-            in_channels=shape.c * self.patch**2,
-            out_channels=shape.c * self.patch**2,
+            sample_size=(shape.h, shape.w),
+            in_channels=shape.c,
+            out_channels=shape.c,
             layers_per_block=self.blocks,
             block_out_channels=self.channels,
             norm_num_groups=self.groups,
             dropout=self.dropout,
             **self._attention(levels),
         )
-        return _Sample(inner, self.patch)
+        return _Sample(inner)
 
     def _attention(self, levels: int) -> dict[str, Any]:
         """Options of UNet2DModel that say where attention sits."""
@@ -71,12 +64,12 @@ class UNet(NetworkSpec):
 
 
 class _Sample(nn.Module):
-    """Squares of pixels as channels on the way in and back on the way out; unwraps diffusers' output object."""
+    """Unwraps diffusers' output object."""
 
-    def __init__(self, inner: nn.Module, patch: int) -> None:
+    def __init__(self, inner: nn.Module) -> None:
         super().__init__()
-        self.inner, self._patch = inner, patch
+        self.inner = inner
 
     def forward(self, images: Float[Tensor, "b c h w"], label: Float[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
-        out: Tensor = self.inner(functional.pixel_unshuffle(images, self._patch), label).sample
-        return functional.pixel_shuffle(out, self._patch)
+        out: Tensor = self.inner(images, label).sample
+        return out

@@ -124,9 +124,9 @@ def test_bfloat16_only_where_the_device_has_it(
         (TINY, FAST),
         (replace(TINY, dropout=0.3, prediction="v"), replace(FAST, flips=True, bfloat16=False)),
         (TINY, replace(FAST, flips=True, ambient=0.5)),
-        (replace(TINY, patch=2), replace(FAST, optimiser="muon", schedule="inverse_sqrt", plateau=20)),
+        (TINY, replace(FAST, optimiser="muon", schedule="inverse_sqrt", plateau=20)),
     ],
-    ids=["plain", "dropout_flips_v", "ambient", "muon_patch"],
+    ids=["plain", "dropout_flips_v", "ambient", "muon"],
 )
 def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, network: UNet, train: TrainSpec) -> None:
     """Bitwise: weights, averages, losses; order, noise, dropout and the rate's decay all go on as if nothing was."""
@@ -295,8 +295,6 @@ def test_the_rate_rises_then_stays_then_falls_as_one_over_the_root() -> None:
 def test_options_that_are_as_before_leave_the_key_as_it_was() -> None:
     assert {"schedule", "plateau", "optimiser", "ambient"}.isdisjoint(TrainSpec().key())
     assert TrainSpec(optimiser="muon").key() == {**TrainSpec().key(), "optimiser": "muon"}
-    assert "patch" not in TINY.key()
-    assert replace(TINY, patch=2).key() == {**TINY.key(), "patch": 2}
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 24), (2, 24, 8), (1, 6, 6)], ids=str)
@@ -323,14 +321,6 @@ def test_muon_moves_matrices_evenly_and_all_else_as_adamw(tmp_path: Path) -> Non
     values = torch.linalg.svdvals(steps["muon"][inner].flatten(1))
     assert float(values.max() / values.min()) < 2.5
     assert float(values.mean()) == pytest.approx(BOOST * FAST.rate_at(0, 0.0) * 0.2 * 144**0.5, rel=0.2)
-
-
-def test_patches_become_channels_and_come_back(tmp_path: Path) -> None:
-    net = replace(TINY, patch=2).build(SHAPE)
-    assert net.inner.conv_in.weight.shape[1] == 4
-    assert net(torch.zeros(2, 1, 8, 8), torch.zeros(2)).shape == (2, 1, 8, 8)
-    with pytest.raises(BadInput, match="2 levels of patches of 2 need sides divisible by 4, got 6x8"):
-        replace(TINY, patch=2).build(ImageShape(1, 6, 8))
 
 
 # --- learning
