@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks import agreement, browser, covariance, denoisers, edits, fields, shipped
+from benchmarks import agreement, browser, covariance, denoisers, edits, fields, shipped, training
 
 BENCHMARKS = {
     "covariance": covariance.run,
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "browser": browser.run,
     "edits": edits.run,
     "shipped": shipped.run,
+    "training": training.run,
 }
 
 

@@ -35,7 +35,16 @@ def train(
         int | None, typer.Option("--images", metavar="N", help="Length of the training in images.")
     ] = None,
     minutes: Annotated[float | None, typer.Option("--minutes", metavar="M", help="... or in minutes.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in DIR, exactly.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the training in DIR as if it had not stopped; for longer with schedule=inverse_sqrt only.",
+        ),
+    ] = False,
+    moments: Annotated[
+        int, typer.Option("--moments", metavar="K", help="Keep K averaged networks along the way in DIR/moments.")
+    ] = 0,
     flips: Annotated[bool, typer.Option("--flips", help="Mirror half of the images left to right.")] = False,
     ambient: Annotated[
         float | None,
@@ -77,6 +86,7 @@ def train(
         Budget(images, minutes),
         out,
         resume=resume,
+        moments=moments,
         device=usable_device(device),
         command=shlex.join(["python", "-m", "locality", *words]),
         preview=preview,

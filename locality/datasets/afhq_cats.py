@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from locality.dataset import Dataset
-from locality.datasets._archive import open_archive
-from locality.datasets._files import find_file
-from locality.datasets._images import decode
-from locality.datasets._spec import DATASETS, DatasetInfo, DatasetSpec, Split
-from locality.datasets._verify import sha256_of
+from locality.datasets.parts.archive import open_archive
+from locality.datasets.parts.files import find_file
+from locality.datasets.parts.images import decode
+from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
+from locality.datasets.parts.verify import sha256_of
 from locality.errors import BadInput, DataUnavailable, DigestMismatch
 from locality.params import param
 from locality.types import ImageShape

@@ -14,6 +14,7 @@ from locality.networks.checkpoints.files import (
 )
 from locality.networks.parts.spec import NETWORKS, NetworkDenoiser, NetworkSpec
 from locality.networks.training.loop import HELD_OUT_SIGMA, Training
+from locality.networks.training.moments import read_moments
 from locality.networks.training.plan import Budget, TrainSpec
 from locality.networks.training.speed import parameter_count, training_speed
 from locality.networks.training.state import STATE
@@ -39,6 +40,7 @@ __all__ = [
     "network_spec",
     "parameter_count",
     "read_checkpoint",
+    "read_moments",
     "read_tensors",
     "save_network",
     "training_speed",

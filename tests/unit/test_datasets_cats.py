@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from locality.datasets import DATASETS, Source, afhq_cats
-from locality.datasets._verify import sha256_of
 from locality.datasets.afhq_cats import AfhqCats
+from locality.datasets.parts.verify import sha256_of
 from locality.errors import BadInput, DataUnavailable, DigestMismatch
 from tests.pictures import noise, pngs, write_zip
 

@@ -25,9 +25,12 @@ from locality.networks import (
     TrainSpec,
     load_manifest,
     load_network,
+    read_moments,
     save_network,
 )
 from locality.networks.checkpoints.files import WEIGHTS, load_weights, read_tensors
+from locality.networks.training.moments import moments_of
+from locality.networks.training.muon import BOOST, orthogonal
 from locality.networks.unet import UNet
 from locality.store import Store
 from locality.studies import trained_networks
@@ -121,8 +124,9 @@ def test_bfloat16_only_where_the_device_has_it(
         (TINY, FAST),
         (replace(TINY, dropout=0.3, prediction="v"), replace(FAST, flips=True, bfloat16=False)),
         (TINY, replace(FAST, flips=True, ambient=0.5)),
+        (TINY, replace(FAST, optimiser="muon", schedule="inverse_sqrt", plateau=20)),
     ],
-    ids=["plain", "dropout_flips_v", "ambient"],
+    ids=["plain", "dropout_flips_v", "ambient", "muon"],
 )
 def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, network: UNet, train: TrainSpec) -> None:
     """Bitwise: weights, averages, losses; order, noise, dropout and the rate's decay all go on as if nothing was."""
@@ -137,6 +141,36 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, network: UNet,
     assert second.images == whole.images == 64
     for name, tensor in weights(whole).items():
         assert torch.equal(weights(second)[name], tensor), name
+
+
+def test_a_longer_budget_goes_on_exactly_where_the_rate_has_no_end(tmp_path: Path) -> None:
+    """Bitwise the training that had the longer budget from the start."""
+    open_ended = replace(FAST, schedule="inverse_sqrt", plateau=20)
+    whole = training(tmp_path / "whole", train=open_ended)
+    losses = [event.numbers["loss"] for event in whole.run(STEPS_16)]
+    before = [event.numbers["loss"] for event in training(tmp_path / "parts", train=open_ended).run(Budget(images=32))]
+    second = training(tmp_path / "parts", train=open_ended)
+    assert before + [event.numbers["loss"] for event in second.run(STEPS_16, resume=True)] == losses
+    assert all(torch.equal(weights(second)[name], tensor) for name, tensor in weights(whole).items())
+
+
+@pytest.mark.parametrize("other", [Budget(images=128), Budget(images=32), Budget(minutes=5.0)], ids=str)
+def test_another_budget_is_refused_where_the_rate_has_an_end(tmp_path: Path, other: Budget) -> None:
+    """A cosine over another length would raise the rate again."""
+    advance(training(tmp_path).run(STEPS_16), 8)
+    before = (tmp_path / STATE).read_bytes()
+    with pytest.raises(BadInput, match=r"falls to 0 over --images 64: resume it with that.*schedule=inverse_sqrt"):
+        training(tmp_path).run(other, resume=True)
+    assert (tmp_path / STATE).read_bytes() == before
+
+
+def test_a_state_that_names_no_budget_goes_on(tmp_path: Path) -> None:
+    """States were written without it once."""
+    advance(training(tmp_path).run(STEPS_16), 8)
+    tensors, meta = read_tensors(tmp_path / STATE)
+    about = {key: value for key, value in json.loads(meta["about"]).items() if key != "budget"}
+    save_file(tensors, tmp_path / STATE, {"about": json.dumps(about)})
+    assert len(list(training(tmp_path).run(STEPS_16, resume=True))) == 8
 
 
 def test_closing_saves_what_was_done(tmp_path: Path) -> None:
@@ -198,6 +232,95 @@ def test_truncated_state_is_refused(tmp_path: Path) -> None:
     (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:1000])
     with pytest.raises(BadInput, match="not a readable safetensors file"):
         next(training(tmp_path).run(STEPS_16, resume=True))
+
+
+# --- moments
+
+
+def kept(folder: Path) -> dict[int, dict[str, Tensor]]:
+    return {images: load_network(place).net.state_dict() for images, place in read_moments(folder).items()}
+
+
+def test_moments_are_the_averages_along_the_way(tmp_path: Path) -> None:
+    """Geometric in images, the last one at the end; half precision of the average at that step."""
+    run = training(tmp_path)
+    averages = {}
+    for event in run.run(Budget(images=4096), moments=3):
+        averages[int(event.numbers["images"])] = {name: tensor.half().float() for name, tensor in run.ema.items()}
+    found = kept(tmp_path)
+    assert list(found) == [1024, 2048, 4096]
+    for images, state in found.items():
+        assert all(torch.equal(state[name], tensor) for name, tensor in averages[images].items())
+
+
+def test_moments_of_a_resumed_training_are_those_of_an_uninterrupted_one(tmp_path: Path) -> None:
+    list(training(tmp_path / "whole").run(Budget(images=64), moments=1))
+    advance(training(tmp_path / "parts").run(Budget(images=64), moments=1), 8)
+    assert kept(tmp_path / "parts") == {}
+    list(training(tmp_path / "parts").run(Budget(images=64), moments=1, resume=True))
+    whole, parts = kept(tmp_path / "whole"), kept(tmp_path / "parts")
+    assert list(whole) == list(parts) == [64]
+    assert all(torch.equal(parts[64][name], tensor) for name, tensor in whole[64].items())
+
+
+def test_half_a_moment_is_none_and_a_new_training_keeps_none_of_an_old_one(tmp_path: Path) -> None:
+    list(training(tmp_path).run(Budget(images=8), moments=1))
+    (torn := tmp_path / "moments" / "4").mkdir()
+    (torn / WEIGHTS).write_bytes(b"the manifest is written last")
+    assert list(read_moments(tmp_path)) == [8]
+    (tmp_path / STATE).unlink()
+    advance(training(tmp_path).run(Budget(images=64), moments=1), 1)
+    assert read_moments(tmp_path) == {}
+
+
+def test_moments_need_a_length_in_images(tmp_path: Path) -> None:
+    for budget, count in ((Budget(minutes=1.0), 12), (Budget(images=8), -1)):
+        with pytest.raises(BadInput, match="give 0 or more, and --images N"):
+            training(tmp_path).run(budget, moments=count)
+    assert moments_of(Budget(images=10**6), 12)[::11] == (1024, 10**6)
+    assert moments_of(Budget(images=8), 1) == (8,)
+    assert moments_of(Budget(minutes=1.0), 0) == ()
+
+
+# --- rate and optimiser
+
+
+def test_the_rate_rises_then_stays_then_falls_as_one_over_the_root() -> None:
+    spec = TrainSpec(batch=10, rate=0.1, warmup=100, schedule="inverse_sqrt", plateau=400)
+    rates = {images: spec.rate_at(images, used=0.9) for images in (0, 40, 90, 400, 1600, 40_000)}
+    assert rates == pytest.approx({0: 0.01, 40: 0.05, 90: 0.1, 400: 0.1, 1600: 0.05, 40_000: 0.01})
+    assert TrainSpec(batch=10, warmup=10).rate_at(50, used=0.5) == pytest.approx(0.5e-3)
+
+
+def test_options_that_are_as_before_leave_the_key_as_it_was() -> None:
+    assert {"schedule", "plateau", "optimiser", "ambient"}.isdisjoint(TrainSpec().key())
+    assert TrainSpec(optimiser="muon").key() == {**TrainSpec().key(), "optimiser": "muon"}
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 24), (2, 24, 8), (1, 6, 6)], ids=str)
+def test_orthogonal_keeps_the_singular_vectors_and_evens_the_values(shape: tuple[int, int, int]) -> None:
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    u, _, vh = torch.linalg.svd(matrices, full_matrices=False)
+    core = u.mT @ orthogonal(matrices) @ vh.mT
+    values = core.diagonal(dim1=1, dim2=2)
+    assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
+    torch.testing.assert_close(core, torch.diag_embed(values), rtol=0, atol=1e-4)
+
+
+def test_muon_moves_matrices_evenly_and_all_else_as_adamw(tmp_path: Path) -> None:
+    """The first step: the polar factor of the gradient for inner matrices, AdamW's step for biases and ends."""
+    nets = {name: training(tmp_path / name, train=replace(FAST, optimiser=name)) for name in ("adamw", "muon")}
+    before = {name: tensor.clone() for name, tensor in nets["adamw"].net.state_dict().items()}
+    for name in nets:
+        advance(nets[name].run(STEPS_16), 1)
+    steps = {name: {key: t - before[key] for key, t in made.net.state_dict().items()} for name, made in nets.items()}
+    inner = "inner.mid_block.resnets.0.conv1.weight"
+    for key in before:
+        if key.endswith("bias") or "norm" in key or key in ("inner.conv_in.weight", "inner.conv_out.weight"):
+            assert torch.equal(steps["muon"][key], steps["adamw"][key]), key
+    values = torch.linalg.svdvals(steps["muon"][inner].flatten(1))
+    assert float(values.max() / values.min()) < 2.5
+    assert float(values.mean()) == pytest.approx(BOOST * FAST.rate_at(0, 0.0) * 0.2 * 144**0.5, rel=0.2)
 
 
 # --- learning

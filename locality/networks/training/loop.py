@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from locality.dataset import Dataset
 from locality.device import fast_bfloat16
@@ -24,6 +26,8 @@ from locality.networks.checkpoints.files import clone_state
 from locality.networks.parts.precondition import scalars
 from locality.networks.parts.spec import NetworkDenoiser, NetworkSpec
 from locality.networks.training.ambient import Pair, ambient_pair, fixed_noise, plain_pair
+from locality.networks.training.moments import forget_moments, moments_of, save_moment
+from locality.networks.training.muon import Muon
 from locality.networks.training.plan import Budget, TrainSpec
 from locality.networks.training.state import STATE, read_state, write_state
 from locality.types import Denoiser
@@ -50,24 +54,32 @@ class Training:
     def __post_init__(self) -> None:
         self.net = self._fresh()
         self.ema = clone_state(self.net)
-        self._optimiser = torch.optim.AdamW(self.net.parameters(), lr=self.train.rate, betas=(0.9, 0.99))
+        self._optimiser = self._optimiser_of(self.net)
         self._generator = torch.Generator().manual_seed(self.train.seed)
 
-    def run(self, budget: Budget, *, resume: bool = False, save_every: float = 60.0) -> Generator[Progress, None, None]:
+    def run(
+        self, budget: Budget, *, resume: bool = False, save_every: float = 60.0, moments: int = 0
+    ) -> Generator[Progress, None, None]:
         """Train until the budget is used, saving the state every `save_every` seconds and at the end.
 
-        Closing the iterator between events saves too, so that an interrupted run loses nothing.
+        Closing the iterator between events saves too, so that an interrupted run loses nothing. `moments` averaged
+        networks are kept along the way (`read_moments`), at numbers of images in a geometric series up to the budget.
 
         Raises:
-            BadInput: resume without a saved state, or a state where a new training should start; at once.
+            BadInput: resume without a saved state, or a state where a new training should start; another budget
+                for a rate that falls to zero at the end of the first; moments of a budget in minutes; at once.
             CheckpointMismatch: the saved state belongs to another training; at once.
             NonFinite: the loss became NaN.
         """
+        self._due = moments_of(budget, moments)
         if resume:
-            self._load()
+            self._load(budget)
         elif (self.folder / STATE).exists():
             raise BadInput(f"{self.folder} holds a training already. Add --resume, or choose another folder.")
+        else:
+            forget_moments(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is reported before the work
+        self._budget = budget
         return self._steps(budget, save_every)
 
     def _steps(self, budget: Budget, save_every: float) -> Generator[Progress, None, None]:
@@ -81,6 +93,8 @@ class Training:
                 self.seconds = before + now - start
                 rate = (self.images - first) / max(now - start, 1e-9)
                 numbers |= {"loss": loss, "images": self.images, "rate": rate}
+                if any(self.images - self.train.batch < due <= self.images for due in self._due):
+                    save_moment(self.folder, self.denoiser(), self.images, self.seconds)
                 if self.held_out is not None and now - measured > min(save_every / 2, 2.0 + (now - start) / 10):
                     numbers["held_out"] = self.held_out_error(self.denoiser())
                     measured = time.monotonic()
@@ -104,6 +118,12 @@ class Training:
         """Whether the network runs in bfloat16: where it is wanted and the device has it."""
         return self.train.bfloat16 and fast_bfloat16(torch.device(self.device).type)
 
+    def _optimiser_of(self, net: nn.Module) -> torch.optim.Optimizer:
+        options: dict[str, Any] = {"lr": self.train.rate, "betas": (0.9, 0.99), "fused": True}
+        if self.train.optimiser == "muon":
+            return Muon(net, torch.bfloat16 if self.bfloat16 else torch.float32, **options)
+        return torch.optim.AdamW(net.parameters(), **options)
+
     def _fresh(self) -> nn.Module:
         """The network as it starts: a function of spec, shape and seed; the global generator is left alone."""
         with torch.random.fork_rng(devices=[]):
@@ -125,7 +145,7 @@ class Training:
         if not math.isfinite(value := float(loss.detach())):
             raise NonFinite(f"The loss became {value} after {self.images} images. Start again with a lower rate.")
         for group in self._optimiser.param_groups:
-            group["lr"] = t.rate * min(1.0, (self.images + t.batch) / t.warmup) * 0.5 * (1 + math.cos(math.pi * used))
+            group["lr"] = t.rate_at(self.images, used)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._optimiser.step()
@@ -156,12 +176,12 @@ class Training:
         flipped = images.reshape(-1, *self.dataset.shape).flip(-1).reshape(images.shape)
         return torch.where(which[:, None], flipped, images)
 
-    @torch.no_grad()
     def _average(self) -> None:
+        """A half-life h of the images seen is the power function of exponent log(2) / h - 1 (Karras et al. 2024)."""
         half_life = max(self.train.ema * self.images, 1e-9)
-        keep = 0.5 ** (self.train.batch / half_life)
-        for name, tensor in self.net.state_dict().items():
-            self.ema[name].lerp_(tensor.float(), 1.0 - keep)
+        now = {name: tensor.float() for name, tensor in self.net.state_dict().items()}
+        merge = get_ema_multi_avg_fn(0.5 ** (self.train.batch / half_life))
+        merge([self.ema[name] for name in now], list(now.values()), None)
 
     def held_out_error(self, denoiser: Denoiser) -> float:
         """Squared error at HELD_OUT_SIGMA, mean over up to 128 held-out images; the same noise for every denoiser."""
@@ -175,9 +195,17 @@ class Training:
 
     def _save(self) -> None:
         about = {"identity": self._identity(), "images": self.images, "seconds": self.seconds}
+        about["budget"] = asdict(self._budget)
         write_state(self.folder, about, self.net, self.ema, self._optimiser, self._generator)
 
-    def _load(self) -> None:
+    def _load(self, budget: Budget) -> None:
         about, ema = read_state(self.folder, self._identity(), self.net, self._optimiser, self._generator)
+        first = about.get("budget", asdict(budget))  # states from before it was kept
+        if first != asdict(budget) and not self.train.open_ended:
+            words = f"--images {first['images']}" if first["images"] else f"--minutes {first['minutes']:g}"
+            raise BadInput(
+                f"The rate of {self.folder} falls to 0 over {words}: resume it with that. "
+                "A new training with --option schedule=inverse_sqrt can go on for longer."
+            )
         self.images, self.seconds = int(about["images"]), float(about["seconds"])
         self.ema = {name: tensor.to(self.device) for name, tensor in ema.items()}

@@ -9,13 +9,15 @@ from typing import Any
 from locality.errors import BadInput
 from locality.params import Spec, param
 
+SCHEDULES, OPTIMISERS = ("cosine", "inverse_sqrt"), ("adamw", "muon")
+
 
 @dataclass(frozen=True)
 class TrainSpec(Spec):
     """Everything about a training but its length and the network."""
 
     batch: int = param(64, help="Images per step.", low=1, high=4096)
-    rate: float = param(1e-3, help="Peak learning rate of AdamW; cosine decay to zero.", low=1e-6, high=1.0)
+    rate: float = param(1e-3, help="Peak learning rate.", low=1e-6, high=1.0)
     warmup: int = param(10_000, help="Images over which the rate rises.", low=1, high=10_000_000)
     flips: bool = param(False, help="Mirror half of the images left to right.")
     ema: float = param(0.05, help="Half-life of the weight average, as a share of the images seen.", low=0.0, high=1.0)
@@ -30,10 +32,31 @@ class TrainSpec(Spec):
         low=0.0,
         high=80.0,
     )
+    schedule: str = param("cosine", help="How the rate falls, to 0 at the end or without an end.", choices=SCHEDULES)
+    plateau: int = param(
+        100_000, help="Images at the full rate before inverse_sqrt lets it fall.", low=1, high=10_000_000_000
+    )
+    optimiser: str = param("adamw", help="What moves the weight matrices; all else is AdamW's.", choices=OPTIMISERS)
 
     def key(self) -> dict[str, Any]:
-        """As every spec's; without `ambient` where it is off, so that trainings from before it can go on."""
-        return {name: value for name, value in super().key().items() if name != "ambient" or value}
+        """As every spec's; without the later options where they are as before, so that older trainings can go on."""
+        later = {"ambient": 0.0, "schedule": "cosine", "plateau": 100_000, "optimiser": "adamw"}
+        return {name: value for name, value in super().key().items() if name not in later or value != later[name]}
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether the rate does not depend on the length of the training."""
+        return self.schedule != "cosine"
+
+    def rate_at(self, images: int, used: float) -> float:
+        """Learning rate of the step after `images`, `used` being the share of the budget used.
+
+        The rise is linear. `inverse_sqrt` is Karras et al. 2024 (arXiv 2312.02696), equation 67.
+        """
+        rise = min(1.0, (images + self.batch) / self.warmup)
+        if self.open_ended:
+            return self.rate * rise / math.sqrt(max(1.0, images / self.plateau))
+        return self.rate * rise * 0.5 * (1 + math.cos(math.pi * used))
 
 
 @dataclass(frozen=True)

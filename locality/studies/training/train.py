@@ -35,6 +35,7 @@ def train_network(
     folder: Path,
     *,
     resume: bool = False,
+    moments: int = 0,
     device: str = "cpu",
     command: str = "",
     store: Store | None = None,
@@ -42,7 +43,8 @@ def train_network(
 ) -> Generator[Progress, None, Trained]:
     """Train, judge, and write weights and manifest to `folder`.
 
-    Closing the generator keeps the state, from which `resume` goes on exactly. For those who watch, the folder
+    Closing the generator keeps the state, from which `resume` goes on; `moments` networks are
+    kept along the way (`locality.networks.read_moments`). For those who watch, the folder
     also gets a log and what is being done now (`read_log`, `read_progress`), and with `preview` images and a field
     now and then (`read_preview`), which takes at most a 25th of the time and changes no weight.
 
@@ -51,7 +53,7 @@ def train_network(
         BadInput, CheckpointMismatch, NonFinite: see `locality.networks.Training`.
     """
     training = Training(source.train, network, train, folder, held_out=source.held_out, device=device)
-    steps = training.run(budget, resume=resume)
+    steps = training.run(budget, resume=resume, moments=moments)
     return (yield from recorded(_work(training, steps, source, command, store, preview), folder))
 
 
