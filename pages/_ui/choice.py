@@ -9,7 +9,7 @@ import streamlit as st
 from locality.datasets import DATASETS, Source
 from locality.edits import chain_text, parse_chain
 from locality.errors import LocalityError
-from locality.params import Spec
+from locality.specs import Spec
 from locality.studies import Trained
 from pages._ui.cached import networks_of, source
 from pages._ui.controls import controls_for
