@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 HEARTBEAT_SECONDS = 0.1  # heartbeats may come many times a second; nobody reads faster
 
+
 @dataclass(frozen=True)
 class Progress:
     """One event of long work: `done` of `total` units, what is being done, and live numbers."""
@@ -31,6 +32,7 @@ class Progress:
     def fraction(self) -> float:
         """Share done, in [0, 1]."""
         return min(max(self.done / self.total, 0.0), 1.0) if self.total > 0 else 0.0
+
 
 def finish(work: Generator[Progress, None, T], report: Callable[[Progress], None] = lambda _: None) -> T:
     """Run long work to its end, reporting each event; returns its result.

@@ -13,7 +13,7 @@ from locality.dataset import Images
 from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import TooLarge
-from locality.params import param
+from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress
@@ -47,6 +47,7 @@ def made_up(name: str, fit: Fit, *, network: str = "", note: str = "", memory: i
 
         paper: ClassVar[str] = "None"
         cost: ClassVar[str] = "nothing"
+        examples: ClassVar[tuple[str, ...]] = (name,)
         strength: float = param(0.5, help="How much.", low=0.0, high=1.0, unit="px")
         sides: tuple[int, ...] = param((3, 5), help="Which.", low=1, high=9)
         rule: str = param("row", help="How.", choices=("row", "code"))

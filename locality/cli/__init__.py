@@ -1,7 +1,7 @@
 """The command line: every study without a browser. Results on stdout, progress on stderr."""
 
 from locality.cli.parts.app import app
-from locality.registry import import_siblings
+from locality.specs import import_siblings
 
 import_siblings(__name__, __path__)
 

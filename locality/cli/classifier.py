@@ -32,7 +32,7 @@ def classifier(
     from locality.datasets import Source
     from locality.device import usable_device
     from locality.features import ClassifierPlan, train_classifier
-    from locality.params import split_spec
+    from locality.specs import split_spec
 
     options = split_spec(f"classifier:{','.join(option or [])}")[1]
     plan = ClassifierPlan.parse({"images": str(images), **options})

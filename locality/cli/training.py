@@ -72,7 +72,7 @@ def train(
     from locality.datasets import Source
     from locality.device import usable_device
     from locality.networks import NETWORKS, STATE, Budget, TrainSpec
-    from locality.params import split_spec
+    from locality.specs import split_spec
     from locality.studies import train_network
 
     options = split_spec(f"train:{','.join(option or [])}")[1]

@@ -4,7 +4,7 @@ from locality.datasets.parts.download import Download, RemoteFile
 from locality.datasets.parts.files import find_file
 from locality.datasets.parts.source import Source, slug
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
-from locality.registry import import_siblings
+from locality.specs import import_siblings
 
 import_siblings(__name__, __path__)
 

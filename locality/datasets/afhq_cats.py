@@ -17,7 +17,7 @@ from locality.datasets.parts.images import decode
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.datasets.parts.verify import sha256_of
 from locality.errors import BadInput, DataUnavailable, DigestMismatch
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 ZIP = "afhq_cat_64.zip"

@@ -14,6 +14,7 @@ from locality.datasets.parts.spec import DATASETS, DatasetInfo
 class AFHQv2(PlacedSet):
     """Animal faces as StarGAN v2's folder or zip (train and test) or as an EDM zip."""
 
+    examples: ClassVar[tuple[str, ...]] = ("afhqv2",)
     info: ClassVar[DatasetInfo] = DatasetInfo(
         title="AFHQv2",
         source="Choi, Uh, Yoo, Ha 2020 (arXiv 1912.01865); no official digests: read as found, unverified",

@@ -14,6 +14,7 @@ from locality.datasets.parts.spec import DATASETS, DatasetInfo
 class CelebAHQ(PlacedSet):
     """Portraits as folders (CelebAMask-HQ, StarGAN v2) or as a StyleGAN/EDM zip."""
 
+    examples: ClassVar[tuple[str, ...]] = ("celeba_hq",)
     info: ClassVar[DatasetInfo] = DatasetInfo(
         title="CelebA-HQ",
         source="Karras, Aila, Laine, Lehtinen 2018 (arXiv 1710.10196); no official digests: read as found, unverified",

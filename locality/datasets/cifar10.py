@@ -45,6 +45,7 @@ _MD5 = {
 class Cifar10(DatasetSpec):
     """50,000 training and 10,000 test photographs of ten kinds of things."""
 
+    examples: ClassVar[tuple[str, ...]] = ("cifar10",)
     info: ClassVar[DatasetInfo] = DatasetInfo(
         title="CIFAR-10",
         source="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",

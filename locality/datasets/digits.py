@@ -24,6 +24,7 @@ _HOLD_OUT = 10  # every tenth image, from the first, is a test image
 class Digits(DatasetSpec):
     """1,797 digits of 43 writers; grey level v of 0..16 becomes round(255 v / 16)."""
 
+    examples: ClassVar[tuple[str, ...]] = ("digits",)
     info: ClassVar[DatasetInfo] = DatasetInfo(
         title="Digits 8x8",
         source="Alpaydin, Kaynak 1998, Optical Recognition of Handwritten Digits (test part), as in scikit-learn",

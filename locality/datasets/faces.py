@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from locality.dataset import Dataset
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 Array = NDArray[np.float32]
@@ -32,6 +32,7 @@ class Faces(DatasetSpec):
 
     variation: float = param(1.0, help="Spread of every attribute about its mean; 0 draws one face.", low=0.0, high=1.0)
 
+    examples: ClassVar[tuple[str, ...]] = ("faces", "faces:variation=0.5")
     info: ClassVar[DatasetInfo] = DatasetInfo(
         title="Procedural faces",
         source="drawn by this project, no photographs",

@@ -11,7 +11,7 @@ from locality.datasets.parts.collection import Collection
 from locality.datasets.parts.images import Crop, Mode
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.errors import DataUnavailable
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 
@@ -30,6 +30,7 @@ class Folder(DatasetSpec):
     mode: str = param("rgb", help="Colour or grey.", choices=("rgb", "grey"))
     limit: int = param(0, help="At most this many images of each split; 0 takes all.", low=0, high=10_000_000)
 
+    examples: ClassVar[tuple[str, ...]] = ("folder", "folder:mode=grey,crop=none,limit=5")
     info: ClassVar[DatasetInfo] = DatasetInfo(
         title="Your images",
         source="files on this machine",

@@ -71,7 +71,10 @@ class _Idx(DatasetSpec):
 @DATASETS.register("mnist")
 @dataclass(frozen=True)
 class Mnist(_Idx):
+    """60,000 handwritten digits to learn from, 10,000 of other writers to test with."""
+
     folder: ClassVar[str] = "MNIST"
+    examples: ClassVar[tuple[str, ...]] = ("mnist",)
     info: ClassVar[DatasetInfo] = DatasetInfo(
         title="MNIST",
         source="LeCun, Cortes, Burges: The MNIST database of handwritten digits",
@@ -98,7 +101,10 @@ class Mnist(_Idx):
 @DATASETS.register("fashion_mnist")
 @dataclass(frozen=True)
 class FashionMnist(_Idx):
+    """60,000 pictures of clothes to learn from, 10,000 to test with, in the form of MNIST."""
+
     folder: ClassVar[str] = "FashionMNIST"
+    examples: ClassVar[tuple[str, ...]] = ("fashion_mnist",)
     info: ClassVar[DatasetInfo] = DatasetInfo(
         title="Fashion-MNIST",
         source="Xiao, Rasul, Vollgraf 2017 (arXiv 1708.07747), Zalando Research",

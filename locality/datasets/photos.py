@@ -46,6 +46,7 @@ _FILES: dict[Split, list[tuple[str, ...]]] = {
 class Photos(DatasetSpec):
     """32x32 crops of five photographs to learn from and of two others to test with."""
 
+    examples: ClassVar[tuple[str, ...]] = ("photos",)
     info: ClassVar[DatasetInfo] = DatasetInfo(
         title="Sample photographs",
         source="scikit-image (astronaut, coffee, motorcycle, rocket, cat) and scikit-learn (China, flower)",

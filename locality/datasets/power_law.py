@@ -12,7 +12,7 @@ from torch import Tensor
 
 from locality.dataset import Dataset
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 _SIDE, _BLOCK = 32, 500
@@ -33,6 +33,7 @@ class PowerLaw(DatasetSpec):
     images: int = param(10_000, help="Training images; a tenth as many are for testing.", low=20, high=100_000)
     seed: int = param(0, help="Seed of the random images.", low=0, high=2**31 - 1)
 
+    examples: ClassVar[tuple[str, ...]] = ("power_law", "power_law:a=1,images=200,seed=3")
     info: ClassVar[DatasetInfo] = DatasetInfo(
         title="Power-law noise",
         source="drawn by this project",

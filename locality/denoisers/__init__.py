@@ -2,7 +2,7 @@
 
 from locality.denoisers.parts.evidence import Evidence, Explains
 from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
-from locality.registry import import_siblings
+from locality.specs import import_siblings
 
 import_siblings(__name__, __path__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers.els import DEFAULT_FIRST, EquivariantDenoiser, Move
-from locality.denoisers.ls import local_score, local_windows
+from locality.denoisers.ls import KAMB_GANGULI, local_score, local_windows
 from locality.denoisers.parts.boxes import cut_bands
 from locality.denoisers.parts.evidence import TOP, Evidence
 from locality.denoisers.parts.spec import DENOISERS
-from locality.denoisers.parts.windows import WindowedSpec
+from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
-from locality.params import param
+from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser, Pixel
 from locality.work import Progress
@@ -31,8 +31,18 @@ class BorderLocalScore(WindowedSpec):
 
     paper: ClassVar[str] = "Kamb, Ganguli 2025 (arXiv 2412.20292)"
     cost: ClassVar[str] = "at most N (h w)^2 c per image and step, less for large windows"
+    examples: ClassVar[tuple[str, ...]] = ("bbels:window=3",)
+    published: ClassVar[Mapping[tuple[str, str], WindowSchedule]] = KAMB_GANGULI
 
     first: int = param(DEFAULT_FIRST, help="Use at most the first so many training images; 0 for all (slow).", low=0)
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        return {
+            **super().exempt,
+            "noise_drowns_everything": "the mean over all places that touch the border alike",
+            "averages_stay_in_range": "patches come from other places: within the range of the channel alone",
+        }
 
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None

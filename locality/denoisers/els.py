@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -11,16 +11,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from locality.dataset import Images
-from locality.denoisers.ls import CHUNK, local_windows, weigh
+from locality.denoisers.ls import CHUNK, KAMB_GANGULI, local_windows, weigh
 from locality.denoisers.parts.bank import Bank, precise
 from locality.denoisers.parts.boxes import box, planes, round_bands, squared_difference
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
-from locality.params import param
 from locality.posterior import PosteriorMean, stream
 from locality.schedule import check_sigma
+from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel
 from locality.work import Progress
@@ -37,11 +37,21 @@ class EquivariantLocalScore(WindowedSpec):
 
     paper: ClassVar[str] = "Kamb, Ganguli 2025 (arXiv 2412.20292)"
     cost: ClassVar[str] = "N (h w)^2 c per image and step, whatever the window; less for small ones"
+    examples: ClassVar[tuple[str, ...]] = ("els:window=3", "els:window=6")
+    published: ClassVar[Mapping[tuple[str, str], WindowSchedule]] = KAMB_GANGULI
 
     first: int = param(DEFAULT_FIRST, help="Use at most the first so many training images; 0 for all (slow).", low=0)
 
     def sides(self, shape: ImageShape) -> list[int]:
         return sorted({*super().sides(shape), max(shape.h, shape.w)})  # the whole torus, odd or not
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        return {
+            **super().exempt,
+            "noise_drowns_everything": "the mean over all places, whose patches are candidates everywhere",
+            "averages_stay_in_range": "patches come from other places: within the range of the channel alone",
+        }
 
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None

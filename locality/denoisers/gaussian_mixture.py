@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,8 +18,8 @@ from locality.denoisers.parts.mixture import Mixture, pack, unpack
 from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput, TooLarge
-from locality.params import param
 from locality.schedule import check_sigma
+from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress, heartbeat
@@ -41,6 +41,7 @@ class GaussianMixture(DenoiserSpec):
 
     paper: ClassVar[str] = "Wang, Vastola 2024 (arXiv 2412.09726); Zoran, Weiss 2011 (EPLL)"
     cost: ClassVar[str] = "groups d^2 per image and step, whatever the number of training images"
+    examples: ClassVar[tuple[str, ...]] = ("gaussian_mixture", "gaussian_mixture:groups=clusters,components=3")
 
     components: int = param(10, help="Number of clusters; counts with groups=clusters alone.", low=1, high=64)
     groups: str = param(
@@ -52,6 +53,12 @@ class GaussianMixture(DenoiserSpec):
         0.1, help="Share of the pooled covariance (that within groups) in each group's.", low=0.0, high=1.0
     )
     seed: int = param(0, help="Seed of the clusters.", low=0, high=2**31 - 1)
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        if self.groups == "classes":
+            return {}
+        return {"order_changes_nothing": "the first guess is a draw of places in the order"}
 
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,8 +18,8 @@ from locality.denoisers.parts.masked import masked_mean
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.pca_locality import PcaLocalityDenoiser, ThresholdSpec
 from locality.device import Compute
-from locality.params import param
 from locality.schedule import check_sigma
+from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel
 from locality.work import Progress, within
@@ -32,8 +32,21 @@ class GoldDiff(ThresholdSpec):
 
     paper: ClassVar[str] = "Shang, Sun, Lin, Shen 2026 (arXiv 2602.16498)"
     cost: ClassVar[str] = "N d for the retrieval, then a tenth of pca_locality, per image and step"
+    examples: ClassVar[tuple[str, ...]] = ("golddiff", "golddiff:tau=0.1,flips=true")
 
     seed: int = param(0, help="Seed of the random pre-sample.", low=0, high=2**31 - 1)
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        return {
+            **super().exempt,
+            "order_changes_nothing": "the pre-sample is a draw of places in the order",
+            "noise_drowns_everything": "the mean of the retrieved images",
+        }
+
+    def approximations(self, available: int) -> list[str]:
+        part = "averages a retrieved tenth to twentieth of the images: another estimator, not only a faster one"
+        return [*super().approximations(available), part]
 
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import math
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,6 +24,17 @@ from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel
 from locality.work import Progress
 
+# Kamb, Ganguli 2025 (arXiv 2412.20292): one size for each of 20 steps, least noise first.
+_STEPS = tuple(math.tan(math.pi * i / 20 / 2.016) for i in range(1, 21))
+KAMB_GANGULI = {
+    trained: WindowSchedule(_STEPS, sizes)
+    for trained, sizes in {
+        ("cifar10", "unet"): (3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 7, 9, 9, 11, 13, 13, 15, 17, 25),
+        ("cifar10", "resnet"): (3, 3, 3, 3, 5, 5, 5, 7, 7, 7, 7, 9, 9, 11, 11, 13, 15, 17, 17, 17),
+        ("mnist", "unet"): (3, 3, 3, 5, 5, 7, 7, 7, 9, 9, 9, 11, 13, 15, 17, 21, 23, 23, 25, 27),
+        ("fashion_mnist", "unet"): (3, 3, 5, 5, 7, 7, 7, 9, 11, 11, 11, 13, 15, 15, 21, 23, 25, 25, 25, 25),
+    }.items()
+}
 CHUNK = 256  # images whose maps fit a processor's cache
 
 
@@ -33,6 +45,8 @@ class LocalScore(WindowedSpec):
 
     paper: ClassVar[str] = "Kamb, Ganguli 2025 (arXiv 2412.20292)"
     cost: ClassVar[str] = "N h w c per image and step, whatever the window"
+    examples: ClassVar[tuple[str, ...]] = ("ls", "ls:window=3", "ls:window=11,flips=true")
+    published: ClassVar[Mapping[tuple[str, str], WindowSchedule]] = KAMB_GANGULI
 
     def sides(self, shape: ImageShape) -> list[int]:
         return list(range(1, 2 * max(shape.h, shape.w), 2))

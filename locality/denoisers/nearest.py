@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,6 +28,20 @@ class Nearest(AveragingSpec):
 
     paper: ClassVar[str] = "The limit sigma -> 0 of the optimal denoiser"
     cost: ClassVar[str] = "N d per image and step, as one matrix product"
+    examples: ClassVar[tuple[str, ...]] = ("nearest",)
+    quick: ClassVar[bool] = True
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        return {
+            **super().exempt,
+            "noise_drowns_everything": "there is always a nearest image",
+            "evidence_shows_the_window": "its derivative is zero",
+        }
+
+    @property
+    def tolerance(self) -> Mapping[str, float]:
+        return {"clean_images_stay": 2e-6}  # whole images are compared: every other one is thousands of sigma^2 away
 
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,9 +15,9 @@ from locality.denoisers.parts.bank import AveragingSpec, Bank, precise
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers.parts.spec import DENOISERS
 from locality.device import Compute
-from locality.params import param
 from locality.posterior import PosteriorMean, stream
 from locality.schedule import check_sigma
+from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel
 from locality.work import Progress
@@ -30,9 +30,30 @@ class Optimal(AveragingSpec):
 
     paper: ClassVar[str] = "Empirical Bayes; Karras et al. 2022 (arXiv 2206.00364), appendix B.3"
     cost: ClassVar[str] = "N d per image and step, as one matrix product"
+    examples: ClassVar[tuple[str, ...]] = (
+        "optimal",
+        "optimal:temperature=2",
+        "optimal:neighbours=5",
+        "optimal:classes=0-3,flips=true",
+        "optimal:first=12",
+    )
+    quick: ClassVar[bool] = True
 
     temperature: float = param(1.0, help="T: above 1 averages more images, below 1 fewer.", low=0.01, high=1000.0)
     neighbours: int = param(0, help="Average only the so many nearest images; 0 for all (exact).", low=0)
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        far = {"noise_drowns_everything": "the mean of the nearest images"} if self.neighbours else {}
+        return {**super().exempt, **far}
+
+    @property
+    def tolerance(self) -> Mapping[str, float]:
+        return {"clean_images_stay": 2e-6}  # whole images are compared: every other one is thousands of sigma^2 away
+
+    def approximations(self, available: int) -> list[str]:
+        nearest = f"averages the {self.neighbours:,} nearest images only"
+        return super().approximations(available) + ([nearest] if self.neighbours else [])
 
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None

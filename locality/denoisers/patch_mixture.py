@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,9 +21,9 @@ from locality.denoisers.wiener import Wiener
 from locality.device import Compute
 from locality.errors import BadInput
 from locality.linear.wiener import WienerFilter
-from locality.params import param
 from locality.schedule import check_sigma
-from locality.store import Artifact, Store
+from locality.specs import param
+from locality.store import Artifact, Shipment, Store
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress, heartbeat
 
@@ -43,6 +43,7 @@ class PatchMixture(DenoiserSpec):
         "ours, after Zoran, Weiss 2011 (EPLL): posterior means, overlaps averaged, blend by least squares"
     )
     cost: ClassVar[str] = "K c^2 P^4 per pixel and step, whatever the number of training images"
+    examples: ClassVar[tuple[str, ...]] = ("patch_mixture:window=3,components=2",)
 
     window: int = param(7, help="P: side of the patches, odd.", low=3, high=15, unit="px")
     components: int = param(48, help="K: number of Gaussians.", low=1, high=128)
@@ -56,6 +57,17 @@ class PatchMixture(DenoiserSpec):
         super().__post_init__()
         if self.window % 2 == 0:
             raise BadInput(f"{self.name}:window={self.window} is even. Give an odd number, 3 to 15.")
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        return {
+            "order_changes_nothing": "patches are a draw of places in the order",
+            "noise_drowns_everything": "a patch does not know where in the image it lies",
+        }
+
+    @property
+    def tolerance(self) -> Mapping[str, float]:
+        return {"chunks_change_nothing": 1e-6}  # what is learned is kept in float32
 
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
@@ -110,6 +122,10 @@ class PatchMixture(DenoiserSpec):
         x0 = train.x0(slice(len(seen), None))
         weights = yield from estimate_weights(alone, wiener, x0, self.seed)
         return PatchMixtureDenoiser(train.shape, self.window, mixture, Blend(wiener, weights), compute.memory)
+
+    def shipment(self, images: Images, fitted: Denoiser, store: Store) -> Shipment:
+        assert isinstance(fitted, PatchMixtureDenoiser)
+        return Shipment(KIND, store_key(images.fingerprint, self), pack(fitted, compact=True))
 
 
 @dataclass(frozen=True, eq=False)

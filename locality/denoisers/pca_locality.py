@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,8 +20,8 @@ from locality.denoisers.parts.spec import DENOISERS
 from locality.device import Compute
 from locality.errors import BadInput
 from locality.linear.wiener import coordinates
-from locality.params import param
 from locality.schedule import check_sigma
+from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel
 from locality.work import Progress
@@ -48,6 +48,11 @@ class ThresholdSpec(FieldSpec):
     )
     temperature: float = param(1.0, help="T: above 1 averages more images, below 1 fewer.", low=0.01, high=1000.0)
 
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        mixed = "channels differ in their weights; evidence has the mean"
+        return {**super().exempt, "evidence_makes_every_channel": mixed}
+
     def check(self, dataset: str, shape: ImageShape) -> None:
         self.threshold(dataset)
 
@@ -71,6 +76,12 @@ class PcaLocality(ThresholdSpec):
 
     paper: ClassVar[str] = "Lukoianov, Yuan, Solomon, Sitzmann 2025 (arXiv 2509.09672)"
     cost: ClassVar[str] = "N d times the width of the field per image and step, at most N d^2"
+    examples: ClassVar[tuple[str, ...]] = (
+        "pca_locality",
+        "pca_locality:tau=0.3,mask_rule=code,flips=true",
+        "pca_locality:temperature=0.5,tau=0.2",
+        "pca_locality:softmax=batch,batch_size=7",
+    )
 
     softmax: str = param(
         "exact",
@@ -78,6 +89,23 @@ class PcaLocality(ThresholdSpec):
         choices=("exact", "batch"),
     )
     batch_size: int = param(512, help="Images per batch of softmax=batch; 512 in the released code.", low=1)
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        if self.softmax == "exact":
+            return super().exempt
+        return {
+            **super().exempt,
+            "order_changes_nothing": "batches follow the order",
+            "noise_drowns_everything": "the last batch is smaller and counts as much as the others",
+            "clean_images_stay": "batches without the image answer too",
+            "evidence_makes_the_answer": "evidence is normalised over all images",
+            "evidence_shows_the_window": "evidence is normalised over all images",
+        }
+
+    def approximations(self, available: int) -> list[str]:
+        batches = f"normalised in batches of {self.batch_size:,}: depends on the order"
+        return super().approximations(available) + ([batches] if self.softmax == "batch" else [])
 
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None

@@ -20,8 +20,8 @@ from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.windows import nearest_level
 from locality.device import Compute
 from locality.linear.wiener import coordinates
-from locality.params import param
 from locality.schedule import check_sigma, edm_grid
+from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel
 from locality.work import Progress
@@ -38,6 +38,7 @@ class FlexiblePatches(FieldSpec):
 
     paper: ClassVar[str] = "Niedoba, Zwartsenberg, Murphy, Wood 2025 (arXiv 2411.19339)"
     cost: ClassVar[str] = "N h w times the width of the field per image and step"
+    examples: ClassVar[tuple[str, ...]] = ("pspc_flex", "pspc_flex:fraction=0.4,flips=false")
 
     flips: bool = param(True, help="Add every training image mirrored left to right.")
     fraction: float = param(

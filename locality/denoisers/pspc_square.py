@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,12 +18,15 @@ from locality.denoisers.parts.evidence import TOP, Evidence, evidence
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
-from locality.params import param
 from locality.posterior import NOTHING, PosteriorMean, remember_little, stream
-from locality.schedule import check_sigma
+from locality.schedule import check_sigma, edm_grid
+from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel
 from locality.work import Progress, heartbeat
+
+# Niedoba et al. 2025 (arXiv 2411.19339): 18 steps of the EDM grid, most noise first.
+PUBLISHED = (32,) * 7 + (23, 15, 11, 7, 5) + (3,) * 6
 
 
 @DENOISERS.register("pspc_square")
@@ -33,6 +36,10 @@ class SquarePatches(WindowedSpec):
 
     paper: ClassVar[str] = "Niedoba, Zwartsenberg, Murphy, Wood 2025 (arXiv 2411.19339)"
     cost: ClassVar[str] = "2 N h w c per image and step, whatever the window"
+    examples: ClassVar[tuple[str, ...]] = ("pspc_square", "pspc_square:window=3")
+    published: ClassVar[Mapping[tuple[str, str], WindowSchedule]] = {
+        ("cifar10", "unet"): WindowSchedule(tuple(edm_grid(18)), PUBLISHED)
+    }
 
     flips: bool = param(True, help="Add every training image mirrored left to right.")
 

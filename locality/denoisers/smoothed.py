@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,8 +16,8 @@ from locality.denoisers.parts.bank import AveragingSpec
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers.parts.spec import DENOISERS
 from locality.device import Compute
-from locality.params import param
 from locality.schedule import check_sigma
+from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel
 from locality.work import Progress
@@ -30,6 +30,8 @@ class Smoothed(AveragingSpec):
 
     paper: ClassVar[str] = "Scarvelis, Borde, Solomon 2025 (arXiv 2310.12395)"
     cost: ClassVar[str] = "M N d per image and step, as one matrix product"
+    examples: ClassVar[tuple[str, ...]] = ("smoothed:points=3", "smoothed:points=3,noise=redrawn")
+    quick: ClassVar[bool] = True
 
     points: int = param(10, help="M: number of moved inputs.", low=1, high=256)
     smoothing: float = param(0.1, help="s: size of the moves, in units of x0.", low=0.0, high=10.0)
@@ -40,6 +42,10 @@ class Smoothed(AveragingSpec):
         choices=("fixed", "redrawn"),
     )
     seed: int = param(0, help="Seed of the moves.", low=0, high=2**31 - 1)
+
+    @property
+    def tolerance(self) -> Mapping[str, float]:
+        return {"clean_images_stay": 2e-6}  # whole images are compared: every other one is thousands of sigma^2 away
 
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None

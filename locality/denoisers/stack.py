@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -12,14 +13,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.dataset import Dataset, Images
+from locality.dataset import Images
 from locality.denoisers.parts.bank import AveragingSpec
+from locality.denoisers.parts.part import Part, mean_image
 from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput
-from locality.params import param
 from locality.schedule import check_sigma, log_grid
-from locality.store import Store
+from locality.specs import param
+from locality.store import Shipment, Store
 from locality.store.artifact import Artifact
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress, within
@@ -27,8 +29,8 @@ from locality.work import Progress, within
 KIND, VERSION = "stack", 1
 SIGMAS = log_grid(0.02, 40.0, 12)  # noise levels the weights are learned at, linear in ln sigma between
 _RIDGE = 1e-3  # of the normal matrix's mean diagonal
-_QUICK = ("optimal", "nearest", "smoothed")  # averaging models that see all training images
 _BATCH = 32  # noisy images per call of a member
+_NEXT = re.compile(r"\+(?=[a-z_]+(?:[:+]|$))")  # between members: a name follows
 
 
 @DENOISERS.register("stack")
@@ -38,20 +40,43 @@ class Stack(DenoiserSpec):
 
     paper: ClassVar[str] = "Ours: stacked regression (Breiman 1996) of denoisers; no network is looked at"
     cost: ClassVar[str] = "the sum of its members"
+    examples: ClassVar[tuple[str, ...]] = ("stack:members=wiener+optimal+pca_locality,validation=8",)
 
     members: str = param(
-        "wiener+optimal+pca_locality+patch_mixture", help="Models combined, joined by '+', with their usual options."
+        "wiener+optimal+pca_locality+patch_mixture",
+        help="Models combined, joined by '+', each with options of its own after a ':' if need be.",
     )
     first: int = param(
         10_000, help="Training images that ls, pspc and locality models average at most; 0 for all (slow).", low=0
     )
-    judges: int = param(96, help="Held-out training images the weights are learned from.", low=8, high=4096)
+    validation: int = param(
+        96, help="Held-out training images the weights are learned from.", low=8, high=4096, alias="judges"
+    )
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        return {
+            "order_changes_nothing": "the last images are the validation images of the members",
+            "clean_images_stay": "weights learned on images the members have not seen are below 1",
+        }
+
+    @property
+    def tolerance(self) -> Mapping[str, float]:
+        return {"chunks_change_nothing": 1e-6}  # what is learned is kept in float32
 
     def note(self, available: int) -> str:
-        names = [name for name in self.members.split("+") if name in DENOISERS and name not in _QUICK]
-        if 0 < self.first < available and any(issubclass(DENOISERS[name], AveragingSpec) for name in names):
+        if any(self._limited(spec, available) != spec for spec in self.specs()):
             return f"stack: its local members average the first {self.first:,} of {available:,} training images."
         return ""
+
+    def approximations(self, available: int) -> list[str]:
+        alike = [spec for spec in self.specs() if self._limited(spec, available) == spec]
+        own = [f"its {spec.name} {phrase}" for spec in alike for phrase in spec.approximations(available)]
+        return super().approximations(available) + own
+
+    def check(self, dataset: str, shape: ImageShape) -> None:
+        for spec in self.specs():
+            spec.check(dataset, shape)
 
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
@@ -61,7 +86,7 @@ class Stack(DenoiserSpec):
         Raises:
             BadInput: unknown or repeated members, a member that needs a network, too few training images.
         """
-        specs = self._specs(images)
+        specs = [self._limited(spec, len(images.train)) for spec in self.specs()]
         key = store_key(images.fingerprint, self)
         found = store.get(KIND, key)
         if found is None:
@@ -70,36 +95,47 @@ class Stack(DenoiserSpec):
         members = []
         for spec in specs:
             members.append((yield from spec.fit(images, compute, store)))
-        return StackDenoiser(images.shape, tuple(members), _mean(images.train), found.arrays["weights"])
+        return StackDenoiser(images.shape, tuple(members), mean_image(images.train), found.arrays["weights"])
 
-    def _specs(self, images: Images) -> list[DenoiserSpec]:
-        names = self.members.split("+")
-        if len(set(names)) < len(names) or "stack" in names:
+    def specs(self) -> list[DenoiserSpec]:
+        """The members, with their options.
+
+        Raises:
+            UnknownName: no such model.
+            BadInput: a model named twice with the same options, a stack, a member that follows a network.
+        """
+        specs = [DENOISERS.parse(text) for text in _NEXT.split(self.members)]
+        if len(set(specs)) < len(specs) or any(isinstance(spec, Stack) for spec in specs):
             raise BadInput(f"stack:members={self.members!r}: name each model once, joined by '+', without stack.")
-        specs = [DENOISERS[name]() for name in names]
-        return [self._limited(spec, len(images.train)) for spec in specs]
+        for spec in specs:
+            if network := spec.network_needed():
+                raise BadInput(
+                    f"stack:members={self.members!r}: {spec.name} follows the network {network!r}; members learn from "
+                    "the training images alone. Leave that option out."
+                )
+        return specs
 
     def _limited(self, spec: DenoiserSpec, available: int) -> DenoiserSpec:
         """The spec with fewer training images where its model is slow."""
-        if not isinstance(spec, AveragingSpec) or spec.name in _QUICK or not 0 < self.first < available:
+        if not isinstance(spec, AveragingSpec) or spec.quick or not 0 < self.first < available:
             return spec
         return replace(spec, first=min(self.first, spec.first or self.first))
 
     def _learn(self, images: Images, compute: Compute, store: Store) -> Generator[Progress, None, Artifact]:
         train = images.train
-        if len(train) < 2 * self.judges:
+        if len(train) < 2 * self.validation:
             raise BadInput(
-                f"stack:judges={self.judges} needs at least {2 * self.judges} training images; {images.name} has "
-                f"{len(train)}. Give a smaller judges."
+                f"stack:validation={self.validation} needs at least {2 * self.validation} training images; "
+                f"{images.name} has {len(train)}. Give a smaller validation."
             )
-        rest = Part(images, len(train) - self.judges)
+        rest = Part(images, len(train) - self.validation)
         members = []
-        for spec in self._specs(rest):
+        for spec in (self._limited(spec, len(rest.train)) for spec in self.specs()):
             members.append((yield from spec.fit(rest, compute, store)))
-        x0 = train.x0(slice(len(train) - self.judges, len(train))).to(compute.device)
+        x0 = train.x0(slice(len(train) - self.validation, len(train))).to(compute.device)
         noise = (torch.randn(train.shape.d, generator=torch.Generator().manual_seed(i)) for i in range(len(x0)))
         eps = torch.stack(list(noise))
-        mean = _mean(rest.train)
+        mean = mean_image(rest.train)
         weights = torch.zeros(len(SIGMAS), len(members), dtype=torch.float64)
         for level, sigma in enumerate(SIGMAS):
             yield Progress(level, len(SIGMAS), f"Weights of the stack at sigma {sigma:.2g}")
@@ -111,34 +147,16 @@ class Stack(DenoiserSpec):
             weights[level] = least_squares(torch.stack(answers), x0 - mean.to(x0))
         return Artifact({"weights": weights}, {"sigmas": SIGMAS})
 
+    def shipment(self, images: Images, fitted: Denoiser, store: Store) -> Shipment:
+        key = store_key(images.fingerprint, self)
+        found = store.get(KIND, key)
+        assert found is not None  # the fit has put it there
+        return Shipment(KIND, key, found)
+
 
 def store_key(fingerprint: str, spec: Stack) -> dict[str, Any]:
     """What the weights depend on."""
     return {"fingerprint": fingerprint, "spec": spec.key(), "version": VERSION}
-
-
-@dataclass(frozen=True)
-class Part(Images):
-    """The first `count` training images of another set."""
-
-    whole: Images
-    count: int
-
-    @property
-    def name(self) -> str:
-        return self.whole.name
-
-    @property
-    def shape(self) -> ImageShape:
-        return self.whole.shape
-
-    @property
-    def fingerprint(self) -> str:
-        return self.train.fingerprint
-
-    @property
-    def train(self) -> Dataset:
-        return self.whole.train.first(self.count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,11 +193,3 @@ def least_squares(answers: Float[Tensor, "f b d"], target: Float[Tensor, "b d"])
     ridge = _RIDGE * normal.diagonal().mean() * torch.eye(len(flat), dtype=torch.float64, device=flat.device)
     weights: Float[Tensor, " f"] = torch.linalg.solve(normal + ridge, flat @ target.double().flatten())
     return weights.cpu()
-
-
-def _mean(train: Dataset) -> Float[Tensor, " d"]:
-    """Mean image, float32, summed exactly for 8-bit pixels."""
-    kind = torch.int64 if train.is_8bit else torch.float64
-    sums = torch.stack([chunk.sum(dim=0, dtype=kind) for chunk in train.chunks(8192)])
-    mean = sums.sum(dim=0).double() / len(train)
-    return (mean / 127.5 - 1.0 if train.is_8bit else mean).float()

@@ -14,7 +14,7 @@ from locality.device import Compute
 from locality.errors import BadInput
 from locality.linear.statistics import fit_filter
 from locality.linear.wiener import WienerFilter
-from locality.params import param
+from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser
 from locality.work import Progress
@@ -28,6 +28,7 @@ class Wiener(DenoiserSpec):
     paper: ClassVar[str] = "Wiener 1949; Lukoianov et al. 2025 (arXiv 2509.09672)"
 
     cost: ClassVar[str] = "d^2 per image and step, whatever the number of training images"
+    examples: ClassVar[tuple[str, ...]] = ("wiener",)
 
     rank: int = param(0, help="Keep only so many principal components; 0 for all.", low=0)
     shrinkage: float = param(0.0, help="Share of the mean variance in every component's.", low=0.0, high=1.0)

@@ -10,16 +10,16 @@ from locality.edits.parts.chain import (
     parse_edit,
     split_edits,
 )
+from locality.edits.parts.masked import MaskedSpec
 from locality.edits.parts.masks import Mask, draw_mask, mask_names, mask_text, picture_mask, read_mask
 from locality.edits.parts.spec import EDITS, EditSpec, Stage
-from locality.edits.pattern import COLOURS, COUPLING, MaskedSpec, Pattern
-from locality.registry import import_siblings
+from locality.edits.pattern import COLOURS, Pattern
+from locality.specs import import_siblings
 
 import_siblings(__name__, __path__)
 
 __all__ = [
     "COLOURS",
-    "COUPLING",
     "EDITS",
     "Chain",
     "Clip",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from locality.edits.parts.linear import LinearEdit, pixels
 from locality.edits.parts.spec import EDITS
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 
@@ -23,10 +23,18 @@ class Blur(LinearEdit):
     heading: ClassVar[str] = "Blur"
     about: ClassVar[str] = r"x_0' = G_r\,x_0,\quad G_r \text{ a Gaussian blur}:\quad S' = G_r S G_r^{\!\top}"
     main: ClassVar[str] = "radius"
+    symbol: ClassVar[str] = "r"
+    swept: ClassVar[float | None] = 4.0
+    place: ClassVar[int] = 7
+    examples: ClassVar[tuple[str, ...]] = ("blur:radius=1.3", "blur:radius=0")
     dial: ClassVar[str] = "radius"
     named: ClassVar[tuple[str, ...]] = ("radius",)
 
     radius: float = param(1.0, help="Standard deviation r of the Gaussian.", low=0.0, high=32.0, unit="pixels")
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        return 0.0, 8.0
 
     def linear(self, x: Float[Tensor, "k d"], shape: ImageShape) -> Float[Tensor, "k d"]:
         down, across = (kernel(side, self.radius).to(x) for side in (shape.h, shape.w))

@@ -12,7 +12,7 @@ from locality.edits.parts.linear import mapped, pixels
 from locality.edits.parts.spec import EDITS, Closed, EditSpec, Stage, generator, transformed
 from locality.errors import BadInput
 from locality.linear.statistics import Statistics
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 
@@ -27,6 +27,8 @@ class Channels(EditSpec):
         r"\text{merge: } x_a' = (1-t)\,x_a + t\,\tfrac13\textstyle\sum_b x_b"
     )
     main: ClassVar[str] = "how"
+    place: ClassVar[int] = 8
+    examples: ClassVar[tuple[str, ...]] = ("channels", "channels:how=merge,share=0.5")
     named: ClassVar[tuple[str, ...]] = ("how",)
 
     how: str = param("decorrelate", help="What is done to the colours.", choices=("decorrelate", "merge"))

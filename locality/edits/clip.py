@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from locality.dataset import Dataset
 from locality.edits.parts.spec import EDITS, Closed, EditSpec, Stage, transformed
-from locality.params import param
+from locality.specs import param
 
 
 @EDITS.register("clip")
@@ -18,6 +18,8 @@ class Clip(EditSpec):
     heading: ClassVar[str] = "Clip"
     about: ClassVar[str] = r"x_0' = \min(\max(x_0, -b), b)"
     main: ClassVar[str] = "bound"
+    switch: ClassVar[bool] = True
+    examples: ClassVar[tuple[str, ...]] = ("clip:bound=0.3",)
     closed: ClassVar[Closed] = "none"
 
     bound: float = param(1.0, help="Largest size b of a value.", low=0.01, high=100.0, unit="units of x0")

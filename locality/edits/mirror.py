@@ -12,7 +12,7 @@ from torch import Tensor
 from locality.dataset import Dataset
 from locality.edits.parts.spec import EDITS, EditSpec, Stage
 from locality.linear.statistics import Statistics
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 
@@ -24,9 +24,14 @@ class Mirror(EditSpec):
     heading: ClassVar[str] = "Mirror"
     about: ClassVar[str] = r"\{x_0\} \cup \{F x_0\},\quad F \text{ a reflection}:\quad S' \approx \tfrac12\,(S + F S F)"
     main: ClassVar[str] = "axis"
+    place: ClassVar[int] = 6
+    examples: ClassVar[tuple[str, ...]] = ("mirror", "mirror:axis=up-down")
     named: ClassVar[tuple[str, ...]] = ("axis",)
 
     axis: str = param("left-right", help="What is exchanged.", choices=("left-right", "up-down"))
+
+    def conflicts(self, earlier: EditSpec) -> str:
+        return "the set is its own mirror image already. Leave one out." if earlier == self else ""
 
     def images(self, data: Dataset, stage: Stage) -> Dataset:
         both = torch.cat([data.data, data.data[:, self.order(data.shape)]])

@@ -14,7 +14,7 @@ from locality.edits.parts.linear import run
 from locality.edits.parts.spec import EDITS, Closed, EditSpec, Stage, generator
 from locality.errors import BadInput
 from locality.linear.statistics import Derived, Statistics, statistics_of
-from locality.params import param
+from locality.specs import param
 
 
 @EDITS.register("mix")
@@ -27,6 +27,9 @@ class Mix(EditSpec):
         r"S' = (1-t)\,S_1 + t\,S_2 + t(1-t)\,(\mu_1-\mu_2)(\mu_1-\mu_2)^{\!\top},\quad t \text{ the share of set 2}"
     )
     main: ClassVar[str] = "dataset"
+    symbol: ClassVar[str] = "t"
+    place: ClassVar[int] = 9
+    examples: ClassVar[tuple[str, ...]] = ("mix:dataset=mnist,share=0.25",)
     dial: ClassVar[str] = "share"
     closed: ClassVar[Closed] = "expected"
     named: ClassVar[tuple[str, ...]] = ("dataset", "share")

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from locality.dataset import Dataset
-from locality.edits.parts.masks import draw_mask, is_picture, mask_text, read_mask
+from locality.edits.parts.masked import MaskedSpec
 from locality.edits.parts.spec import EDITS, EditSpec, Stage, generator, transformed
 from locality.linear.statistics import Statistics
-from locality.params import param
-from locality.store.artifact import Artifact
+from locality.specs import param
+from locality.store import Artifact, Shipment
 from locality.types import ImageShape
 
-P = TypeVar("P", bound="MaskedSpec")
 COUPLING, VERSION = "edit_coupling", 1
 
 # Weight of each channel of a colour image. Grey images take the pattern as it is.
@@ -31,39 +29,6 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "red-green": (1.0, -1.0, 0.0),
     "blue-yellow": (-0.5, -0.5, 1.0),
 }
-
-
-@dataclass(frozen=True)
-class MaskedSpec(EditSpec):
-    """Base of the edits that act on the pixels of a mask."""
-
-    mask: str = param("W", help="W, X, ring, eyes, stripe, text.WORD, a picture's path, or painted pixels (bits...).")
-
-    main: ClassVar[str] = "mask"
-    dial: ClassVar[str] = "strength"
-    named: ClassVar[tuple[str, ...]] = ("mask", "strength")
-
-    @classmethod
-    def parse(cls: type[P], options: Mapping[str, str]) -> P:
-        """As every edit; a picture is read at once, so that the edit is its pixels and not the name of a file.
-
-        Raises:
-            BadInput: a picture that cannot be read or is too large.
-        """
-        spec = super().parse(options)
-        if is_picture(spec.mask):
-            spec = super().parse({**options, "mask": mask_text(read_mask(Path(spec.mask).expanduser()))})
-        return spec
-
-    def check(self, shape: ImageShape) -> None:
-        draw_mask(self.mask, shape.h, shape.w)
-
-    def pattern(self, shape: ImageShape) -> Float64[Tensor, "h w"]:
-        """-1, 0 or 1 for every pixel. Raises BadInput."""
-        return torch.from_numpy(draw_mask(self.mask, shape.h, shape.w)).double()
-
-    def identity(self, shape: ImageShape) -> dict[str, Any]:
-        return {**self.key(), "mask": mask_text(draw_mask(self.mask, shape.h, shape.w))}
 
 
 @EDITS.register("pattern")
@@ -83,11 +48,38 @@ class Pattern(MaskedSpec):
         r"x_0' = x_0 + c\,z\,w,\quad z \sim \mathcal N(0, 1) \text{ per image}\;:\quad S' \approx S + c^2\,w w^{\!\top}"
     )
 
+    symbol: ClassVar[str] = "c"
+    swept: ClassVar[float | None] = 1.0
+    place: ClassVar[int] = 1
+    examples: ClassVar[tuple[str, ...]] = (
+        "pattern:mask=W,strength=0.7",
+        "pattern:mask=X,strength=-1.5,seed=3,colour=red-green",
+        "pattern:mask=ring,colour=blue-yellow",
+    )
+
     strength: float = param(
         0.5, help="Strength c of the pattern; its sign changes nothing.", low=-100.0, high=100.0, unit="units of x0"
     )
     colour: str = param("white", help="Channels of the pattern in colour images.", choices=tuple(COLOURS))
     seed: int = param(0, help="Seed of the strengths z.", low=0, high=2**31 - 1)
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        return 0.0, 2.0
+
+    def conflicts(self, earlier: EditSpec) -> str:
+        if not isinstance(earlier, Pattern) or earlier.seed != self.seed:
+            return ""
+        return (
+            "patterns of the same seed rise and fall together and are one pattern. Give the second another seed, "
+            f"for example seed={self.seed + 1}, or paint both into one mask."
+        )
+
+    @classmethod
+    def another(cls, chain: Sequence[EditSpec]) -> Pattern:
+        """A second one has strengths and a shape of its own."""
+        same = sum(isinstance(edit, Pattern) for edit in chain)
+        return cls(mask="X", seed=same) if same else cls()
 
     def images(self, data: Dataset, stage: Stage) -> Dataset:
         z, planted = self.draws(len(data), data.split), self.strength * self.weights(data.shape)
@@ -117,12 +109,12 @@ class Pattern(MaskedSpec):
         Raises:
             DataUnavailable: not in the store, and the images are not on this machine.
         """
-        found = stage.store.cached(COUPLING, self.coupling_key(stage), lambda: self._couple(stage))
+        found = self.shipment(stage).artifact
         return found.arrays["cov"], float(found.meta["variance"]), float(found.meta["mean"])
 
-    def coupling_key(self, stage: Stage) -> dict[str, Any]:
-        """What the covariance with the strengths depends on."""
-        return {"fingerprint": stage.images.fingerprint, "seed": self.seed, "version": VERSION}
+    def shipment(self, stage: Stage) -> Shipment:
+        key = {"fingerprint": stage.images.fingerprint, "seed": self.seed, "version": VERSION}
+        return Shipment(COUPLING, key, stage.store.cached(COUPLING, key, lambda: self._couple(stage)))
 
     def _couple(self, stage: Stage) -> Artifact:
         train = stage.images.train

@@ -13,7 +13,7 @@ from torch import Tensor
 from locality.dataset import Dataset
 from locality.edits.parts.spec import EDITS, Closed, EditSpec, Stage, generator, transformed
 from locality.linear.statistics import Statistics
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 
@@ -28,6 +28,9 @@ class Shifts(EditSpec):
         r"S'[p, q] \text{ depends on } q - p \text{ alone}"
     )
     main: ClassVar[str] = "share"
+    symbol: ClassVar[str] = "t"
+    place: ClassVar[int] = 5
+    examples: ClassVar[tuple[str, ...]] = ("shifts", "shifts:share=0.3,seed=1")
     dial: ClassVar[str] = "share"
     closed: ClassVar[Closed] = "expected"
 

@@ -10,10 +10,10 @@ import torch
 
 from locality.dataset import Dataset
 from locality.edits.parts.linear import filter_before
-from locality.edits.parts.spec import EDITS, Closed, EditSpec, Stage, generator, transformed
+from locality.edits.parts.spec import EDITS, REMOVES_ALL, Closed, EditSpec, Stage, generator, transformed
 from locality.linear.statistics import Statistics
 from locality.linear.wiener import WienerFilter
-from locality.params import param
+from locality.specs import param
 
 _BLOCK = 4096  # images per stream of noise, as many as are changed at a time
 
@@ -29,12 +29,18 @@ class Shrink(EditSpec):
         r"S' = (1-t)\,S + t\,\mathrm{diag}(S)"
     )
     main: ClassVar[str] = "strength"
+    symbol: ClassVar[str] = "t"
+    place: ClassVar[int] = 10
+    examples: ClassVar[tuple[str, ...]] = ("shrink:strength=0.5", "shrink:strength=1")
     dial: ClassVar[str] = "strength"
     closed: ClassVar[Closed] = "expected"
     named: ClassVar[tuple[str, ...]] = ("strength",)
 
     strength: float = param(0.5, help="Share t of the variance that is noise.", low=0.0, high=1.0)
     seed: int = param(0, help="Seed of the noise.", low=0, high=2**31 - 1)
+
+    def conflicts(self, earlier: EditSpec) -> str:
+        return REMOVES_ALL if self.strength == 1.0 else ""
 
     def images(self, data: Dataset, stage: Stage) -> Dataset:
         wiener = filter_before(stage)

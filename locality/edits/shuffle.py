@@ -13,7 +13,7 @@ from torch import Tensor
 from locality.dataset import Dataset
 from locality.edits.parts.spec import EDITS, EditSpec, Stage, generator, transformed
 from locality.linear.statistics import Statistics
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 
@@ -25,6 +25,9 @@ class Shuffle(EditSpec):
     heading: ClassVar[str] = "Shuffle"
     about: ClassVar[str] = r"x_0' = \Pi x_0,\quad \Pi \text{ one permutation of pixels}:\quad S' = \Pi S \Pi^{\!\top}"
     main: ClassVar[str] = "share"
+    symbol: ClassVar[str] = "t"
+    place: ClassVar[int] = 4
+    examples: ClassVar[tuple[str, ...]] = ("shuffle", "shuffle:share=0.4,seed=2")
     dial: ClassVar[str] = "share"
 
     share: float = param(1.0, help="Share of the pixels that are shuffled among themselves.", low=0.0, high=1.0)

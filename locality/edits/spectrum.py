@@ -10,11 +10,11 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from locality.edits.parts.linear import FittedEdit, Map, filter_before, pixels
-from locality.edits.parts.spec import EDITS, Stage
+from locality.edits.parts.spec import EDITS, REMOVES_ALL, EditSpec, Stage
 from locality.errors import BadInput
 from locality.linear.statistics import Statistics
 from locality.linear.wiener import WienerFilter
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 _FLOOR = 1e-3  # of the mean eigenvalue: components below it are rounding, and would be blown up to noise
@@ -34,6 +34,14 @@ class Spectrum(FittedEdit):
         r"\text{tilt: } P'(k) \propto P(k)\,|k|^{-t}"
     )
     main: ClassVar[str] = "how"
+    symbol: ClassVar[str] = "t"
+    swept: ClassVar[float | None] = 1.0
+    place: ClassVar[int] = 3
+    examples: ClassVar[tuple[str, ...]] = (
+        "spectrum:how=whiten",
+        "spectrum:how=whiten,strength=0.5",
+        "spectrum:how=tilt,strength=1.5",
+    )
     dial: ClassVar[str] = "strength"
     named: ClassVar[tuple[str, ...]] = ("how", "strength")
 
@@ -49,6 +57,13 @@ class Spectrum(FittedEdit):
         super().__post_init__()
         if self.how == "whiten" and not 0.0 <= self.strength <= 1.0:
             raise BadInput(f"spectrum:how=whiten,strength={self.strength:g}: give 0 (as it is) to 1 (white).")
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        return (0.0, 1.0) if self.how == "whiten" else super().reach
+
+    def conflicts(self, earlier: EditSpec) -> str:
+        return REMOVES_ALL if self.how == "whiten" and self.strength == 1.0 else ""
 
     def fitted(self, before: Statistics, stage: Stage) -> Map:
         if self.how == "whiten":

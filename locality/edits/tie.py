@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from locality.edits.parts.linear import LinearEdit, pixels
+from locality.edits.parts.masked import MaskedSpec
 from locality.edits.parts.spec import EDITS
-from locality.edits.pattern import MaskedSpec
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 
@@ -24,6 +24,9 @@ class Tie(LinearEdit, MaskedSpec):
     about: ClassVar[str] = (
         r"x_0'[p] = (1 - t)\,x_0[p] + t\,\bar x_0 \text{ on the mask},\quad \bar x_0 \text{ its mean there}"
     )
+    symbol: ClassVar[str] = "t"
+    place: ClassVar[int] = 2
+    examples: ClassVar[tuple[str, ...]] = ("tie:mask=eyes,strength=0.6", "tie:mask=stripe,strength=1")
 
     strength: float = param(
         0.7, help="Share t of the common value: 0 leaves the images, 1 makes the pixels equal.", low=0.0, high=1.0

@@ -19,7 +19,7 @@ from locality.dataset import Dataset
 from locality.datasets import Source
 from locality.errors import BadInput, NonFinite
 from locality.features.classifier import ClassifierNet, save_classifier
-from locality.params import Spec, param
+from locality.specs import Spec, param
 from locality.work import Progress
 
 

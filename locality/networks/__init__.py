@@ -18,7 +18,7 @@ from locality.networks.training.moments import read_moments
 from locality.networks.training.plan import Budget, TrainSpec
 from locality.networks.training.speed import parameter_count, training_speed
 from locality.networks.training.state import STATE
-from locality.registry import import_siblings
+from locality.specs import import_siblings
 
 import_siblings(__name__, __path__)
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 from locality.errors import BadInput
 from locality.networks.parts.label import LabelEmbedding, zeroed
 from locality.networks.parts.spec import NETWORKS, NetworkSpec
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 
@@ -24,6 +24,12 @@ from locality.types import ImageShape
 class DiT(NetworkSpec):
     """Patches as tokens, with positions added; blocks whose strength the noise level sets (adaLN-zero)."""
 
+    heading: ClassVar[str] = "DiT"
+    sees: ClassVar[str] = "Attention among patches"
+    place: ClassVar[int] = 4
+    quick: ClassVar[str] = "patch=4"
+    examples: ClassVar[tuple[str, ...]] = ("dit:width=16,depth=2,heads=2",)
+    weights: ClassVar[Mapping[str, int]] = {"1x28x28": 1_271_428, "3x32x32": 1_281_164}
     presets: ClassVar[Mapping[str, str]] = {"paper": "width=384,depth=12,heads=6"}  # DiT-S of the paper
 
     width: int = param(128, help="Values per token.", low=16, high=2048)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -12,7 +14,7 @@ from torch.nn import functional
 from locality.errors import BadInput
 from locality.networks.parts.label import LabelEmbedding, zeroed
 from locality.networks.parts.spec import NETWORKS, NetworkSpec
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 LARGEST = 28 * 28  # values of an image; beyond it the first layer alone outgrows the other networks
@@ -23,6 +25,12 @@ _LABEL = 128  # width of the noise level's embedding
 @dataclass(frozen=True)
 class MLP(NetworkSpec):
     """Residual blocks of two full layers; no spatial bias of any kind. For images of at most 28x28 values."""
+
+    heading: ClassVar[str] = "MLP"
+    sees: ClassVar[str] = "All to all; knows no neighbours"
+    place: ClassVar[int] = 5
+    examples: ClassVar[tuple[str, ...]] = ("mlp:width=16,depth=2",)
+    weights: ClassVar[Mapping[str, int]] = {"1x28x28": 3_166_225}
 
     width: int = param(640, help="Values between the blocks.", low=16, high=4096)
     depth: int = param(2, help="Residual blocks.", low=1, high=32)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from locality.networks.parts.label import LabelEmbedding, zeroed
 from locality.networks.parts.spec import NETWORKS, NetworkSpec
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 RECEPTIVE_FIELD = 17  # eight 3x3 convolutions in a row, whatever the options
@@ -28,6 +28,12 @@ class ResNet(NetworkSpec):
     With circular padding it is exactly equivariant to shifts; with zeros only the border tells where a pixel is.
     """
 
+    heading: ClassVar[str] = "ResNet"
+    sees: ClassVar[str] = "Convolutions; sees 17 x 17 pixels"
+    place: ClassVar[int] = 3
+    quick: ClassVar[str] = "channels=64"
+    examples: ClassVar[tuple[str, ...]] = ("resnet:channels=8",)
+    weights: ClassVar[Mapping[str, int]] = {"1x28x28": 645_985, "3x32x32": 649_443}
     presets: ClassVar[Mapping[str, str]] = {"paper": "channels=256"}
 
     channels: int = param(96, help="Channels of the inner layers.", low=8, high=1024)

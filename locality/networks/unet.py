@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from locality.errors import BadInput
 from locality.networks.parts.spec import NETWORKS, NetworkSpec
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 
@@ -23,6 +23,12 @@ class UNet(NetworkSpec):
     The presets have the sizes Lukoianov et al. (2025, arXiv 2509.09672) trained at, for 32 or 64 and for 28 pixels.
     """
 
+    heading: ClassVar[str] = "UNet"
+    sees: ClassVar[str] = "Convolutions at several scales"
+    place: ClassVar[int] = 1
+    quick: ClassVar[str] = "channels=16-32-48"
+    examples: ClassVar[tuple[str, ...]] = ("unet:channels=16-16,groups=8",)
+    weights: ClassVar[Mapping[str, int]] = {"1x28x28": 1_655_361, "3x32x32": 1_656_515}
     presets: ClassVar[Mapping[str, str]] = {
         "paper": "channels=128-256-384-512,blocks=2,groups=32,dropout=0.15",
         "paper28": "channels=64-128-128,blocks=2,groups=32,dropout=0.15",

@@ -11,7 +11,7 @@ from torch import nn
 from locality.errors import BadInput
 from locality.networks.parts.spec import NETWORKS
 from locality.networks.unet import UNet
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 
@@ -20,6 +20,11 @@ from locality.types import ImageShape
 class UNetAttention(UNet):
     """The UNet plus attention: always one block in the middle, and in every block of the coarsest levels."""
 
+    heading: ClassVar[str] = "UNet with attention"
+    sees: ClassVar[str] = "Convolutions, attention when coarse"
+    place: ClassVar[int] = 2
+    examples: ClassVar[tuple[str, ...]] = ("unet_attention:channels=16-32,groups=8",)
+    weights: ClassVar[Mapping[str, int]] = {"1x28x28": 1_805_121, "3x32x32": 1_806_275}
     presets: ClassVar[Mapping[str, str]] = {name: f"{text},attention=0" for name, text in UNet.presets.items()}
 
     attention: int = param(1, help="Levels with attention, counted from the coarsest.", low=0, high=8)

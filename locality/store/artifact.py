@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxtyping import Shaped
 from safetensors import SafetensorError
@@ -26,6 +26,14 @@ class Artifact:
 
     arrays: dict[str, Shaped[Tensor, "..."]]
     meta: dict[str, Any] = field(default_factory=dict)
+
+
+class Shipment(NamedTuple):
+    """A result as it comes with the repository: where the store keeps it, and what."""
+
+    kind: str
+    key: dict[str, Any]
+    artifact: Artifact
 
 
 def digest(kind: str, key: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from locality.denoisers import DENOISERS
 from locality.edits import EDITS
-from locality.params import Spec
+from locality.specs import Spec
 
 
 def model_list() -> list[dict[str, Any]]:

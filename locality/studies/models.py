@@ -19,8 +19,6 @@ from locality.store import Store, default_store
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress
 
-_FIRST = ("unet", "unet_attention", "resnet", "dit", "mlp")  # from the most to the least spatial bias
-
 
 def fit_wiener(
     source: Source, *, store: Store | None = None, compute: Compute | None = None
@@ -97,7 +95,8 @@ def trained_networks(dataset: str | None = None, *, store: Store | None = None) 
 def _in_order(found: tuple[int, Trained]) -> tuple[int, str, int, str]:
     place, network = found
     kind = str(network.manifest["network"]["name"])
-    return place, network.dataset, (_FIRST.index(kind) if kind in _FIRST else len(_FIRST)), network.name
+    known = NETWORKS.listed()
+    return place, network.dataset, (known.index(kind) if kind in known else len(known)), network.name
 
 
 def find_network(source: Source, name: str, *, store: Store | None = None) -> Trained:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from locality.datasets import Source
-from locality.denoisers import DENOISERS, patch_mixture, stack
+from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
-from locality.edits import COUPLING, Pattern
+from locality.edits import EDITS
 from locality.errors import BadInput
 from locality.fields.codec import LEARNED_SIGMAS
 from locality.linear.statistics import KIND, store_key
@@ -22,7 +23,7 @@ from locality.work import Progress
 
 
 def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Progress, None, str]:
-    """Compute a dataset's eigendecomposition, and its covariance with the strengths of a planted pattern.
+    """Compute a dataset's eigendecomposition, and what its edits need of the images.
 
     With a folder, write both there, the first compactly.
     """
@@ -34,13 +35,13 @@ def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Pro
     about = {"dataset": source.name, "images": wiener.count, "command": command}
     target = Store(default_store().local, folder)
     path = target.ship(source.slug, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about)
-    edit = Pattern()
-    stage = source.edited((edit,)).stage(0, store=local)
-    edit.coupling(stage)
-    coupling = local.get(COUPLING, edit.coupling_key(stage))
-    assert coupling is not None
-    target.ship(source.slug, COUPLING, edit.coupling_key(stage), coupling, about)
-    return f"{path}: {path.stat().st_size / 1e6:.1f} MB, and {COUPLING}/{source.slug}"
+    beside = []
+    for cls in EDITS.values():
+        sent = cls().shipment(replace(source, edits=(cls(),)).stage(0, store=local))
+        if sent is not None:
+            target.ship(source.slug, *sent, about)
+            beside.append(f", and {sent.kind}/{source.slug}")
+    return f"{path}: {path.stat().st_size / 1e6:.1f} MB{''.join(beside)}"
 
 
 def ship_learned_table(
@@ -78,22 +79,16 @@ def ship_model(source: Source, text: str, folder: Path | None = None) -> Generat
         BadInput: a model that has nothing to keep.
     """
     spec, local = DENOISERS.parse(text), Store(default_store().local)
-    if not isinstance(spec, patch_mixture.PatchMixture | stack.Stack):
-        raise BadInput(f"{text!r} has no long fit to keep. Give patch_mixture or stack, or no --model for statistics.")
+    if type(spec).shipment is DenoiserSpec.shipment:
+        long = " or ".join(name for name, cls in DENOISERS.items() if cls.shipment is not DenoiserSpec.shipment)
+        raise BadInput(f"{text!r} has no long fit to keep. Give {long}, or no --model for statistics.")
     fitted = yield from spec.fit(source, Compute(), local)
     if folder is None:
         return f"{source.name}: {spec.name} is in the local cache."
-    if isinstance(spec, patch_mixture.PatchMixture):
-        assert isinstance(fitted, patch_mixture.PatchMixtureDenoiser)
-        kind, key = patch_mixture.KIND, patch_mixture.store_key(source.fingerprint, spec)
-        artifact = patch_mixture.pack(fitted, compact=True)
-    else:
-        kind, key = stack.KIND, stack.store_key(source.fingerprint, spec)
-        found = local.get(kind, key)
-        assert found is not None
-        artifact = found
+    sent = spec.shipment(source, fitted, local)
+    assert sent is not None
     command = f"python -m locality precompute {source.name} --model {text} --ship cache/shipped"
     path = Store(default_store().local, folder).ship(
-        f"{source.slug}-{spec.name}", kind, key, artifact, {"dataset": source.name, "command": command}
+        f"{source.slug}-{spec.name}", *sent, {"dataset": source.name, "command": command}
     )
     return f"{path}: {path.stat().st_size / 1e6:.2f} MB"

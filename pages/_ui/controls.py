@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from locality.params import Param, Spec
+from locality.specs import Param, Spec
 
 
 def controls_for(cls: type[Spec], *, prefix: str) -> dict[str, str]:

@@ -50,7 +50,7 @@ TEXTS = (
     "gaussian_mixture",
     "gaussian_mixture:groups=clusters,components=3",
     "patch_mixture:window=3,components=2",
-    "stack:members=wiener+optimal+pca_locality,judges=8",
+    "stack:members=wiener+optimal+pca_locality,validation=8",
 )
 AVERAGING = tuple(text for text in TEXTS if issubclass(DENOISERS[text.split(":")[0]], AveragingSpec))
 SETS: dict[str, Given] = {"colour": eight_bit(), "grey": floats()}

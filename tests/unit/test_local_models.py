@@ -14,17 +14,11 @@ from torch import Tensor
 from locality.denoisers import DENOISERS
 from locality.denoisers.bbels import BorderDenoiser
 from locality.denoisers.els import EquivariantDenoiser
-from locality.denoisers.ls import LocalScoreDenoiser
+from locality.denoisers.ls import KAMB_GANGULI, LocalScoreDenoiser
 from locality.denoisers.parts.bank import AveragingSpec
 from locality.denoisers.parts.boxes import cut_bands, inner_bands, round_bands
-from locality.denoisers.parts.windows import (
-    PSPC_SQUARE,
-    WindowSchedule,
-    nearest_level,
-    published,
-    weights_digest,
-)
-from locality.denoisers.pspc_square import SquarePatchesDenoiser
+from locality.denoisers.parts.windows import WindowSchedule, nearest_level, weights_digest
+from locality.denoisers.pspc_square import SquarePatches, SquarePatchesDenoiser
 from locality.device import Compute
 from locality.errors import BadInput
 from locality.schedule import ddpm_grid, log_grid
@@ -315,8 +309,8 @@ def test_published_windows_at_a_few_levels(store: Store, text: str, data: str, e
 
 def test_published_square_patches_at_a_few_levels() -> None:
     """18 steps of the EDM grid: 80, 57.6, 40.8, 28.4, 19.4, 12.9, 8.4, 5.32, 3.26, 1.92, 1.09, 0.585, 0.296, ..."""
-    found = published("cifar10", "unet", "pspc_square")
-    assert found.sizes == PSPC_SQUARE == (32,) * 7 + (23, 15, 11, 7, 5) + (3,) * 6
+    found = SquarePatches.published["cifar10", "unet"]
+    assert found.sizes == (32,) * 7 + (23, 15, 11, 7, 5) + (3,) * 6
     wanted = {100: 32, 80: 32, 8.4: 32, 5.315: 23, 3.257: 15, 1.923: 11, 1.088: 7, 0.5853: 5, 0.2964: 3, 0.001: 3}
     assert {sigma: found.at(sigma) for sigma in wanted} == wanted
 
@@ -326,8 +320,16 @@ def test_published_square_patches_at_a_few_levels() -> None:
     [
         ("ls:window=published", "made", r"ls: no window list is published for made \(unet\), only for cifar10"),
         ("els:window=published_resnet", "mnist", r"els: no window list is published for mnist \(resnet\), only for"),
-        ("pspc_square:window=published", "mnist", r"pspc_square: no .* for mnist \(unet\), only for cifar10\. Use"),
-        ("pspc_square:window=published_resnet", "cifar10", r"published for cifar10 \(resnet\), only for cifar10\. "),
+        (
+            "pspc_square:window=published",
+            "mnist",
+            r"pspc_square: .* for mnist \(unet\), only for cifar10 \(unet\)\.",
+        ),
+        (
+            "pspc_square:window=published_resnet",
+            "cifar10",
+            r"for cifar10 \(resnet\), only for cifar10 \(unet\)\.",
+        ),
         ("ls:window=publishedx", "cifar10", r"published for cifar10 \(x\), only for"),
     ],
 )
@@ -476,7 +478,7 @@ def test_a_patch_is_found_where_it_was_cut_out(store: Store) -> None:
 
 def test_published_levels_follow_the_papers_clock() -> None:
     """sigma = tan(pi t / 2.016): at t = 1 it is about 80."""
-    found = published("mnist", "unet", "ls")
+    found = KAMB_GANGULI["mnist", "unet"]
     assert found.sigmas[0] == pytest.approx(math.tan(math.pi * 0.05 / 2.016), rel=1e-12)
     assert found.sigmas[-1] == pytest.approx(80.2, abs=0.1)
     assert len(found.sigmas) == len(found.sizes) == 20

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import FrozenInstanceError, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from locality.errors import BadInput
-from locality.params import Spec, param, split_spec
+from locality.specs import Spec, param, split_spec
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,30 @@ def test_key_holds_every_field_and_names_the_spec() -> None:
     key = Thing().key()
     assert key == {"name": "thing", "count": 3, "scale": 0.5, "mode": "mean", "widths": (8, 16), "on": False}
     assert json.loads(json.dumps(key))["widths"] == [8, 16]
+
+
+@dataclass(frozen=True)
+class Renamed(Spec):
+    now: int = param(3, help="How many.", low=1, high=10, alias="before")
+    other: int = param(1, help="Others.")
+
+
+def test_an_option_by_its_former_name_is_the_same_option() -> None:
+    """Texts may give either; keys, under which results are kept, have the former one for ever."""
+    assert Renamed.parse({"before": "7"}) == Renamed.parse({"now": "7"}) == Renamed(now=7)
+    assert Renamed(now=7).key() == {"name": "", "before": 7, "other": 1}
+    with pytest.raises(BadInput, match=r"Renamed: before is another name of now\. Give it once\."):
+        Renamed.parse({"now": "7", "before": "7"})
+    with pytest.raises(BadInput, match=r"Renamed has no option 'befor'\. Its options: now, other\."):
+        Renamed.parse({"befor": "7"})
+
+
+def test_a_class_from_outside_is_known_by_its_file_too() -> None:
+    @dataclass(frozen=True)
+    class Outside(Renamed):
+        source: ClassVar[str] = "abc"
+
+    assert Outside().key() == {"name": "", "before": 3, "other": 1, "source": "abc"}
 
 
 def test_specs_are_frozen_hashable_and_equal_by_value() -> None:

@@ -14,8 +14,9 @@ from torch import Tensor
 from locality.dataset import Images
 from locality.denoisers import DENOISERS
 from locality.denoisers.optimal import OptimalDenoiser
+from locality.denoisers.parts.part import Part
 from locality.denoisers.pca_locality import PcaLocalityDenoiser
-from locality.denoisers.stack import SIGMAS, Part, StackDenoiser, least_squares
+from locality.denoisers.stack import SIGMAS, StackDenoiser, least_squares
 from locality.errors import BadInput, UnknownName
 from locality.store import Store
 from locality.types import Denoiser
@@ -23,7 +24,7 @@ from tests.made_up import made_up
 from tests.small_sets import COLOUR, Given, eight_bit, fit, floats, given, noisy
 
 FORTY = eight_bit(40)
-JUDGES = 8
+VALIDATION = 8
 
 
 @pytest.fixture
@@ -39,8 +40,8 @@ def close(found: Tensor, expected: Tensor, atol: float) -> None:
 
 def judged(images: Given, sigma: float) -> tuple[Tensor, Tensor]:
     """The last images, clean and with the noise of seed i for image i."""
-    x0 = images.x0().float()[-JUDGES:]
-    eps = [torch.randn(images.shape.d, generator=torch.Generator().manual_seed(i)) for i in range(JUDGES)]
+    x0 = images.x0().float()[-VALIDATION:]
+    eps = [torch.randn(images.shape.d, generator=torch.Generator().manual_seed(i)) for i in range(VALIDATION)]
     return x0, x0 + sigma * torch.stack(eps)
 
 
@@ -102,26 +103,26 @@ def test_members_are_weighed_about_the_mean() -> None:
 
 
 def test_the_combination_that_made_the_images_is_recovered(store: Store) -> None:
-    """Two members whose deviations from the mean of the other images add up to those of the judges, .3 and .7."""
-    rest = FORTY.x0()[:-JUDGES].mean(dim=0)
+    """Two members whose deviations from the other images' mean make those of the validation images, .3 and .7."""
+    rest = FORTY.x0()[:-VALIDATION].mean(dim=0)
     truth, _ = judged(FORTY, 1.0)
-    one = torch.randn(JUDGES, COLOUR.d, generator=torch.Generator().manual_seed(1)).double()
+    one = torch.randn(VALIDATION, COLOUR.d, generator=torch.Generator().manual_seed(1)).double()
     two = (truth - rest - 0.3 * one) / 0.7
     with ExitStack() as made:
         for name, away in (("first_part", one), ("second_part", two)):
             made.enter_context(made_up(name, lambda *_, away=away: lambda x, sigma: (rest + away)[: len(x)].to(x)))
-        model = fit(f"stack:members=first_part+second_part,judges={JUDGES}", FORTY, store)
+        model = fit(f"stack:members=first_part+second_part,validation={VALIDATION}", FORTY, store)
     assert isinstance(model, StackDenoiser)
     close(model.weights, torch.tensor([[0.3, 0.7]]).double().expand(12, 2), 2e-3)
 
 
-def test_weights_are_those_of_members_that_have_not_seen_the_judges(store: Store) -> None:
+def test_weights_are_those_of_members_that_have_not_seen_the_validation_images(store: Store) -> None:
     """Recomputed: members fitted to the first images, judged on the last, then fitted to all."""
-    text = f"stack:members=wiener+optimal+pca_locality,judges={JUDGES}"
+    text = f"stack:members=wiener+optimal+pca_locality,validation={VALIDATION}"
     model = fit(text, FORTY, store)
     assert isinstance(model, StackDenoiser)
     names = ("wiener", "optimal", "pca_locality")
-    rest = given(FORTY.data.data[:-JUDGES], COLOUR, FORTY.data.labels[:-JUDGES])  # type: ignore[index]
+    rest = given(FORTY.data.data[:-VALIDATION], COLOUR, FORTY.data.labels[:-VALIDATION])  # type: ignore[index]
     mean = rest.x0().mean(dim=0)
     for level in (0, 4, 8, 11):
         x0, x = judged(FORTY, SIGMAS[level])
@@ -139,7 +140,7 @@ def test_weights_are_those_of_members_that_have_not_seen_the_judges(store: Store
     close(model(x, SIGMAS[4]), everything + weighed, 1e-6)
 
 
-def test_members_see_the_judges_only_once_weights_are_learned(store: Store) -> None:
+def test_members_see_the_validation_images_only_once_weights_are_learned(store: Store) -> None:
     """First fitted to the others, then to all; from the store to all at once."""
     seen: list[int] = []
 
@@ -148,20 +149,20 @@ def test_members_see_the_judges_only_once_weights_are_learned(store: Store) -> N
         return lambda x, sigma: x
 
     with made_up("recorded", record):  # type: ignore[arg-type]
-        fit(f"stack:members=recorded,judges={JUDGES}", FORTY, store)
+        fit(f"stack:members=recorded,validation={VALIDATION}", FORTY, store)
         assert seen == [32, 40]
-        fit(f"stack:members=recorded,judges={JUDGES}", FORTY, store)
+        fit(f"stack:members=recorded,validation={VALIDATION}", FORTY, store)
         assert seen == [32, 40, 40]
 
 
 def test_local_members_see_fewer_images_and_quick_ones_all(store: Store) -> None:
-    model = fit(f"stack:members=optimal+pca_locality,first=20,judges={JUDGES}", FORTY, store)
+    model = fit(f"stack:members=optimal+pca_locality,first=20,validation={VALIDATION}", FORTY, store)
     assert isinstance(model, StackDenoiser)
     optimal, local = model.members
     assert isinstance(optimal, OptimalDenoiser)
     assert isinstance(local, PcaLocalityDenoiser)
     assert (len(optimal.bank), len(local.bank)) == (40, 20)
-    everything = fit(f"stack:members=optimal+pca_locality,first=0,judges={JUDGES}", FORTY, store)
+    everything = fit(f"stack:members=optimal+pca_locality,first=0,validation={VALIDATION}", FORTY, store)
     assert [len(member.bank) for member in everything.members] == [40, 40]  # type: ignore[attr-defined]
 
 
@@ -195,14 +196,14 @@ def test_members_must_exist(store: Store, members: str, unknown: str) -> None:
     assert "optimal" in str(caught.value)
 
 
-def test_judges_may_be_half_of_the_images_at_most(store: Store) -> None:
-    message = r"stack:judges=21 needs at least 42 training images; made has 40\. Give a smaller judges\."
+def test_validation_images_may_be_half_of_the_images_at_most(store: Store) -> None:
+    message = r"stack:validation=21 needs at least 42 training images; made has 40\. Give a smaller validation\."
     with pytest.raises(BadInput, match=message):
-        fit("stack:members=wiener+optimal,judges=21", FORTY, store)
-    fit("stack:members=wiener+optimal,judges=20", FORTY, store)
+        fit("stack:members=wiener+optimal,validation=21", FORTY, store)
+    fit("stack:members=wiener+optimal,validation=20", FORTY, store)
 
 
 def test_what_a_member_refuses_is_reported(store: Store) -> None:
     bare = given(floats().data.data, floats().shape)
     with pytest.raises(BadInput, match="gaussian_mixture:groups=classes: made has no labels"):
-        fit(f"stack:members=wiener+gaussian_mixture,judges={JUDGES}", bare, store)
+        fit(f"stack:members=wiener+gaussian_mixture,validation={VALIDATION}", bare, store)

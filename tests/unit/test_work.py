@@ -81,7 +81,7 @@ STREAMING = [
     "pca_locality",
     "pca_locality:softmax=batch,batch_size=5",
     "golddiff",
-    "stack:members=optimal+pca_locality,judges=8",
+    "stack:members=optimal+pca_locality,validation=8",
 ]
 
 

@@ -11,7 +11,7 @@ from locality.datasets.parts.collection import Collection
 from locality.datasets.parts.files import data_roots
 from locality.datasets.parts.spec import DatasetSpec, Split
 from locality.errors import DataUnavailable
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 

@@ -8,8 +8,7 @@ from typing import ClassVar, Literal
 
 from locality.dataset import Dataset
 from locality.datasets.parts.download import Download
-from locality.params import Spec
-from locality.registry import Registry
+from locality.specs import Registry, Spec
 from locality.types import ImageShape
 
 Split = Literal["train", "test"]
@@ -74,4 +73,4 @@ class DatasetSpec(Spec):
         return None
 
 
-DATASETS: Registry[DatasetSpec] = Registry("dataset")
+DATASETS: Registry[DatasetSpec] = Registry("dataset", DatasetSpec)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -13,7 +14,7 @@ from locality.dataset import Dataset, Images
 from locality.denoisers.parts.spec import DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput, TooLarge
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 
@@ -21,9 +22,20 @@ from locality.types import ImageShape
 class AveragingSpec(DenoiserSpec):
     """What all models that average training images share: which images."""
 
+    quick: ClassVar[bool] = False  # whether all images of a large set can be averaged in no time
+
     first: int = param(0, help="Use at most the first so many training images; 0 for all.", low=0)
     classes: tuple[int, ...] = param((), help="Only training images of these classes; empty for all.", low=0)
     flips: bool = param(False, help="Add every training image mirrored left to right.")
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        part = 0 < self.first != self._usual()
+        return {"order_changes_nothing": "the first images are others in another order"} if part else {}
+
+    @property
+    def tolerance(self) -> Mapping[str, float]:
+        return {"clean_images_stay": 1e-3}  # one pixel alone is known to sigma
 
     def bank(self, images: Images, compute: Compute) -> Bank:
         """The chosen training images.
@@ -59,6 +71,14 @@ class AveragingSpec(DenoiserSpec):
         if usual and self.first == usual < available:
             return f"{self.name} averages the first {usual:,} of {available:,} training images (first=0 for all)."
         return ""
+
+    def approximations(self, available: int) -> list[str]:
+        found = super().approximations(available)
+        if not found and 0 < self.first < available:
+            found.append(f"averages the first {self.first:,} of {available:,} training images")
+        if self.classes:
+            found.append(f"averages the classes {', '.join(map(str, self.classes))} only")
+        return found
 
     def _usual(self) -> int:
         return int(next(field for field in fields(self) if field.name == "first").default)  # type: ignore[arg-type]

@@ -9,9 +9,8 @@ from typing import ClassVar
 
 from locality.dataset import Images
 from locality.device import Compute
-from locality.params import Spec
-from locality.registry import Registry
-from locality.store import Store
+from locality.specs import Registry, Spec
+from locality.store import Shipment, Store
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress
 
@@ -43,5 +42,14 @@ class DenoiserSpec(Spec):
         """What must be said beside every result of this model on so many images; "" for nothing."""
         return ""
 
+    def approximations(self, available: int) -> list[str]:
+        """What keeps it from being exact over so many training images, a phrase each: printed beside its numbers."""
+        note = self.note(available).removeprefix(f"{self.name}: ").removeprefix(f"{self.name} ").rstrip(".")
+        return [note] if note else []
 
-DENOISERS: Registry[DenoiserSpec] = Registry("model")
+    def shipment(self, images: Images, fitted: Denoiser, store: Store) -> Shipment | None:
+        """A long fit as a file for the repository, compact; None for a model that has nothing to keep."""
+        return None
+
+
+DENOISERS: Registry[DenoiserSpec] = Registry("model", DenoiserSpec)

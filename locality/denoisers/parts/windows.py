@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -15,9 +16,9 @@ from locality.dataset import Dataset, Images
 from locality.denoisers.parts.bank import AveragingSpec, Bank
 from locality.device import Compute
 from locality.errors import BadInput
-from locality.params import param
 from locality.sampler import ddim, initial, start_noise
-from locality.schedule import check_sigma, ddpm_grid, edm_grid, log_grid
+from locality.schedule import check_sigma, ddpm_grid, log_grid
+from locality.specs import param
 from locality.store import Store
 from locality.store.artifact import Artifact
 from locality.types import Denoiser, ImageShape
@@ -27,16 +28,6 @@ VERSION = 1
 _VALIDATION, _CANDIDATES = 16, 500  # held-out training images of the greedy search, and images it averages
 _SAMPLES = 4  # trajectories of a network that windows are calibrated on
 _GREEDY_SIGMAS = log_grid(0.01, 80.0, 10)
-# Kamb, Ganguli 2025 (arXiv 2412.20292): one size for each of 20 steps, least noise first.
-_KG = {
-    ("cifar10", "unet"): (3, 3, 3, 3, 5, 5, 5, 5, 7, 7, 7, 7, 9, 9, 11, 13, 13, 15, 17, 25),
-    ("cifar10", "resnet"): (3, 3, 3, 3, 5, 5, 5, 7, 7, 7, 7, 9, 9, 11, 11, 13, 15, 17, 17, 17),
-    ("mnist", "unet"): (3, 3, 3, 5, 5, 7, 7, 7, 9, 9, 9, 11, 13, 15, 17, 21, 23, 23, 25, 27),
-    ("fashion_mnist", "unet"): (3, 3, 5, 5, 7, 7, 7, 9, 11, 11, 11, 13, 15, 15, 21, 23, 25, 25, 25, 25),
-}
-_KG_SIGMAS = [math.tan(math.pi * i / 20 / 2.016) for i in range(1, 21)]
-# Niedoba et al. 2025 (arXiv 2411.19339): 18 steps of the EDM grid, most noise first.
-PSPC_SQUARE = (32,) * 7 + (23, 15, 11, 7, 5) + (3,) * 6
 
 Maker = Callable[[Bank, int], Denoiser]  # a model with one window size
 
@@ -60,7 +51,12 @@ def nearest_level(sigmas: Sequence[float], sigma: float) -> int:
 
 @dataclass(frozen=True)
 class WindowedSpec(AveragingSpec):
-    """What the models that compare square windows share: how their size is chosen."""
+    """What the models that compare square windows share: how their size is chosen.
+
+    `published` holds the window lists of the model's paper, by dataset and architecture.
+    """
+
+    published: ClassVar[Mapping[tuple[str, str], WindowSchedule]] = {}
 
     window: str = param(
         "greedy",
@@ -71,6 +67,14 @@ class WindowedSpec(AveragingSpec):
 
     def network_needed(self) -> str:
         return self.network if self.window == "calibrated" else ""
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        found = dict(super().exempt)
+        if self.window == "greedy":
+            found["order_changes_nothing"] = "the last images are the validation images"
+            found["chunks_change_nothing"] = "the search is slow in small chunks, and calls models of one window"
+        return found
 
     def check(self, dataset: str, shape: ImageShape) -> None:
         if self.window.startswith("published"):
@@ -104,6 +108,7 @@ class WindowedSpec(AveragingSpec):
         if self.window not in ("greedy", "calibrated"):
             return WindowSchedule((1.0,), (self._side(images.shape),))
         key = {"owner": owner, "fingerprint": images.fingerprint, "largest": largest, "version": VERSION}
+        key |= {"source": self.source} if self.source else {}
         if self.window == "calibrated":
             key |= {"bank": [self.first, list(self.classes), self.flips], "network": weights_digest(reference)}
         found = store.get("windows", key)
@@ -119,7 +124,15 @@ class WindowedSpec(AveragingSpec):
         return WindowSchedule(tuple(sigmas), tuple(found.arrays["sizes"].tolist()))
 
     def _published(self, dataset: str) -> WindowSchedule:
-        return published(dataset, self.window.removeprefix("published").strip("_") or "unet", self.name)
+        """The paper's list. Raises BadInput where there is none."""
+        network = self.window.removeprefix("published").strip("_") or "unet"
+        if (dataset, network) in self.published:
+            return self.published[dataset, network]
+        known = ", ".join(sorted(f"{data} ({net})" for data, net in self.published))
+        raise BadInput(
+            f"{self.name}: no window list is published for {dataset} ({network}), only for {known or 'no dataset'}. "
+            "Use window=greedy, window=calibrated or a size."
+        )
 
     def _side(self, shape: ImageShape) -> int:
         sides = self.sides(shape)
@@ -131,19 +144,6 @@ class WindowedSpec(AveragingSpec):
             f"{self.name}:window={self.window!r} is not a window of {shape.h}x{shape.w} images. "
             f"Give an odd number 1..{odd}{whole}, or greedy, published, calibrated."
         )
-
-
-def published(dataset: str, network: str, owner: str) -> WindowSchedule:
-    """A paper's list for a model. Raises BadInput where there is none."""
-    if owner == "pspc_square" and dataset == "cifar10" and network == "unet":
-        return WindowSchedule(tuple(edm_grid(18)), PSPC_SQUARE)
-    if owner != "pspc_square" and (dataset, network) in _KG:
-        return WindowSchedule(tuple(_KG_SIGMAS), _KG[dataset, network])
-    known = ["cifar10"] if owner == "pspc_square" else sorted({f"{data} ({net})" for data, net in _KG})
-    raise BadInput(
-        f"{owner}: no window list is published for {dataset} ({network}), only for {', '.join(known)}. "
-        "Use window=greedy, window=calibrated or a size."
-    )
 
 
 def greedy(train: Dataset, make: Maker, largest: int, compute: Compute) -> Generator[Progress, None, WindowSchedule]:

@@ -5,11 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from locality.edits.mirror import Mirror
 from locality.edits.parts.spec import EDITS, EditSpec
-from locality.edits.pattern import Pattern
-from locality.edits.shrink import Shrink
-from locality.edits.spectrum import Spectrum
 from locality.errors import BadInput, UnknownName
 from locality.types import ImageShape
 
@@ -63,7 +59,7 @@ def checked_chain(edits: Sequence[EditSpec]) -> Chain:
     """
     for i, edit in enumerate(edits):
         for earlier in edits[:i]:
-            if why := _conflict(earlier, edit):
+            if why := edit.conflicts(earlier):
                 raise BadInput(f"{earlier.text()} and then {edit.text()} conflict: {why}")
     return tuple(edits)
 
@@ -77,22 +73,3 @@ def check_chain(edits: Chain, shape: ImageShape) -> None:
 def chain_text(edits: Sequence[EditSpec]) -> str:
     """The text `parse_chain` reads."""
     return "+".join(edit.text() for edit in edits)
-
-
-def _conflict(first: EditSpec, second: EditSpec) -> str:
-    """Why the second edit undoes or doubles the first; "" where it does not."""
-    if isinstance(first, Pattern) and isinstance(second, Pattern) and first.seed == second.seed:
-        return (
-            "patterns of the same seed rise and fall together and are one pattern. Give the second another seed, "
-            f"for example seed={first.seed + 1}, or paint both into one mask."
-        )
-    if isinstance(first, Mirror) and first == second:
-        return "the set is its own mirror image already. Leave one out."
-    white = isinstance(second, Spectrum) and second.how == "whiten" and second.strength == 1.0
-    faded = isinstance(second, Shrink) and second.strength == 1.0
-    if white or faded:
-        return (
-            "at full strength the second removes every correlation, those the first made too. "
-            "Put it first, or give it a strength below 1."
-        )
-    return ""

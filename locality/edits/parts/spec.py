@@ -7,8 +7,9 @@ training images follow without looking at these, `statistics` gives them: `exact
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -21,13 +22,16 @@ from locality.dataset import Dataset, Images
 from locality.device import Compute
 from locality.errors import BadInput
 from locality.linear.statistics import Derived, Statistics
-from locality.params import Spec
-from locality.registry import Registry
-from locality.store import Store
+from locality.specs import Registry, Spec
+from locality.store import Shipment, Store
 from locality.types import ImageShape
 
 E = TypeVar("E", bound="EditSpec")
 Closed = Literal["exact", "expected", "none"]
+REMOVES_ALL = (  # a conflict
+    "at full strength the second removes every correlation, those the first made too. "
+    "Put it first, or give it a strength below 1."
+)
 _CHUNK = 4096  # images changed at a time
 _STREAM = {"train": 0, "test": 1}
 
@@ -50,8 +54,30 @@ class EditSpec(Spec):
     about: ClassVar[str]
     main: ClassVar[str]  # the field a text may give without its name: pattern:W is pattern:mask=W
     dial: ClassVar[str] = ""  # the field that says how much, which a sweep varies; "" for none
+    symbol: ClassVar[str] = ""  # of the dial in `about`
+    swept: ClassVar[float | None] = None  # where a sweep over the dial ends by itself; None: where its slider ends
+    switch: ClassVar[bool] = False  # turned on and off at the end of a chain, and not chosen for a place in it
     closed: ClassVar[Closed] = "exact"
     named: ClassVar[tuple[str, ...]] = ()  # fields that the text always names, at their default too
+
+    @classmethod
+    def gaps(cls) -> list[str]:
+        if not cls.dial:
+            return []
+        about = cls.params().get(cls.dial)
+        if about is None:
+            return [f"its dial {cls.dial!r} is none of its fields"]
+        lacks = [] if cls.symbol else ["symbol is missing: what the dial is called in the formula"]
+        if not all(map(math.isfinite, cls().reach)):
+            lacks.append(f"its dial {cls.dial!r} needs low and high, which its slider goes from and to, or `reach`")
+        return lacks
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """From where to where a slider moves the dial."""
+        about = self.params()[self.dial]
+        low, high = (math.nan if end is None else float(end) for end in (about.low, about.high))
+        return low, high
 
     @property
     def other(self) -> str:
@@ -60,6 +86,19 @@ class EditSpec(Spec):
 
     def check(self, shape: ImageShape) -> None:
         """Refuse images that cannot be edited so. Raises BadInput."""
+
+    def conflicts(self, earlier: EditSpec) -> str:
+        """Why it undoes or doubles an edit that comes before it in a chain; "" where it does not."""
+        return ""
+
+    @classmethod
+    def another(cls: type[E], chain: Sequence[EditSpec]) -> E:
+        """A new one beside those of a chain, which it must not conflict with."""
+        return cls()
+
+    def shipment(self, stage: Stage) -> Shipment | None:
+        """What the repository holds of a dataset so that this edit's statistics need no images; None for nothing."""
+        return None
 
     @abstractmethod
     def images(self, data: Dataset, stage: Stage) -> Dataset:
@@ -103,7 +142,7 @@ class EditSpec(Spec):
         return float(getattr(self, self.dial)) if self.dial else 1.0
 
 
-EDITS: Registry[EditSpec] = Registry("edit")
+EDITS: Registry[EditSpec] = Registry("edit", EditSpec)
 
 
 def _word(value: Any) -> str:

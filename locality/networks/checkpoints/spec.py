@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from locality.networks.checkpoints.ddpm_unet import Sizes, UNet
 from locality.networks.checkpoints.timesteps import Timeline, timeline
 from locality.networks.parts.spec import NetworkSpec
-from locality.params import param
+from locality.specs import param
 from locality.types import ImageShape
 
 KINDS = ("UNet2DModel", "DiTTransformer2DModel", "UNet of the Locality code")

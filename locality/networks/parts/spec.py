@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from locality.errors import BadInput
 from locality.networks.parts.precondition import PREDICTIONS, noise_label, scalars
-from locality.params import Spec, param, split_spec
-from locality.registry import Registry
 from locality.schedule import check_sigma
+from locality.specs import Registry, Spec, param, split_spec
 from locality.types import ImageShape
 
 N = TypeVar("N", bound="NetworkSpec")
@@ -25,7 +24,11 @@ N = TypeVar("N", bound="NetworkSpec")
 class NetworkSpec(Spec):
     """Base of the network plug-ins: architecture fields live in the subclasses."""
 
+    heading: ClassVar[str]
+    sees: ClassVar[str]  # a few words for what it may look at: its spatial bias
     presets: ClassVar[Mapping[str, str]] = {}  # name -> options, as they are typed; `small` is the defaults
+    quick: ClassVar[str] = ""  # options of a size that learns in minutes, as they are typed
+    weights: ClassVar[Mapping[str, int]] = {}  # how many the defaults have, by shape: 1x28x28; held to by its checks
 
     prediction: str = param("edm", help="What the raw network predicts.", choices=PREDICTIONS)
     sigma_data: float = param(0.5, help="Data scale in EDM's preconditioning.", low=0.01, high=10.0)
@@ -80,4 +83,4 @@ class NetworkDenoiser:
         return out.float().reshape(len(x), -1)
 
 
-NETWORKS: Registry[NetworkSpec] = Registry("network")
+NETWORKS: Registry[NetworkSpec] = Registry("network", NetworkSpec)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from locality.errors import BadInput
-from locality.params import Spec, param
+from locality.specs import Spec, param
 
 SCHEDULES, OPTIMISERS = ("cosine", "inverse_sqrt"), ("adamw", "muon")
 

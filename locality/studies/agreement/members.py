@@ -16,7 +16,7 @@ from locality.device import Compute
 from locality.errors import BadInput, UnknownName
 from locality.linear.statistics import store_key
 from locality.networks import NETWORKS, NetworkDenoiser, NetworkSpec, network_spec
-from locality.params import split_spec
+from locality.specs import split_spec
 from locality.store import Store
 from locality.studies.models import Model, find_model, find_network, trained_networks
 from locality.types import Denoiser, ImageShape

@@ -14,8 +14,8 @@ from torch import Tensor
 from locality.errors import BadInput, UnknownName
 from locality.fields.codec import LEARNED_SIGMAS
 from locality.fields.similarity import MEASURES, Similarity
-from locality.params import Spec, param
 from locality.schedule import HIGHEST, LOWEST
+from locality.specs import Spec, param
 from locality.store import Artifact
 
 ABOUT = {

@@ -8,8 +8,8 @@ from typing import Any
 
 from locality.errors import BadInput
 from locality.metrics import RATIO_SIGMAS
-from locality.params import Spec, param
 from locality.schedule import HIGHEST, LOWEST
+from locality.specs import Spec, param
 
 AUTO, NONE = "auto", "none"
 FEATURES = ("classifier", "pixels", "inception")
@@ -80,7 +80,7 @@ class BenchPlan(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.sigmas or len(set(self.sigmas)) < len(self.sigmas):
-            raise BadInput(f"{self.title()}:sigmas={self.sigmas}: give at least one noise level, each once.")
+            raise BadInput(f"{self.called()}:sigmas={self.sigmas}: give at least one noise level, each once.")
         self.extractors()
 
     def extractors(self) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ class BenchPlan(Spec):
         for name in names:
             if name not in FEATURES:
                 raise BadInput(
-                    f"{self.title()}:features={self.features!r}: no features {name!r}. "
+                    f"{self.called()}:features={self.features!r}: no features {name!r}. "
                     f"Join {', '.join(FEATURES)} by +, or give none."
                 )
         return names

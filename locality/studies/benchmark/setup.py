@@ -21,7 +21,6 @@ from locality.studies.benchmark.competitors import (
     Group,
     Setup,
 )
-from locality.studies.benchmark.notes import model_notes
 from locality.studies.benchmark.plan import AUTO, NONE, BenchPlan, Entry
 from locality.studies.benchmark.presets import find_presets
 from locality.studies.benchmark.sampling import SamplingConfig
@@ -134,8 +133,15 @@ class _Entering:
         sampling = SamplingConfig(entry.steps or self.plan.steps, entry.clip is not False, self.plan.seed)
         kind = ANALYTIC if model.spec is not None else NETWORK
         known = model.network if model.spec is None else None
-        notes = model_notes(model, self.whole.count()) if known is None else self.network_notes(known)
+        notes = self.model_notes(model) if known is None else self.network_notes(known)
         return Competitor(str(entry), kind, sampling, source if known is None else self.whole, model, tuple(notes))
+
+    def model_notes(self, model: Model) -> list[str]:
+        """What keeps an analytic model from being exact over all training images; [] for nothing."""
+        assert model.spec is not None
+        seen, whole = model.source.count(), self.whole.count()
+        part = [f"fitted to the first {seen:,} of {whole:,} training images"] if seen < whole else []
+        return part + model.spec.approximations(seen)
 
     def _source(self, entry: Entry) -> Source:
         if entry.first is None or entry.first == self.source.count():

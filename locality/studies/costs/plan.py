@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from locality.errors import BadInput
-from locality.params import Spec, param
 from locality.schedule import HIGHEST, LOWEST
+from locality.specs import Spec, param
 
 AXES = {"N": "training images", "d": "values of an image, by averaging squares of pixels", "batch": "images of a step"}
 ABOUT = {
@@ -43,7 +43,7 @@ class CostPlan(Spec):
         for name in ("images", "pools", "batches", "sigmas"):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
-                raise BadInput(f"{self.title()}:{name}={values}: give at least one value, each once.")
+                raise BadInput(f"{self.called()}:{name}={values}: give at least one value, each once.")
 
 
 @dataclass(frozen=True, eq=False)

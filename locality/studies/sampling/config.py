@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from locality.errors import BadInput
-from locality.params import Spec, param
 from locality.sampler import STARTS
 from locality.schedule import GRIDS, noise_grid
+from locality.specs import Spec, param
 from locality.store import Artifact
 from locality.types import ImageShape
 from locality.work import Progress

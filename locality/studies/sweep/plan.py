@@ -11,8 +11,8 @@ from typing import Any
 from locality.edits import EditSpec
 from locality.errors import BadInput
 from locality.fields.mass import QUANTITIES
-from locality.params import Spec, param
 from locality.schedule import HIGHEST, LOWEST
+from locality.specs import Spec, param
 
 PREDICTED = "wiener"
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -7,19 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from locality.fields.codec import LEARNED_SIGMAS
+from locality.networks import NETWORKS
 from locality.store.artifact import Artifact
 from locality.studies import Trained, pixel_grid
 from locality.types import ImageShape
 from pages._ui import cached
 
 STEP = 2  # every second pixel of rows and columns is stored
-KINDS = {
-    "unet": ("UNet", "Convolutions at several scales"),
-    "unet_attention": ("UNet with attention", "Convolutions, attention when coarse"),
-    "resnet": ("ResNet", "Convolutions; sees 17 x 17 pixels"),
-    "dit": ("DiT", "Attention among patches"),
-    "mlp": ("MLP", "All to all; knows no neighbours"),
-}
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a800", "#8a979f")
 
 
@@ -44,7 +38,7 @@ class Entry:
     @property
     def twin(self) -> bool:
         """Whether its architecture can be made here, untrained."""
-        return self.trained is not None and self.trained.manifest["network"]["name"] in KINDS
+        return self.trained is not None and self.trained.manifest["network"]["name"] in NETWORKS
 
 
 def entries_of(dataset: str, networks: Mapping[str, Trained]) -> list[Entry]:
@@ -55,7 +49,9 @@ def entries_of(dataset: str, networks: Mapping[str, Trained]) -> list[Entry]:
 
 def _entry(dataset: str, text: str, network: Trained, colour: str) -> Entry:
     kind = str(network.manifest["network"]["name"])
-    title, about = KINDS.get(kind, (kind, "Checkpoint made elsewhere"))
+    title, about = kind, "Checkpoint made elsewhere"
+    if kind in NETWORKS:
+        title, about = NETWORKS[kind].heading, NETWORKS[kind].sees
     title = title if network.name == kind else network.name
     size = _millions(network.manifest)
     table = cached.hover_table(str(network.manifest["sha256"]), network)

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from PIL import Image, UnidentifiedImageError
 
-from locality.edits import EDITS, Chain, Clip, EditSpec, MaskedSpec, checked_chain, mask_text, parse_edit, picture_mask
+from locality.edits import EDITS, Chain, Clip, EditSpec, MaskedSpec, checked_chain, mask_text, picture_mask
 from locality.errors import BadInput, LocalityError
 from locality.types import ImageShape
 from pages._ui.choice import note
@@ -17,7 +17,6 @@ from pages._ui.controls import option, start_option, written
 from pages._ui.edit.state import Asked, keep, place_of, resets
 from pages._ui.guard import guard
 
-_ORDER = ("pattern", "tie", "spectrum", "shuffle", "shifts", "mirror", "blur", "channels", "mix", "shrink")
 _OWN = ("mask",)  # fields that the view has controls of
 _ACTIVE = "edit_active"
 _PICTURES = ["png", "jpg", "jpeg", "bmp", "webp", "gif"]
@@ -71,12 +70,12 @@ def _choose_kind(chain: Chain, active: int, shape: ImageShape) -> None:
 def _kinds(shape: ImageShape) -> list[str]:
     """Edits that images of a shape can have."""
     found = []
-    for name in _ORDER:
+    for name in EDITS.listed():
         try:
             EDITS[name]().check(shape)
         except LocalityError:
             continue
-        found.append(name)
+        found += [] if EDITS[name].switch else [name]
     return found
 
 
@@ -153,7 +152,7 @@ def _compose(chain: Chain, active: int, shape: ImageShape) -> None:
         behind = place_of(chain) + 1
 
         def add(place: int) -> None:
-            _keep([*chain[:place], _fresh(kind, chain), *chain[place:]], shape, active=place)
+            _keep([*chain[:place], EDITS[kind].another(chain), *chain[place:]], shape, active=place)
 
         first, last = st.columns(2)
         first.button("Before all", key="edit_add_first", width="stretch", on_click=add, args=(0,))
@@ -183,12 +182,6 @@ def _clip(asked: Asked, shape: ImageShape) -> None:
         help="A pattern pushes values beyond the range of the images. Clipping them, as a picture file would, makes "
         "the closed form inexact: the covariance is then measured on the clipped images, which takes a while.",
     )
-
-
-def _fresh(kind: str, chain: Chain) -> EditSpec:
-    """A new edit; a second pattern gets strengths of its own."""
-    same = sum(edit.name == kind for edit in chain)
-    return parse_edit(f"{kind}:X,seed={same}") if kind == "pattern" and same else EDITS[kind]()
 
 
 def _keep(edits: Sequence[EditSpec], shape: ImageShape, *, active: int | None = None) -> None:

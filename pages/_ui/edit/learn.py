@@ -15,13 +15,6 @@ from pages._ui.guard import guard
 from pages._ui.train.plan import Plan, free_name, plans
 from pages._ui.train.runs import ACTIVE, RUNS, state_of
 
-# Small enough for a few minutes on a laptop; the shipped networks of edited images are of the same sizes.
-SMALL = {
-    "unet": ("UNet", "unet:channels=16-32-48"),
-    "resnet": ("ResNet", "resnet:channels=64"),
-    "dit": ("DiT", "dit:patch=4"),
-    "mlp": ("MLP", "mlp"),
-}
 _POLL = 2.0
 _WORDS = {"waiting": "waits in line", "pausing": "is pausing", "cancelling": "is being cancelled"}
 
@@ -41,7 +34,11 @@ def learn(source: Source, asked: Asked) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.container(width=330):
             chosen = st.multiselect(
-                "Networks", list(possible), ["unet"], key="edit_networks", format_func=lambda name: SMALL[name][0]
+                "Networks",
+                list(possible),
+                list(possible)[:1],
+                key="edit_networks",
+                format_func=lambda name: NETWORKS[name].heading,
             )
         with st.container(width=130):
             minutes = st.number_input("Minutes each", 0.1, 600.0, 5.0, 1.0, format="%g", key="edit_minutes")
@@ -56,9 +53,10 @@ def learn(source: Source, asked: Asked) -> None:
 
 
 def _possible(shape: ImageShape) -> dict[str, str]:
-    """The small networks that take images of a shape."""
+    """The networks that take images of a shape, each in the size that learns in minutes on a laptop."""
     found = {}
-    for name, (_, text) in SMALL.items():
+    for name in NETWORKS.listed():
+        text = ":".join(filter(None, (name, NETWORKS[name].quick)))
         try:
             parameter_count(NETWORKS.parse(text), shape)
         except (LocalityError, ValueError, RuntimeError):

@@ -7,10 +7,11 @@ from typing import Any
 
 from locality.datasets import Source
 from locality.edits import EditSpec
+from locality.networks import NETWORKS
 from locality.store.artifact import Artifact
 from locality.studies import Trained, trained_on_edit
 from pages._ui import cached
-from pages._ui.architectures.entries import COLOURS, KINDS
+from pages._ui.architectures.entries import COLOURS
 from pages._ui.explorer import files
 
 
@@ -48,9 +49,10 @@ def families(source: Source, before: Source, edit: EditSpec) -> list[Family]:
 
 def look(name: str, place: int) -> tuple[str, str]:
     """Title and colour of a network, the same in every chart; `place` tells those apart that have no title."""
-    inks = dict(zip(KINDS, COLOURS, strict=False))
+    inks = dict(zip(NETWORKS.listed(), COLOURS[:-1], strict=False))  # one ink at least is for those without a title
     others = COLOURS[len(inks) :]
-    return KINDS.get(name, (name, ""))[0], inks.get(name, others[place % len(others)])
+    title = NETWORKS[name].heading if name in NETWORKS else name
+    return title, inks.get(name, others[place % len(others)])
 
 
 def _first(item: tuple[str, list[tuple[float, Trained]]]) -> tuple[int, str]:

@@ -26,7 +26,6 @@ from pages._ui.explorer import fields
 
 _MOSAIC = (2, 2)
 _SEED = 7  # of the draws that stand for images where these are not on the machine
-_SYMBOLS = {"strength": "c", "radius": "r", "share": "t"}
 
 
 def show(source: Source, asked: Asked) -> list[Family]:
@@ -198,16 +197,9 @@ def _dial(edit: EditSpec) -> dict[str, Any] | None:
     """The slider of the edit's strength."""
     if not edit.dial:
         return None
-    about = type(edit).params()[edit.dial]
-    low, high = float(about.low or 0.0), float(about.high or 1.0)
-    if isinstance(edit, Pattern):
-        low, high = 0.0, 2.0
-    elif edit.dial == "radius":
-        high = 8.0
-    elif getattr(edit, "how", "") == "whiten":
-        low, high = 0.0, 1.0
-    label = "strength" if edit.dial == "strength" else edit.dial
-    return {"label": label, "symbol": _SYMBOLS[edit.dial], "low": low, "high": high, "step": 0.01}
+    low, high = edit.reach
+    label = edit.dial.replace("_", " ")
+    return {"label": label, "symbol": edit.symbol, "low": low, "high": high, "step": min(0.01, (high - low) / 100)}
 
 
 def _captions(source: Source, planted: bool) -> dict[str, str]:

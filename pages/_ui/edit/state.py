@@ -11,7 +11,6 @@ import streamlit as st
 from locality.datasets import Source
 from locality.edits import (
     Chain,
-    Clip,
     EditSpec,
     MaskedSpec,
     Pattern,
@@ -120,8 +119,8 @@ def keep(chain: Chain, *, reset: bool = False) -> None:
 
 
 def place_of(chain: Chain) -> int:
-    """Number of the last edit that is no clip; of the last one where all are."""
-    return max((i for i, edit in enumerate(chain) if not isinstance(edit, Clip)), default=len(chain) - 1)
+    """Number of the last edit that is no switch, as the clip is; of the last one where all are."""
+    return max((i for i, edit in enumerate(chain) if not edit.switch), default=len(chain) - 1)
 
 
 def resets() -> int:

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from locality.datasets import Source
+from locality.edits import EditSpec
 from locality.store.artifact import digest
 from locality.studies import PREDICTED, Sweep, SweepPlan, run_sweep, shipped_sweeps
 from pages._ui.charts import GREY, figure, name_lines, show
@@ -57,9 +58,8 @@ def sweeping(source: Source, asked: Asked) -> None:
     _tables(shown)
 
 
-def _strengths(edit: Any) -> tuple[float, ...]:
-    about = type(edit).params()[edit.dial]
-    high = 4.0 if edit.dial == "radius" else min(float(about.high or 1.0), 1.0)
+def _strengths(edit: EditSpec) -> tuple[float, ...]:
+    high = edit.reach[1] if edit.swept is None else edit.swept
     return tuple(high * i / 4 for i in range(5))
 
 

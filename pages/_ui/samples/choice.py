@@ -9,7 +9,7 @@ import streamlit as st
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.errors import BadInput, LocalityError, UnknownName
-from locality.params import split_spec
+from locality.specs import split_spec
 from locality.studies import Sampling
 from pages._ui.cached import networks_of
 from pages._ui.controls import as_text, option, start_option, written

@@ -12,7 +12,7 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.errors import LocalityError
-from locality.params import split_spec
+from locality.specs import split_spec
 from locality.store import digest
 from locality.studies import Model, Sampling, Trajectory, find_model, found_samples
 from pages._ui.samples.jobs import Drawing, Job, State

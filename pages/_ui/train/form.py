@@ -8,7 +8,7 @@ import streamlit as st
 
 from locality.datasets import Source
 from locality.networks import NETWORKS, NetworkSpec, TrainSpec, parameter_count
-from locality.params import split_spec
+from locality.specs import split_spec
 from pages._ui.choice import source_text
 from pages._ui.controls import as_text, option, start_option, written
 from pages._ui.guard import guard
@@ -21,7 +21,6 @@ WATCH = "watch"  # name in the address bar
 _PREFIX = "training"
 _VISIBLE = ("flips", "rate", "ambient")
 _LARGE = 20_000_000  # values beyond which not even one step is tried on the server
-_NAMES = {"unet_attention": "UNet with attention", "unet": "UNet", "resnet": "ResNet", "dit": "DiT", "mlp": "MLP"}
 
 
 def new_training(source: Source) -> None:
@@ -62,7 +61,7 @@ def _network(source: Source) -> tuple[str, NetworkSpec, int]:
         "Network",
         list(NETWORKS),
         key="train_network",
-        format_func=lambda one: _NAMES.get(one, one),
+        format_func=lambda one: NETWORKS[one].heading,
         persist_state="session",
     )
     cls = NETWORKS[name]

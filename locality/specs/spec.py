@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from abc import ABC
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -20,13 +21,17 @@ S = TypeVar("S", bound="Spec")
 
 @dataclass(frozen=True)
 class Param:
-    """What a field may hold and how to explain it."""
+    """What a field may hold and how to explain it.
+
+    `alias` is the name it had before: texts may still give it by that name, and keys hold it by that name for ever.
+    """
 
     help: str
     low: float | int | None = None
     high: float | int | None = None
     unit: str = ""
     choices: tuple[str | int, ...] = ()
+    alias: str = ""
 
 
 def param(
@@ -37,31 +42,56 @@ def param(
     high: float | int | None = None,
     unit: str = "",
     choices: tuple[str | int, ...] = (),
+    alias: str = "",
 ) -> T:
     """A dataclass field with its range, unit and one sentence of help."""
-    about = Param(help, low, high, unit, choices)
+    about = Param(help, low, high, unit, choices, alias)
     made: T = dataclasses.field(default=default, metadata={"param": about})
     return made
 
 
 @dataclass(frozen=True)
-class Spec:
-    """Base of all hyper-parameter sets: immutable, hashable, checked when made."""
+class Spec(ABC):
+    """Base of all hyper-parameter sets: immutable, hashable, checked when made.
+
+    A plug-in says everything about itself on its class: a class variable that a base declares and gives no value
+    is one that every plug-in of the kind must give. Its registry refuses a class that leaves one out.
+    """
 
     name: ClassVar[str] = ""
+    examples: ClassVar[tuple[str, ...]]  # texts of specs that the contract checks run: every path through its code
+    place: ClassVar[int] = 100  # in lists for people: the smaller first, those of one place by name
+    source: ClassVar[str] = ""  # digest of the file it comes from where that lies outside the package
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check(type(self).title(), field.name, getattr(self, field.name), field.metadata["param"])
+            _check(type(self).called(), field.name, getattr(self, field.name), field.metadata["param"])
 
     def key(self) -> dict[str, Any]:
-        """Everything that identifies this spec, as plain JSON values."""
-        return {"name": type(self).name, **dataclasses.asdict(self)}
+        """Everything that identifies this spec, as plain JSON values: a plug-in from outside by its file too."""
+        about, values = self.params(), dataclasses.asdict(self)
+        options = {about[option].alias or option: value for option, value in values.items()}
+        return {"name": self.name, **options, **({"source": self.source} if self.source else {})}
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        """Contracts that this spec does not meet, each with the reason; the names are those of `locality.checks`."""
+        return {}
+
+    @property
+    def tolerance(self) -> Mapping[str, float]:
+        """Contracts that it meets only to so much, in the units of what is compared, where the usual is finer."""
+        return {}
 
     @classmethod
-    def title(cls) -> str:
+    def called(cls) -> str:
         """What messages call it: its name, or that of its class where it is no plug-in."""
         return cls.name or cls.__name__
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of its documentation, a sentence."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]
 
     @classmethod
     def params(cls) -> dict[str, Param]:
@@ -69,19 +99,28 @@ class Spec:
         return {field.name: field.metadata["param"] for field in dataclasses.fields(cls)}
 
     @classmethod
+    def gaps(cls) -> list[str]:
+        """What a plug-in of this kind lacks, in words; [] where nothing is. Kinds add what only they ask for."""
+        return []
+
+    @classmethod
     def parse(cls: type[S], options: Mapping[str, str]) -> S:  # not Self: the shape checker of the tests refuses it
         """Build from strings, as they come from a command line or a URL.
 
         Raises:
-            BadInput: an option that does not exist, does not parse or is out of range.
+            BadInput: an option that does not exist, is given twice, does not parse or is out of range.
         """
         fields = {field.name: field for field in dataclasses.fields(cls)}
+        now = {about.alias: name for name, about in cls.params().items() if about.alias}
         values: dict[str, Any] = {}
-        for option, text in options.items():
+        for given, text in options.items():
+            option = now.get(given, given)
             if option not in fields:
                 known = ", ".join(fields) or "none"
-                raise BadInput(f"{cls.title()} has no option {option!r}. Its options: {known}.")
-            values[option] = _parse(cls.title(), option, text, fields[option].default)
+                raise BadInput(f"{cls.called()} has no option {option!r}. Its options: {known}.")
+            if option in values:
+                raise BadInput(f"{cls.called()}: {given} is another name of {option}. Give it once.")
+            values[option] = _parse(cls.called(), option, text, fields[option].default)
         return cls(**values)
 
 
