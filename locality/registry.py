@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from locality.errors import UnknownName
-from locality.params import Spec, split_spec
+from locality.grammar import Words, read
+from locality.params import Spec
 
 S = TypeVar("S", bound=Spec)
 
@@ -37,8 +38,12 @@ class Registry(Mapping[str, type[S]], Generic[S]):
             UnknownName: no such plug-in.
             BadInput: an option that does not exist or is out of range.
         """
-        name, options = split_spec(text)
+        name, options = read(text, self.words())
         return self[name].parse(options)
+
+    def words(self) -> dict[str, Words]:
+        """What the grammar must know of each plug-in."""
+        return {name: cls.words() for name, cls in self._classes.items()}
 
     def __getitem__(self, name: str) -> type[S]:
         if name not in self._classes:

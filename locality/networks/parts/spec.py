@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from locality.errors import BadInput
+from locality.grammar import read
 from locality.networks.parts.precondition import PREDICTIONS, noise_label, scalars
-from locality.params import Spec, param, split_spec
+from locality.params import Spec, param
 from locality.registry import Registry
 from locality.schedule import check_sigma
 from locality.types import ImageShape
@@ -42,7 +43,7 @@ class NetworkSpec(Spec):
         if preset not in presets:
             raise BadInput(f"{cls.name} has no preset {preset!r}. Its presets: {', '.join(presets)}.")
         given = {option: value for option, value in options.items() if option != "preset"}
-        return super().parse({**split_spec(f"{cls.name}:{presets[preset]}")[1], **given})
+        return super().parse({**read(f"{cls.name}:{presets[preset]}")[1], **given})
 
     def label(self, sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """How the network learns the noise level."""
