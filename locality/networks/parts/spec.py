@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from locality.errors import BadInput
 from locality.grammar import read
-from locality.networks.parts.precondition import PREDICTIONS, noise_label, scalars
+from locality.networks.parts.precondition import PREDICTIONS, V, noise_label, scalars
 from locality.params import Spec, param
 from locality.registry import Registry
 from locality.schedule import check_sigma
@@ -44,6 +44,10 @@ class NetworkSpec(Spec):
             raise BadInput(f"{cls.name} has no preset {preset!r}. Its presets: {', '.join(presets)}.")
         given = {option: value for option, value in options.items() if option != "preset"}
         return super().parse({**read(f"{cls.name}:{presets[preset]}")[1], **given})
+
+    def identity(self) -> dict[str, Any]:
+        """The key, and for v-prediction which sign it has: what it trains towards."""
+        return {**self.key(), **({"v": V} if self.prediction == "v" else {})}
 
     def label(self, sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """How the network learns the noise level."""

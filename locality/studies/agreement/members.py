@@ -37,7 +37,7 @@ class Untrained:
     seed: int
 
     def key(self) -> dict[str, Any]:
-        return {"untrained": self.spec.key(), "shape": list(self.shape), "seed": self.seed}
+        return {"untrained": self.spec.identity(), "shape": list(self.shape), "seed": self.seed}
 
     def build(self, device: str = "cpu") -> NetworkDenoiser:
         """The network; the same seed is the same weights. Raises BadInput where it does not fit the images."""
