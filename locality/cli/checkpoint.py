@@ -25,7 +25,7 @@ def checkpoint(
     network = about["network"]
     result = {
         "path": str(found.folder),
-        "format": "here" if about["format"] == 1 else about["format"],
+        "format": "here" if isinstance(about["format"], int) else about["format"],
         "kind": network.get("kind", network["name"]),
         "prediction": denoiser.spec.prediction,
         **{key: about.get(key) for key in ("shape", "parameters", "dataset", "sigma_range", "timesteps", "sha256")},

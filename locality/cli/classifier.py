@@ -32,9 +32,9 @@ def classifier(
     from locality.datasets import Source
     from locality.device import usable_device
     from locality.features import ClassifierPlan, train_classifier
-    from locality.specs import split_spec
+    from locality.grammar import read
 
-    options = split_spec(f"classifier:{','.join(option or [])}")[1]
+    options = read(f"classifier:{','.join(option or [])}")[1]
     plan = ClassifierPlan.parse({"images": str(images), **options})
     command = shlex.join(["python", "-m", "locality", *sys.argv[1:]])
     work = train_classifier(Source.parse(dataset, first), plan, out, device=usable_device(device), command=command)

@@ -71,11 +71,11 @@ def train(
     """Train a network as a denoiser; Ctrl-C keeps the work, --resume goes on with it."""
     from locality.datasets import Source
     from locality.device import usable_device
+    from locality.grammar import read
     from locality.networks import NETWORKS, STATE, Budget, TrainSpec
-    from locality.specs import split_spec
     from locality.studies import train_network
 
-    options = split_spec(f"train:{','.join(option or [])}")[1]
+    options = read(f"train:{','.join(option or [])}")[1]
     given = {"flips": "true" if flips else None, "ambient": None if ambient is None else str(ambient)}
     spec = TrainSpec.parse({**{key: text for key, text in given.items() if text is not None}, **options})
     words = [word for word in sys.argv[1:] if word not in ("--resume", "--with-parent", "--preview")]

@@ -3,12 +3,12 @@
 from locality.edits.clip import Clip
 from locality.edits.parts.chain import (
     Chain,
+    chain_of,
     chain_text,
     check_chain,
     checked_chain,
     parse_chain,
     parse_edit,
-    split_edits,
 )
 from locality.edits.parts.masked import MaskedSpec
 from locality.edits.parts.masks import Mask, draw_mask, mask_names, mask_text, picture_mask, read_mask
@@ -28,6 +28,7 @@ __all__ = [
     "MaskedSpec",
     "Pattern",
     "Stage",
+    "chain_of",
     "chain_text",
     "check_chain",
     "checked_chain",
@@ -38,5 +39,4 @@ __all__ = [
     "parse_edit",
     "picture_mask",
     "read_mask",
-    "split_edits",
 ]

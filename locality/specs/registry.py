@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from locality.errors import BadInput, UnknownName
-from locality.specs.spec import Param, Spec, split_spec
+from locality.grammar import Words, read
+from locality.specs.spec import Param, Spec
 
 S = TypeVar("S", bound=Spec)
 DIGEST = "__plugin_digest__"  # of a module from outside the package: the digest of its file
@@ -57,8 +58,12 @@ class Registry(Mapping[str, type[S]], Generic[S]):
             UnknownName: no such plug-in.
             BadInput: an option that does not exist or is out of range.
         """
-        name, options = split_spec(text)
+        name, options = read(text, self.words())
         return self[name].parse(options)
+
+    def words(self) -> dict[str, Words]:
+        """What the grammar must know of each plug-in."""
+        return {name: cls.words() for name, cls in self._classes.items()}
 
     def listed(self) -> list[str]:
         """All names in the order in which people are shown them."""
@@ -117,7 +122,7 @@ def _declared(cls: type) -> list[str]:
 def _bad_examples(cls: type[Spec]) -> list[str]:
     found = [] if cls.examples else ["examples is empty: give at least its name"]
     for text in cls.examples:
-        name, options = split_spec(text)
+        name, options = read(text, {cls.name: cls.words()})
         try:
             if name != cls.name:
                 raise BadInput(f"it is one of {name}")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from locality.errors import BadInput
+from locality.grammar import Words, value_text, write
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Spec")
@@ -62,6 +63,8 @@ class Spec(ABC):
     examples: ClassVar[tuple[str, ...]]  # texts of specs that the contract checks run: every path through its code
     place: ClassVar[int] = 100  # in lists for people: the smaller first, those of one place by name
     source: ClassVar[str] = ""  # digest of the file it comes from where that lies outside the package
+    main: ClassVar[str] = ""  # the option a text may give without its name: pattern:W is pattern:mask=W
+    named: ClassVar[tuple[str, ...]] = ()  # options that the text always names, at their default too
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -82,6 +85,20 @@ class Spec(ABC):
     def tolerance(self) -> Mapping[str, float]:
         """Contracts that it meets only to so much, in the units of what is compared, where the usual is finer."""
         return {}
+
+    def text(self) -> str:
+        """The spec as it is typed: name, then the options that differ from their defaults; `parse` gives it back."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        usual = {field.name: field.default for field in dataclasses.fields(self) if field.name not in self.named}
+        given = {option: value for option, value in values.items() if option not in usual or value != usual[option]}
+        return write(self.name, {option: value_text(value) for option, value in given.items()})
+
+    @classmethod
+    def words(cls) -> Words:
+        """What the grammar must know of it."""
+        fields = dataclasses.fields(cls)
+        texts = [one.name for one in fields if isinstance(one.default, str) and not one.metadata["param"].choices]
+        return Words(cls.main, texts)
 
     @classmethod
     def called(cls) -> str:
@@ -124,22 +141,6 @@ class Spec(ABC):
         return cls(**values)
 
 
-def split_spec(text: str) -> tuple[str, dict[str, str]]:
-    """`name:a=1,b=2` -> ("name", {"a": "1", "b": "2"}).
-
-    Raises:
-        BadInput: an option without a value.
-    """
-    name, _, rest = text.partition(":")
-    options: dict[str, str] = {}
-    for part in filter(None, rest.split(",")):
-        option, equals, value = part.partition("=")
-        if not equals:
-            raise BadInput(f"Option {part!r} of {name!r} has no value. Write {name}:{part}=VALUE.")
-        options[option.strip()] = value.strip()
-    return name.strip(), options
-
-
 def _flag(text: str) -> bool:
     known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
     return known[text.lower()]
@@ -151,7 +152,7 @@ def _parse(owner: str, option: str, text: str, default: Any) -> Any:
         int: int,
         float: float,
         str: str,
-        tuple: lambda value: tuple(int(part) for part in value.split("-")),
+        tuple: lambda value: tuple(int(part) for part in value.split("-")) if value else (),
     }
     try:
         return readers[type(default)](text)

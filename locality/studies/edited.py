@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from locality.datasets import Source
-from locality.edits import EditSpec, split_edits
+from locality.edits import EditSpec
 from locality.errors import LocalityError
 from locality.store import Store
 from locality.studies.models import Trained, trained_networks
@@ -50,11 +50,12 @@ def _level(source: Source, edit: EditSpec, dataset: str) -> float | None:
 def _further(source: Source, dataset: str) -> tuple[EditSpec, ...]:
     """Edits a dataset's name has after the source's own; none where it is of other images."""
     try:
-        base, edits = split_edits(dataset)
+        trained = Source.parse(dataset)
     except LocalityError:
-        return ()  # trained where other edits were known
+        return ()  # trained where other datasets or edits were known
     own = len(source.edits)
-    return edits[own:] if base == source.spec.name and edits[:own] == source.edits else ()
+    same = trained.spec == source.spec and trained.edits[:own] == source.edits
+    return trained.edits[own:] if same else ()
 
 
 @dataclass(frozen=True)

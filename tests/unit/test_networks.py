@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from locality.errors import BadInput
 from locality.fields.jacobian import field_rows, pixel_outputs
-from locality.networks import NETWORKS, NetworkDenoiser, NetworkSpec, load_network, save_network
+from locality.networks import MANIFEST, NETWORKS, NetworkDenoiser, NetworkSpec, load_network, save_network
 from locality.networks.dit import DiT, tokens, untokens, waves
 from locality.networks.mlp import MLP
 from locality.networks.resnet import RECEPTIVE_FIELD, ResNet
@@ -170,14 +172,7 @@ def test_bfloat16_is_near(name: str) -> None:
 @every_network
 def test_options_round_trip_as_text(name: str) -> None:
     for spec in (NETWORKS[name](), SMALL[name], replace(SMALL[name], prediction="v", sigma_data=0.25)):
-        assert NETWORKS.parse(text_of(spec)) == spec
-
-
-def text_of(spec: NetworkSpec) -> str:
-    """`name:option=value,...` of a spec's key."""
-    options = {key: value for key, value in spec.key().items() if key != "name"}
-    texts = {key: "-".join(map(str, value)) if isinstance(value, tuple) else value for key, value in options.items()}
-    return f"{spec.name}:" + ",".join(f"{key}={value}" for key, value in texts.items())
+        assert NETWORKS.parse(spec.text()) == spec
 
 
 @every_network
@@ -193,6 +188,28 @@ def test_weights_round_trip_on_disk(name: str, tmp_path: Path) -> None:
     assert manifest["parameters"] == sum(weight.numel() for weight in net.parameters())
     x = pictures().flatten(1)
     assert torch.equal(back(x, 0.5), denoiser(x, 0.5).detach())
+
+
+def test_v_of_format_1_is_read_with_its_sign(tmp_path: Path) -> None:
+    """Networks of before answer -v: what was saved then denoises as it did then, by the formula of then."""
+    spec, x, sigma = replace(SMALL["mlp"], prediction="v"), pictures().flatten(1), 0.7
+    net = stirred(spec)
+    net.load_state_dict({key: weight.half().float() for key, weight in net.state_dict().items()})
+    save_network(tmp_path, NetworkDenoiser(net, spec, GREY8), {})
+    with torch.no_grad():
+        raw = NetworkDenoiser(net, spec, GREY8).raw(x, torch.full((len(x),), sigma))
+    skip, scale = 1 / (1 + sigma**2), sigma / math.sqrt(1 + sigma**2)
+    torch.testing.assert_close(load_network(tmp_path)(x, sigma), skip * x - scale * raw)
+    path = tmp_path / MANIFEST
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
+    torch.testing.assert_close(load_network(tmp_path)(x, sigma), skip * x + scale * raw)
+
+
+@pytest.mark.parametrize("number", [0, 3, "new", None])
+def test_a_manifest_of_a_newer_version_is_refused(tmp_path: Path, number: object) -> None:
+    save_network(tmp_path, NetworkDenoiser(stirred(SMALL["mlp"]), SMALL["mlp"], GREY8), {"format": number})
+    with pytest.raises(BadInput, match=r"format .* is of a newer version; known: 1 to 2"):
+        load_network(tmp_path)
 
 
 @every_network

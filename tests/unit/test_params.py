@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import pytest
 
 from locality.errors import BadInput
-from locality.specs import Spec, param, split_spec
+from locality.grammar import read
+from locality.specs import Spec, param
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,10 @@ def test_values_are_checked_when_made_in_python_too(values: dict[str, Any]) -> N
         ("folder:path=/a=b", "folder", {"path": "/a=b"}),
     ],
 )
-def test_split_spec(text: str, name: str, options: dict[str, str]) -> None:
-    assert split_spec(text) == (name, options)
+def test_name_and_options_are_read(text: str, name: str, options: dict[str, str]) -> None:
+    assert read(text) == (name, options)
 
 
 def test_an_option_without_a_value_is_named() -> None:
     with pytest.raises(BadInput, match=r"Option 'a' of 'faces' has no value\. Write faces:a=VALUE\."):
-        split_spec("faces:a")
+        read("faces:a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import diffusers
 import pytest
 import torch
 from torch import Tensor, nn
@@ -33,8 +34,9 @@ class Oracle(nn.Module):
             out = eps
         elif self.prediction == "x0":
             out = x0
-        elif self.prediction == "v":  # alpha eps - sigma' x0 of a variance-preserving process, sign turned
-            out = (sigma * x0 - eps) / torch.sqrt(1 + sigma**2)
+        elif self.prediction == "v":  # alpha eps - s x0 of the variance-preserving alpha x0 + s eps
+            alpha, s = 1 / torch.sqrt(1 + sigma**2), sigma / torch.sqrt(1 + sigma**2)
+            out = alpha * eps - s * x0
         else:
             x = x0 + sigma * eps
             skip, scale = DATA**2 / (sigma**2 + DATA**2), sigma * DATA / torch.sqrt(sigma**2 + DATA**2)
@@ -80,6 +82,19 @@ def test_scalars_of_edm_are_those_of_its_table() -> None:
     assert float(c.c_skip) == pytest.approx(0.25 / 4.25)
     assert float(c.c_out) == pytest.approx(1.0 / math.sqrt(4.25))
     assert float(c.c_in) == pytest.approx(1 / math.sqrt(4.25))
+
+
+def test_v_is_that_of_diffusers() -> None:
+    """What the network has to say is what a scheduler of diffusers calls the velocity of the same noisy image."""
+    scheduler = diffusers.DDPMScheduler(prediction_type="v_prediction")
+    t = torch.tensor([400])
+    alpha_bar = scheduler.alphas_cumprod[t]
+    sigma = ((1 - alpha_bar) / alpha_bar).sqrt()
+    generator = torch.Generator().manual_seed(0)
+    x0, eps = (torch.randn(1, SHAPE.d, generator=generator) for _ in range(2))
+    c = scalars("v", sigma, DATA)
+    wanted = (x0 - c.c_skip[:, None] * (x0 + sigma[:, None] * eps)) / c.c_out[:, None]
+    torch.testing.assert_close(wanted, scheduler.get_velocity(x0, eps, t), rtol=1e-5, atol=1e-5)
 
 
 def test_label_grows_with_the_noise_over_the_range_of_a_timestep() -> None:

@@ -31,6 +31,7 @@ from locality.networks import (
 from locality.networks.checkpoints.files import WEIGHTS, load_weights, read_tensors
 from locality.networks.training.moments import moments_of
 from locality.networks.training.muon import BOOST, orthogonal
+from locality.networks.training.state import write_state
 from locality.networks.unet import UNet
 from locality.store import Store
 from locality.studies import trained_networks
@@ -225,6 +226,17 @@ def test_resuming_another_training_is_refused(tmp_path: Path, other: dict[str, A
     advance(training(tmp_path).run(STEPS_16), 1)
     with pytest.raises(CheckpointMismatch, match="a training with other data or options"):
         next(training(tmp_path, **other).run(STEPS_16, resume=True))
+
+
+def test_a_state_of_the_other_v_is_refused(tmp_path: Path) -> None:
+    """Its network learned -v: going on would teach it the opposite."""
+    network = replace(TINY, prediction="v")
+    made = training(tmp_path, network)
+    advance(made.run(STEPS_16), 1)
+    about = {"identity": {**made._identity(), "network": network.key()}, "images": 4, "seconds": 1.0}
+    write_state(tmp_path, about, made.net, made.ema, made._optimiser, made._generator)
+    with pytest.raises(CheckpointMismatch, match="a version in which v had the other sign"):
+        next(training(tmp_path, network).run(STEPS_16, resume=True))
 
 
 def test_truncated_state_is_refused(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from functools import cached_property
 from locality.dataset import Dataset
 from locality.datasets.parts.spec import DATASETS, DatasetSpec, Split
 from locality.device import Compute
-from locality.edits import Chain, Stage, chain_text, check_chain, split_edits
+from locality.edits import EDITS, Chain, Stage, chain_of, chain_text, check_chain
 from locality.errors import DataUnavailable
+from locality.grammar import read_chain
 from locality.linear.statistics import Derived, Statistics, statistics_of
 from locality.store import Store, default_store
 from locality.store.artifact import canonical
@@ -43,8 +44,8 @@ class Source(Derived):
             UnknownName: no such dataset or edit.
             BadInput: an option that does not exist or is out of range, edits that conflict or do not fit the images.
         """
-        name, edits = split_edits(text)
-        source = Source(DATASETS.parse(name), first)
+        (name, options), *items = read_chain(text, DATASETS.words(), EDITS.words())
+        source, edits = Source(DATASETS[name].parse(options), first), chain_of(items)
         return source.edited(edits) if edits else source
 
     def edited(self, edits: Chain) -> Source:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from locality.edits.parts.spec import EDITS, EditSpec
-from locality.errors import BadInput, UnknownName
+from locality.errors import BadInput
+from locality.grammar import Item, read_chain
 from locality.types import ImageShape
 
 Chain = tuple[EditSpec, ...]
-_NAMED = re.compile(r"\+(?=[a-z_]+(?:[:+]|$))")
 
 
 def parse_edit(text: str) -> EditSpec:
@@ -20,35 +19,18 @@ def parse_edit(text: str) -> EditSpec:
         UnknownName: no such edit.
         BadInput: an option that does not exist, has no value or is out of range.
     """
-    name, _, rest = text.strip().partition(":")
-    cls = EDITS[name.strip()]
-    options: dict[str, str] = {}
-    for i, part in enumerate(filter(None, rest.split(","))):
-        option, equals, value = part.partition("=")
-        if not equals:
-            if i:
-                raise BadInput(f"Option {part!r} of the edit {name!r} has no value. Write {name}:{part}=VALUE.")
-            option, value = cls.main, part
-        options[option.strip()] = value.strip()
-    return cls.parse(options)
+    return EDITS.parse(text)
 
 
 def parse_chain(text: str) -> Chain:
-    """`edit+edit+...`, "" for none. Raises UnknownName, BadInput (see `parse_edit`, `check_chain`)."""
-    return checked_chain([parse_edit(part) for part in _NAMED.split(text.strip()) if part])
+    """`edit+edit+...`, "" for none. Raises UnknownName, BadInput (see `parse_edit`, `checked_chain`)."""
+    words = EDITS.words()
+    return chain_of(read_chain(text, words, words)) if text.strip() else ()
 
 
-def split_edits(text: str) -> tuple[str, Chain]:
-    """`dataset:options+edit:options+...` -> the dataset's text and the edits.
-
-    Raises:
-        UnknownName, BadInput: as `parse_chain`.
-    """
-    dataset, *parts = _NAMED.split(text.strip())
-    known = [parse_edit(part) for part in parts]
-    if "+" in dataset.partition(":")[0]:
-        raise UnknownName("edit", dataset.partition("+")[2][:40], EDITS)
-    return dataset, checked_chain(known)
+def chain_of(items: Sequence[Item]) -> Chain:
+    """Edits from their names and options. Raises as `parse_chain`."""
+    return checked_chain([EDITS[name].parse(options) for name, options in items])
 
 
 def checked_chain(edits: Sequence[EditSpec]) -> Chain:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -52,13 +52,11 @@ class EditSpec(Spec):
 
     heading: ClassVar[str]
     about: ClassVar[str]
-    main: ClassVar[str]  # the field a text may give without its name: pattern:W is pattern:mask=W
     dial: ClassVar[str] = ""  # the field that says how much, which a sweep varies; "" for none
     symbol: ClassVar[str] = ""  # of the dial in `about`
     swept: ClassVar[float | None] = None  # where a sweep over the dial ends by itself; None: where its slider ends
     switch: ClassVar[bool] = False  # turned on and off at the end of a chain, and not chosen for a place in it
     closed: ClassVar[Closed] = "exact"
-    named: ClassVar[tuple[str, ...]] = ()  # fields that the text always names, at their default too
 
     @classmethod
     def gaps(cls) -> list[str]:
@@ -115,16 +113,6 @@ class EditSpec(Spec):
         """Everything the edited images depend on besides the images, as plain JSON values."""
         return self.key()
 
-    def text(self) -> str:
-        """The edit as it is typed: name, then the options that differ from their defaults."""
-        given = (
-            f"{field.name}={value:.12g}" if isinstance(value, float) else f"{field.name}={_word(value)}"
-            for field in fields(self)
-            if (value := getattr(self, field.name)) != field.default or field.name in self.named
-        )
-        listed = ",".join(given)
-        return f"{self.name}:{listed}" if listed else self.name
-
     def scaled(self: E, level: float) -> E:  # not Self: the shape checker of the tests refuses it
         """The same edit at another level of its dial.
 
@@ -143,10 +131,6 @@ class EditSpec(Spec):
 
 
 EDITS: Registry[EditSpec] = Registry("edit", EditSpec)
-
-
-def _word(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def generator(edit: EditSpec, seed: int, split: str) -> np.random.Generator:

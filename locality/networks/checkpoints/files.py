@@ -23,6 +23,7 @@ from locality.networks.parts.spec import NETWORKS, NetworkDenoiser, NetworkSpec
 from locality.types import ImageShape
 
 WEIGHTS, MANIFEST = "weights.safetensors", "manifest.json"
+FORMAT = 2  # 1: v-prediction is the negative of everybody's, and `dataset` lacks the dataset's options
 
 
 def write_atomic(path: Path, payload: bytes) -> None:
@@ -38,7 +39,7 @@ def save_network(folder: Path, denoiser: NetworkDenoiser, facts: Mapping[str, An
     halves = {name: tensor.detach().half().contiguous() for name, tensor in denoiser.net.state_dict().items()}
     payload = save(halves)
     manifest = {
-        "format": 1,
+        "format": FORMAT,
         "network": denoiser.spec.key(),
         "shape": list(denoiser.shape),
         "parameters": sum(tensor.numel() for tensor in halves.values()),
@@ -60,6 +61,8 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
         NETWORKS[manifest["network"]["name"]], _shape(manifest["shape"])
+        if manifest.get("format", 1) not in range(1, FORMAT + 1):
+            raise ValueError(f"format {manifest['format']!r} is of a newer version; known: 1 to {FORMAT}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise BadInput(f"{folder} is not a trained network: no usable {MANIFEST} ({reason}).") from None
@@ -83,7 +86,21 @@ def load_network(folder: Path) -> NetworkDenoiser:
     spec, shape = network_spec(manifest["network"], folder), _shape(manifest["shape"])
     net = spec.build(shape)
     load_weights(net, read_tensors(path)[0], str(folder))
+    if spec.prediction == "v" and manifest.get("format", 1) == 1:
+        net = Negated(net)
     return NetworkDenoiser(net.eval().requires_grad_(False), spec, shape)
+
+
+class Negated(nn.Module):
+    """A network that learned the negative of what is asked for."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, images: Tensor, label: Tensor) -> Tensor:
+        out: Tensor = -self.inner(images, label)
+        return out
 
 
 def _shape(value: Any) -> ImageShape:

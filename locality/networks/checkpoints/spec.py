@@ -40,29 +40,26 @@ class ExternalSpec(NetworkSpec):
 
     def build(self, shape: ImageShape) -> nn.Module:
         """Raises what the class raises for options it cannot take."""
-        sign = -1.0 if self.prediction == "v" else 1.0
         options: dict[str, Any] = json.loads(self.options)
         if self.kind == KINDS[2]:
-            return Adapted(UNet(Sizes(**options)), shape.c, sign)
+            return Adapted(UNet(Sizes(**options)), shape.c)
         import diffusers  # heavy import: only when a network is built
 
         made: Any = getattr(diffusers, self.kind)(**options)
         null = options["num_embeds_ada_norm"] if self.kind == KINDS[1] else None
-        return Adapted(made, shape.c, sign, null_class=null, whole=options.get("time_embedding_type") == "learned")
+        return Adapted(made, shape.c, null_class=null, whole=options.get("time_embedding_type") == "learned")
 
 
 class Adapted(nn.Module):
     """The network behind one call (images, timesteps) -> images.
 
-    Further output channels, a learned variance, are left out; `sign` turns diffusers' v = alpha eps - sigma' x0 round.
+    Further output channels, a learned variance, are left out.
     A class-conditional Transformer is given `null_class`, the embedding it learned for images without a class.
     """
 
-    def __init__(
-        self, inner: nn.Module, channels: int, sign: float, *, null_class: int | None = None, whole: bool = False
-    ) -> None:
+    def __init__(self, inner: nn.Module, channels: int, *, null_class: int | None = None, whole: bool = False) -> None:
         super().__init__()
-        self.inner, self.channels, self.sign, self.null_class, self.whole = inner, channels, sign, null_class, whole
+        self.inner, self.channels, self.null_class, self.whole = inner, channels, null_class, whole
 
     def forward(self, images: Float[Tensor, "b c h w"], t: Float[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
         t = t.round().long() if self.whole else t  # a table of timesteps has no rows between them
@@ -72,4 +69,4 @@ class Adapted(nn.Module):
             labels = torch.full((len(images),), self.null_class, device=images.device)
             out = self.inner(images, timestep=t, class_labels=labels)
         raw: Tensor = out if isinstance(out, Tensor) else out.sample
-        return self.sign * raw[:, : self.channels]
+        return raw[:, : self.channels]

@@ -3,7 +3,8 @@
     D(x; sigma) = c_skip x + c_out F(c_in x; c_noise)
 
 EDM's form (Karras et al. 2022, arXiv 2206.00364, table 1) holds eps-, v- and x0-prediction too: only
-the scalars differ, so nothing else knows which one a network uses.
+the scalars differ, so nothing else knows which one a network uses. v is everybody's (Salimans and Ho 2022,
+arXiv 2202.00512): of the variance-preserving image alpha x0 + s eps = x / sqrt(1 + sigma^2) it is alpha eps - s x0.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 from locality.errors import BadInput
 
 PREDICTIONS = ("edm", "v", "eps", "x0")
+V = "alpha eps - sigma x0"  # what v means; networks and trainings kept by format 1 mean its negative
 
 
 class Scalars(NamedTuple):
@@ -35,10 +37,10 @@ def scalars(prediction: str, sigma: Float[Tensor, " b"], sigma_data: float) -> S
         return Scalars(torch.zeros_like(sigma), torch.ones_like(sigma), torch.rsqrt(1 + sigma**2))
     if prediction not in PREDICTIONS:
         raise BadInput(f"prediction={prediction!r}: choose one of {', '.join(PREDICTIONS)}.")
-    data = sigma_data if prediction == "edm" else 1.0  # v-prediction is EDM's form with unit data
+    data = sigma_data if prediction == "edm" else 1.0  # v-prediction is EDM's form with unit data, but for the sign
     total = torch.rsqrt(sigma**2 + data**2)
-    into = total if prediction == "edm" else torch.rsqrt(1 + sigma**2)
-    return Scalars((data * total) ** 2, sigma * data * total, into)
+    sign = -1.0 if prediction == "v" else 1.0
+    return Scalars((data * total) ** 2, sign * sigma * data * total, total)
 
 
 def noise_label(sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from locality.errors import BadInput
-from locality.networks.parts.precondition import PREDICTIONS, noise_label, scalars
+from locality.grammar import read
+from locality.networks.parts.precondition import PREDICTIONS, V, noise_label, scalars
 from locality.schedule import check_sigma
-from locality.specs import Registry, Spec, param, split_spec
+from locality.specs import Registry, Spec, param
 from locality.types import ImageShape
 
 N = TypeVar("N", bound="NetworkSpec")
@@ -45,7 +46,11 @@ class NetworkSpec(Spec):
         if preset not in presets:
             raise BadInput(f"{cls.name} has no preset {preset!r}. Its presets: {', '.join(presets)}.")
         given = {option: value for option, value in options.items() if option != "preset"}
-        return super().parse({**split_spec(f"{cls.name}:{presets[preset]}")[1], **given})
+        return super().parse({**read(f"{cls.name}:{presets[preset]}")[1], **given})
+
+    def identity(self) -> dict[str, Any]:
+        """The key, and for v-prediction which sign it has: what it trains towards."""
+        return {**self.key(), **({"v": V} if self.prediction == "v" else {})}
 
     def label(self, sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
         """How the network learns the noise level."""

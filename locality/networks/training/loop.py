@@ -191,7 +191,7 @@ class Training:
         return float(denoising_errors(denoiser, x0, HELD_OUT_SIGMA, generator=generator).mean())
 
     def _identity(self) -> dict[str, object]:
-        return {"network": self.spec.key(), "train": self.train.key(), "fingerprint": self.dataset.fingerprint}
+        return {"network": self.spec.identity(), "train": self.train.key(), "fingerprint": self.dataset.fingerprint}
 
     def _save(self) -> None:
         about = {"identity": self._identity(), "images": self.images, "seconds": self.seconds}

@@ -17,6 +17,10 @@ from locality.networks.checkpoints.files import read_tensors, write_atomic
 STATE = "state.safetensors"
 
 
+def _without_v(identity: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in identity["network"].items() if name != "v"}
+
+
 def write_state(
     folder: Path,
     about: Mapping[str, Any],
@@ -49,7 +53,13 @@ def read_state(
         raise BadInput(f"{folder} holds no training to resume. Leave out --resume to start one.")
     tensors, meta = read_tensors(path)
     about: dict[str, Any] = json.loads(meta.get("about", "{}"))
-    if about.get("identity") != json.loads(json.dumps(identity)):
+    wanted, found = json.loads(json.dumps(identity)), about.get("identity")
+    if found != wanted and found == {**wanted, "network": _without_v(wanted)}:
+        raise CheckpointMismatch(
+            f"{path} is of a version in which v had the other sign: it cannot be gone on with. Choose another folder; "
+            "a network finished then is read as before."
+        )
+    if found != wanted:
         raise CheckpointMismatch(
             f"{path} is a training with other data or options. Use the same ones, or choose another folder."
         )

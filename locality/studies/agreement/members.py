@@ -14,9 +14,9 @@ from locality.datasets import Source
 from locality.denoisers.wiener import Wiener
 from locality.device import Compute
 from locality.errors import BadInput, UnknownName
+from locality.grammar import read
 from locality.linear.statistics import store_key
 from locality.networks import NETWORKS, NetworkDenoiser, NetworkSpec, network_spec
-from locality.specs import split_spec
 from locality.store import Store
 from locality.studies.models import Model, find_model, find_network, trained_networks
 from locality.types import Denoiser, ImageShape
@@ -37,7 +37,7 @@ class Untrained:
     seed: int
 
     def key(self) -> dict[str, Any]:
-        return {"untrained": self.spec.key(), "shape": list(self.shape), "seed": self.seed}
+        return {"untrained": self.spec.identity(), "shape": list(self.shape), "seed": self.seed}
 
     def build(self, device: str = "cpu") -> NetworkDenoiser:
         """The network; the same seed is the same weights. Raises BadInput where it does not fit the images."""
@@ -120,7 +120,7 @@ def _model(source: Source, name: str, seed: int, store: Store | None) -> Model |
 
 def _architecture(source: Source, text: str, store: Store | None) -> NetworkSpec:
     trained = [network.name for network in trained_networks(source.name, store=store)]
-    name, _ = split_spec(text)
+    name, _ = read(text)
     if text in trained or (text and name not in NETWORKS and Path(text).exists()):
         network = find_network(source, text, store=store)
         kind = network.manifest["network"]["name"]

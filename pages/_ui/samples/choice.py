@@ -9,7 +9,7 @@ import streamlit as st
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.errors import BadInput, LocalityError, UnknownName
-from locality.specs import split_spec
+from locality.grammar import read
 from locality.studies import Sampling
 from pages._ui.cached import networks_of
 from pages._ui.controls import as_text, option, start_option, written
@@ -88,7 +88,7 @@ def _defaults(source: Source, known: list[str]) -> list[str]:
 def _start_model(text: str, known: list[str]) -> str:
     """The model's name, its options' widgets started; "" where the text makes no model."""
     with guard():
-        name, options = split_spec(text)
+        name, options = read(text)
         if name not in known:
             raise UnknownName("model", name, known)
         if name not in DENOISERS:

@@ -12,7 +12,7 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.errors import LocalityError
-from locality.specs import split_spec
+from locality.grammar import read
 from locality.store import digest
 from locality.studies import Model, Sampling, Trajectory, find_model, found_samples
 from pages._ui.samples.jobs import Drawing, Job, State
@@ -73,7 +73,7 @@ def _row(source: Source, text: str, sampling: Sampling) -> Row:
 
 def _words(text: str) -> tuple[str, str]:
     """What an analytic model does, and its paper."""
-    cls = DENOISERS[name] if (name := split_spec(text)[0]) in DENOISERS else None
+    cls = DENOISERS[name] if (name := read(text)[0]) in DENOISERS else None
     return ("", "") if cls is None else ((cls.__doc__ or "").strip().splitlines()[0], cls.paper)
 
 

@@ -7,8 +7,8 @@ from dataclasses import fields
 import streamlit as st
 
 from locality.datasets import Source
+from locality.grammar import read
 from locality.networks import NETWORKS, NetworkSpec, TrainSpec, parameter_count
-from locality.specs import split_spec
 from pages._ui.choice import source_text
 from pages._ui.controls import as_text, option, start_option, written
 from pages._ui.guard import guard
@@ -37,7 +37,7 @@ def new_training(source: Source) -> None:
         network, spec, count = _network(source)
         images, minutes = _length()
         options, first = _options(source)
-        wish = free_name(source.name, split_spec(network)[0])
+        wish = free_name(source.name, read(network)[0])
         if st.session_state.pop("train_started", False):
             st.session_state["train_name"] = ""  # the next one needs another
         name = st.text_input("Name", key="train_name", placeholder=wish, help="Of the network in the sidebar's list.")
