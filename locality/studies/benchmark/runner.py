@@ -131,10 +131,7 @@ class Runner:
         place = f"{competitor.name} {competitor.sampling}"
         found = self._drawn.get(place)
         if found is None or found.meta["images"] != [images.start, images.stop]:
-            found = self.store.get(WALK, key)
-            if found is None:
-                found = yield from self._draw(competitor, images)
-                self.store.put(WALK, key, found)
+            found = yield from self.store.kept(WALK, key, self._draw(competitor, images), once=False)
             keep = f"{self.setup.reference.name} "
             self._drawn = {name: drawn for name, drawn in self._drawn.items() if name.startswith(keep)}
             self._drawn[place] = found

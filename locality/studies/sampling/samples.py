@@ -16,7 +16,7 @@ from locality.errors import NonFinite, TooLarge
 from locality.networks import NetworkDenoiser
 from locality.sampler import Step, ddim, heun, initial, start_noise
 from locality.schedule import check_sigma
-from locality.store import Store, default_store
+from locality.store import Artifact, Store, default_store
 from locality.studies.models import Model, find_model
 from locality.studies.sampling.config import Sampling, Trajectory, pack, stepped, unpack
 from locality.types import Denoiser, ImageShape
@@ -50,9 +50,8 @@ def sample(
         for i in range(sampling.steps):
             yield stepped(trajectory, i)
         return trajectory
-    trajectory = yield from _draw(model, text, sampling, store, compute or Compute())
-    store.put(KIND, key, pack(trajectory))
-    return trajectory
+    drawing = _draw(model, text, sampling, store, compute or Compute())
+    return unpack((yield from store.kept(KIND, key, drawing, once=False)))
 
 
 def found_samples(source: Source, text: str, sampling: Sampling, *, store: Store | None = None) -> Trajectory | None:
@@ -84,7 +83,7 @@ def denoise(
 
 def _draw(
     model: Model, text: str, sampling: Sampling, store: Store, compute: Compute
-) -> Generator[Progress, None, Trajectory]:
+) -> Generator[Progress, None, Artifact]:
     denoiser = yield from model.open(store=store, compute=compute)
     sigmas, shape = sampling.sigmas(), model.source.shape
     x, x0_hat = (torch.empty(sampling.steps, sampling.count, shape.d) for _ in range(2))
@@ -97,7 +96,7 @@ def _draw(
         seconds += time.perf_counter() - began
         trajectory = Trajectory(x, x0_hat, sigmas, shape, seconds)
         yield stepped(trajectory, i)
-    return trajectory
+    return pack(trajectory)
 
 
 def _steps(denoiser: Denoiser, sampling: Sampling, shape: ImageShape, device: str) -> Iterator[Step]:
