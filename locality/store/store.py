@@ -118,12 +118,15 @@ class Store:
             about: how it was made: command, versions, source of the data.
         Raises:
             BadInput: no shipped folder, a name that is not a file name, values JSON cannot hold.
+            DigestMismatch: the disk gave other bytes back.
         """
         if self._shipped is None:
             raise BadInput(
                 f"{name!r} cannot be shipped: this store has no shipped folder. Give Store(..., shipped=...)."
             )
-        return self._shipped.write(name, kind, key, artifact, about)
+        path = self._shipped.write(name, kind, key, artifact, about)
+        self._shipped.find(kind, digest(kind, key))  # raises where the disk gives other bytes back
+        return path
 
     def shipped(self, kind: str) -> list[dict[str, Any]]:
         """Manifests of the shipped artefacts of a kind, by name; unreadable ones are logged and left out."""

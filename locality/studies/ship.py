@@ -18,6 +18,7 @@ from locality.store import Store, default_store
 from locality.studies.fields.draws import Draws
 from locality.studies.fields.tables import LEARNED, learned_key, make_learned_table
 from locality.studies.models import find_network, fit_wiener
+from locality.studies.shipped import ship
 from locality.work import Progress
 
 
@@ -31,15 +32,14 @@ def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Pro
     if folder is None:
         return f"{source.name}: eigendecomposition of {wiener.count} images is in the local cache."
     command = f"python -m locality precompute {source.name} --ship cache/shipped"
-    about = {"dataset": source.name, "images": wiener.count, "command": command}
-    target = Store(default_store().local, folder)
-    path = target.ship(source.slug, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about)
+    about = {"images": wiener.count, "command": command}
+    path = ship(source, source.slug, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about, folder)
     edit = Pattern()
     stage = source.edited((edit,)).stage(0, store=local)
     edit.coupling(stage)
     coupling = local.get(COUPLING, edit.coupling_key(stage))
     assert coupling is not None
-    target.ship(source.slug, COUPLING, edit.coupling_key(stage), coupling, about)
+    ship(source, source.slug, COUPLING, edit.coupling_key(stage), coupling, about, folder)
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB, and {COUPLING}/{source.slug}"
 
 
@@ -60,14 +60,12 @@ def ship_learned_table(
         return f"{source.name} {trained.name}: table in the local cache, median relative standard error {error:.1%}."
     levels = "" if tuple(sigmas) == LEARNED_SIGMAS else f" --sigmas {','.join(f'{sigma:.6g}' for sigma in sigmas)}"
     about = {
-        "dataset": source.name,
         "network": trained.name,
         "median_relative_standard_error": round(error, 4) if math.isfinite(error) else None,
         "command": f"python -m locality precompute {source.name} --network {trained.name} --draws {draws.count} "
         f"--step {step}{levels} --ship cache/shipped",
     }
-    target = Store(default_store().local, folder)
-    path = target.ship(f"{source.slug}-{trained.name}", LEARNED, learned_key(trained), table, about)
+    path = ship(source, f"{source.slug}-{trained.name}", LEARNED, learned_key(trained), table, about, folder)
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB, median relative standard error {error:.1%}"
 
 
@@ -93,7 +91,5 @@ def ship_model(source: Source, text: str, folder: Path | None = None) -> Generat
         assert found is not None
         artifact = found
     command = f"python -m locality precompute {source.name} --model {text} --ship cache/shipped"
-    path = Store(default_store().local, folder).ship(
-        f"{source.slug}-{spec.name}", kind, key, artifact, {"dataset": source.name, "command": command}
-    )
+    path = ship(source, f"{source.slug}-{spec.name}", kind, key, artifact, {"command": command}, folder)
     return f"{path}: {path.stat().st_size / 1e6:.2f} MB"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
@@ -95,16 +94,9 @@ def duration(seconds: float) -> str:
 
 def say(result: Any, as_json: bool, text: str) -> None:
     """Print a result: JSON (null for a number that is not defined), or the text meant for people."""
-    typer.echo(json.dumps(_defined(result), indent=1, allow_nan=False) if as_json else text)
+    from locality.store.artifact import defined
 
-
-def _defined(value: Any) -> Any:
-    """The value with null in place of NaN and infinity, which JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: _defined(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_defined(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    typer.echo(json.dumps(defined(result), indent=1, allow_nan=False) if as_json else text)
 
 
 def parse_pixel(text: str) -> Pixel:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import shlex
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -14,6 +11,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from locality.datasets import Source
+from locality.device import machine_facts, versions
 from locality.features import as_8bit
 from locality.store import Artifact
 from locality.studies.benchmark.cells import HELD_OUT, NEAREST, OWN, TRAJECTORY, Cell
@@ -59,7 +57,11 @@ def gather(
         groups=setup.groups,
         notes=(*setup.notes, *notes),
         missing=missing,
-        facts={"command": bench_command(source, setup.plan), "versions": _versions(), "machine": _machine()},
+        facts={
+            "command": bench_command(source, setup.plan),
+            "versions": versions("torch", "numpy"),
+            "machine": machine_facts(),
+        },
     )
 
 
@@ -140,11 +142,3 @@ def _shown(setup: Setup, competitor: Competitor, own: Sequence[Artifact]) -> Ten
     first = [kept.arrays["image"] for kept in own if kept.meta["images"][0] < SHOWN]
     empty = torch.empty(0, setup.source.shape.d, dtype=torch.uint8)
     return torch.cat([*first, empty])[:SHOWN]
-
-
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}}
-
-
-def _machine() -> dict[str, Any]:
-    return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ class Costs:
         """Plain values, and what each number is."""
         return {
             "dataset": self.dataset,
-            "plan": {name: value for name, value in self.plan.key().items() if name != "name"},
+            "plan": dataclasses.asdict(self.plan),
             "points": list(self.points),
             "exponents": self.exponents(),
             "notes": list(self.notes),
