@@ -69,7 +69,7 @@ class PlanOptions:
         self, cls: type[Spec], only: Sequence[str], typed: Mapping[str, str], usual: Mapping[str, Any]
     ) -> None:
         self.cls, self.hints = cls, get_type_hints(cls)
-        defaults = {field.name: field.default for field in fields(cls)} | dict(usual)
+        defaults: dict[str, Any] = {field.name: field.default for field in fields(cls)} | dict(usual)
         self.defaults = {name: defaults[name] for name in only or defaults}
         self.typed = {name: typed.get(name, f"--{name.replace('_', '-')}").split() for name in self.defaults}
 

@@ -1,25 +1,55 @@
-"""The metrics of a benchmark: what each is, its unit and range, and which end is better."""
+"""The metrics of a benchmark, a row each: what it is, what it is computed from, unit and range, which end is better."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 HIGHER, LOWER, NEITHER = "higher", "lower", ""
+# The kinds of cells: see `locality.studies.benchmark.cells`.
+OWN, TRAJECTORY, HELD_OUT, NEAREST, FEATURES = "own", "trajectory", "held_out", "nearest", "features"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of the leaderboard. `by_sigma`: there is a row for each noise level too."""
+    """A column of the leaderboard.
+
+    `cell`: the kind of cell it is computed from. `scores`: arrays of that cell and the scores of images they become;
+    none for distances, which are of all images at once. `brief`: a few words below its title. `limits`: what it
+    cannot leave. `by_sigma`: there is a row for each noise level too. `compared`: with paired differences.
+    """
 
     name: str
     title: str
+    cell: str
     better: str
     about: str
+    scores: Mapping[str, str] = field(default_factory=dict)
+    brief: str = ""
+    limits: str = ""
+    unit: str = ""
     by_sigma: bool = False
+    compared: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """What it is, its range and its unit."""
+        return "; ".join(filter(None, (self.about, self.limits, self.unit)))
+
+    @property
+    def score(self) -> str:
+        """The score that tells whether a model has any of it."""
+        return next(iter(self.scores.values()), "")
+
+    @property
+    def to_reference(self) -> bool:
+        """Whether it compares a model with the reference, which itself has none of it."""
+        return self.cell in (OWN, TRAJECTORY)
 
 
 _R2 = "1 - sum (a - u)^2 / sum (u - mean u)^2 over all pixels and channels of an image, a the model, u the reference"
 _DISTANCE = "between the drawn images and training images (`real` of them), through `features`"
+_FEW = "biased upwards with few images"
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -27,101 +57,167 @@ METRICS: dict[str, Metric] = {
         Metric(
             "r2_final",
             "R2 final",
+            OWN,
             HIGHER,
             f"{_R2}: last estimates, each on its own trajectory from the same noise, not clamped; mean over images; "
-            "at most 1, can be negative, dimensionless; images whose u is constant are left out (`undefined`)",
+            "images whose u is constant are left out (`undefined`)",
+            {"r2": "r2_own"},
+            brief="own trajectories",
+            limits="at most 1, can be negative",
+            unit="dimensionless",
+            compared=True,
         ),
         Metric(
             "r2_trajectory",
             "R2 on-trajectory",
+            TRAJECTORY,
             HIGHER,
             f"{_R2}: both estimates at the noisy image x of the REFERENCE's trajectory, which isolates the denoiser; "
-            "by noise level, and with sigma null each image's mean over all steps; at most 1",
+            "by noise level, and with sigma null each image's mean over all steps",
+            {"r2": "r2_trajectory"},
+            brief="network’s trajectory",
+            limits="at most 1",
+            by_sigma=True,
+            compared=True,
+        ),
+        Metric(
+            "r2_own",
+            "R2 per step",
+            OWN,
+            HIGHER,
+            f"{_R2}: as r2_final at every step, by noise level",
+            {"r2": "r2_own"},
+            limits="at most 1",
             by_sigma=True,
         ),
-        Metric("r2_own", "R2 per step", HIGHER, f"{_R2}: as r2_final at every step, by noise level", by_sigma=True),
         Metric(
             "pearson",
             "Pearson r",
+            OWN,
             HIGHER,
-            "correlation of the last estimates over all pixels and channels of an image; in [-1, 1]; blind to scale "
-            "and offset, so never to be compared with R2",
+            "correlation of the last estimates over all pixels and channels of an image; blind to scale and offset, so "
+            "never to be compared with R2",
+            {"pearson": "pearson"},
+            brief="not comparable with R2",
+            limits="in [-1, 1]",
         ),
         Metric(
-            "mse", "MSE", LOWER, "mean squared difference of the last estimates, not clamped; [-1, 1] units squared"
+            "mse",
+            "MSE",
+            OWN,
+            LOWER,
+            "mean squared difference of the last estimates, not clamped",
+            {"mse": "mse"},
+            brief="[−1, 1] units",
+            unit="[-1, 1] units squared",
         ),
         Metric(
             "mse01",
             "MSE, [0, 1]",
+            OWN,
             LOWER,
-            "mean squared difference of the last images, clamped to [-1, 1] and scaled to [0, 1]; in [0, 1]",
+            "mean squared difference of the last images, clamped to [-1, 1] and scaled to [0, 1]",
+            {"mse01": "mse01"},
+            brief="clamped, [0, 1] units",
+            limits="in [0, 1]",
         ),
         Metric(
             "denoise_ratio",
             "error / Wiener",
+            HELD_OUT,
             LOWER,
             "mean of |D(x0 + sigma eps) - x0|^2 over held-out images, over the same mean of the Wiener filter (fitted "
             "to the benchmark's training images) on the same images and noise; by noise level, and with sigma null the "
             "geometric mean of the ratios over the levels; 1 is as good as Wiener; standard error by the delta method",
+            {"errors": "errors"},
+            brief="held-out, over σ",
             by_sigma=True,
+            compared=True,
         ),
         Metric(
             "memorised",
             "memorised",
+            NEAREST,
             LOWER,
             "share of the drawn images that are copies: L2 distance to the nearest training image below a third of "
-            "that to the second nearest; in [0, 1]; compare with the row of held-out images. A model is compared with "
-            "the training images it was given, a network with all",
+            "that to the second nearest; compare with the row of held-out images. A model is compared with the "
+            "training images it was given, a network with all",
+            {"nearest": "nearest", "second": "second"},
+            brief="share of samples",
+            limits="in [0, 1]",
         ),
         Metric(
             "nn_distance",
             "nearest",
+            NEAREST,
             NEITHER,
-            "L2 distance of the drawn images, not clamped, to the nearest training image; units of [-1, 1], summed "
-            "over pixels and channels under the root",
+            "L2 distance of the drawn images, not clamped, to the nearest training image",
+            {"nearest": "nearest"},
+            brief="L2, [−1, 1] units",
+            unit="units of [-1, 1], summed over pixels and channels under the root",
         ),
         Metric(
             "kid",
             "KID",
+            FEATURES,
             LOWER,
-            f"kernel distance, unbiased, kernel (a.b / f + 1)^3, {_DISTANCE}; can be negative; jackknife of both sets",
+            f"kernel distance, unbiased, kernel (a.b / f + 1)^3, {_DISTANCE}; jackknife of both sets",
+            limits="can be negative",
         ),
         Metric(
             "fid",
             "FID",
+            FEATURES,
             LOWER,
             f"Frechet distance {_DISTANCE} = inception; only where there are more drawn images than features (2,048); "
-            "biased upwards with few images; jackknife over the drawn images",
+            f"{_FEW}; jackknife over the drawn images",
         ),
         Metric(
             "frechet",
             "Frechet distance",
+            FEATURES,
             LOWER,
             f"Frechet distance {_DISTANCE}, which is no FID; only where there are more drawn images than features; "
-            "biased upwards with few images: compare rows of the same n, and with the row of held-out images",
+            f"{_FEW}: compare rows of the same n, and with the row of held-out images",
         ),
         Metric(
             "is",
             "IS",
+            FEATURES,
             HIGHER,
-            "inception score, of all drawn images at once; only where there are more of them than features; at least 1",
+            "inception score, of all drawn images at once; only where there are more of them than features",
+            limits="at least 1",
         ),
         Metric(
             "class_score",
             "class score",
+            FEATURES,
             HIGHER,
-            "the inception score's formula on the class probabilities of `features`, which is no IS: 1 (all alike) to "
-            "the number of classes",
+            "the inception score's formula on the class probabilities of `features`, which is no IS",
+            limits="1 (all alike) to the number of classes",
         ),
     )
 }
+OF_IMAGES = [name for name, metric in METRICS.items() if metric.scores]
+COMPARED = [name for name, metric in METRICS.items() if metric.compared]
+
+
+def scores_of(cell: str) -> dict[str, str]:
+    """The arrays of a kind of cell that are read, and the scores they become."""
+    return {array: score for one in METRICS.values() if one.cell == cell for array, score in one.scores.items()}
+
+
+def every_step(score: str) -> bool:
+    """Whether a score is reported at every noise level; of the others only the last step is."""
+    return any(score in metric.scores.values() for metric in METRICS.values() if metric.by_sigma)
+
 
 ABOUT: dict[str, str] = {
-    **{name: metric.about for name, metric in METRICS.items()},
+    **{name: metric.sentence for name, metric in METRICS.items()},
     "rows": "one number each: mean, standard error and number n of images; sigma in units of images in [-1, 1], null "
     "for aggregates; stderr null where it is not defined (one image)",
-    "kind": "reference: the network that is explained. ceiling: a second network trained on the same data, for scale: "
-    "what two networks share follows from the data; a weak one is no upper limit. analytic, network: the models. "
+    "kind": "reference: the network that is explained. ceiling: the second network, trained on the same data, for "
+    "scale: what two networks share follows from the data; a weak one is no upper limit. analytic, network: the models. "
     "control: real held-out images in the place of drawn ones",
     "undefined": "images left out of a row because its score is not defined there (constant images)",
     "seconds_per_step": "seconds of one denoising step of a batch of `batch` images on the model's own trajectory, "

@@ -12,10 +12,9 @@ import torch
 from locality.metrics import Summary
 from locality.store.artifact import defined
 from locality.studies.benchmark.competitors import CONTROL, REFERENCE, WIENER
-from locality.studies.benchmark.metrics import ABOUT
+from locality.studies.benchmark.metrics import ABOUT, COMPARED
 from locality.studies.benchmark.result import Result, Scored
 
-COMPARED = ("r2_final", "r2_trajectory", "denoise_ratio")  # with paired differences, by noise level too
 KIND = "locality-bench"  # what a file says it holds
 FORMAT = 1
 Row = dict[str, Any]
@@ -65,7 +64,7 @@ class Bench(Scored):
             "format": FORMAT,
             "dataset": self.dataset,
             "reference": self.reference,
-            "ceiling": self.ceiling,
+            "ceiling": self.second,
             "train_images": self.train_images,
             "n": self.plan.count,
             "plan": plan,

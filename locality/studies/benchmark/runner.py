@@ -16,10 +16,6 @@ from locality.memory import PeakMemory
 from locality.sampler import ddim
 from locality.store import Artifact, Store
 from locality.studies.benchmark.cells import (
-    FEATURES,
-    HELD_OUT,
-    NEAREST,
-    OWN,
     WALK,
     Cell,
     drawn_key,
@@ -29,6 +25,7 @@ from locality.studies.benchmark.cells import (
 )
 from locality.studies.benchmark.competitors import Competitor, Setup
 from locality.studies.benchmark.extractors import Extractor
+from locality.studies.benchmark.metrics import FEATURES, HELD_OUT, NEAREST, OWN
 from locality.studies.benchmark.sampling import held_out_noise
 from locality.studies.sampling.nearest import nearest_training
 from locality.types import Denoiser

@@ -36,7 +36,7 @@ def ship_bench(source: Source, made: Bench, folder: Path, *, store: Store | None
     key = {"fingerprint": source.fingerprint, "plan": made.plan.key(), "dataset": source.name, "version": VERSION}
     about = {
         "reference": made.reference,
-        "ceiling": made.ceiling,
+        "ceiling": made.second,
         "n": made.plan.count,
         "models": made.names,
         "command": f"{bench_command(source, made.plan)} --ship cache/shipped",
@@ -64,7 +64,8 @@ def pack(made: Bench) -> Artifact:
         arrays[f"{i}.images"] = result.images[: 0 if made.plan.presets else SHOWN]
     kept = ("name", "kind", "notes", "sigmas", "facts")
     meta: dict[str, Any] = {
-        **{name: getattr(made, name) for name in ("dataset", "reference", "ceiling", "train_images", "notes", "facts")},
+        **{name: getattr(made, name) for name in ("dataset", "reference", "train_images", "notes", "facts")},
+        "ceiling": made.second,
         "shape": list(made.shape),
         "plan": dataclasses.asdict(made.plan),
         "results": [{name: getattr(result, name) for name in kept} for result in made.results],
@@ -99,7 +100,7 @@ def unpack(kept: Artifact) -> Bench:
         dataset=meta["dataset"],
         shape=ImageShape(*meta["shape"]),
         reference=meta["reference"],
-        ceiling=meta["ceiling"],
+        second=meta["ceiling"],
         plan=read_plan(BenchPlan, meta["plan"]),
         train_images=meta["train_images"],
         results=results,
