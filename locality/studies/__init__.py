@@ -33,17 +33,7 @@ from locality.studies.fields.tables import (
     predicted_table,
     table_row,
 )
-from locality.studies.models import (
-    Model,
-    Trained,
-    find_model,
-    find_network,
-    fit_wiener,
-    model_key,
-    open_denoiser,
-    read_trained,
-    trained_networks,
-)
+from locality.studies.models import Model, find_model, fit_wiener, model_key, open_denoiser
 from locality.studies.sampling.config import Sampling, Stepped, Trajectory
 from locality.studies.sampling.memorisation import Copies, Memorisation, memorisation
 from locality.studies.sampling.nearest import nearest_training
@@ -59,6 +49,7 @@ from locality.studies.sweep.study import (
     planted_filter,
     run_sweep,
 )
+from locality.studies.trained import Trained, find_network, read_trained, trained_networks
 from locality.studies.training.journal import read_log, read_progress
 from locality.studies.training.preview import Frame, Preview, read_preview
 from locality.studies.training.train import judge, train_network

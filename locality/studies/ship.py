@@ -17,8 +17,9 @@ from locality.linear.wiener import pack
 from locality.store import Store, default_store
 from locality.studies.fields.draws import Draws
 from locality.studies.fields.tables import LEARNED, learned_key, make_learned_table
-from locality.studies.models import find_network, fit_wiener
+from locality.studies.models import fit_wiener
 from locality.studies.shipped import ship
+from locality.studies.trained import find_network
 from locality.work import Progress
 
 

@@ -1,8 +1,9 @@
 """Which analytic model explains a trained network best: a table of scores with errors, made cell by cell."""
 
+from locality.studies.benchmark.about import ABOUT
 from locality.studies.benchmark.competitors import Group
 from locality.studies.benchmark.files import check_folder, write_folder
-from locality.studies.benchmark.metrics import ABOUT, METRICS, Metric
+from locality.studies.benchmark.metrics import METRICS, Metric
 from locality.studies.benchmark.plan import BenchPlan, Entry, parse_entry
 from locality.studies.benchmark.presets import PRESETS, Preset
 from locality.studies.benchmark.result import Result

@@ -11,8 +11,9 @@ import torch
 
 from locality.metrics import Summary
 from locality.store.artifact import defined
+from locality.studies.benchmark.about import ABOUT
 from locality.studies.benchmark.competitors import CONTROL, REFERENCE, WIENER
-from locality.studies.benchmark.metrics import ABOUT, COMPARED
+from locality.studies.benchmark.metrics import COMPARED
 from locality.studies.benchmark.result import Result, Scored
 
 KIND = "locality-bench"  # what a file says it holds

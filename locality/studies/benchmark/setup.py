@@ -26,7 +26,8 @@ from locality.studies.benchmark.plan import AUTO, NONE, BenchPlan, Entry
 from locality.studies.benchmark.presets import find_presets
 from locality.studies.benchmark.sampling import SamplingConfig
 from locality.studies.edited import trained_on_these
-from locality.studies.models import Model, Trained, find_model, trained_networks
+from locality.studies.models import Model, find_model
+from locality.studies.trained import Trained, trained_networks
 
 _UNKNOWN = "unknown origin"  # what a checkpoint made elsewhere says of its training images
 

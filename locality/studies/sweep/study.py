@@ -22,8 +22,8 @@ from locality.linear.wiener import WienerFilter, coordinates
 from locality.store import Artifact, Store, default_store
 from locality.studies.fields.draws import Draws
 from locality.studies.fields.tables import summed_fields
-from locality.studies.models import Trained, trained_networks
 from locality.studies.sweep.plan import PREDICTED, Sweep, SweepPlan, row_of
+from locality.studies.trained import Trained, trained_networks
 from locality.types import ImageShape, Pixel
 from locality.work import Progress
 

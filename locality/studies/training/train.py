@@ -16,7 +16,8 @@ from locality.device import versions
 from locality.metrics import RATIO_SIGMAS, error_ratio
 from locality.networks import Budget, NetworkSpec, Training, TrainSpec, save_network
 from locality.store import Store
-from locality.studies.models import Trained, fit_wiener, read_trained
+from locality.studies.models import fit_wiener
+from locality.studies.trained import Trained, read_trained
 from locality.studies.training.journal import Log, recorded
 from locality.studies.training.preview import Previewer
 from locality.types import Denoiser
