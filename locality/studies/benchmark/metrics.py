@@ -23,8 +23,8 @@ class Metric:
     title: str
     cell: str
     better: str
-    about: str
     scores: Mapping[str, str] = field(default_factory=dict)
+    about: str = ""
     brief: str = ""
     limits: str = ""
     unit: str = ""
@@ -49,155 +49,55 @@ class Metric:
 
 _R2 = "1 - sum (a - u)^2 / sum (u - mean u)^2 over all pixels and channels of an image, a the model, u the reference"
 _DISTANCE = "between the drawn images and training images (`real` of them), through `features`"
-_FEW = "biased upwards with few images"
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric(
-            "r2_final",
-            "R2 final",
-            OWN,
-            HIGHER,
-            f"{_R2}: last estimates, each on its own trajectory from the same noise, not clamped; mean over images; "
-            "images whose u is constant are left out (`undefined`)",
-            {"r2": "r2_own"},
-            brief="own trajectories",
-            limits="at most 1, can be negative",
-            unit="dimensionless",
-            compared=True,
-        ),
-        Metric(
-            "r2_trajectory",
-            "R2 on-trajectory",
-            TRAJECTORY,
-            HIGHER,
-            f"{_R2}: both estimates at the noisy image x of the REFERENCE's trajectory, which isolates the denoiser; "
-            "by noise level, and with sigma null each image's mean over all steps",
-            {"r2": "r2_trajectory"},
-            brief="network’s trajectory",
-            limits="at most 1",
-            by_sigma=True,
-            compared=True,
-        ),
-        Metric(
-            "r2_own",
-            "R2 per step",
-            OWN,
-            HIGHER,
-            f"{_R2}: as r2_final at every step, by noise level",
-            {"r2": "r2_own"},
-            limits="at most 1",
-            by_sigma=True,
-        ),
-        Metric(
-            "pearson",
-            "Pearson r",
-            OWN,
-            HIGHER,
-            "correlation of the last estimates over all pixels and channels of an image; blind to scale and offset, so "
-            "never to be compared with R2",
-            {"pearson": "pearson"},
-            brief="not comparable with R2",
-            limits="in [-1, 1]",
-        ),
-        Metric(
-            "mse",
-            "MSE",
-            OWN,
-            LOWER,
-            "mean squared difference of the last estimates, not clamped",
-            {"mse": "mse"},
-            brief="[−1, 1] units",
-            unit="[-1, 1] units squared",
-        ),
-        Metric(
-            "mse01",
-            "MSE, [0, 1]",
-            OWN,
-            LOWER,
-            "mean squared difference of the last images, clamped to [-1, 1] and scaled to [0, 1]",
-            {"mse01": "mse01"},
-            brief="clamped, [0, 1] units",
-            limits="in [0, 1]",
-        ),
-        Metric(
-            "denoise_ratio",
-            "error / Wiener",
-            HELD_OUT,
-            LOWER,
-            "mean of |D(x0 + sigma eps) - x0|^2 over held-out images, over the same mean of the Wiener filter (fitted "
-            "to the benchmark's training images) on the same images and noise; by noise level, and with sigma null the "
-            "geometric mean of the ratios over the levels; 1 is as good as Wiener; standard error by the delta method",
-            {"errors": "errors"},
-            brief="held-out, over σ",
-            by_sigma=True,
-            compared=True,
-        ),
-        Metric(
-            "memorised",
-            "memorised",
-            NEAREST,
-            LOWER,
-            "share of the drawn images that are copies: L2 distance to the nearest training image below a third of "
-            "that to the second nearest; compare with the row of held-out images. A model is compared with the "
-            "training images it was given, a network with all",
-            {"nearest": "nearest", "second": "second"},
-            brief="share of samples",
-            limits="in [0, 1]",
-        ),
-        Metric(
-            "nn_distance",
-            "nearest",
-            NEAREST,
-            NEITHER,
-            "L2 distance of the drawn images, not clamped, to the nearest training image",
-            {"nearest": "nearest"},
-            brief="L2, [−1, 1] units",
-            unit="units of [-1, 1], summed over pixels and channels under the root",
-        ),
-        Metric(
-            "kid",
-            "KID",
-            FEATURES,
-            LOWER,
-            f"kernel distance, unbiased, kernel (a.b / f + 1)^3, {_DISTANCE}; jackknife of both sets",
-            limits="can be negative",
-        ),
-        Metric(
-            "fid",
-            "FID",
-            FEATURES,
-            LOWER,
-            f"Frechet distance {_DISTANCE} = inception; only where there are more drawn images than features (2,048); "
-            f"{_FEW}; jackknife over the drawn images",
-        ),
-        Metric(
-            "frechet",
-            "Frechet distance",
-            FEATURES,
-            LOWER,
-            f"Frechet distance {_DISTANCE}, which is no FID; only where there are more drawn images than features; "
-            f"{_FEW}: compare rows of the same n, and with the row of held-out images",
-        ),
-        Metric(
-            "is",
-            "IS",
-            FEATURES,
-            HIGHER,
-            "inception score, of all drawn images at once; only where there are more of them than features",
-            limits="at least 1",
-        ),
-        Metric(
-            "class_score",
-            "class score",
-            FEATURES,
-            HIGHER,
-            "the inception score's formula on the class probabilities of `features`, which is no IS",
-            limits="1 (all alike) to the number of classes",
-        ),
-    )
-}
+# fmt: off
+_TABLE = (
+    Metric("r2_final", "R2 final", OWN, HIGHER, {"r2": "r2_own"}, brief="own trajectories", compared=True,
+        about=f"{_R2}: last estimates, each on its own trajectory from the same noise, not clamped; mean over images; "
+        "images whose u is constant are left out (`undefined`)",
+        limits="at most 1, can be negative", unit="dimensionless"),
+    Metric("r2_trajectory", "R2 on-trajectory", TRAJECTORY, HIGHER, {"r2": "r2_trajectory"}, by_sigma=True,
+        compared=True,
+        about=f"{_R2}: both estimates at the noisy image x of the REFERENCE's trajectory, which isolates the denoiser; "
+        "by noise level, and with sigma null each image's mean over all steps",
+        limits="at most 1", brief="network’s trajectory"),
+    Metric("r2_own", "R2 per step", OWN, HIGHER, {"r2": "r2_own"}, by_sigma=True,
+        about=f"{_R2}: as r2_final at every step, by noise level", limits="at most 1"),
+    Metric("pearson", "Pearson r", OWN, HIGHER, {"pearson": "pearson"}, brief="not comparable with R2",
+        about="correlation of the last estimates over all pixels and channels of an image; blind to scale and offset, "
+        "so never to be compared with R2", limits="in [-1, 1]"),
+    Metric("mse", "MSE", OWN, LOWER, {"mse": "mse"}, brief="[−1, 1] units",
+        about="mean squared difference of the last estimates, not clamped", unit="[-1, 1] units squared"),
+    Metric("mse01", "MSE, [0, 1]", OWN, LOWER, {"mse01": "mse01"}, brief="clamped, [0, 1] units",
+        about="mean squared difference of the last images, clamped to [-1, 1] and scaled to [0, 1]",
+        limits="in [0, 1]"),
+    Metric("denoise_ratio", "error / Wiener", HELD_OUT, LOWER, {"errors": "errors"}, by_sigma=True, compared=True,
+        about="mean of |D(x0 + sigma eps) - x0|^2 over held-out images, over the same mean of the Wiener filter "
+        "(fitted to the benchmark's training images) on the same images and noise; by noise level, and with sigma null the "
+        "geometric mean of the ratios over the levels; 1 is as good as Wiener; standard error by the delta method",
+        brief="held-out, over σ"),
+    Metric("memorised", "memorised", NEAREST, LOWER, {"nearest": "nearest", "second": "second"}, limits="in [0, 1]",
+        about="share of the drawn images that are copies: L2 distance to the nearest training image below a third of "
+        "that to the second nearest; compare with the row of held-out images. A model is compared with the training "
+        "images it was given, a network with all", brief="share of samples"),
+    Metric("nn_distance", "nearest", NEAREST, NEITHER, {"nearest": "nearest"}, brief="L2, [−1, 1] units",
+        about="L2 distance of the drawn images, not clamped, to the nearest training image",
+        unit="units of [-1, 1], summed over pixels and channels under the root"),
+    Metric("kid", "KID", FEATURES, LOWER, limits="can be negative",
+        about=f"kernel distance, unbiased, kernel (a.b / f + 1)^3, {_DISTANCE}; jackknife of both sets"),
+    Metric("fid", "FID", FEATURES, LOWER,
+        about=f"Frechet distance {_DISTANCE} = inception; only where there are more drawn images than features "
+        "(2,048); biased upwards with few images; jackknife over the drawn images"),
+    Metric("frechet", "Frechet distance", FEATURES, LOWER,
+        about=f"Frechet distance {_DISTANCE}, which is no FID; only where there are more drawn images than features; "
+        "biased upwards with few images: compare rows of the same n, and with the row of held-out images"),
+    Metric("is", "IS", FEATURES, HIGHER, limits="at least 1",
+        about="inception score, of all drawn images at once; only where there are more of them than features"),
+    Metric("class_score", "class score", FEATURES, HIGHER, limits="1 (all alike) to the number of classes",
+        about="the inception score's formula on the class probabilities of `features`, which is no IS"),
+)
+# fmt: on
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
 OF_IMAGES = [name for name, metric in METRICS.items() if metric.scores]
 COMPARED = [name for name, metric in METRICS.items() if metric.compared]
 
