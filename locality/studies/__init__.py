@@ -30,9 +30,10 @@ from locality.studies.sampling.memorisation import Copies, memorisation
 from locality.studies.sampling.nearest import nearest_training
 from locality.studies.sampling.samples import denoise, found_samples, sample
 from locality.studies.ship import ship_learned_table, ship_model, ship_statistics
+from locality.studies.sweep.participants import mask_of, pixels_along
 from locality.studies.sweep.plan import PREDICTED, Sweep, SweepPlan
 from locality.studies.sweep.ship import ship_sweep, shipped_sweeps
-from locality.studies.sweep.study import mask_of, pixels_along, planted_filter, run_sweep
+from locality.studies.sweep.study import planted_filter, run_sweep
 from locality.studies.trained import Trained, find_network, read_trained, trained_networks
 from locality.studies.training.journal import read_log, read_progress
 from locality.studies.training.preview import Frame, Preview, read_preview

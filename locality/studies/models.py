@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from locality.datasets import Source
 from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
-from locality.errors import DataUnavailable
+from locality.errors import DataUnavailable, NonFinite
 from locality.linear.wiener import WienerFilter
 from locality.networks import NETWORKS
 from locality.store import Store, default_store
@@ -99,6 +102,13 @@ def find_model(source: Source, text: str, *, store: Store | None = None) -> Mode
 def model_key(source: Source, text: str, store: Store | None = None) -> dict[str, Any]:
     """Everything the results of a model depend on, as plain JSON values. Raises as `find_model` and `Model.key`."""
     return find_model(source, text, store=store).key()
+
+
+def finite(x0_hat: Float[Tensor, "b d"], name: str, sigma: float) -> Float[Tensor, "b d"]:
+    """An estimate of a model in float32 on the CPU. Raises NonFinite."""
+    if not bool(x0_hat.isfinite().all()):
+        raise NonFinite(f"{name} gave NaN or infinity at sigma={sigma:g}. Leave it out, or choose other options.")
+    return x0_hat.float().cpu()
 
 
 def open_denoiser(

@@ -73,8 +73,8 @@ _TABLE = (
         limits="in [0, 1]"),
     Metric("denoise_ratio", "error / Wiener", HELD_OUT, LOWER, {"errors": "errors"}, by_sigma=True, compared=True,
         about="mean of |D(x0 + sigma eps) - x0|^2 over held-out images, over the same mean of the Wiener filter "
-        "(fitted to the benchmark's training images) on the same images and noise; by noise level, and with sigma null the "
-        "geometric mean of the ratios over the levels; 1 is as good as Wiener; standard error by the delta method",
+        "(fitted to the benchmark's training images) on the same images and noise; by noise level, and with sigma null "
+        "the geometric mean of the ratios over the levels; 1 is as good as Wiener; standard error by the delta method",
         brief="held-out, over σ"),
     Metric("memorised", "memorised", NEAREST, LOWER, {"nearest": "nearest", "second": "second"}, limits="in [0, 1]",
         about="share of the drawn images that are copies: L2 distance to the nearest training image below a third of "
@@ -89,8 +89,8 @@ _TABLE = (
         about=f"Frechet distance {_DISTANCE} = inception; only where there are more drawn images than features "
         "(2,048); biased upwards with few images; jackknife over the drawn images"),
     Metric("frechet", "Frechet distance", FEATURES, LOWER,
-        about=f"Frechet distance {_DISTANCE}, which is no FID; only where there are more drawn images than features; "
-        "biased upwards with few images: compare rows of the same n, and with the row of held-out images"),
+        about=f"Frechet distance {_DISTANCE}, which is no FID; only where there are more drawn images than "
+        "features; biased upwards with few images: compare rows of the same n, and with the row of held-out images"),
     Metric("is", "IS", FEATURES, HIGHER, limits="at least 1",
         about="inception score, of all drawn images at once; only where there are more of them than features"),
     Metric("class_score", "class score", FEATURES, HIGHER, limits="1 (all alike) to the number of classes",

@@ -19,7 +19,6 @@ from locality.studies.benchmark.cells import (
     WALK,
     Cell,
     drawn_key,
-    finite,
     own_artifact,
     score_steps,
 )
@@ -27,6 +26,7 @@ from locality.studies.benchmark.competitors import Competitor, Setup
 from locality.studies.benchmark.extractors import Extractor
 from locality.studies.benchmark.metrics import FEATURES, HELD_OUT, NEAREST, OWN
 from locality.studies.benchmark.sampling import held_out_noise
+from locality.studies.models import finite
 from locality.studies.sampling.nearest import nearest_training
 from locality.types import Denoiser
 from locality.work import Progress, map_progress, within

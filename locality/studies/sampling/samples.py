@@ -12,12 +12,12 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.device import Compute
-from locality.errors import NonFinite, TooLarge
+from locality.errors import TooLarge
 from locality.networks import NetworkDenoiser
 from locality.sampler import Step, ddim, heun, initial, start_noise
 from locality.schedule import check_sigma
 from locality.store import Artifact, Store, default_store
-from locality.studies.models import Model, find_model
+from locality.studies.models import Model, find_model, finite
 from locality.studies.sampling.config import Sampling, Trajectory, pack, stepped, unpack
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress, heartbeat, within
@@ -78,7 +78,7 @@ def denoise(
     yield Progress(0.0, 1.0, f"Denoising at sigma {sigma:.3g}")
     with torch.no_grad():
         x0_hat = _Paced(denoiser)(x.to(compute.device), sigma)
-    return _finite(x0_hat, text, sigma)
+    return finite(x0_hat, text, sigma)
 
 
 def _draw(
@@ -92,7 +92,7 @@ def _draw(
     for i, sigma in enumerate(sigmas):
         began = time.perf_counter()
         step = next(steps)
-        x[i], x0_hat[i] = step.x, _finite(step.x0_hat, text, sigma)
+        x[i], x0_hat[i] = step.x, finite(step.x0_hat, text, sigma)
         seconds += time.perf_counter() - began
         trajectory = Trajectory(x, x0_hat, sigmas, shape, seconds)
         yield stepped(trajectory, i)
@@ -129,12 +129,6 @@ class _Paced:
                 parts.append(self.denoiser(part, sigma))
                 heartbeat(min(len(parts) * self.together / len(x), 1.0))
             return torch.cat(parts)
-
-
-def _finite(x0_hat: Float[Tensor, "n d"], text: str, sigma: float) -> Float[Tensor, "n d"]:
-    if not bool(x0_hat.isfinite().all()):
-        raise NonFinite(f"{text} gave NaN or infinity at sigma={sigma:g}. Choose other options or noise levels.")
-    return x0_hat.float().cpu()
 
 
 def _check_size(sampling: Sampling, shape: ImageShape) -> None:
