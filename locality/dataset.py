@@ -94,3 +94,26 @@ class Images(ABC):
     @property
     @abstractmethod
     def train(self) -> Dataset: ...
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory(Images):
+    """A training set that is in memory already, under the name of its dataset."""
+
+    data: Dataset
+
+    @property
+    def name(self) -> str:
+        return self.data.name
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.data.shape
+
+    @property
+    def fingerprint(self) -> str:
+        return self.data.fingerprint
+
+    @property
+    def train(self) -> Dataset:
+        return self.data

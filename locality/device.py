@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
 
 import torch
 
@@ -59,6 +63,16 @@ def fast_bfloat16(kind: str) -> bool:
     if kind == "cpu":
         return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def machine_facts() -> dict[str, Any]:
+    """System, processor and number of cores, as results name them."""
+    return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of Python and of some packages, as results name them."""
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def best_device() -> str:

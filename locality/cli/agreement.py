@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, say, watch
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, ShipOpt, app, file_text, say, watch
+from locality.cli.parts.machine import DeviceOpt, MemoryOpt, compute_on, spent_text
 from locality.cli.parts.matrices import agreement_text
-from locality.cli.parts.memory import memory_text, peak_memory
 from locality.cli.parts.npz import check_out, write_npz
-from locality.cli.sampling import DeviceOpt, MemoryOpt
+from locality.cli.parts.plans import PlanOpt, planned
 from locality.errors import BadInput
+from locality.memory import peak_memory
 
 if TYPE_CHECKING:
     from locality.datasets import Source
-    from locality.studies import Agreement, AgreementPlan
+    from locality.studies import Agreement
 
 
-@app.command()
+@app.command(cls=planned("locality.studies", "AgreementPlan"))
 def agreement(
     dataset: DatasetArg,
     networks: Annotated[
@@ -34,23 +35,9 @@ def agreement(
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Add the untrained twin of every trained network.")
     ] = False,
-    step: Annotated[int, typer.Option(metavar="PX", help="Fields of every step-th pixel of rows and columns.")] = 4,
-    draws: Annotated[int, typer.Option(metavar="K", help="Pairs (held-out image, noise) per field, from 2.")] = 16,
-    sigmas: Annotated[
-        str | None, typer.Option(metavar="S,S,...", help="Noise levels; by default six from 0.09 to 20.")
-    ] = None,
-    outputs: Annotated[
-        int, typer.Option(metavar="N", help="Held-out images whose estimates are compared; 0 for none.")
-    ] = 128,
-    samples: Annotated[
-        int, typer.Option(metavar="N", help="Images every model draws from the same noise; 0 for none.")
-    ] = 128,
-    steps: Annotated[int, typer.Option(metavar="K", help="Noise levels of a drawn image, 2 to 1000.")] = 10,
-    seed: SeedOpt = 0,
+    plan: PlanOpt = None,
     first: FirstOpt = None,
-    ship: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write it to this folder of shipped files.")
-    ] = None,
+    ship: ShipOpt = None,
     out: Annotated[Path | None, typer.Option(metavar="F.npz", help="Also write every matrix to this file.")] = None,
     device: DeviceOpt = "auto",
     memory: MemoryOpt = 512,
@@ -62,18 +49,13 @@ def agreement(
     """
     from locality import studies
     from locality.datasets import Source
-    from locality.device import Compute, usable_device
 
-    if memory < 1:
-        raise BadInput(f"--memory {memory}: give at least 1 (MB).")
-    options: dict[str, Any] = {} if sigmas is None else {"sigmas": _numbers(sigmas)}
-    counts = {"step": step, "draws": draws, "outputs": outputs, "samples": samples, "steps": steps, "seed": seed}
-    plan, source = _plan(**counts, **options), Source.parse(dataset, first)
+    compute, source = compute_on(device, memory), Source.parse(dataset, first)
     names = _default(source) if networks is None else _names(networks)
     names += _twins(source, names) if untrained else []
     if out is not None:
         check_out(out)
-    compute, began = Compute(usable_device(device), memory=memory * 1024**2), time.perf_counter()
+    began = time.perf_counter()
     made = watch(studies.measure_agreement(source, names, plan=plan, compute=compute))
     for model in made.models:
         if model["note"]:
@@ -88,26 +70,9 @@ def agreement(
         "shipped": None if shipped is None else str(shipped),
         "out": None if out is None else str(out),
     }
-    spent = f"{result['seconds']:.1f} s, peak memory {memory_text(result['peak_memory_bytes'])}"
-    written = [f"{path}: {path.stat().st_size / 1e3:.1f} kB" for path in (shipped, out) if path is not None]
+    written = [file_text(path) for path in (shipped, out) if path is not None]
+    spent = spent_text(result["seconds"], result["peak_memory_bytes"])
     say(result, as_json, "\n\n".join([agreement_text(made), "\n".join([*written, spent])]))
-
-
-def _plan(**options: Any) -> AgreementPlan:
-    """The checked options; messages name them as they are typed."""
-    from locality.studies import AgreementPlan
-
-    try:
-        return AgreementPlan(**options)
-    except BadInput as error:
-        raise BadInput(str(error).replace("AgreementPlan:", "--")) from None
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise BadInput(f"--sigmas {text!r} is not a list of numbers. Write for example --sigmas 0.1,1,10.") from None
 
 
 def _names(text: str) -> list[str]:

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, say, table, watch
-from locality.cli.sampling import DeviceOpt, MemoryOpt
-from locality.errors import BadInput
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, ShipOpt, app, command_line, say, table, watch
+from locality.cli.parts.machine import DeviceOpt, MemoryOpt, compute_on
+from locality.cli.parts.plans import PlanOpt, planned
 
 if TYPE_CHECKING:
-    from locality.studies import CostPlan, Costs
+    from locality.studies import Costs
 
 
-@app.command()
+@app.command(cls=planned("locality.studies", "CostPlan", typed={"base_images": "--base"}))
 def costs(
     dataset: DatasetArg,
     model: Annotated[
         list[str], typer.Option("--model", metavar="NAME", help="An analytic model, as of `sample`; again for more.")
     ],
-    images: Annotated[str, typer.Option(metavar="N,N,...", help="Numbers of training images.")] = "250,500,1000,2000",
-    pools: Annotated[
-        str, typer.Option(metavar="P,P,...", help="Resolutions: squares of P x P pixels averaged.")
-    ] = "1,2,4",
-    batches: Annotated[str, typer.Option(metavar="B,B,...", help="Noisy images at once.")] = "1,2,4,8",
-    base: Annotated[int, typer.Option(metavar="N", help="Training images where they are not varied.")] = 1000,
-    threads: Annotated[int, typer.Option(metavar="T", help="Processor threads of a measurement.")] = 1,
-    repeats: Annotated[int, typer.Option(metavar="K", help="Measurements of each point; the least counts.")] = 2,
-    seed: SeedOpt = 0,
+    plan: PlanOpt = None,
     first: FirstOpt = None,
-    ship: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write it to this folder of shipped files.")
-    ] = None,
+    ship: ShipOpt = None,
     device: DeviceOpt = "auto",
     memory: MemoryOpt = 512,
     as_json: JsonOpt = False,
@@ -47,36 +34,14 @@ def costs(
     """
     from locality import studies
     from locality.datasets import Source
-    from locality.device import Compute, usable_device
 
-    lists = {"images": images, "pools": pools, "batches": batches}
-    points = {name: _whole(name, text) for name, text in lists.items()}
-    plan = _plan(base_images=base, repeats=repeats, threads=threads, seed=seed, **points)
-    compute = Compute(usable_device(device), memory=memory * 1024**2)
-    source = Source.parse(dataset, first)
+    compute, source = compute_on(device, memory), Source.parse(dataset, first)
     made = watch(studies.measure_costs(source, model, plan, compute=compute))
     if ship is not None:
-        command = shlex.join(["python", "-m", "locality", *sys.argv[1:]])
-        typer.echo(f"{studies.ship_costs(source, made, command, ship)}", err=True)
+        typer.echo(f"{studies.ship_costs(source, made, command_line(), ship)}", err=True)
     for note in made.notes:
         typer.echo(f"Note: {note}", err=True)
     say(made.to_json(), as_json, _text(made))
-
-
-def _plan(**options: Any) -> CostPlan:
-    from locality.studies import CostPlan
-
-    try:
-        return CostPlan(**options)
-    except BadInput as error:
-        raise BadInput(str(error).replace("CostPlan:base_images", "--base").replace("CostPlan:", "--")) from None
-
-
-def _whole(option: str, text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise BadInput(f"--{option} {text!r} is not a list of whole numbers. Write for example 1,2,4.") from None
 
 
 def _text(made: Costs) -> str:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, say, table, watch
-from locality.cli.parts.memory import memory_text, peak_memory
+from locality.cli.parts.machine import spent_text
 from locality.errors import BadInput, LocalityError
+from locality.memory import peak_memory
 
 if TYPE_CHECKING:
     from locality.datasets import DatasetSpec, Download
@@ -81,7 +82,7 @@ def stats(dataset: DatasetArg, first: FirstOpt = None, as_json: JsonOpt = False)
         "peak_memory_bytes": peak_memory(),
     }
     values = ", ".join(f"{value:.4g}" for value in result["largest_eigenvalues"][:5])
-    spent = f"{result['seconds']:.2f} s, peak memory {memory_text(result['peak_memory_bytes'])}"
+    spent = spent_text(result["seconds"], result["peak_memory_bytes"])
     text = (
         f"{dataset}: n = {result['n']}, d = {result['d']}, trace = {result['trace']:.5g} ({result['units']})\n"
         f"largest eigenvalues: {values}\n{spent}"

@@ -6,20 +6,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, say, watch
-from locality.cli.sampling import DeviceOpt
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, say, watch
+from locality.cli.parts.machine import DeviceOpt, compute_on
+from locality.cli.parts.plans import PlanOpt, planned
 
 if TYPE_CHECKING:
     from locality.studies import Copies
 
 
-@app.command()
+@app.command(
+    cls=planned(
+        "locality.studies",
+        "Sampling",
+        only=("count", "steps", "seed"),
+        typed={"count": "-n"},
+        usual={"count": 64, "steps": 20},
+    )
+)
 def memorisation(
     dataset: DatasetArg,
     model: Annotated[str, typer.Option("--model", metavar="NAME", help="As of `sample`.")],
-    n: Annotated[int, typer.Option("-n", metavar="N", help="Samples, and held-out images beside them.")] = 64,
-    steps: Annotated[int, typer.Option(metavar="K", help="Noise levels on the way, 2 to 1000.")] = 20,
-    seed: SeedOpt = 0,
+    plan: PlanOpt = None,
     first: FirstOpt = None,
     device: DeviceOpt = "auto",
     as_json: JsonOpt = False,
@@ -30,12 +37,12 @@ def memorisation(
     trained with it: its samples are compared with the images it saw.
     """
     from locality.datasets import Source
-    from locality.device import Compute, usable_device
-    from locality.studies import Sampling, memorisation
+    from locality.studies import memorisation
 
-    source, compute = Source.parse(dataset, first), Compute(usable_device(device))
-    found = watch(memorisation(source, model, Sampling(count=n, steps=steps, seed=seed), compute=compute))
-    result = {"dataset": dataset, "model": model, "train_images": len(source.train), "steps": steps, "seed": seed}
+    source, compute = Source.parse(dataset, first), compute_on(device)
+    found = watch(memorisation(source, model, plan, compute=compute))
+    result = {"dataset": dataset, "model": model, "train_images": len(source.train)}
+    result |= {"steps": plan.steps, "seed": plan.seed}
     rows = [_line(f"samples of {model}", found.samples), _line("held-out images", found.held_out)]
     say({**result, **found.to_json()}, as_json, "\n".join(rows))
 

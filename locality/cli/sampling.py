@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, OutOpt, SeedOpt, SigmaOpt, app, say, table, watch
-from locality.cli.parts.memory import memory_text, peak_memory
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, OutOpt, SigmaOpt, app, say, table, watch
+from locality.cli.parts.machine import DeviceOpt, MemoryOpt, compute_on, spent_text
 from locality.cli.parts.npz import check_out, read_images, write_npz
-from locality.errors import BadInput
+from locality.cli.parts.plans import PlanOpt, planned
+from locality.memory import peak_memory
 
 if TYPE_CHECKING:
     from locality.datasets import Source
@@ -26,26 +27,15 @@ ModelOpt = Annotated[
         help="A name from `models`, with options as name:option=value,...; a trained network; a checkpoint folder.",
     ),
 ]
-DeviceOpt = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
-MemoryOpt = Annotated[int, typer.Option(metavar="MB", help="Memory for the work of one denoising call.")]
 
 
-@app.command()
+@app.command(cls=planned("locality.studies", "Sampling", typed={"count": "-n"}))
 def sample(
     dataset: DatasetArg,
     model: ModelOpt,
     out: OutOpt,
-    n: Annotated[int, typer.Option("-n", metavar="N", help="Images to draw, 1 to 4096.")] = 8,
-    steps: Annotated[int, typer.Option(metavar="K", help="Noise levels on the way, 2 to 1000.")] = 10,
-    seed: SeedOpt = 0,
+    plan: PlanOpt = None,
     first: FirstOpt = None,
-    grid: Annotated[str, typer.Option(help="Noise levels: ddpm, edm or log.")] = "ddpm",
-    sampler: Annotated[str, typer.Option(help="ddim or heun.")] = "ddim",
-    eta: Annotated[float, typer.Option(help="Noise added in each ddim step, 0 to 1.")] = 0.0,
-    clip: Annotated[
-        bool, typer.Option("--clip/--no-clip", help="Clamp the estimate to [-1, 1] on the way; never the result.")
-    ] = True,
-    start: Annotated[str, typer.Option(help="ddpm: sqrt(1 + sigma^2) z; edm: sigma z.")] = "ddpm",
     device: DeviceOpt = "auto",
     memory: MemoryOpt = 512,
     as_json: JsonOpt = False,
@@ -58,7 +48,7 @@ def sample(
 
     from locality import studies
 
-    sampling = _sampling(count=n, steps=steps, seed=seed, grid=grid, sampler=sampler, eta=eta, clip=clip, start=start)
+    sampling: Sampling = plan
     source, chosen, compute = _ready(dataset, model, first, device, memory)
     check_out(out)
     note, began = _tell_note(chosen), time.perf_counter()
@@ -69,19 +59,19 @@ def sample(
     result = {
         "dataset": dataset,
         "model": model,
-        "n": n,
-        "steps": steps,
-        "seed": seed,
+        "n": sampling.count,
+        "steps": sampling.steps,
+        "seed": sampling.seed,
         "sigmas": drawn.sigmas,
         "shape": list(drawn.shape),
         "seconds": time.perf_counter() - began,
-        "seconds_per_step": drawn.seconds / steps,
+        "seconds_per_step": drawn.seconds / sampling.steps,
         "peak_memory_bytes": peak_memory(),
         "note": note,
         "out": str(out),
     }
     text = (
-        f"{out}: {n} images of {drawn.shape} by {model} in {steps} steps, "
+        f"{out}: {sampling.count} images of {drawn.shape} by {model} in {sampling.steps} steps, "
         f"sigma {drawn.sigmas[0]:.3g} to {drawn.sigmas[-1]:.3g}\n{_spent(result)}, "
         f"{result['seconds_per_step']:.2g} s a step when it was made"
     )
@@ -136,27 +126,13 @@ def models(as_json: JsonOpt = False) -> None:
     say(rows, as_json, "\n\n".join(blocks))
 
 
-def _sampling(**options: Any) -> Sampling:
-    """The checked options; messages name them as they are typed."""
-    from locality.studies import Sampling
-
-    try:
-        return Sampling(**options)
-    except BadInput as error:
-        raise BadInput(str(error).replace("Sampling:count", "-n").replace("Sampling:", "--")) from None
-
-
 def _ready(dataset: str, model: str, first: int | None, device: str, memory: int) -> tuple[Source, Model, Compute]:
     """What both commands need, with every mistake reported before any work."""
     from locality.datasets import Source
-    from locality.device import Compute, usable_device
     from locality.studies import find_model
 
-    if memory < 1:
-        raise BadInput(f"--memory {memory}: give at least 1 (MB).")
-    source = Source.parse(dataset, first)
+    compute, source = compute_on(device, memory), Source.parse(dataset, first)
     chosen = find_model(source, model)
-    compute = Compute(usable_device(device), memory=memory * 1024**2)
     if first is not None:
         _ = source.train  # a network would not look at them: more than there are is reported all the same
     return source, chosen, compute
@@ -171,7 +147,7 @@ def _tell_note(chosen: Model) -> str:
 
 
 def _spent(result: dict[str, Any]) -> str:
-    return f"{result['seconds']:.2f} s, peak memory {memory_text(result['peak_memory_bytes'])}"
+    return spent_text(result["seconds"], result["peak_memory_bytes"])
 
 
 def option_lines(title: str, options: list[dict[str, Any]]) -> str:

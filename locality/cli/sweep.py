@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 import math
-import shlex
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, parse_pixel, say, table, watch
-from locality.cli.sampling import DeviceOpt, option_lines
-from locality.errors import BadInput
+from locality.cli.parts.app import (
+    DatasetArg,
+    FirstOpt,
+    JsonOpt,
+    ShipOpt,
+    app,
+    command_line,
+    parse_pixel,
+    say,
+    table,
+    watch,
+)
+from locality.cli.parts.machine import DeviceOpt, compute_on
+from locality.cli.parts.plans import PlanOpt, planned
+from locality.cli.sampling import option_lines
 
 if TYPE_CHECKING:
-    from locality.studies import Sweep, SweepPlan
+    from locality.studies import Sweep
 
 
-@app.command()
+@app.command(cls=planned("locality.studies", "SweepPlan"))
 def sweep(
     dataset: DatasetArg,
     edit: Annotated[
         str, typer.Option("--edit", metavar="EDIT", help="An edit from `edits`: pattern:W, tie:ring, blur, ...")
     ] = "pattern:W",
-    strengths: Annotated[
-        str, typer.Option("--strengths", metavar="S,S,...", help="Strengths of the edit; 0 leaves the images.")
-    ] = "0,0.25,0.5,0.75,1",
     pixel: Annotated[
         str | None,
-        typer.Option("--pixel", metavar="ROW,COL", help="Whose field; by default the mean over 16 along the pattern."),
+        typer.Option("--pixel", metavar="ROW,COL", help="Whose field; by default the mean over --pixels of them."),
     ] = None,
-    sigma: Annotated[float, typer.Option("--sigma", metavar="S", help="Noise level of the fields.")] = 2.0,
+    plan: PlanOpt = None,
     networks: Annotated[
         str | None,
         typer.Option(metavar="A,B,...", help="Networks trained on edited images; by default all there are."),
     ] = None,
-    draws: Annotated[int, typer.Option(metavar="K", help="Pairs (held-out image, noise) per field.")] = 16,
-    seed: SeedOpt = 0,
     first: FirstOpt = None,
-    ship: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also write it to this folder of shipped files.")
-    ] = None,
+    ship: ShipOpt = None,
     device: DeviceOpt = "auto",
     as_json: JsonOpt = False,
 ) -> None:
@@ -52,17 +54,14 @@ def sweep(
     """
     from locality import studies
     from locality.datasets import Source
-    from locality.device import Compute, usable_device
     from locality.edits import parse_edit
 
-    plan = _plan(strengths, sigma=sigma, draws=draws, seed=seed)
     source, spec = Source.parse(dataset, first), parse_edit(edit)
     names = None if networks is None else [name.strip() for name in networks.split(",") if name.strip()]
     spot = None if pixel is None else parse_pixel(pixel)
-    compute = Compute(usable_device(device))
+    compute = compute_on(device)
     made = watch(studies.run_sweep(source, spec, pixel=spot, networks=names, plan=plan, compute=compute))
-    command = shlex.join(["python", "-m", "locality", *sys.argv[1:]])
-    shipped = None if ship is None else studies.ship_sweep(source, made, command, ship)
+    shipped = None if ship is None else studies.ship_sweep(source, made, command_line(), ship)
     result = {**made.to_json(), "shipped": None if shipped is None else str(shipped)}
     say(result, as_json, _text(made) + ("" if shipped is None else f"\n\n{shipped}"))
 
@@ -75,22 +74,6 @@ def edits(as_json: JsonOpt = False) -> None:
     rows = edit_list()
     blocks = [table(rows, {"name": "name", "closed": "statistics", "about": "what it does"})]
     say(rows, as_json, "\n\n".join([*blocks, *(option_lines(row["name"], row["options"]) for row in rows)]))
-
-
-def _plan(strengths: str, **options: Any) -> SweepPlan:
-    """The checked options; messages name them as they are typed."""
-    from locality.studies import SweepPlan
-
-    try:
-        values = tuple(float(part) for part in strengths.split(","))
-    except ValueError:
-        raise BadInput(
-            f"--strengths {strengths!r} is not a list of numbers. Write for example --strengths 0,0.5,1."
-        ) from None
-    try:
-        return SweepPlan(strengths=values, **options)
-    except BadInput as error:
-        raise BadInput(str(error).replace("SweepPlan:", "--")) from None
 
 
 def _text(made: Sweep) -> str:

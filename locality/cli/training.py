@@ -104,25 +104,24 @@ def _until_interrupt(
 
     (A process whose parent has ended is given another one.)
     """
+    from locality.work import map_progress
+
     asked: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.append(number)
 
+    def stop(event: Progress) -> Progress:
+        if asked or parent not in (None, os.getppid()):
+            work.close()
+            if not state.exists():
+                raise BadInput("Stopped before the first step: there is nothing to keep.")
+            raise BadInput(f"Stopped. {state} keeps the training: run the same command with --resume to go on.")
+        return event
+
     before = signal.signal(signal.SIGINT, ask)
     try:
-        while True:
-            try:
-                event = next(work)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            if asked or parent not in (None, os.getppid()):
-                work.close()
-                if not state.exists():
-                    raise BadInput("Stopped before the first step: there is nothing to keep.")
-                raise BadInput(f"Stopped. {state} keeps the training: run the same command with --resume to go on.")
-            yield event
+        return (yield from map_progress(work, stop))
     finally:
         signal.signal(signal.SIGINT, before)
 

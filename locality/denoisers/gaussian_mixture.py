@@ -20,7 +20,7 @@ from locality.device import Compute
 from locality.errors import BadInput, TooLarge
 from locality.schedule import check_sigma
 from locality.specs import param
-from locality.store import Store
+from locality.store import Artifact, Store
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress, heartbeat
 
@@ -80,15 +80,14 @@ class GaussianMixture(DenoiserSpec):
         count = self.components if labels is None else len(labels.unique())
         _check_size(count, images.shape)
         key = store_key(images.fingerprint, self, labels)
-        found = store.get(KIND, key)
-        if found is None:
-            with store.lock(KIND, key):
-                found = store.get(KIND, key)
-                if found is None:
-                    rows = yield from self._rows(images.train, labels, compute)
-                    found = pack((yield from decompose_groups(images.train, rows, self.shrink, compute)))
-                    store.put(KIND, key, found)
+        found = yield from store.kept(KIND, key, self._learn(images, labels, compute))
         return GaussianMixtureDenoiser(images.shape, unpack(found), compute.memory)
+
+    def _learn(
+        self, images: Images, labels: Int[Tensor, " n"] | None, compute: Compute
+    ) -> Generator[Progress, None, Artifact]:
+        rows = yield from self._rows(images.train, labels, compute)
+        return pack((yield from decompose_groups(images.train, rows, self.shrink, compute)))
 
     def _rows(
         self, train: Dataset, labels: Int[Tensor, " n"] | None, compute: Compute

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.dataset import Dataset, Images
+from locality.dataset import Images
 from locality.denoisers.parts import mixture as gaussians
 from locality.denoisers.parts.blend import Blend, estimate_weights
 from locality.denoisers.parts.em import expect_maximise, initial_labels
@@ -89,19 +89,14 @@ class PatchMixture(DenoiserSpec):
                 f"{self.name}:window={self.window} does not fit {images.shape} images of {images.name}. {hint}"
             )
         wiener = (yield from Wiener().fit(images, compute, store)) if self.blend else None
-        key = store_key(images.fingerprint, self)
-        found = store.get(KIND, key)
-        if found is None:
-            with store.lock(KIND, key):
-                found = store.get(KIND, key)
-                if found is None:
-                    found = pack((yield from self._learn(images.train, wiener, compute)), compact=False)
-                    store.put(KIND, key, found)
+        work = self._learn(images, wiener, compute)
+        found = yield from store.kept(KIND, store_key(images.fingerprint, self), work)
         return unpack(found, wiener, compute.memory)
 
     def _learn(
-        self, train: Dataset, wiener: WienerFilter | None, compute: Compute
-    ) -> Generator[Progress, None, PatchMixtureDenoiser]:
+        self, images: Images, wiener: WienerFilter | None, compute: Compute
+    ) -> Generator[Progress, None, Artifact]:
+        train = images.train
         aside = 0 if wiener is None else min(_HELD_OUT, max(1, len(train) // 5))
         seen = train.first(max(1, len(train) - aside))
         available = min(self.patches, len(seen) * places(train.shape, self.window))
@@ -117,11 +112,11 @@ class PatchMixture(DenoiserSpec):
         mixture = yield from expect_maximise(patches, labels, self.components, steps=self.steps, shrink=self.shrink)
         alone = PatchMixtureDenoiser(train.shape, self.window, mixture, None, compute.memory)
         if wiener is None:
-            return alone
+            return pack(alone, compact=False)
         del patches
         x0 = train.x0(slice(len(seen), None))
         weights = yield from estimate_weights(alone, wiener, x0, self.seed)
-        return PatchMixtureDenoiser(train.shape, self.window, mixture, Blend(wiener, weights), compute.memory)
+        return pack(replace(alone, blend=Blend(wiener, weights)), compact=False)
 
     def shipment(self, images: Images, fitted: Denoiser, store: Store) -> Shipment:
         assert isinstance(fitted, PatchMixtureDenoiser)

@@ -87,11 +87,8 @@ class Stack(DenoiserSpec):
             BadInput: unknown or repeated members, a member that needs a network, too few training images.
         """
         specs = [self._limited(spec, len(images.train)) for spec in self.specs()]
-        key = store_key(images.fingerprint, self)
-        found = store.get(KIND, key)
-        if found is None:
-            found = yield from self._learn(images, compute, store)
-            store.put(KIND, key, found)
+        key, work = store_key(images.fingerprint, self), self._learn(images, compute, store)
+        found = yield from store.kept(KIND, key, work, once=False)
         members = []
         for spec in specs:
             members.append((yield from spec.fit(images, compute, store)))

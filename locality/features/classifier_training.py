@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import platform
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 
 from locality.dataset import Dataset
 from locality.datasets import Source
+from locality.device import versions
 from locality.errors import BadInput, NonFinite
 from locality.features.classifier import ClassifierNet, save_classifier
 from locality.specs import Spec, param
@@ -52,13 +51,14 @@ def train_classifier(
     yield from _fit(net, source.train, classes, plan, device)
     facts = {
         "dataset": source.name,
+        **source.licence(),
         "fingerprint": source.fingerprint,
         "shape": list(source.shape),
         "classes": len(classes),
         "train": plan.key(),
         "minutes": round((time.monotonic() - began) / 60, 1),
         "command": command,
-        "versions": {"python": platform.python_version(), "torch": version("torch")},
+        "versions": versions("torch"),
     }
     accuracy, count = yield from _judge(net.eval(), source.held_out, classes, device)
     error = math.sqrt(accuracy * (1.0 - accuracy) / count)

@@ -19,7 +19,7 @@ from locality.device import Compute
 from locality.errors import NonFinite
 from locality.linear.moments import accumulate_moments
 from locality.linear.wiener import WienerFilter, decompose, pack, unpack
-from locality.store import Store
+from locality.store import Artifact, Store
 from locality.types import ImageShape
 from locality.work import Progress
 
@@ -64,27 +64,20 @@ def fit_filter(images: Images, compute: Compute, store: Store) -> Generator[Prog
     Raises:
         DataUnavailable: the images are needed and are not on this machine.
     """
-    key = store_key(images.fingerprint)
-    found = store.get(KIND, key)
-    if found is None:
-        with store.lock(KIND, key):
-            found = store.get(KIND, key)
-            if found is None:
-                found = pack((yield from _fit(images, compute, store)), compact=False)
-                store.put(KIND, key, found)
-    return unpack(found)
+    work = _fit(images, compute, store)
+    return unpack((yield from store.kept(KIND, store_key(images.fingerprint), work)))
 
 
-def _fit(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, WienerFilter]:
+def _fit(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, Artifact]:
     known = (yield from images.derive(compute, store)) if isinstance(images, Derived) else None
     if known is None:
         train = images.train
         for moments in accumulate_moments(train.chunks(compute.images), device=compute.device):
             yield Progress(0.5 * moments.count, len(train), "Covariance")
         yield Progress(0.5, 1.0, "Eigendecomposition")
-        return WienerFilter.fit(moments, train.shape)
+        return pack(WienerFilter.fit(moments, train.shape), compact=False)
     yield Progress(0.5, 1.0, "Eigendecomposition")
-    return known.wiener(images.shape)
+    return pack(known.wiener(images.shape), compact=False)
 
 
 def statistics_of(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, Statistics]:

@@ -97,6 +97,15 @@ def as_stored(artifact: Artifact) -> Artifact:
     return Artifact(arrays, json.loads(canonical(artifact.meta)))
 
 
+def defined(value: Any) -> Any:
+    """Plain values with None in place of NaN and infinity, which JSON cannot hold."""
+    if isinstance(value, dict):
+        return {name: defined(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [defined(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _plain(value: Any, where: str) -> Any:
     """The value in dict, list, str, int, float, bool and None alone, or BadInput."""
     if value is None or isinstance(value, str | bool | int):

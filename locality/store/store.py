@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from locality.places import home, local_cache
 from locality.store.artifact import Artifact, as_stored, digest, encode
 from locality.store.localcache import LocalCache
 from locality.store.shipped import ShippedFolder
+from locality.work import Progress
 
 __all__ = ["Artifact", "Store", "default_store", "digest"]
 
@@ -70,36 +71,44 @@ class Store:
         """
         self._cache.put(digest(kind, key), encode(artifact))
 
-    def cached(self, kind: str, key: Mapping[str, Any], build: Callable[[], Artifact]) -> Artifact:
-        """The artefact of a key, built and kept where there is none.
+    def kept(
+        self, kind: str, key: Mapping[str, Any], work: Generator[Progress, None, Artifact], *, once: bool = True
+    ) -> Generator[Progress, None, Artifact]:
+        """The artefact of a key; where there is none `work` makes it, events passed on, and it is kept.
 
-        `build` runs once however many threads and processes ask at the same time; the others wait.
-
+        Args:
+            work: long work that has not begun; it never begins where the artefact is there.
+            once: others who ask at the same time, threads and processes, wait for the first. Without it all make it:
+                for work that somebody may leave standing half-way, or wants to stop.
         Raises:
             BadInput: as `get` and `put`.
-            DigestMismatch: the shipped file is damaged and `build` cannot replace it.
-            LocalityError: whatever `build` raises.
+            DigestMismatch: the shipped file is damaged and `work` cannot replace it.
+            LocalityError: whatever `work` raises.
         """
-        found = self.get(kind, key)
+        found, address = self.get(kind, key), digest(kind, key)
         if found is None:
-            with self.lock(kind, key):
-                found = self._cache.get(digest(kind, key))  # another may have built it meanwhile
+            with self._cache.lock(address) if once else nullcontext():
+                found = self._cache.get(address) if once else None  # another may have made it meanwhile
                 if found is None:
-                    found = as_stored(self._build(digest(kind, key), build))
+                    with self._damage_first(address):
+                        found = as_stored((yield from work))
                     self.put(kind, key, found)
         return found
 
-    @contextmanager
-    def lock(self, kind: str, key: Mapping[str, Any]) -> Iterator[None]:
-        """Hold the lock of a key, across threads and processes; a process that dies lets go.
+    def cached(self, kind: str, key: Mapping[str, Any], build: Callable[[], Artifact]) -> Artifact:
+        """`kept` for a plain function, which has no progress to tell: once, the others wait. Raises as `kept`."""
 
-        For builds that report progress, which `cached` cannot: get, lock, get again, build, put.
+        def work() -> Generator[Progress, None, Artifact]:
+            yield from ()
+            return build()
 
-        Raises:
-            BadInput: a key JSON cannot hold, or a cache folder that cannot be used.
-        """
-        with self._cache.lock(digest(kind, key)):
-            yield
+        made = self.kept(kind, key, work())
+        while True:
+            try:
+                next(made)
+            except StopIteration as end:
+                found: Artifact = end.value
+                return found
 
     def ship(self, name: str, kind: str, key: Mapping[str, Any], artifact: Artifact, about: Mapping[str, Any]) -> Path:
         """Write an artefact and its manifest under shipped/<kind>/; returns the payload's path.
@@ -108,12 +117,15 @@ class Store:
             about: how it was made: command, versions, source of the data.
         Raises:
             BadInput: no shipped folder, a name that is not a file name, values JSON cannot hold.
+            DigestMismatch: the disk gave other bytes back.
         """
         if self._shipped is None:
             raise BadInput(
                 f"{name!r} cannot be shipped: this store has no shipped folder. Give Store(..., shipped=...)."
             )
-        return self._shipped.write(name, kind, key, artifact, about)
+        path = self._shipped.write(name, kind, key, artifact, about)
+        self._shipped.find(kind, digest(kind, key))  # raises where the disk gives other bytes back
+        return path
 
     def shipped(self, kind: str) -> list[dict[str, Any]]:
         """Manifests of the shipped artefacts of a kind, by name; unreadable ones are logged and left out."""
@@ -123,9 +135,10 @@ class Store:
         """Close this thread's connection to the cache; the next use opens it again."""
         self._cache.close()
 
-    def _build(self, address: str, build: Callable[[], Artifact]) -> Artifact:
+    @contextmanager
+    def _damage_first(self, address: str) -> Iterator[None]:
         try:
-            return build()
+            yield
         except LocalityError as error:
             if address in self._damage:  # the damage is what the user can mend
                 raise self._damage[address] from error

@@ -3,11 +3,9 @@
 Long verbs are generators of `Progress` that return their result; `finish` runs one to its end.
 """
 
-from locality.fields.mass import QUANTITIES, MassFractions, mass_fractions_of_rows
-from locality.fields.similarity import Similarity
-from locality.metrics import COPY
+from locality.fields.mass import mass_fractions_of_rows
 from locality.studies.agreement.members import Untrained, find_members, untrained_twins
-from locality.studies.agreement.plan import Agreement, AgreementPlan, Explained
+from locality.studies.agreement.plan import Agreement, AgreementPlan
 from locality.studies.agreement.study import found_agreement, measure_agreement, ship_agreement
 from locality.studies.benchmark import (
     PRESETS,
@@ -23,52 +21,28 @@ from locality.studies.catalogue import edit_list, model_list
 from locality.studies.costs.plan import CostPlan, Costs
 from locality.studies.costs.ship import ship_costs, shipped_costs
 from locality.studies.costs.study import measure_costs
-from locality.studies.edited import Overflow, overflow, trained_on_edit
+from locality.studies.edited import overflow, trained_on_edit
 from locality.studies.fields.draws import Draws, learned_field, pixel_field
-from locality.studies.fields.tables import (
-    learned_key,
-    learned_table,
-    make_learned_table,
-    pixel_grid,
-    predicted_table,
-    table_row,
-)
-from locality.studies.models import (
-    Model,
-    Trained,
-    find_model,
-    find_network,
-    fit_wiener,
-    model_key,
-    open_denoiser,
-    read_trained,
-    trained_networks,
-)
+from locality.studies.fields.tables import learned_table, pixel_grid, predicted_table, table_row
+from locality.studies.models import Model, find_model, fit_wiener, model_key, open_denoiser
 from locality.studies.sampling.config import Sampling, Stepped, Trajectory
-from locality.studies.sampling.memorisation import Copies, Memorisation, memorisation
+from locality.studies.sampling.memorisation import Copies, memorisation
 from locality.studies.sampling.nearest import nearest_training
 from locality.studies.sampling.samples import denoise, found_samples, sample
 from locality.studies.ship import ship_learned_table, ship_model, ship_statistics
+from locality.studies.sweep.participants import mask_of, pixels_along
 from locality.studies.sweep.plan import PREDICTED, Sweep, SweepPlan
 from locality.studies.sweep.ship import ship_sweep, shipped_sweeps
-from locality.studies.sweep.study import (
-    at_strength,
-    mask_of,
-    participating_networks,
-    pixels_along,
-    planted_filter,
-    run_sweep,
-)
+from locality.studies.sweep.study import planted_filter, run_sweep
+from locality.studies.trained import Trained, find_network, read_trained, trained_networks
 from locality.studies.training.journal import read_log, read_progress
 from locality.studies.training.preview import Frame, Preview, read_preview
-from locality.studies.training.train import judge, train_network
+from locality.studies.training.train import train_network
 from locality.work import finish
 
 __all__ = [
-    "COPY",
     "PREDICTED",
     "PRESETS",
-    "QUANTITIES",
     "Agreement",
     "AgreementPlan",
     "Bench",
@@ -78,22 +52,16 @@ __all__ = [
     "CostPlan",
     "Costs",
     "Draws",
-    "Explained",
     "Frame",
-    "MassFractions",
-    "Memorisation",
     "Model",
-    "Overflow",
     "Preview",
     "Sampling",
-    "Similarity",
     "Stepped",
     "Sweep",
     "SweepPlan",
     "Trained",
     "Trajectory",
     "Untrained",
-    "at_strength",
     "bench",
     "denoise",
     "edit_list",
@@ -105,11 +73,8 @@ __all__ = [
     "found_agreement",
     "found_bench",
     "found_samples",
-    "judge",
     "learned_field",
-    "learned_key",
     "learned_table",
-    "make_learned_table",
     "mask_of",
     "mass_fractions_of_rows",
     "measure_agreement",
@@ -120,7 +85,6 @@ __all__ = [
     "nearest_training",
     "open_denoiser",
     "overflow",
-    "participating_networks",
     "pixel_field",
     "pixel_grid",
     "pixels_along",

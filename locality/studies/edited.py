@@ -10,7 +10,7 @@ from locality.datasets import Source
 from locality.edits import EditSpec
 from locality.errors import LocalityError
 from locality.store import Store
-from locality.studies.models import Trained, trained_networks
+from locality.studies.trained import Trained, trained_networks
 
 LOOKED_AT = 1000  # images whose values are counted
 

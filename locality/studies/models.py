@@ -1,22 +1,25 @@
-"""Denoisers by name: statistics from the store, trained networks from their folders."""
+"""Models of a dataset by name: analytic ones with the network they follow, and trained networks."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from locality.datasets import Source, slug
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.datasets import Source
 from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
-from locality.errors import BadInput, DataUnavailable, UnknownName
+from locality.errors import DataUnavailable, NonFinite
 from locality.linear.wiener import WienerFilter
-from locality.networks import MANIFEST, NETWORKS, WEIGHTS, NetworkDenoiser, load_checkpoint, read_checkpoint
+from locality.networks import NETWORKS
 from locality.store import Store, default_store
-from locality.types import Denoiser, ImageShape
+from locality.studies.trained import Trained, find_network, is_path, trained_networks
+from locality.types import Denoiser
 from locality.work import Progress
 
 
@@ -31,108 +34,6 @@ def fit_wiener(
     fitted = yield from DENOISERS["wiener"]().fit(source, compute or Compute(), store or default_store())
     assert isinstance(fitted, WienerFilter)
     return fitted
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained network on disk and what its manifest says.
-
-    Its name is its folder's without a leading `DATASET-`: `cifar10-dit` is the `dit` of cifar10, `mine` is `mine`.
-    """
-
-    name: str
-    folder: Path
-    manifest: dict[str, Any]
-
-    @property
-    def dataset(self) -> str:
-        return str(self.manifest["dataset"])
-
-    @property
-    def architecture(self) -> str:
-        """`name:option=value,...` as `train --network` takes it: what differs from the defaults."""
-        options = dict(self.manifest["network"])
-        name = str(options.pop("name"))
-        usual = {field.name: field.default for field in dataclasses.fields(NETWORKS[name])} if name in NETWORKS else {}
-        reported = []
-        for option, value in options.items():
-            plain = tuple(value) if isinstance(value, list) else value
-            if plain != usual.get(option):
-                reported.append(f"{option}={'-'.join(map(str, plain)) if isinstance(plain, tuple) else plain}")
-        return ":".join(filter(None, [name, ",".join(reported)]))
-
-    def load(self, device: str = "cpu") -> NetworkDenoiser:
-        """The network, ready to denoise. Raises BadInput, DigestMismatch, CheckpointMismatch, NonFinite."""
-        denoiser = load_checkpoint(self.folder, self.manifest)
-        denoiser.net.to(device)
-        return denoiser
-
-    def summary(self) -> dict[str, Any]:
-        """One row of `networks`: name, dataset, parameters, images seen, error ratios, bytes of its weights."""
-        facts = ("dataset", "parameters", "images_seen", "error_ratio")
-        weights = self.folder / WEIGHTS
-        size = weights.stat().st_size if weights.is_file() else None
-        return {"name": self.name, **{fact: self.manifest.get(fact) for fact in facts}, "file_size": size}
-
-
-def trained_networks(dataset: str | None = None, *, store: Store | None = None) -> list[Trained]:
-    """The networks under cache/shipped/networks, then cache/local/networks: by architecture, unet first.
-
-    Raises:
-        BadInput: a folder there with a damaged manifest.
-    """
-    home = store or default_store()
-    roots = [root / "networks" for root in (home.shipped_root, home.local) if root is not None]
-    found = [
-        (place, network)
-        for place, root in enumerate(roots)
-        for manifest in root.glob(f"*/{MANIFEST}")
-        if dataset in (None, (network := read_trained(manifest.parent)).dataset)
-    ]
-    return [network for _, network in sorted(found, key=_in_order)]
-
-
-def _in_order(found: tuple[int, Trained]) -> tuple[int, str, int, str]:
-    place, network = found
-    kind = str(network.manifest["network"]["name"])
-    known = NETWORKS.listed()
-    return place, network.dataset, (known.index(kind) if kind in known else len(known)), network.name
-
-
-def find_network(source: Source, name: str, *, store: Store | None = None) -> Trained:
-    """A trained network of a dataset by name, or any checkpoint by path (see `locality.networks.read_checkpoint`).
-
-    Raises:
-        UnknownName: no such network is trained on this dataset; lists those that are.
-        BadInput: it was trained on images of another shape.
-    """
-    known = {network.name: network for network in trained_networks(source.name, store=store)}
-    if name not in known and not is_path(name):
-        raise UnknownName(f"model for {source.name}", name, [*DENOISERS, *known])
-    network = known[name] if name in known else read_trained(Path(name), source.shape)
-    if tuple(network.manifest["shape"]) != tuple(source.shape):
-        trained = "x".join(map(str, network.manifest["shape"]))
-        raise BadInput(
-            f"{name} was trained on {trained} images of {network.dataset}; those of {source.name} are {source.shape}. "
-            "Choose a network trained on images of the same shape."
-        )
-    return network
-
-
-def is_path(text: str) -> bool:
-    """Whether a model's name can only be a place: one that exists, or that no name looks like."""
-    return "/" in text or Path(text).suffix in (".pt", ".pkl", ".safetensors") or Path(text).exists()
-
-
-def read_trained(path: Path, shape: ImageShape | None = None) -> Trained:
-    """The network of a folder written here, or of any checkpoint `locality.networks.read_checkpoint` takes.
-
-    Raises BadInput (not one, or without a dataset), TooLarge, CheckpointMismatch.
-    """
-    folder, manifest = read_checkpoint(path, shape)
-    if not isinstance(manifest.get("dataset"), str):
-        raise BadInput(f"{folder / MANIFEST} does not name the dataset the network was trained on.")
-    return Trained(folder.absolute().name.removeprefix(f"{slug(manifest['dataset'])}-"), folder, manifest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +102,13 @@ def find_model(source: Source, text: str, *, store: Store | None = None) -> Mode
 def model_key(source: Source, text: str, store: Store | None = None) -> dict[str, Any]:
     """Everything the results of a model depend on, as plain JSON values. Raises as `find_model` and `Model.key`."""
     return find_model(source, text, store=store).key()
+
+
+def finite(x0_hat: Float[Tensor, "b d"], name: str, sigma: float) -> Float[Tensor, "b d"]:
+    """An estimate of a model in float32 on the CPU. Raises NonFinite."""
+    if not bool(x0_hat.isfinite().all()):
+        raise NonFinite(f"{name} gave NaN or infinity at sigma={sigma:g}. Leave it out, or choose other options.")
+    return x0_hat.float().cpu()
 
 
 def open_denoiser(

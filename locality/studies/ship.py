@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from locality.datasets import Source
@@ -18,7 +17,9 @@ from locality.linear.wiener import pack
 from locality.store import Store, default_store
 from locality.studies.fields.draws import Draws
 from locality.studies.fields.tables import LEARNED, learned_key, make_learned_table
-from locality.studies.models import find_network, fit_wiener
+from locality.studies.models import fit_wiener
+from locality.studies.shipped import ship
+from locality.studies.trained import find_network
 from locality.work import Progress
 
 
@@ -32,14 +33,13 @@ def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Pro
     if folder is None:
         return f"{source.name}: eigendecomposition of {wiener.count} images is in the local cache."
     command = f"python -m locality precompute {source.name} --ship cache/shipped"
-    about = {"dataset": source.name, "images": wiener.count, "command": command}
-    target = Store(default_store().local, folder)
-    path = target.ship(source.slug, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about)
+    about = {"images": wiener.count, "command": command}
+    path = ship(source, source.slug, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about, folder)
     beside = []
     for cls in EDITS.values():
-        sent = cls().shipment(replace(source, edits=(cls(),)).stage(0, store=local))
+        sent = cls().shipment(source.edited((cls(),)).stage(0, store=local))
         if sent is not None:
-            target.ship(source.slug, *sent, about)
+            ship(source, source.slug, *sent, about, folder)
             beside.append(f", and {sent.kind}/{source.slug}")
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB{''.join(beside)}"
 
@@ -61,14 +61,12 @@ def ship_learned_table(
         return f"{source.name} {trained.name}: table in the local cache, median relative standard error {error:.1%}."
     levels = "" if tuple(sigmas) == LEARNED_SIGMAS else f" --sigmas {','.join(f'{sigma:.6g}' for sigma in sigmas)}"
     about = {
-        "dataset": source.name,
         "network": trained.name,
         "median_relative_standard_error": round(error, 4) if math.isfinite(error) else None,
         "command": f"python -m locality precompute {source.name} --network {trained.name} --draws {draws.count} "
         f"--step {step}{levels} --ship cache/shipped",
     }
-    target = Store(default_store().local, folder)
-    path = target.ship(f"{source.slug}-{trained.name}", LEARNED, learned_key(trained), table, about)
+    path = ship(source, f"{source.slug}-{trained.name}", LEARNED, learned_key(trained), table, about, folder)
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB, median relative standard error {error:.1%}"
 
 
@@ -88,7 +86,5 @@ def ship_model(source: Source, text: str, folder: Path | None = None) -> Generat
     sent = spec.shipment(source, fitted, local)
     assert sent is not None
     command = f"python -m locality precompute {source.name} --model {text} --ship cache/shipped"
-    path = Store(default_store().local, folder).ship(
-        f"{source.slug}-{spec.name}", *sent, {"dataset": source.name, "command": command}
-    )
+    path = ship(source, f"{source.slug}-{spec.name}", *sent, {"command": command}, folder)
     return f"{path}: {path.stat().st_size / 1e6:.2f} MB"

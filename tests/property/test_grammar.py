@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from locality.params import Spec
-from locality.registry import Registry
 
 from locality.datasets import DATASETS, Source
 from locality.denoisers import DENOISERS
@@ -20,6 +18,7 @@ from locality.edits.parts.masks import is_picture
 from locality.errors import BadInput, UnknownName
 from locality.grammar import Words, quoted, read, read_chain, value_text, write
 from locality.networks import NETWORKS
+from locality.specs import Registry, Spec
 
 AWKWARD = st.text(alphabet="ab/.+,=:#%();&?\"' \t\n\\é猫") | st.text()
 REGISTRIES: tuple[Registry[Any], ...] = (DATASETS, EDITS, DENOISERS, NETWORKS)

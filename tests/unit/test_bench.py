@@ -182,27 +182,25 @@ def test_differences_are_paired_over_the_same_images(
     assert any(row["to"] == "wiener" for row in ratios)
 
 
-def test_the_ceiling_is_another_network_from_the_same_noise(
-    shared: Store, digits: Source, nets: tuple[str, str]
-) -> None:
+def test_the_second_network_is_drawn_from_the_same_noise(shared: Store, digits: Source, nets: tuple[str, str]) -> None:
     made = run(plan(nets[0], ceiling=nets[1]), shared)
-    assert (made.ceiling, made.result(nets[1]).kind) == (nets[1], "ceiling")
+    assert (made.second, made.result(nets[1]).kind) == (nets[1], "ceiling")
     a, u = (finish(sample(digits, net, SAMPLING, store=shared)).image for net in (nets[1], nets[0]))
     torch.testing.assert_close(made.values(nets[1], "r2_final"), explained(a, u), rtol=0, atol=1e-4)
-    assert made.best("r2_final") == "wiener"  # the best model: the ceiling is none
+    assert made.best("r2_final") == "wiener"  # the best model: the second network is no model
 
 
 def test_the_second_network_is_the_one_with_the_least_error(store: Store, digits: Source) -> None:
     """Those of a sweep's strength 0 count, by their architecture: their images are these."""
     root, unmoved = store.local / "networks", "digits+pattern:mask=X,strength=0"
     network(root / "digits-first", 1, ratio=0.9)
-    assert run(plan("first", count=2, ceiling="auto"), store).ceiling is None
+    assert run(plan("first", count=2, ceiling="auto"), store).second is None
     network(root / "digits-second", 2, ratio=0.7)
     network(root / "moved", 3, dataset="digits+pattern:mask=X,strength=1", ratio=0.1)
-    assert run(plan("first", count=2, ceiling="auto"), store).ceiling == "second"
+    assert run(plan("first", count=2, ceiling="auto"), store).second == "second"
     network(root / "unmoved", 4, dataset=unmoved, ratio=0.6)
     made = run(plan("first", count=2, ceiling="auto"), store)
-    assert (made.ceiling, made.result("resnet:channels=8").kind) == ("resnet:channels=8", "ceiling")
+    assert (made.second, made.result("resnet:channels=8").kind) == ("resnet:channels=8", "ceiling")
     assert made.result("resnet:channels=8").notes == (f"trained on {unmoved}, which leaves the images",)
 
 
@@ -429,7 +427,7 @@ def test_progress_goes_up_to_the_end_with_cells_and_time_left(
         ({"reference": "unett"}, UnknownName, "Unknown model for digits 'unett'"),
         ({"reference": "unet"}, DataUnavailable, "No unet is trained on digits. Train one"),
         ({"reference": "wiener"}, BadInput, "--reference 'wiener' is an analytic model; a trained network is needed"),
-        ({"ceiling": "optimal"}, BadInput, "--ceiling 'optimal' is an analytic model"),
+        ({"ceiling": "optimal"}, BadInput, "--second 'optimal' is an analytic model"),
         ({"models": ("wiener@first=2000",)}, BadInput, "digits has 1,617 training images here. Give first=2..1617."),
         ({"models": ("ls:window=8",)}, BadInput, "ls:window='8' is not a window of 8x8 images"),
         ({"models": ("ls:window=published",)}, BadInput, "no window list is published for digits"),
@@ -475,9 +473,9 @@ def test_the_reference_takes_part_once(shared: Store, digits: Source, nets: tupl
     assert made.names.count(nets[1]) == 1
 
 
-def test_without_a_second_network_there_is_no_ceiling(shared: Store, nets: tuple[str, str]) -> None:
+def test_without_a_second_network_there_is_none(shared: Store, nets: tuple[str, str]) -> None:
     made = run(plan(nets[0], ceiling="auto", count=1), shared)
-    assert made.ceiling is None
+    assert made.second is None
     assert any("No second network is trained on digits" in note for note in made.notes)
 
 

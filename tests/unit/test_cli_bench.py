@@ -125,7 +125,7 @@ def test_the_command_of_a_plan_is_that_plan(net: str) -> None:
     command = bench_command(Source.parse("digits", 50), plan)
     assert command == (
         f"python -m locality bench digits --reference {net} --model wiener --model ls:window=3 --preset tau "
-        "-n 9 --steps 4 --seed 2 --first 50 --ceiling none --sigmas 0.5,1.0 --features none --real 77"
+        "-n 9 --steps 4 --seed 2 --first 50 --second none --sigmas 0.5,1.0 --features none --real 77"
     )
     usual = bench_command(Source.parse("digits"), BenchPlan())
     assert usual == "python -m locality bench digits --reference unet --model wiener -n 128 --steps 10 --seed 0"

@@ -54,5 +54,5 @@ def test_the_command_tells_share_and_control(shell: Shell) -> None:
 
 def test_bad_input_is_one_line(shell: Shell) -> None:
     assert "Unknown model" in refused(shell("memorisation", "digits", "--model", "nerest"))
-    assert "count=0" in refused(shell("memorisation", "digits", "--model", "wiener", "-n", 0))
+    assert "-n=0 is outside" in refused(shell("memorisation", "digits", "--model", "wiener", "-n", 0))
     assert "not on this machine" in refused(shell("memorisation", "celeba_hq", "--model", "wiener"))

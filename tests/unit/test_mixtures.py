@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from locality.dataset import Dataset, Images
+from locality.dataset import Dataset, Images, InMemory
 from locality.denoisers import DENOISERS
 from locality.denoisers import gaussian_mixture as whole
 from locality.denoisers import patch_mixture as local
@@ -39,31 +39,8 @@ SHAPE = ImageShape(2, 3, 4)
 SIGMAS = (0.05, 0.7, 4.0)
 
 
-@dataclass(frozen=True, eq=False)
-class Given(Images):
-    """Images made here."""
-
-    data: Dataset
-
-    @property
-    def name(self) -> str:
-        return self.data.name
-
-    @property
-    def shape(self) -> ImageShape:
-        return self.data.shape
-
-    @property
-    def fingerprint(self) -> str:
-        return self.data.fingerprint
-
-    @property
-    def train(self) -> Dataset:
-        return self.data
-
-
-def given(values: Tensor, shape: ImageShape, labels: Tensor | None = None) -> Given:
-    return Given(Dataset("made", "train", shape, values, labels))
+def given(values: Tensor, shape: ImageShape, labels: Tensor | None = None) -> InMemory:
+    return InMemory(Dataset("made", "train", shape, values, labels))
 
 
 def run(steps: Generator[Progress, None, Denoiser]) -> tuple[Denoiser, list[Progress]]:
@@ -89,7 +66,7 @@ def smooth_pixels(count: int, shape: ImageShape, seed: int = 0) -> Tensor:
     return (rough + level + 128).clamp(0, 255).round().to(torch.uint8).flatten(1)
 
 
-def two_kinds(count: int = 400) -> Given:
+def two_kinds(count: int = 400) -> InMemory:
     """Two well-separated Gaussians with labels 0 and 5, float images."""
     generator = torch.Generator().manual_seed(3)
     first, second = Gaussian.random(SHAPE, seed=1), Gaussian.random(SHAPE, seed=2)
@@ -606,7 +583,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Denoiser]:
     return {text: fit(text, flat_edged(), kept) for text in BOTH}
 
 
-def flat_edged() -> Given:
+def flat_edged() -> InMemory:
     """Images whose first column never varies, with labels."""
     pixels = smooth_pixels(200, SMALL).reshape(-1, *SMALL)
     pixels[..., 0] = 0

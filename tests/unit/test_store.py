@@ -6,7 +6,7 @@ import logging
 import pickle  # noqa: TID251  # planted, never read
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 from locality.errors import BadInput, DigestMismatch
 from locality.store import Artifact, Store, default_store, digest
 from locality.store.bytesdisk import BytesDisk
+from locality.work import Progress, finish
 
 KIND, KEY = "thing", {"data": "ab12", "version": 1}
 ADDRESS = digest(KIND, KEY)
@@ -301,3 +302,48 @@ def test_ordinary_use_logs_nothing(store: Store, caplog: pytest.LogCaptureFixtur
         store.cached(KIND, KEY, Builder())
         store.cached(KIND, KEY, Builder())
     assert [record for record in caplog.records if record.name.startswith("locality")] == []
+
+
+def _long_work(build: Builder) -> Generator[Progress, None, Artifact]:
+    yield Progress(0.0, 2.0, "half of it")
+    yield Progress(1.0, 2.0, "the rest")
+    return build()
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_long_work_is_kept_with_its_events_passed_on(store: Store, once: bool) -> None:
+    build, events = Builder(), list[Progress]()
+    fresh = finish(store.kept(KIND, KEY, _long_work(build), once=once), events.append)
+    again = finish(store.kept(KIND, KEY, _long_work(build), once=once), events.append)
+    assert build.count == 1
+    assert [event.note for event in events] == ["half of it", "the rest"]
+    assert fresh.meta == {"made": [1, 2]}  # as a later reader sees it
+    assert _same(fresh, again)
+
+
+def test_of_long_work_at_one_time_the_second_waits_or_both_make_it(store: Store, folder: Path) -> None:
+    build = Builder()
+    first, second = (Store(folder).kept(KIND, KEY, _long_work(build), once=False) for _ in range(2))
+    assert next(first).note == next(second).note == "half of it"
+    assert _same(finish(first), finish(second))
+    assert build.count == 2
+
+    held = store.kept("other", KEY, _long_work(build))
+    next(held)
+    waiting = threading.Thread(target=lambda: finish(Store(folder).kept("other", KEY, _long_work(build))))
+    waiting.start()
+    waiting.join(0.3)
+    assert waiting.is_alive()  # it waits for whoever began
+    finish(held)
+    waiting.join()
+    assert build.count == 3
+
+
+def test_long_work_that_is_left_lets_go_of_the_lock_and_keeps_nothing(store: Store) -> None:
+    build = Builder()
+    left = store.kept(KIND, KEY, _long_work(build))
+    next(left)
+    left.close()
+    assert store.get(KIND, KEY) is None
+    finish(store.kept(KIND, KEY, _long_work(build)))
+    assert build.count == 1

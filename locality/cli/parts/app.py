@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
+import shlex
+import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,19 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="Machine-readable result o
 OutOpt = Annotated[Path, typer.Option("--out", metavar="F.npz", help="File to write.")]
 SigmaOpt = Annotated[float, typer.Option("--sigma", metavar="S", help="Noise level in units of images in [-1, 1].")]
 SeedOpt = Annotated[int, typer.Option("--seed", help="Seed of every random draw.")]
+ShipOpt = Annotated[
+    Path | None, typer.Option("--ship", metavar="DIR", help="Also write it to this folder of shipped files.")
+]
+
+
+def command_line(*without: str) -> str:
+    """What was typed, for a manifest, without some words."""
+    return shlex.join(["python", "-m", "locality", *(word for word in sys.argv[1:] if word not in without)])
+
+
+def file_text(path: Path) -> str:
+    """A file that was written, and how large it is."""
+    return f"{path}: {path.stat().st_size / 1e3:.1f} kB"
 
 
 def watch(work: Generator[Progress, None, T]) -> T:
@@ -95,16 +109,9 @@ def duration(seconds: float) -> str:
 
 def say(result: Any, as_json: bool, text: str) -> None:
     """Print a result: JSON (null for a number that is not defined), or the text meant for people."""
-    typer.echo(json.dumps(_defined(result), indent=1, allow_nan=False) if as_json else text)
+    from locality.store.artifact import defined
 
-
-def _defined(value: Any) -> Any:
-    """The value with null in place of NaN and infinity, which JSON cannot hold."""
-    if isinstance(value, dict):
-        return {key: _defined(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_defined(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    typer.echo(json.dumps(defined(result), indent=1, allow_nan=False) if as_json else text)
 
 
 def parse_pixel(text: str) -> Pixel:

@@ -25,6 +25,7 @@ from locality.types import ImageShape
 from locality.work import Progress
 
 _EDITED = 1  # version of what edits make of images
+FREE = "MIT"  # a licence that the repository's own repeats
 _SLUG = 60  # characters of a name in files
 
 
@@ -106,6 +107,16 @@ class Source(Derived):
         if self.edits:
             return len(self.train)
         return self.first or self.spec.count("train") or len(self.train)
+
+    def licence(self) -> dict[str, str]:
+        """`licence` for the manifests of what is derived from the images, and from those that an edit takes in.
+
+        {} where there are no terms to keep.
+        """
+        others = (Source.parse(edit.other).spec for edit in self.edits if edit.other)
+        terms = dict.fromkeys(spec.info.licence for spec in (self.spec, *others))
+        kept = [text for text in terms if text != FREE]
+        return {"licence": "; ".join(kept)} if kept else {}
 
     @property
     def fingerprint(self) -> str:

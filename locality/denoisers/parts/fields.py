@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from locality.dataset import Dataset, Images
+from locality.dataset import Images
 from locality.denoisers.parts.bank import AveragingSpec
 from locality.denoisers.parts.windows import nearest_level, weights_digest
 from locality.denoisers.wiener import Wiener
@@ -65,10 +65,8 @@ class FieldSpec(AveragingSpec):
         assert reference is not None
         key: dict[str, str | int] = {"fingerprint": images.fingerprint, "version": VERSION}
         key |= {"network": weights_digest(reference), "average": average}
-        found = store.get("network_field", key)
-        if found is None:
-            found = yield from _learn(images.train, reference, average, compute)
-            store.put("network_field", key, found)
+        work = _learn(images, reference, average, compute)
+        found = yield from store.kept("network_field", key, work, once=False)
         return LearnedField(found.arrays["codes"], found.arrays["scale"])
 
 
@@ -94,11 +92,11 @@ class LearnedField:
 
 
 def _learn(
-    train: Dataset, network: Denoiser, average: Average, compute: Compute
+    images: Images, network: Denoiser, average: Average, compute: Compute
 ) -> Generator[Progress, None, Artifact]:
     """All rows of a network's Jacobian, averaged over a few noisy training images: d backward passes a draw."""
-    d = train.shape.d
-    x0 = train.x0(slice(0, _DRAWS)).to(compute.device)
+    d = images.shape.d
+    x0 = images.train.x0(slice(0, _DRAWS)).to(compute.device)
     codes = torch.empty(len(LEARNED_SIGMAS), d, d, dtype=torch.uint8)
     scale = torch.empty(len(LEARNED_SIGMAS), d)
     for level, sigma in enumerate(LEARNED_SIGMAS):

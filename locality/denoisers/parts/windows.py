@@ -111,15 +111,16 @@ class WindowedSpec(AveragingSpec):
         key |= {"source": self.source} if self.source else {}
         if self.window == "calibrated":
             key |= {"bank": [self.first, list(self.classes), self.flips], "network": weights_digest(reference)}
-        found = store.get("windows", key)
-        if found is None:
+
+        def search() -> Generator[Progress, None, Artifact]:
             if self.window == "greedy":
                 made = yield from greedy(images.train, make, largest, compute)
             else:
                 assert reference is not None
                 made = yield from calibrated(bank, make, largest, reference)
-            found = Artifact({"sizes": torch.tensor(made.sizes)}, {"sigmas": list(made.sigmas)})
-            store.put("windows", key, found)
+            return Artifact({"sizes": torch.tensor(made.sizes)}, {"sigmas": list(made.sigmas)})
+
+        found = yield from store.kept("windows", key, search(), once=False)
         sigmas: list[float] = found.meta["sigmas"]
         return WindowSchedule(tuple(sigmas), tuple(found.arrays["sizes"].tolist()))
 

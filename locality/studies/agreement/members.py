@@ -18,7 +18,8 @@ from locality.grammar import read
 from locality.linear.statistics import store_key
 from locality.networks import NETWORKS, NetworkDenoiser, NetworkSpec, network_spec
 from locality.store import Store
-from locality.studies.models import Model, find_model, find_network, trained_networks
+from locality.studies.models import Model, find_model
+from locality.studies.trained import find_network, trained_networks
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress
 

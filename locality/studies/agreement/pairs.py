@@ -10,7 +10,7 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.device import Compute
-from locality.errors import NonFinite, TooLarge
+from locality.errors import TooLarge
 from locality.fields.jacobian import draw_inputs, pixel_outputs
 from locality.fields.similarity import MEASURES, Tally, memory_per_pixel
 from locality.linear.wiener import WienerFilter, coordinates
@@ -19,6 +19,7 @@ from locality.sampler import ddim, initial, start_noise
 from locality.studies.agreement.plan import AgreementPlan
 from locality.studies.fields.draws import Draws
 from locality.studies.fields.tables import summed_fields
+from locality.studies.models import finite
 from locality.studies.sampling.config import Sampling
 from locality.types import Denoiser, Pixel
 from locality.work import Progress
@@ -88,7 +89,7 @@ def compare_samples(
             for step in ddim(denoiser, part.to(compute.device), sigmas, clip=usual.clip):
                 done += 1
                 yield Progress(done, total, f"Samples, sigma {step.sigma:.3g}")
-            images.append(_finite(step.x0_hat, step.sigma))
+            images.append(finite(step.x0_hat, "A model", step.sigma))
         scores.append(_scores(images))
     return _summary("r2_samples", torch.cat(scores, dim=2))
 
@@ -118,13 +119,7 @@ def _fields(
 
 @torch.no_grad()
 def _estimate(denoiser: Denoiser, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
-    return _finite(denoiser(x, sigma), sigma)
-
-
-def _finite(x0_hat: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
-    if not bool(x0_hat.isfinite().all()):
-        raise NonFinite(f"A model gave NaN or infinity at sigma={sigma:g}. Leave it out, or choose other options.")
-    return x0_hat.float().cpu()
+    return finite(denoiser(x, sigma), "A model", sigma)
 
 
 def _scores(images: Sequence[Float[Tensor, "b d"]]) -> Float64[Tensor, "n n b"]:

@@ -41,11 +41,11 @@ ABOUT = {
 class AgreementPlan(Spec):
     """Which fields, outputs and samples are compared."""
 
-    step: int = param(4, help="Every step-th pixel of rows and columns.", low=1, high=512, unit="px")
+    step: int = param(4, help="Fields of every step-th pixel of rows and columns.", low=1, high=512, unit="px")
     draws: int = param(16, help="Pairs (held-out image, noise) per field.", low=2, high=4096)
     seed: int = param(0, help="Seed of images, noise and untrained weights.", low=0, high=2**31 - 1)
     outputs: int = param(128, help="Held-out images whose estimates are compared; 0 for none.", low=0, high=4096)
-    samples: int = param(128, help="Images drawn by every model from the same noise; 0 for none.", low=0, high=4096)
+    samples: int = param(128, help="Images every model draws from the same noise; 0 for none.", low=0, high=4096)
     steps: int = param(10, help="Noise levels of a drawn image.", low=2, high=1000)
     sigmas: tuple[float, ...] = param(LEARNED_SIGMAS, help="Noise levels.", low=LOWEST, high=HIGHEST)
 

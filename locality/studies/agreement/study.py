@@ -16,6 +16,7 @@ from locality.studies.agreement.members import Member, find_members
 from locality.studies.agreement.pairs import compare_fields, compare_outputs, compare_samples
 from locality.studies.agreement.plan import Agreement, AgreementPlan, pick_rows, unpack
 from locality.studies.fields.tables import pixel_grid
+from locality.studies.shipped import ship, shipped
 from locality.types import Pixel
 from locality.work import Progress
 
@@ -82,19 +83,12 @@ def found_agreement(
 
 def ship_agreement(source: Source, made: Agreement, folder: Path, *, store: Store | None = None) -> Path:
     """Write a study to a folder of shipped files as agreement/DATASET; returns the payload's path."""
-    home = store or default_store()
-    members = find_members(source, made.names, made.plan.seed, store=home)
-    plan = made.plan
+    plan, members = made.plan, find_members(source, made.names, made.plan.seed, store=store)
     options = [f"--{name} {getattr(plan, name)}" for name in ("step", "draws", "seed", "outputs", "samples", "steps")]
     sigmas = [] if plan.sigmas == AgreementPlan().sigmas else [f"--sigmas {','.join(map(repr, plan.sigmas))}"]
     words = ["python -m locality agreement", source.name, "--networks", shlex.quote(",".join(made.names))]
-    about = {
-        "dataset": source.name,
-        "models": made.names,
-        "command": " ".join([*words, *options, *sigmas, "--ship cache/shipped"]),
-    }
-    key, artifact = _packed(members, made)
-    return Store(home.local, folder).ship(source.slug, KIND, key, artifact, about)
+    about = {"models": made.names, "command": " ".join([*words, *options, *sigmas, "--ship cache/shipped"])}
+    return ship(source, source.slug, KIND, *_packed(members, made), about, folder, store=store)
 
 
 def _pixels(source: Source, plan: AgreementPlan) -> list[Pixel]:
@@ -135,15 +129,14 @@ def _kept(source: Source, members: Sequence[Member], plan: AgreementPlan, store:
 def _shipped(source: Source, members: Sequence[Member], plan: AgreementPlan, store: Store) -> Agreement | None:
     """A shipped study with all of these models in it."""
     wanted = {canonical(member.key()) for member in members}
-    for manifest in store.shipped(KIND):
+
+    def answers(manifest: Mapping[str, Any]) -> bool:
         key = manifest["key"]
-        if not wanted <= {canonical(model) for model in key["models"]}:
-            continue
         same = {**_key(members, plan, key["held_out"]), "models": key["models"]}
-        kept = store.get(KIND, key) if canonical(same) == canonical(key) else None
-        if kept is not None:
-            return _named(source, members, plan, kept, key)
-    return None
+        return wanted <= {canonical(model) for model in key["models"]} and canonical(same) == canonical(key)
+
+    found = shipped(KIND, where=answers, store=store)
+    return next((_named(source, members, plan, kept, key) for key, kept in found), None)
 
 
 def _named(

@@ -18,16 +18,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.errors import NonFinite
 from locality.features import as_8bit
 from locality.metrics import explained, pearson, squared_error, squared_error01
 from locality.store import Artifact, digest
 from locality.studies.benchmark.competitors import CONTROL, REFERENCE, Competitor, Setup
 from locality.studies.benchmark.extractors import Extractor
+from locality.studies.benchmark.metrics import FEATURES, HELD_OUT, NEAREST, OWN, TRAJECTORY, scores_of
 from locality.studies.benchmark.sampling import chunks
 from locality.types import ImageShape
 
-OWN, TRAJECTORY, HELD_OUT, NEAREST, FEATURES = "own", "trajectory", "held_out", "nearest", "features"
 WALK, VERSION = "bench-walk", 1
 
 
@@ -114,12 +113,5 @@ def score_steps(
 def own_artifact(drawn: Artifact, target: Artifact, shape: ImageShape) -> Artifact:
     """Scores of a model's trajectory against the reference's, and its images as they would be saved."""
     x0_hat = drawn.arrays["x0_hat"]
-    scores = score_steps(x0_hat, target.arrays["x0_hat"], ("r2", "pearson", "mse", "mse01"))
+    scores = score_steps(x0_hat, target.arrays["x0_hat"], list(scores_of(OWN)))
     return Artifact({**scores, "image": as_8bit(x0_hat[-1], shape).flatten(1)}, dict(drawn.meta))
-
-
-def finite(x0_hat: Float[Tensor, "k d"], name: str, sigma: float) -> Float[Tensor, "k d"]:
-    """An estimate in float32 on the CPU. Raises NonFinite."""
-    if not bool(x0_hat.isfinite().all()):
-        raise NonFinite(f"{name} gave NaN or infinity at sigma={sigma:g}. Leave it out, or choose other options.")
-    return x0_hat.float().cpu()

@@ -1,4 +1,4 @@
-"""Who takes part: the reference, the models, the ceiling and a control; and who is compared with whom."""
+"""Who takes part: the reference, the models, a second network and a control; and who is compared with whom."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from locality.studies.benchmark.plan import BenchPlan
 from locality.studies.benchmark.sampling import SamplingConfig
 from locality.studies.models import Model
 
-REFERENCE, CEILING, ANALYTIC, NETWORK, CONTROL = "reference", "ceiling", "analytic", "network", "control"
+REFERENCE, SECOND, ANALYTIC, NETWORK, CONTROL = "reference", "ceiling", "analytic", "network", "control"
 WIENER = "wiener"  # always takes part: held-out errors are reported as a ratio to its
 HELD_OUT = "held-out images"  # the control's name
 

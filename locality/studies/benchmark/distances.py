@@ -118,18 +118,15 @@ def _real(
         yield Progress(start, count, f"Training images: {extractor.name}")
         rows = range(start, min(start + _REAL_CHUNK, count))
         key = {**_real_key(setup, extractor), "count": None, "images": [rows.start, rows.stop], "version": VERSION}
-        kept = None if extractor.is_pixels else runner.store.get(REAL, key)
-        if kept is None:
-            features = runner.extractor(extractor).of(train.x0(slice(rows.start, rows.stop)))
-            kept = Artifact({"features": features})
-            if not extractor.is_pixels:  # pixels are read again as fast
-                runner.store.put(REAL, key, kept)
-        parts.append(kept.arrays["features"])
+
+        def read(rows: range = rows) -> Artifact:
+            return Artifact({"features": runner.extractor(extractor).of(train.x0(slice(rows.start, rows.stop)))})
+
+        # pixels are read again as fast
+        part = read() if extractor.is_pixels else runner.store.cached(REAL, key, read)
+        parts.append(part.arrays["features"])
     features = torch.cat(parts)
+    yield Progress(0.0, 1.0, f"Training images among themselves: {extractor.name}")
     key = {**_real_key(setup, extractor), "version": VERSION}
-    sums = runner.store.get(SUMS, key)
-    if sums is None:
-        yield Progress(0.0, 1.0, f"Training images among themselves: {extractor.name}")
-        sums = Artifact({"sums": kernel_sums(features)})
-        runner.store.put(SUMS, key, sums)
+    sums = runner.store.cached(SUMS, key, lambda: Artifact({"sums": kernel_sums(features)}))
     return features, sums.arrays["sums"]

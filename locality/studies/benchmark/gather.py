@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import shlex
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -14,23 +11,18 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from locality.datasets import Source
+from locality.device import machine_facts, versions
 from locality.features import as_8bit
 from locality.store import Artifact
-from locality.studies.benchmark.cells import HELD_OUT, NEAREST, OWN, TRAJECTORY, Cell
-from locality.studies.benchmark.competitors import CEILING, CONTROL, Competitor, Setup
+from locality.studies.benchmark.cells import Cell
+from locality.studies.benchmark.competitors import CONTROL, SECOND, Competitor, Setup
+from locality.studies.benchmark.metrics import HELD_OUT, NEAREST, OWN, TRAJECTORY, every_step, scores_of
 from locality.studies.benchmark.plan import BenchPlan
 from locality.studies.benchmark.result import Result
 from locality.studies.benchmark.rows import Bench
 
 SHOWN = 16  # images of every model that are kept to be looked at
-# Of each kind of cell: its arrays, and the scores they become. Of steps other than the last only R2 is reported.
-_ARRAYS = {
-    OWN: {"r2": "r2_own", "pearson": "pearson", "mse": "mse", "mse01": "mse01"},
-    TRAJECTORY: {"r2": "r2_trajectory"},
-    HELD_OUT: {"errors": "errors"},
-    NEAREST: {"nearest": "nearest", "second": "second"},
-}
-_LAST_STEP = ("pearson", "mse", "mse01")
+_OF_IMAGES = (OWN, TRAJECTORY, HELD_OUT, NEAREST)
 
 
 def gather(
@@ -46,12 +38,12 @@ def gather(
         for cell in every
         if cell.address not in found
     )
-    source, ceiling = setup.source, next((e.name for e in setup.competitors if e.kind == CEILING), None)
+    source, second = setup.source, next((e.name for e in setup.competitors if e.kind == SECOND), None)
     return Bench(
         dataset=source.name,
         shape=source.shape,
         reference=setup.reference.name,
-        ceiling=ceiling,
+        second=second,
         plan=setup.plan,
         train_images=source.count(),
         results=tuple(_result(setup, competitor, every, found) for competitor in setup.everyone),
@@ -59,7 +51,11 @@ def gather(
         groups=setup.groups,
         notes=(*setup.notes, *notes),
         missing=missing,
-        facts={"command": bench_command(source, setup.plan), "versions": _versions(), "machine": _machine()},
+        facts={
+            "command": bench_command(source, setup.plan),
+            "versions": versions("torch", "numpy"),
+            "machine": machine_facts(),
+        },
     )
 
 
@@ -71,7 +67,7 @@ def bench_command(source: Source, plan: BenchPlan) -> str:
     words += ["-n", str(plan.count), "--steps", str(plan.steps), "--seed", str(plan.seed)]
     usual = BenchPlan()
     words += [] if source.first is None else ["--first", str(source.first)]
-    words += [] if plan.ceiling == usual.ceiling else ["--ceiling", plan.ceiling]
+    words += [] if plan.ceiling == usual.ceiling else ["--second", plan.ceiling]
     words += [] if plan.sigmas == usual.sigmas else ["--sigmas", ",".join(map(repr, plan.sigmas))]
     words += [] if plan.features == usual.features else ["--features", plan.features]
     words += [] if plan.real == usual.real else ["--real", str(plan.real)]
@@ -81,11 +77,8 @@ def bench_command(source: Source, plan: BenchPlan) -> str:
 def _result(setup: Setup, competitor: Competitor, every: Sequence[Cell], found: Mapping[str, Artifact]) -> Result:
     count = setup.held_out if competitor.kind == CONTROL else setup.plan.count
     scores: dict[str, Tensor] = {}
-    have = {
-        kind: torch.zeros(setup.held_out if kind == HELD_OUT else count, dtype=torch.bool)
-        for kind in (OWN, TRAJECTORY, HELD_OUT, NEAREST)
-    }
-    mine = [cell for cell in every if cell.competitor is competitor and cell.kind in _ARRAYS and cell.address in found]
+    have = {kind: torch.zeros(setup.held_out if kind == HELD_OUT else count, dtype=torch.bool) for kind in _OF_IMAGES}
+    mine = [cell for cell in every if cell.competitor is competitor and cell.kind in have and cell.address in found]
     for cell in mine:
         _fill(scores, have[cell.kind], cell, found[cell.address])
     own = sorted((cell for cell in mine if cell.kind == OWN), key=lambda cell: cell.images.start)
@@ -104,9 +97,9 @@ def _result(setup: Setup, competitor: Competitor, every: Sequence[Cell], found: 
 def _fill(scores: dict[str, Tensor], have: Bool[Tensor, " n"], cell: Cell, kept: Artifact) -> None:
     """Put the scores of one cell where its images are."""
     rows = slice(cell.images.start, cell.images.stop)
-    for array, name in _ARRAYS[cell.kind].items():
+    for array, name in scores_of(cell.kind).items():
         part = kept.arrays[array].double()
-        part = part[-1] if name in _LAST_STEP else part
+        part = part[-1] if cell.kind == OWN and not every_step(name) else part
         if name not in scores:
             scores[name] = torch.full((*part.shape[:-1], len(have)), torch.nan, dtype=torch.float64)
         scores[name][..., rows] = part
@@ -140,11 +133,3 @@ def _shown(setup: Setup, competitor: Competitor, own: Sequence[Artifact]) -> Ten
     first = [kept.arrays["image"] for kept in own if kept.meta["images"][0] < SHOWN]
     empty = torch.empty(0, setup.source.shape.d, dtype=torch.uint8)
     return torch.cat([*first, empty])[:SHOWN]
-
-
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}}
-
-
-def _machine() -> dict[str, Any]:
-    return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}

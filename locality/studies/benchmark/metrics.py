@@ -1,137 +1,112 @@
-"""The metrics of a benchmark: what each is, its unit and range, and which end is better."""
+"""The metrics of a benchmark, a row each: what it is, what it is computed from, unit and range, which end is better."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 HIGHER, LOWER, NEITHER = "higher", "lower", ""
+# The kinds of cells: see `locality.studies.benchmark.cells`.
+OWN, TRAJECTORY, HELD_OUT, NEAREST, FEATURES = "own", "trajectory", "held_out", "nearest", "features"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of the leaderboard. `by_sigma`: there is a row for each noise level too."""
+    """A column of the leaderboard.
+
+    `cell`: the kind of cell it is computed from. `scores`: arrays of that cell and the scores of images they become;
+    none for distances, which are of all images at once. `brief`: a few words below its title. `limits`: what it
+    cannot leave. `by_sigma`: there is a row for each noise level too. `compared`: with paired differences.
+    """
 
     name: str
     title: str
+    cell: str
     better: str
-    about: str
+    scores: Mapping[str, str] = field(default_factory=dict)
+    about: str = ""
+    brief: str = ""
+    limits: str = ""
+    unit: str = ""
     by_sigma: bool = False
+    compared: bool = False
+
+    @property
+    def sentence(self) -> str:
+        """What it is, its range and its unit."""
+        return "; ".join(filter(None, (self.about, self.limits, self.unit)))
+
+    @property
+    def score(self) -> str:
+        """The score that tells whether a model has any of it."""
+        return next(iter(self.scores.values()), "")
+
+    @property
+    def to_reference(self) -> bool:
+        """Whether it compares a model with the reference, which itself has none of it."""
+        return self.cell in (OWN, TRAJECTORY)
 
 
 _R2 = "1 - sum (a - u)^2 / sum (u - mean u)^2 over all pixels and channels of an image, a the model, u the reference"
 _DISTANCE = "between the drawn images and training images (`real` of them), through `features`"
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric(
-            "r2_final",
-            "R2 final",
-            HIGHER,
-            f"{_R2}: last estimates, each on its own trajectory from the same noise, not clamped; mean over images; "
-            "at most 1, can be negative, dimensionless; images whose u is constant are left out (`undefined`)",
-        ),
-        Metric(
-            "r2_trajectory",
-            "R2 on-trajectory",
-            HIGHER,
-            f"{_R2}: both estimates at the noisy image x of the REFERENCE's trajectory, which isolates the denoiser; "
-            "by noise level, and with sigma null each image's mean over all steps; at most 1",
-            by_sigma=True,
-        ),
-        Metric("r2_own", "R2 per step", HIGHER, f"{_R2}: as r2_final at every step, by noise level", by_sigma=True),
-        Metric(
-            "pearson",
-            "Pearson r",
-            HIGHER,
-            "correlation of the last estimates over all pixels and channels of an image; in [-1, 1]; blind to scale "
-            "and offset, so never to be compared with R2",
-        ),
-        Metric(
-            "mse", "MSE", LOWER, "mean squared difference of the last estimates, not clamped; [-1, 1] units squared"
-        ),
-        Metric(
-            "mse01",
-            "MSE, [0, 1]",
-            LOWER,
-            "mean squared difference of the last images, clamped to [-1, 1] and scaled to [0, 1]; in [0, 1]",
-        ),
-        Metric(
-            "denoise_ratio",
-            "error / Wiener",
-            LOWER,
-            "mean of |D(x0 + sigma eps) - x0|^2 over held-out images, over the same mean of the Wiener filter (fitted "
-            "to the benchmark's training images) on the same images and noise; by noise level, and with sigma null the "
-            "geometric mean of the ratios over the levels; 1 is as good as Wiener; standard error by the delta method",
-            by_sigma=True,
-        ),
-        Metric(
-            "memorised",
-            "memorised",
-            LOWER,
-            "share of the drawn images that are copies: L2 distance to the nearest training image below a third of "
-            "that to the second nearest; in [0, 1]; compare with the row of held-out images. A model is compared with "
-            "the training images it was given, a network with all",
-        ),
-        Metric(
-            "nn_distance",
-            "nearest",
-            NEITHER,
-            "L2 distance of the drawn images, not clamped, to the nearest training image; units of [-1, 1], summed "
-            "over pixels and channels under the root",
-        ),
-        Metric(
-            "kid",
-            "KID",
-            LOWER,
-            f"kernel distance, unbiased, kernel (a.b / f + 1)^3, {_DISTANCE}; can be negative; jackknife of both sets",
-        ),
-        Metric(
-            "fid",
-            "FID",
-            LOWER,
-            f"Frechet distance {_DISTANCE} = inception; only where there are more drawn images than features (2,048); "
-            "biased upwards with few images; jackknife over the drawn images",
-        ),
-        Metric(
-            "frechet",
-            "Frechet distance",
-            LOWER,
-            f"Frechet distance {_DISTANCE}, which is no FID; only where there are more drawn images than features; "
-            "biased upwards with few images: compare rows of the same n, and with the row of held-out images",
-        ),
-        Metric(
-            "is",
-            "IS",
-            HIGHER,
-            "inception score, of all drawn images at once; only where there are more of them than features; at least 1",
-        ),
-        Metric(
-            "class_score",
-            "class score",
-            HIGHER,
-            "the inception score's formula on the class probabilities of `features`, which is no IS: 1 (all alike) to "
-            "the number of classes",
-        ),
-    )
-}
+# fmt: off
+_TABLE = (
+    Metric("r2_final", "R2 final", OWN, HIGHER, {"r2": "r2_own"}, brief="own trajectories", compared=True,
+        about=f"{_R2}: last estimates, each on its own trajectory from the same noise, not clamped; mean over images; "
+        "images whose u is constant are left out (`undefined`)",
+        limits="at most 1, can be negative", unit="dimensionless"),
+    Metric("r2_trajectory", "R2 on-trajectory", TRAJECTORY, HIGHER, {"r2": "r2_trajectory"}, by_sigma=True,
+        compared=True,
+        about=f"{_R2}: both estimates at the noisy image x of the REFERENCE's trajectory, which isolates the denoiser; "
+        "by noise level, and with sigma null each image's mean over all steps",
+        limits="at most 1", brief="network’s trajectory"),
+    Metric("r2_own", "R2 per step", OWN, HIGHER, {"r2": "r2_own"}, by_sigma=True,
+        about=f"{_R2}: as r2_final at every step, by noise level", limits="at most 1"),
+    Metric("pearson", "Pearson r", OWN, HIGHER, {"pearson": "pearson"}, brief="not comparable with R2",
+        about="correlation of the last estimates over all pixels and channels of an image; blind to scale and offset, "
+        "so never to be compared with R2", limits="in [-1, 1]"),
+    Metric("mse", "MSE", OWN, LOWER, {"mse": "mse"}, brief="[−1, 1] units",
+        about="mean squared difference of the last estimates, not clamped", unit="[-1, 1] units squared"),
+    Metric("mse01", "MSE, [0, 1]", OWN, LOWER, {"mse01": "mse01"}, brief="clamped, [0, 1] units",
+        about="mean squared difference of the last images, clamped to [-1, 1] and scaled to [0, 1]",
+        limits="in [0, 1]"),
+    Metric("denoise_ratio", "error / Wiener", HELD_OUT, LOWER, {"errors": "errors"}, by_sigma=True, compared=True,
+        about="mean of |D(x0 + sigma eps) - x0|^2 over held-out images, over the same mean of the Wiener filter "
+        "(fitted to the benchmark's training images) on the same images and noise; by noise level, and with sigma null "
+        "the geometric mean of the ratios over the levels; 1 is as good as Wiener; standard error by the delta method",
+        brief="held-out, over σ"),
+    Metric("memorised", "memorised", NEAREST, LOWER, {"nearest": "nearest", "second": "second"}, limits="in [0, 1]",
+        about="share of the drawn images that are copies: L2 distance to the nearest training image below a third of "
+        "that to the second nearest; compare with the row of held-out images. A model is compared with the training "
+        "images it was given, a network with all", brief="share of samples"),
+    Metric("nn_distance", "nearest", NEAREST, NEITHER, {"nearest": "nearest"}, brief="L2, [−1, 1] units",
+        about="L2 distance of the drawn images, not clamped, to the nearest training image",
+        unit="units of [-1, 1], summed over pixels and channels under the root"),
+    Metric("kid", "KID", FEATURES, LOWER, limits="can be negative",
+        about=f"kernel distance, unbiased, kernel (a.b / f + 1)^3, {_DISTANCE}; jackknife of both sets"),
+    Metric("fid", "FID", FEATURES, LOWER,
+        about=f"Frechet distance {_DISTANCE} = inception; only where there are more drawn images than features "
+        "(2,048); biased upwards with few images; jackknife over the drawn images"),
+    Metric("frechet", "Frechet distance", FEATURES, LOWER,
+        about=f"Frechet distance {_DISTANCE}, which is no FID; only where there are more drawn images than "
+        "features; biased upwards with few images: compare rows of the same n, and with the row of held-out images"),
+    Metric("is", "IS", FEATURES, HIGHER, limits="at least 1",
+        about="inception score, of all drawn images at once; only where there are more of them than features"),
+    Metric("class_score", "class score", FEATURES, HIGHER, limits="1 (all alike) to the number of classes",
+        about="the inception score's formula on the class probabilities of `features`, which is no IS"),
+)
+# fmt: on
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
+OF_IMAGES = [name for name, metric in METRICS.items() if metric.scores]
+COMPARED = [name for name, metric in METRICS.items() if metric.compared]
 
-ABOUT: dict[str, str] = {
-    **{name: metric.about for name, metric in METRICS.items()},
-    "rows": "one number each: mean, standard error and number n of images; sigma in units of images in [-1, 1], null "
-    "for aggregates; stderr null where it is not defined (one image)",
-    "kind": "reference: the network that is explained. ceiling: a second network trained on the same data, for scale: "
-    "what two networks share follows from the data; a weak one is no upper limit. analytic, network: the models. "
-    "control: real held-out images in the place of drawn ones",
-    "undefined": "images left out of a row because its score is not defined there (constant images)",
-    "seconds_per_step": "seconds of one denoising step of a batch of `batch` images on the model's own trajectory, "
-    "mean over steps and batches, as measured when they were drawn; without the fit",
-    "peak_bytes": "largest resident memory of the whole process while the model's steps ran, data, fit and libraries "
-    "included (on CUDA: of PyTorch's allocator); null where the system does not tell",
-    "differences": "mean over images of a model's score minus another's, the same images and noise for both, with "
-    "Student's interval [low, high] at confidence `level`, of one comparison; to the best analytic model of the metric "
-    "(`best`) and to Wiener (`wiener`)",
-    "ablations": "the same, of the entries of a preset to its baseline",
-    "features": "what images are compared by: inception, a classifier trained on the dataset's labels, or raw pixels",
-    "missing": "cells that are not finished: the rows are of the images that are",
-}
+
+def scores_of(cell: str) -> dict[str, str]:
+    """The arrays of a kind of cell that are read, and the scores they become."""
+    return {array: score for one in METRICS.values() if one.cell == cell for array, score in one.scores.items()}
+
+
+def every_step(score: str) -> bool:
+    """Whether a score is reported at every noise level; of the others only the last step is."""
+    return any(score in metric.scores.values() for metric in METRICS.values() if metric.by_sigma)

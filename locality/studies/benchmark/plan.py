@@ -62,11 +62,15 @@ def parse_entry(text: str) -> Entry:
 class BenchPlan(Spec):
     """Everything about a benchmark but the images."""
 
-    reference: str = param("unet", help="The trained network that the models are to explain.")
-    models: tuple[str, ...] = param(("wiener",), help="Entries: models, with settings after @.")
-    presets: tuple[str, ...] = param((), help="Names of ablations whose entries take part too.")
+    reference: str = param("unet", help="The trained network to explain: a name from `networks` or a path.")
+    models: tuple[str, ...] = param(
+        ("wiener",),
+        help="A model, as of `sample`; again for more. After it @first=N (training images), @steps=K or @clip=false "
+        "for this one alone. wiener always takes part.",
+    )
+    presets: tuple[str, ...] = param((), help="Add the models of an ablation; see --presets.")
     ceiling: str = param(
-        AUTO, help="A second trained network, for scale. auto: the other one with the least error; or none."
+        AUTO, help="A second trained network, for scale; auto takes the other one with the least error; or none."
     )
     count: int = param(128, help="Images drawn by every model, from the same noise.", low=1, high=4096)
     steps: int = param(10, help="Noise levels on the way from noise to image.", low=2, high=1000)
@@ -74,7 +78,9 @@ class BenchPlan(Spec):
     sigmas: tuple[float, ...] = param(
         RATIO_SIGMAS, help="Noise levels of the held-out images that are denoised.", low=LOWEST, high=HIGHEST
     )
-    features: str = param("classifier+pixels", help="What samples are compared by, joined by +; none for nothing.")
+    features: str = param(
+        "classifier+pixels", help="What samples are compared by, joined by +: classifier, pixels, inception; or none."
+    )
     real: int = param(10_000, help="Training images that samples are compared with, at most.", low=3, high=1_000_000)
 
     def __post_init__(self) -> None:

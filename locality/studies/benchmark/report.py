@@ -62,11 +62,11 @@ def _made_with(bench: Bench) -> list[tuple[str, Any]]:
 
 
 def _what(bench: Bench) -> str:
-    ceiling = f"; the ceiling is {bench.ceiling}, another network" if bench.ceiling else ""
+    second = f"; the second network is {bench.second}" if bench.second else ""
     unfinished = f" <b>{len(bench.missing)} cells are not finished.</b>" if bench.missing else ""
     return (
         f"{bench.plan.count} images of {bench.shape}, drawn in {bench.plan.steps} DDIM steps from the same noise "
-        f"(seed {bench.plan.seed}) by every model and by the network {escape(bench.reference)}{escape(ceiling)}. "
+        f"(seed {bench.plan.seed}) by every model and by the network {escape(bench.reference)}{escape(second)}. "
         f"{bench.train_images:,} training images.{unfinished}"
     )
 
@@ -89,10 +89,10 @@ def _finals(bench: Bench) -> list[tuple[str, float, float]]:
 
 
 def _plots(bench: Bench) -> Iterable[str]:
-    """Curves of the best models and the ceiling, so many as can be told apart."""
+    """Curves of the best models and the second network, so many as can be told apart."""
     order = [name for name, *_ in _finals(bench)]
     shown = sorted(
-        _models(bench), key=lambda r: (r.name != bench.ceiling, order.index(r.name) if r.name in order else 0)
+        _models(bench), key=lambda r: (r.name != bench.second, order.index(r.name) if r.name in order else 0)
     )
     for metric, log_y in (("r2_trajectory", False), ("denoise_ratio", True)):
         series = [_series(bench, result, metric) for result in shown[:_CURVES]]
@@ -101,13 +101,12 @@ def _plots(bench: Bench) -> Iterable[str]:
         drawn = curves(series, "sigma, units of images in [-1, 1]", METRICS[metric].title, log_y=log_y)
         left_out = len(shown) - _CURVES
         few = f" The {left_out} models with the lowest R2 final are left out." if left_out > 0 else ""
-        yield f"<h2>{escape(METRICS[metric].title)} over noise</h2><p>{escape(METRICS[metric].about)}.{few}</p>{drawn}"
+        title, sentence = escape(METRICS[metric].title), escape(METRICS[metric].sentence)
+        yield f"<h2>{title} over noise</h2><p>{sentence}.{few}</p>{drawn}"
 
 
 def _series(bench: Bench, result: Result, metric: str) -> Series:
-    found = (
-        bench.curve(result.name, metric) if result.of("errors" if metric == "denoise_ratio" else metric).numel() else []
-    )
+    found = bench.curve(result.name, metric) if result.of(METRICS[metric].score).numel() else []
     points = tuple((sigma, s.mean, s.stderr) for sigma, s in found)
     return Series(result.name, points, bench.names.index(result.name))
 

@@ -13,11 +13,9 @@ from torch import Tensor
 from locality.errors import BadInput, UnknownName
 from locality.metrics import Difference, Summary, is_copy, paired_difference, ratio_scores, summarise
 from locality.studies.benchmark.competitors import ANALYTIC, REFERENCE, WIENER, Group
-from locality.studies.benchmark.metrics import HIGHER, METRICS
+from locality.studies.benchmark.metrics import HIGHER, METRICS, OF_IMAGES
 from locality.studies.benchmark.plan import BenchPlan
 from locality.types import ImageShape
-
-_TO_REFERENCE = ("r2_final", "r2_trajectory", "r2_own", "pearson", "mse", "mse01")  # not of the reference itself
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,14 +40,6 @@ class Result:
         return self.scores.get(name, torch.empty(0, dtype=torch.float64))
 
 
-_PART = {
-    **dict.fromkeys(("r2_final", "r2_own", "pearson", "mse", "mse01"), "own"),
-    "r2_trajectory": "trajectory",
-    "denoise_ratio": "held_out",
-    **dict.fromkeys(("memorised", "nn_distance"), "nearest"),
-}
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Scored:
     """The scores of a benchmark, whole or so far: `missing` are the cells that are not finished."""
@@ -57,7 +47,7 @@ class Scored:
     dataset: str
     shape: ImageShape
     reference: str
-    ceiling: str | None
+    second: str | None
     plan: BenchPlan
     train_images: int
     results: tuple[Result, ...]
@@ -126,17 +116,17 @@ class Scored:
 
     def measured(self, result: Result) -> list[str]:
         """The metrics of images that a model has scores of."""
-        reported = [name for name in METRICS if name in _PART and result.of(_source_of(name)).numel()]
-        return [name for name in reported if not (result.kind == REFERENCE and name in _TO_REFERENCE)]
+        reported = [name for name in OF_IMAGES if result.of(METRICS[name].score).numel()]
+        return [name for name in reported if not (result.kind == REFERENCE and METRICS[name].to_reference)]
 
     def _finished(self, model: str, metric: str) -> Bool[Tensor, " n"]:
         """Which images have the score, as far as the work has come."""
-        have = self.result(model).have[_PART[metric]]
+        have = self.result(model).have[METRICS[metric].cell]
         return have & self.result(WIENER).have["held_out"] if metric == "denoise_ratio" else have
 
     def _by_sigma(self, result: Result, metric: str) -> Float64[Tensor, "..."]:
-        if metric not in _PART:
-            raise UnknownName("metric of images", metric, _PART)
+        if metric not in OF_IMAGES:
+            raise UnknownName("metric of images", metric, OF_IMAGES)
         if metric == "memorised":
             nearest, second = result.of("nearest"), result.of("second")
             return is_copy(nearest, second).double().where(nearest.isfinite(), torch.nan)
@@ -145,7 +135,7 @@ class Scored:
             return (
                 ratio_scores(ours, theirs) if ours.numel() and theirs.numel() else torch.empty(0, dtype=torch.float64)
             )
-        found = result.of(_source_of(metric))
+        found = result.of(METRICS[metric].score)
         return found[-1] if metric == "r2_final" and found.numel() else found
 
     def _at(self, metric: str, scores: Float64[Tensor, "..."], model: str, sigma: float | None) -> Tensor:
@@ -158,12 +148,6 @@ class Scored:
             known = ", ".join(f"{level:.3g}" for level in levels) or "none"
             raise BadInput(f"{metric} of {model} has no noise level {sigma:g}. It has: {known}.")
         return scores[levels.index(sigma)] if scores.numel() else scores
-
-
-def _source_of(metric: str) -> str:
-    """The score that a metric is made of."""
-    made = {"r2_final": "r2_own", "denoise_ratio": "errors", "memorised": "nearest", "nn_distance": "nearest"}
-    return made.get(metric, metric)
 
 
 def _overall(metric: str, scores: Float64[Tensor, "s n"]) -> Float64[Tensor, " n"]:

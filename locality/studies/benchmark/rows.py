@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
-from locality.metrics import Difference, Summary
+from locality.metrics import Summary
+from locality.store.artifact import defined
+from locality.studies.benchmark.about import ABOUT
 from locality.studies.benchmark.competitors import CONTROL, REFERENCE, WIENER
-from locality.studies.benchmark.metrics import ABOUT
+from locality.studies.benchmark.metrics import COMPARED
 from locality.studies.benchmark.result import Result, Scored
 
-COMPARED = ("r2_final", "r2_trajectory", "denoise_ratio")  # with paired differences, by noise level too
 KIND = "locality-bench"  # what a file says it holds
 FORMAT = 1
 Row = dict[str, Any]
@@ -59,13 +59,13 @@ class Bench(Scored):
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the images and their scores, in plain values."""
-        plan = {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self.plan).items()}
+        plan = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.plan).items()}
         return {
             "kind": KIND,
             "format": FORMAT,
             "dataset": self.dataset,
             "reference": self.reference,
-            "ceiling": self.ceiling,
+            "ceiling": self.second,
             "train_images": self.train_images,
             "n": self.plan.count,
             "plan": plan,
@@ -129,14 +129,4 @@ def _pair(bench: Scored, model: str, to: str, metric: str, about: dict[str, Any]
     for sigma in (None, *shared):
         found = bench.difference(model, to, metric, sigma)
         if found.n:
-            yield {"model": model, "to": to, **about, "metric": metric, "sigma": sigma, **_plain(found)}
-
-
-def _plain(found: Difference) -> dict[str, Any]:
-    values = dataclasses.asdict(found)
-    return {name: defined(value) if isinstance(value, float) else value for name, value in values.items()}
-
-
-def defined(value: float) -> float | None:
-    """The number, or None where it is not one."""
-    return value if math.isfinite(value) else None
+            yield {"model": model, "to": to, **about, "metric": metric, "sigma": sigma} | defined(asdict(found))

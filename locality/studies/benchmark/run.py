@@ -10,11 +10,12 @@ from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import LocalityError, NonFinite, TooLarge
 from locality.store import Artifact, Store, default_store
-from locality.studies.benchmark.cells import FEATURES, Cell, cells
+from locality.studies.benchmark.cells import Cell, cells
 from locality.studies.benchmark.competitors import REFERENCE
 from locality.studies.benchmark.distances import found_distances, make_distances
 from locality.studies.benchmark.extractors import find_extractors
 from locality.studies.benchmark.gather import gather
+from locality.studies.benchmark.metrics import FEATURES
 from locality.studies.benchmark.pace import Pace
 from locality.studies.benchmark.plan import BenchPlan
 from locality.studies.benchmark.rows import Bench

@@ -16,20 +16,17 @@ from locality.memory import PeakMemory
 from locality.sampler import ddim
 from locality.store import Artifact, Store
 from locality.studies.benchmark.cells import (
-    FEATURES,
-    HELD_OUT,
-    NEAREST,
-    OWN,
     WALK,
     Cell,
     drawn_key,
-    finite,
     own_artifact,
     score_steps,
 )
 from locality.studies.benchmark.competitors import Competitor, Setup
 from locality.studies.benchmark.extractors import Extractor
+from locality.studies.benchmark.metrics import FEATURES, HELD_OUT, NEAREST, OWN
 from locality.studies.benchmark.sampling import held_out_noise
+from locality.studies.models import finite
 from locality.studies.sampling.nearest import nearest_training
 from locality.types import Denoiser
 from locality.work import Progress, map_progress, within
@@ -131,10 +128,7 @@ class Runner:
         place = f"{competitor.name} {competitor.sampling}"
         found = self._drawn.get(place)
         if found is None or found.meta["images"] != [images.start, images.stop]:
-            found = self.store.get(WALK, key)
-            if found is None:
-                found = yield from self._draw(competitor, images)
-                self.store.put(WALK, key, found)
+            found = yield from self.store.kept(WALK, key, self._draw(competitor, images), once=False)
             keep = f"{self.setup.reference.name} "
             self._drawn = {name: drawn for name, drawn in self._drawn.items() if name.startswith(keep)}
             self._drawn[place] = found

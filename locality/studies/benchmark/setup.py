@@ -11,11 +11,11 @@ from locality.errors import BadInput, DataUnavailable, LocalityError
 from locality.store import Store
 from locality.studies.benchmark.competitors import (
     ANALYTIC,
-    CEILING,
     CONTROL,
     HELD_OUT,
     NETWORK,
     REFERENCE,
+    SECOND,
     WIENER,
     Competitor,
     Group,
@@ -25,7 +25,8 @@ from locality.studies.benchmark.plan import AUTO, NONE, BenchPlan, Entry
 from locality.studies.benchmark.presets import find_presets
 from locality.studies.benchmark.sampling import SamplingConfig
 from locality.studies.edited import trained_on_these
-from locality.studies.models import Model, Trained, find_model, trained_networks
+from locality.studies.models import Model, find_model
+from locality.studies.trained import Trained, trained_networks
 
 _UNKNOWN = "unknown origin"  # what a checkpoint made elsewhere says of its training images
 
@@ -35,8 +36,8 @@ def enter(source: Source, plan: BenchPlan, store: Store) -> Setup:
 
     Raises:
         DataUnavailable: the images are not on this machine, or no network is trained on them.
-        UnknownName, BadInput: a model, reference, ceiling or preset that does not exist, was trained on another set
-            or shape, or an entry that cannot be.
+        UnknownName, BadInput: a model, reference, second network or preset that does not exist, was trained on another
+            set or shape, or an entry that cannot be.
     """
     if not source.available:
         raise DataUnavailable(f"The {source.name} images are not on this machine. {source.missing()}")
@@ -44,12 +45,12 @@ def enter(source: Source, plan: BenchPlan, store: Store) -> Setup:
     whole = source if source.first is None else replace(source, first=None)
     entering = _Entering(source, whole, plan, store)
     reference = entering.network(plan.reference, REFERENCE, "--reference")
-    ceiling, notes = entering.ceiling(reference)
+    second, notes = entering.second(reference)
     groups, chosen = entering.presets(notes)
     entries = [Entry(WIENER), *plan.entries(), *chosen]
     competitors = [entering.competitor(entry, reference) for entry in dict.fromkeys(entries)]
-    if ceiling is not None:
-        competitors = [e for e in competitors if not (e.kind == NETWORK and e.key == ceiling.key)] + [ceiling]
+    if second is not None:
+        competitors = [e for e in competitors if not (e.kind == NETWORK and e.key == second.key)] + [second]
     control = Competitor(HELD_OUT, CONTROL, reference.sampling, source, None)
     notes += entering.plan_notes(reference)
     return Setup(source, whole, plan, reference, tuple(competitors), control, tuple(groups), tuple(notes))
@@ -63,7 +64,7 @@ class _Entering:
     store: Store
 
     def network(self, text: str, kind: str, option: str) -> Competitor:
-        """A trained network as reference or ceiling, by the name or path it is asked for."""
+        """A trained network as reference or second network, by the name or path it is asked for."""
         if text.partition(":")[0] in DENOISERS:
             known = [network.name for network in trained_networks(self.source.name, store=self.store)]
             raise BadInput(
@@ -91,23 +92,23 @@ class _Entering:
             return [f"trained on other images than the {self.whole.count():,} training images here"]
         return []
 
-    def ceiling(self, reference: Competitor) -> tuple[Competitor | None, list[str]]:
+    def second(self, reference: Competitor) -> tuple[Competitor | None, list[str]]:
         """The second network; with "auto" the other one with the least held-out error."""
         text = self.plan.ceiling
         if text == NONE:
             return None, []
         if text != AUTO:
-            found = self.network(text, CEILING, "--ceiling")
+            found = self.network(text, SECOND, "--second")
             if found.key == reference.key:
-                raise BadInput(f"--ceiling {text!r} is the reference itself. Give another network, or none.")
+                raise BadInput(f"--second {text!r} is the reference itself. Give another network, or none.")
             return found, []
         for network in sorted(trained_on_these(self.whole, store=self.store), key=_mean_ratio):
-            found = self.second(network)
+            found = self.named(network)
             if found.key != reference.key:
                 return found, []
-        return None, [f"No second network is trained on {self.source.name}: the table has no ceiling."]
+        return None, [f"No second network is trained on {self.source.name}: the table is without."]
 
-    def second(self, network: Trained) -> Competitor:
+    def named(self, network: Trained) -> Competitor:
         """A network of this dataset, by its name; one of these images under another name, by its architecture."""
         listed = network.dataset == self.whole.name
         taken = {one.name for one in trained_networks(self.whole.name, store=self.store)}
@@ -115,7 +116,7 @@ class _Entering:
         name = network.name if listed else named
         sampling = SamplingConfig(self.plan.steps, True, self.plan.seed)
         notes = self.network_notes(network) if listed else [f"trained on {network.dataset}, which leaves the images"]
-        return Competitor(name, CEILING, sampling, self.whole, Model(self.whole, None, network), tuple(notes))
+        return Competitor(name, SECOND, sampling, self.whole, Model(self.whole, None, network), tuple(notes))
 
     def competitor(self, entry: Entry, reference: Competitor) -> Competitor:
         """A model with its settings."""

@@ -10,13 +10,13 @@ import torch
 
 from locality.datasets import Source, slug
 from locality.errors import BadInput
-from locality.store import Store, default_store
-from locality.store.artifact import Artifact
+from locality.store import Artifact, Store
 from locality.studies.benchmark.competitors import Group
 from locality.studies.benchmark.gather import bench_command
 from locality.studies.benchmark.plan import BenchPlan
 from locality.studies.benchmark.result import Result
 from locality.studies.benchmark.rows import Bench
+from locality.studies.shipped import read_plan, ship, shipped
 from locality.types import ImageShape
 
 KIND, VERSION = "bench", 1
@@ -33,17 +33,15 @@ def ship_bench(source: Source, made: Bench, folder: Path, *, store: Store | None
     """
     if made.missing:
         raise BadInput(f"{len(made.missing)} cells are not finished: run the benchmark to its end before shipping it.")
-    home = store or default_store()
     key = {"fingerprint": source.fingerprint, "plan": made.plan.key(), "dataset": source.name, "version": VERSION}
     about = {
-        "dataset": made.dataset,
         "reference": made.reference,
-        "ceiling": made.ceiling,
+        "ceiling": made.second,
         "n": made.plan.count,
         "models": made.names,
         "command": f"{bench_command(source, made.plan)} --ship cache/shipped",
     }
-    return Store(home.local, folder).ship(bench_name(source, made.plan), KIND, key, pack(made), about)
+    return ship(source, bench_name(source, made.plan), KIND, key, pack(made), about, folder, store=store)
 
 
 def bench_name(source: Source, plan: BenchPlan) -> str:
@@ -54,9 +52,7 @@ def bench_name(source: Source, plan: BenchPlan) -> str:
 
 def shipped_benches(*, store: Store | None = None) -> list[Bench]:
     """The benchmarks of the repository, by name; damaged ones are logged and left out."""
-    home = store or default_store()
-    kept = (home.get(KIND, manifest["key"]) for manifest in home.shipped(KIND))
-    return [unpack(artifact) for artifact in kept if artifact is not None]
+    return [unpack(kept) for _, kept in shipped(KIND, store=store)]
 
 
 def pack(made: Bench) -> Artifact:
@@ -68,9 +64,10 @@ def pack(made: Bench) -> Artifact:
         arrays[f"{i}.images"] = result.images[: 0 if made.plan.presets else SHOWN]
     kept = ("name", "kind", "notes", "sigmas", "facts")
     meta: dict[str, Any] = {
-        **{name: getattr(made, name) for name in ("dataset", "reference", "ceiling", "train_images", "notes", "facts")},
+        **{name: getattr(made, name) for name in ("dataset", "reference", "train_images", "notes", "facts")},
+        "ceiling": made.second,
         "shape": list(made.shape),
-        "plan": {field.name: getattr(made.plan, field.name) for field in dataclasses.fields(made.plan)},
+        "plan": dataclasses.asdict(made.plan),
         "results": [{name: getattr(result, name) for name in kept} for result in made.results],
         "distances": list(made.distances),
         "groups": [dataclasses.asdict(group) for group in made.groups],
@@ -99,13 +96,12 @@ def unpack(kept: Artifact) -> Bench:
         )
         for i, about in enumerate(meta["results"])
     )
-    plan: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in meta["plan"].items()}
     return Bench(
         dataset=meta["dataset"],
         shape=ImageShape(*meta["shape"]),
         reference=meta["reference"],
-        ceiling=meta["ceiling"],
-        plan=BenchPlan(**plan),
+        second=meta["ceiling"],
+        plan=read_plan(BenchPlan, meta["plan"]),
         train_images=meta["train_images"],
         results=results,
         distances=tuple(meta["distances"]),

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from locality.metrics import Summary
-from locality.studies.benchmark.competitors import CEILING, CONTROL, REFERENCE
+from locality.studies.benchmark.competitors import CONTROL, REFERENCE, SECOND
 from locality.studies.benchmark.metrics import HIGHER, LOWER, METRICS
 from locality.studies.benchmark.rows import Bench
 
-_ORDER = {REFERENCE: 0, CEILING: 1, CONTROL: 3}  # models stand between
+_ORDER = {REFERENCE: 0, SECOND: 1, CONTROL: 3}  # models stand between
+_LABELS = {REFERENCE: "reference", SECOND: "second network"}
 _LATEX = {
     "\\": r"\textbackslash{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -33,11 +34,10 @@ class Column:
     @property
     def title(self) -> str:
         """Metric and features, never one without the other."""
-        about = METRICS[self.metric]
+        title = METRICS[self.metric].title
         if not self.features or self.metric in ("fid", "is"):
-            return about.title
-        words = {"frechet": "Frechet distance", "class_score": "inception score", "kid": "KID"}
-        return f"{words[self.metric]}, {self.features}{' features' if self.features == 'inception' else ''}"
+            return title
+        return f"{title}, {self.features}{' features' if self.features == 'inception' else ''}"
 
     @property
     def better(self) -> str:
@@ -52,7 +52,7 @@ class Leaderboard:
     models: tuple[tuple[str, str, tuple[Summary | None, ...], Mapping[str, Any]], ...]  # name, kind, numbers, facts
 
     def best(self, column: int) -> str | None:
-        """The model with the best mean of a column, among models: no reference, ceiling or control."""
+        """The model with the best mean of a column, among models: no reference, second network or control."""
         better = self.columns[column].better
         rated = [(n[column], name) for name, kind, n, _ in self.models if kind not in _ORDER]
         means = [(found.mean, name) for found, name in rated if found is not None and math.isfinite(found.mean)]
@@ -62,7 +62,7 @@ class Leaderboard:
 
 
 def leaderboard(bench: Bench) -> Leaderboard:
-    """Overall numbers by model: reference, ceiling, models by R2 final, control."""
+    """Overall numbers by model: reference, second network, models by R2 final, control."""
     found: dict[str, dict[Column, Summary]] = {result.name: {} for result in bench.results}
     for row in bench.rows():
         if row["sigma"] is None:
@@ -99,7 +99,7 @@ def text_rows(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     headings = ["model", *(column.title for column in board.columns), "n", "s/step", "peak MB"]
     rows = []
     for name, kind, numbers, facts in board.models:
-        label = name if kind not in _ORDER or kind == CONTROL else f"{name} ({kind})"
+        label = f"{name} ({_LABELS[kind]})" if kind in _LABELS else name
         n = max((found.n for found in numbers if found is not None), default=0)
         seconds, peak = facts.get("seconds_per_step"), facts.get("peak_bytes")
         spent = ["" if seconds is None else f"{seconds:.2g}", "" if peak is None else f"{peak / 1e6:.0f}"]

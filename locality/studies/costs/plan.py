@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class CostPlan(Spec):
     """Where costs are measured: along each axis with the other two at their base."""
 
     images: tuple[int, ...] = param((250, 500, 1000, 2000), help="Numbers of training images.", low=2)
-    pools: tuple[int, ...] = param((1, 2, 4), help="Sides of the squares of pixels that are averaged.", low=1, high=64)
+    pools: tuple[int, ...] = param((1, 2, 4), help="Resolutions: squares of P x P pixels averaged.", low=1, high=64)
     batches: tuple[int, ...] = param((1, 2, 4, 8), help="Noisy images at once.", low=1, high=4096)
     base_images: int = param(1000, help="Training images where they are not varied.", low=2)
     base_batch: int = param(4, help="Noisy images where they are not varied.", low=1, high=4096)
@@ -70,7 +71,7 @@ class Costs:
         """Plain values, and what each number is."""
         return {
             "dataset": self.dataset,
-            "plan": {name: value for name, value in self.plan.key().items() if name != "name"},
+            "plan": dataclasses.asdict(self.plan),
             "points": list(self.points),
             "exponents": self.exponents(),
             "notes": list(self.notes),

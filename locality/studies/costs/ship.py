@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import platform
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from locality.datasets import Source
-from locality.store import Store, default_store
-from locality.store.artifact import Artifact
+from locality.device import machine_facts
+from locality.store import Artifact, Store
 from locality.studies.costs.plan import CostPlan, Costs
+from locality.studies.shipped import read_plan, ship, shipped
 
 KIND, VERSION = "costs", 1
 
@@ -21,33 +21,26 @@ def ship_costs(source: Source, made: Costs, command: str, folder: Path, *, store
     """Write measured costs to a folder of shipped files as costs/DATASET; returns the payload's path."""
     models = sorted({str(point["model"]) for point in made.points})
     key = {"fingerprint": source.fingerprint, "plan": made.plan.key(), "models": models, "version": VERSION}
-    machine = {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()}
+    machine = machine_facts()
     meta = {
         "dataset": made.dataset,
-        "plan": {name: value for name, value in made.plan.key().items() if name != "name"},
+        "plan": dataclasses.asdict(made.plan),
         "points": list(made.points),
         "notes": list(made.notes),
         "machine": machine,
     }
     artifact = Artifact({"seconds": torch.tensor([point["seconds"] for point in made.points]).double()}, meta)
-    about = {"dataset": made.dataset, "command": command, "machine": machine}
-    return Store((store or default_store()).local, folder).ship(source.slug, KIND, key, artifact, about)
+    return ship(source, source.slug, KIND, key, artifact, {"command": command, "machine": machine}, folder, store=store)
 
 
 def shipped_costs(dataset: str, *, store: Store | None = None) -> Costs | None:
     """The shipped measurement of a dataset by name, None where there is none."""
-    home = store or default_store()
-    for manifest in home.shipped(KIND):
-        kept = home.get(KIND, manifest["key"]) if manifest["about"].get("dataset") == dataset else None
-        if kept is not None:
-            return _costs(kept.meta)
-    return None
+    found = shipped(KIND, where=lambda manifest: manifest["about"].get("dataset") == dataset, store=store)
+    return next((_costs(kept.meta) for _, kept in found), None)
 
 
 def _costs(meta: dict[str, Any]) -> Costs:
-    plan: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in meta["plan"].items()
-    }
     machine = meta["machine"]
     note = f"Measured on {machine['cores']} cores ({machine['processor']}, {machine['system']})."
-    return Costs(meta["dataset"], CostPlan(**plan), tuple(meta["points"]), (*meta["notes"], note))
+    plan = read_plan(CostPlan, meta["plan"])
+    return Costs(meta["dataset"], plan, tuple(meta["points"]), (*meta["notes"], note))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.dataset import Dataset, Images
+from locality.dataset import Dataset, InMemory
 from locality.datasets import Source
 from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
@@ -24,29 +24,6 @@ from locality.types import Denoiser, ImageShape
 from locality.work import Progress, map_progress
 
 _LEAST = 3  # pixels of a side, below which nothing local is left
-
-
-@dataclass(frozen=True, eq=False)
-class Some(Images):
-    """Training images in memory, under the name of their dataset."""
-
-    data: Dataset
-
-    @property
-    def name(self) -> str:
-        return self.data.name
-
-    @property
-    def shape(self) -> ImageShape:
-        return self.data.shape
-
-    @property
-    def fingerprint(self) -> str:
-        return self.data.fingerprint
-
-    @property
-    def train(self) -> Dataset:
-        return self.data
 
 
 def measure_costs(
@@ -87,15 +64,15 @@ def measure_costs(
     return Costs(source.name, plan, tuple(points), tuple(notes))
 
 
-def pooled(data: Dataset, side: int) -> Some:
+def pooled(data: Dataset, side: int) -> InMemory:
     """Images with squares of side x side pixels averaged; 8-bit images stay 8-bit."""
     if side == 1:
-        return Some(data)
+        return InMemory(data)
     c, h, w = data.shape
     whole = data.data.float().reshape(-1, c, h, w)
     small = torch.nn.functional.avg_pool2d(whole, side)
     flat = small.flatten(1).round().to(torch.uint8) if data.is_8bit else small.flatten(1)
-    return Some(replace(data, shape=ImageShape(*small.shape[1:]), data=flat))
+    return InMemory(replace(data, shape=ImageShape(*small.shape[1:]), data=flat))
 
 
 def _settings(source: Source, plan: CostPlan) -> tuple[list[tuple[str, int, int, int]], list[str]]:
@@ -132,7 +109,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _measure(denoiser: Denoiser, images: Some, batch: int, plan: CostPlan, device: str) -> dict[str, Any]:
+def _measure(denoiser: Denoiser, images: InMemory, batch: int, plan: CostPlan, device: str) -> dict[str, Any]:
     """Seconds and bytes of a call; every repeat walks down the noise levels, as sampling does."""
     x0 = _queries(images, batch)
     eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(plan.seed))
@@ -155,6 +132,6 @@ def _measure(denoiser: Denoiser, images: Some, batch: int, plan: CostPlan, devic
     return {"seconds": sum(least) / count, "bytes": most if known else None}
 
 
-def _queries(images: Some, batch: int) -> Float[Tensor, "b d"]:
+def _queries(images: InMemory, batch: int) -> Float[Tensor, "b d"]:
     rows = torch.arange(batch) % len(images.data)
     return images.data.x0(rows)

@@ -21,7 +21,7 @@ from locality.networks import NetworkDenoiser
 from locality.store import Store, default_store
 from locality.store.artifact import Artifact
 from locality.studies.fields.draws import Draws
-from locality.studies.models import Trained
+from locality.studies.trained import Trained
 from locality.types import Denoiser, ImageShape, Pixel
 from locality.work import Progress
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.device import Compute
-from locality.errors import NonFinite, TooLarge
+from locality.errors import TooLarge
 from locality.networks import NetworkDenoiser
 from locality.sampler import Step, ddim, heun, initial, start_noise
 from locality.schedule import check_sigma
-from locality.store import Store, default_store
-from locality.studies.models import Model, find_model
+from locality.store import Artifact, Store, default_store
+from locality.studies.models import Model, find_model, finite
 from locality.studies.sampling.config import Sampling, Trajectory, pack, stepped, unpack
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress, heartbeat, within
@@ -50,9 +50,8 @@ def sample(
         for i in range(sampling.steps):
             yield stepped(trajectory, i)
         return trajectory
-    trajectory = yield from _draw(model, text, sampling, store, compute or Compute())
-    store.put(KIND, key, pack(trajectory))
-    return trajectory
+    drawing = _draw(model, text, sampling, store, compute or Compute())
+    return unpack((yield from store.kept(KIND, key, drawing, once=False)))
 
 
 def found_samples(source: Source, text: str, sampling: Sampling, *, store: Store | None = None) -> Trajectory | None:
@@ -79,12 +78,12 @@ def denoise(
     yield Progress(0.0, 1.0, f"Denoising at sigma {sigma:.3g}")
     with torch.no_grad():
         x0_hat = _Paced(denoiser)(x.to(compute.device), sigma)
-    return _finite(x0_hat, text, sigma)
+    return finite(x0_hat, text, sigma)
 
 
 def _draw(
     model: Model, text: str, sampling: Sampling, store: Store, compute: Compute
-) -> Generator[Progress, None, Trajectory]:
+) -> Generator[Progress, None, Artifact]:
     denoiser = yield from model.open(store=store, compute=compute)
     sigmas, shape = sampling.sigmas(), model.source.shape
     x, x0_hat = (torch.empty(sampling.steps, sampling.count, shape.d) for _ in range(2))
@@ -93,11 +92,11 @@ def _draw(
     for i, sigma in enumerate(sigmas):
         began = time.perf_counter()
         step = next(steps)
-        x[i], x0_hat[i] = step.x, _finite(step.x0_hat, text, sigma)
+        x[i], x0_hat[i] = step.x, finite(step.x0_hat, text, sigma)
         seconds += time.perf_counter() - began
         trajectory = Trajectory(x, x0_hat, sigmas, shape, seconds)
         yield stepped(trajectory, i)
-    return trajectory
+    return pack(trajectory)
 
 
 def _steps(denoiser: Denoiser, sampling: Sampling, shape: ImageShape, device: str) -> Iterator[Step]:
@@ -130,12 +129,6 @@ class _Paced:
                 parts.append(self.denoiser(part, sigma))
                 heartbeat(min(len(parts) * self.together / len(x), 1.0))
             return torch.cat(parts)
-
-
-def _finite(x0_hat: Float[Tensor, "n d"], text: str, sigma: float) -> Float[Tensor, "n d"]:
-    if not bool(x0_hat.isfinite().all()):
-        raise NonFinite(f"{text} gave NaN or infinity at sigma={sigma:g}. Choose other options or noise levels.")
-    return x0_hat.float().cpu()
 
 
 def _check_size(sampling: Sampling, shape: ImageShape) -> None:

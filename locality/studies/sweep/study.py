@@ -12,8 +12,7 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.device import Compute
-from locality.edits import EditSpec, MaskedSpec, Pattern
-from locality.errors import UnknownName
+from locality.edits import EditSpec, Pattern
 from locality.fields.jacobian import draw_inputs, pixel_outputs
 from locality.fields.mass import MassFractions, mass_fractions_of_draws, mass_fractions_of_rows
 from locality.linear.planted import Planted
@@ -22,8 +21,9 @@ from locality.linear.wiener import WienerFilter, coordinates
 from locality.store import Artifact, Store, default_store
 from locality.studies.fields.draws import Draws
 from locality.studies.fields.tables import summed_fields
-from locality.studies.models import Trained, trained_networks
+from locality.studies.sweep.participants import at_strength, mask_of, participating_networks, pixels_along
 from locality.studies.sweep.plan import PREDICTED, Sweep, SweepPlan, row_of
+from locality.studies.trained import Trained
 from locality.types import ImageShape, Pixel
 from locality.work import Progress
 
@@ -81,59 +81,6 @@ def run_sweep(
     facts = [_facts(network) for members in taking.values() for _, network in members]
     chance = math.nan if mask is None else float(mask.double().mean())
     return Sweep(source.name, edit.text(), plan, [list(one) for one in pixels], chance, rows, facts, notes)
-
-
-def at_strength(source: Source, edit: EditSpec, strength: float) -> Source:
-    """The images with the edit at a strength; at 0 as they are. Raises BadInput."""
-    scaled = edit.scaled(strength)
-    return source.edited((*source.edits, scaled)) if strength else source
-
-
-def mask_of(edit: EditSpec, shape: ImageShape) -> Bool[Tensor, "h w"] | None:
-    """The pixels of an edit that has a mask."""
-    return edit.pattern(shape) != 0 if isinstance(edit, MaskedSpec) else None
-
-
-def pixels_along(mask: Bool[Tensor, "h w"] | None, shape: ImageShape, count: int) -> list[Pixel]:
-    """Up to `count` pixels of a mask, evenly spaced in reading order; without one the middle of the image."""
-    if mask is None:
-        return [Pixel((shape.h - 1) // 2, (shape.w - 1) // 2)]
-    places = torch.nonzero(mask).tolist()
-    count = min(count, len(places))
-    return [Pixel(*places[(2 * i + 1) * len(places) // (2 * count)]) for i in range(count)]
-
-
-Members = dict[float, list[tuple[str, Trained]]]
-
-
-def participating_networks(
-    source: Source, edit: EditSpec, steps: dict[float, Source], wanted: Sequence[str] | None, store: Store
-) -> tuple[Members, list[str]]:
-    """The networks trained at each strength, by name, and notes on those that lack one.
-
-    Raises:
-        UnknownName: a wanted network is trained at none of the strengths.
-    """
-    trained = {c: trained_networks(edited.name, store=store) for c, edited in steps.items()}
-    plain = {c for c, edited in steps.items() if edited.edits == source.edits}
-    unmoved = trained_networks(source.edited((*source.edits, edit.scaled(0.0))).name, store=store) if plain else []
-    kinds = {network.name: network.manifest["network"] for c in steps if c not in plain for network in trained[c]}
-    missing = next((name for name in wanted or () if name not in kinds), None)
-    if missing is not None:
-        raise UnknownName(f"network trained on edited {source.name} images", missing, kinds)
-    kinds = {name: kind for name, kind in sorted(kinds.items()) if wanted is None or name in wanted}
-    found: Members = {}
-    notes = []
-    for c in steps:
-        found[c] = []
-        for name, kind in kinds.items():
-            match = [one for one in (unmoved if c in plain else trained[c]) if one.name == name]
-            match += [one for one in trained[c] if c in plain and one.manifest["network"] == kind]
-            if match:
-                found[c].append((name, match[0]))
-            elif c in plain:
-                notes.append(f"{name}: no network of its architecture is trained on the images as they are.")
-    return found, notes
 
 
 def _predictor(

@@ -6,12 +6,11 @@ import json
 import math
 import time
 from collections.abc import Generator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
 from locality.networks import write_atomic
-from locality.work import Progress
+from locality.work import Progress, map_progress
 
 T = TypeVar("T")
 
@@ -73,19 +72,18 @@ def recorded(work: Generator[Progress, None, T], folder: Path, every: float = 0.
     The file is gone when the work is done.
     """
     reported = -math.inf
-    with closing(work):
-        while True:
-            try:
-                event = next(work)
-            except StopIteration as end:
-                (folder / NOW).unlink(missing_ok=True)
-                result: T = end.value
-                return result
-            if time.monotonic() - reported >= every:
-                about = {"note": event.note, "fraction": event.fraction, "at": time.time(), **event.numbers}
-                write_atomic(folder / NOW, json.dumps(about).encode())
-                reported = time.monotonic()
-            yield event
+
+    def record(event: Progress) -> Progress:
+        nonlocal reported
+        if time.monotonic() - reported >= every:
+            about = {"note": event.note, "fraction": event.fraction, "at": time.time(), **event.numbers}
+            write_atomic(folder / NOW, json.dumps(about).encode())
+            reported = time.monotonic()
+        return event
+
+    result = yield from map_progress(work, record)
+    (folder / NOW).unlink(missing_ok=True)
+    return result
 
 
 def read_progress(folder: Path) -> dict[str, Any]:

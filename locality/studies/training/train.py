@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +12,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from locality.datasets import Source
+from locality.device import versions
 from locality.metrics import RATIO_SIGMAS, error_ratio
 from locality.networks import Budget, NetworkSpec, Training, TrainSpec, save_network
 from locality.store import Store
-from locality.studies.models import Trained, fit_wiener, read_trained
+from locality.studies.models import fit_wiener
+from locality.studies.trained import Trained, read_trained
 from locality.studies.training.journal import Log, recorded
 from locality.studies.training.preview import Previewer
 from locality.types import Denoiser
 from locality.work import Progress
 
 TEST_IMAGES = 1000  # held-out images of the error ratios
-_PACKAGES = ("torch", "diffusers")  # whose versions a manifest names
 
 
 def train_network(
@@ -76,6 +75,7 @@ def _work(
         denoiser,
         {
             "dataset": source.name,
+            **source.licence(),
             "fingerprint": source.fingerprint,
             "train": training.train.key(),
             "precision": "bfloat16" if training.bfloat16 else "float32",
@@ -85,7 +85,7 @@ def _work(
             "error_ratio_about": f"held-out squared error / Wiener's, same noise, {len(x0)} held-out images, "
             "sigma in units of [-1, 1]",
             "command": command,
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+            "versions": versions("torch", "diffusers"),
         },
     )
     return read_trained(training.folder)

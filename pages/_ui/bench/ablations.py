@@ -9,10 +9,11 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from locality.studies import PRESETS, Bench
+from locality.studies.benchmark.metrics import COMPARED, METRICS
 from pages._ui.architectures.entries import COLOURS
 from pages._ui.charts import GREY, figure, name_lines, show
 
-_TITLES = {"r2_final": "R2 final", "r2_trajectory": "R2 on-trajectory", "denoise_ratio": "error / Wiener’s"}
+_TITLES = {name: METRICS[name].title for name in COMPARED}
 
 
 def show_ablations(tables: Sequence[Bench]) -> None:

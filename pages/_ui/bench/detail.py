@@ -12,17 +12,13 @@ from torch import Tensor
 from locality.metrics import Difference
 from locality.studies import Bench
 from locality.studies.benchmark import METRICS, Result
+from locality.studies.benchmark.metrics import NEAREST, OF_IMAGES
 from locality.types import ImageShape
 from pages._ui.architectures.entries import COLOURS
 from pages._ui.bench.table import Picked
 from pages._ui.charts import GREY, figure, name_lines, show
 from pages._ui.images import Tile, grid, photo, signed
 
-_CURVES = {
-    "denoise_ratio": ("denoise_ratio", "Error / Wiener’s"),
-    "r2_trajectory": ("r2_trajectory", "R2 on-trajectory"),
-}
-_COMPARED = ("r2_final", "r2_trajectory", "denoise_ratio", "pearson", "mse", "mse01")
 _SHOWN = 8
 
 
@@ -31,7 +27,7 @@ def show_detail(made: Bench, cell: Picked) -> None:
     about = METRICS.get(cell.metric)
     st.subheader(f"{cell.model}: {about.title if about else 'time and memory'}", anchor=False)
     if about is not None:
-        st.caption(f"{about.about[0].upper()}{about.about[1:]}.")
+        st.caption(f"{about.sentence[0].upper()}{about.sentence[1:]}.")
     left, right = st.columns([1, 1], gap="large")
     with left:
         _differences(made, cell)
@@ -41,13 +37,17 @@ def show_detail(made: Bench, cell: Picked) -> None:
 
 
 def _differences(made: Bench, cell: Picked) -> None:
-    """To the best analytic model, to Wiener and to the ceiling, paired over images."""
-    if cell.metric not in _COMPARED or made.result(cell.model).kind in ("reference", "control"):
+    """To the best analytic model, to Wiener and to the second network, paired over images."""
+    if (
+        cell.metric not in OF_IMAGES
+        or METRICS[cell.metric].cell == NEAREST
+        or made.result(cell.model).kind in ("reference", "control")
+    ):
         return
     others = {
         "the best analytic model": made.best(cell.metric),
         "Wiener": "wiener",
-        "the second network": made.ceiling,
+        "the second network": made.second,
     }
     lines = []
     for what, to in others.items():
@@ -67,8 +67,9 @@ def _interval(found: Difference) -> str:
 
 
 def _curve(made: Bench, cell: Picked) -> None:
-    metric, title = _CURVES.get(cell.metric, _CURVES["r2_trajectory"])
-    names = [cell.model, made.best("r2_final"), "wiener", made.ceiling]
+    metric = "denoise_ratio" if cell.metric == "denoise_ratio" else "r2_trajectory"
+    title = METRICS[metric].title
+    names = [cell.model, made.best("r2_final"), "wiener", made.second]
     shown = [name for name in dict.fromkeys(names) if name and made.curve(name, metric)]
     shown = [name for name in shown if any(math.isfinite(summary.mean) for _, summary in made.curve(name, metric))]
     if not shown:

@@ -18,16 +18,6 @@ from pages._ui.choice import note
 
 SECONDS, MEMORY = "seconds_per_step", "peak_bytes"
 _FACTS = {SECONDS: ("Time per step", "s, batch of {batch}"), MEMORY: ("Peak memory", "MB, whole process")}
-_NOTES = {
-    "r2_final": "own trajectories",
-    "r2_trajectory": "network’s trajectory",
-    "pearson": "not comparable with R2",
-    "mse": "[−1, 1] units",
-    "mse01": "clamped, [0, 1] units",
-    "denoise_ratio": "held-out, over σ",
-    "memorised": "share of samples",
-    "nn_distance": "L2, [−1, 1] units",
-}
 _KINDS = {
     "reference": "the network that is explained",
     "ceiling": "a second trained network, for scale",
@@ -80,9 +70,9 @@ def all_columns(board: Leaderboard) -> list[dict[str, Any]]:
             {
                 "id": _id(column),
                 "title": title[:1].upper() + title[1:],
-                "about": about.about,
+                "about": about.sentence,
                 "better": about.better,
-                "note": _NOTES.get(column.metric, ""),
+                "note": about.brief,
             }
         )
     batch = next((facts.get("batch") for _, _, _, facts in board.models if facts.get("batch")), "?")

@@ -1,0 +1,31 @@
+"""Where a command computes and what it took, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from locality.errors import BadInput
+
+if TYPE_CHECKING:
+    from locality.device import Compute
+
+DeviceOpt = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
+MemoryOpt = Annotated[int, typer.Option(metavar="MB", help="Memory for the work of one denoising call.")]
+
+
+def compute_on(device: str, memory: int | None = None) -> Compute:
+    """The device and the memory budget of some options. Raises BadInput."""
+    from locality.device import Compute, usable_device
+
+    if memory is None:
+        return Compute(usable_device(device))
+    if memory < 1:
+        raise BadInput(f"--memory {memory}: give at least 1 (MB).")
+    return Compute(usable_device(device), memory=memory * 1024**2)
+
+
+def spent_text(seconds: float, peak: int | None) -> str:
+    """Time and memory for people."""
+    return f"{seconds:.2f} s, peak memory {'unknown' if peak is None else f'{peak / 1e6:.0f} MB'}"
