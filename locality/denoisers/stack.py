@@ -17,6 +17,7 @@ from locality.denoisers.parts.bank import AveragingSpec
 from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput
+from locality.noise import field_noise
 from locality.params import param
 from locality.schedule import check_sigma, log_grid
 from locality.store import Store
@@ -97,8 +98,7 @@ class Stack(DenoiserSpec):
         for spec in self._specs(rest):
             members.append((yield from spec.fit(rest, compute, store)))
         x0 = train.x0(slice(len(train) - self.judges, len(train))).to(compute.device)
-        noise = (torch.randn(train.shape.d, generator=torch.Generator().manual_seed(i)) for i in range(len(x0)))
-        eps = torch.stack(list(noise))
+        eps = field_noise(len(x0), train.shape.d, seed=0)
         mean = _mean(rest.train)
         weights = torch.zeros(len(SIGMAS), len(members), dtype=torch.float64)
         for level, sigma in enumerate(SIGMAS):
