@@ -15,17 +15,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from locality.errors import BadInput, UnknownName
+from locality.noise import check_seed, unit_noise
 from locality.schedule import check_sigma
 from locality.types import Denoiser, ImageShape
 
 STARTS = ("ddpm", "edm")
-_SEEDS = 2**31  # one 32-bit word each for seed, image and step: no two streams share their words
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +48,7 @@ def start_noise(shape: ImageShape, count: int, seed: int) -> Float[Tensor, "n d"
     """
     if count < 1:
         raise BadInput(f"count={count}: give at least 1 image.")
-    return step_noise(range(count), shape.d, seed, step=0)
-
-
-def step_noise(images: range, d: int, seed: int, *, step: int) -> Float[Tensor, "b d"]:
-    """Unit noise that a stochastic step adds on arrival at noise level `step`; 0 is the start. float32, on the CPU.
-
-    Raises:
-        BadInput: seed outside 0..2^31 - 1.
-    """
-    _check_seed(seed)
-    streams = (np.random.Generator(np.random.Philox([seed, k, step])) for k in images)
-    rows = [stream.standard_normal(d, dtype=np.float32) for stream in streams]
-    return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, d)
+    return unit_noise(range(count), shape.d, seed)
 
 
 def initial(z: Float[Tensor, "b d"], sigma: float, start: str) -> Float[Tensor, "b d"]:
@@ -112,7 +99,7 @@ def ddim(
         raise BadInput(f"eta={eta:g}: give a number from 0 (no noise added) to 1 (ancestral sampling).")
     if first < 0:
         raise BadInput(f"first={first}: images are numbered from 0.")
-    _check_seed(seed)
+    check_seed(seed)
     return _walk(denoiser, x_T.detach(), levels, partial(_ddim_next, clip=clip, eta=eta, seed=seed, first=first))
 
 
@@ -161,7 +148,7 @@ def _ddim_next(step: Step, sigma: float, *, clip: bool, eta: float, seed: int, f
     x = _clipped(step.x0_hat, clip) + kept * (step.x - step.x0_hat)
     if added == 0.0:
         return x
-    z = step_noise(range(first, first + len(x)), x.shape[1], seed, step=step.index + 1)
+    z = unit_noise(range(first, first + len(x)), x.shape[1], seed, step=step.index + 1)
     return x + added * z.to(x, non_blocking=True)
 
 
@@ -185,8 +172,3 @@ def _check_levels(sigmas: Sequence[float]) -> list[float]:
         if not below < above:
             raise BadInput(f"sigma={below:.9g} follows sigma={above:.9g}: noise levels must fall from step to step.")
     return levels
-
-
-def _check_seed(seed: int) -> None:
-    if not 0 <= seed < _SEEDS:
-        raise BadInput(f"seed={seed}: give 0..{_SEEDS - 1}.")

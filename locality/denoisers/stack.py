@@ -19,6 +19,7 @@ from locality.denoisers.parts.part import Part, mean_image
 from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput
+from locality.noise import field_noise
 from locality.schedule import check_sigma, log_grid
 from locality.specs import param
 from locality.store import Shipment, Store
@@ -130,8 +131,7 @@ class Stack(DenoiserSpec):
         for spec in (self._limited(spec, len(rest.train)) for spec in self.specs()):
             members.append((yield from spec.fit(rest, compute, store)))
         x0 = train.x0(slice(len(train) - self.validation, len(train))).to(compute.device)
-        noise = (torch.randn(train.shape.d, generator=torch.Generator().manual_seed(i)) for i in range(len(x0)))
-        eps = torch.stack(list(noise))
+        eps = field_noise(len(x0), train.shape.d, seed=0)
         mean = mean_image(rest.train)
         weights = torch.zeros(len(SIGMAS), len(members), dtype=torch.float64)
         for level, sigma in enumerate(SIGMAS):

@@ -1,16 +1,15 @@
-"""Sensitivity fields: Jacobian rows of any denoiser, averaged over images and noise.
+"""Sensitivity fields at an image: Jacobian rows of any denoiser, and how they are measured and compared.
 
     J(x)[q, p] = d x0_hat_q / d x_p
 
-Row q drawn as an image shows which input pixels the estimate of coordinate q listens to. For the
-Wiener filter J = W whatever x is; a network's rows are averaged over K pairs (image, noise).
+Row q drawn as an image shows which input pixels the estimate of coordinate q listens to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
 from locality.linear.wiener import coordinates
+from locality.noise import field_noise
 from locality.types import Denoiser, ImageShape, Pixel
 
 Average = Literal["mean", "absolute"]
@@ -38,17 +38,41 @@ def pixel_outputs(shape: ImageShape, pixel: Pixel, channel: int | None = None) -
     return chosen
 
 
+@runtime_checkable
+class Differentiates(Protocol):
+    """A denoiser that knows its derivative, as a posterior mean does: J = Cov[x0 | x] / sigma^2."""
+
+    def jacobian_rows(
+        self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
+    ) -> Float[Tensor, "m b d"] | None:
+        """outputs @ J(x) for every image; None where its options leave no closed form. Raises as its call."""
+        ...
+
+
 def field_rows(
     denoiser: Denoiser,
     x: Float[Tensor, "b d"],
     outputs: Float[Tensor, "m d"],
     sigma: float,
 ) -> Float[Tensor, "m b d"]:
-    """outputs @ J(x) for every image: one forward pass, one backward pass per output.
+    """outputs @ J(x) for every image: what the denoiser knows, else `differentiate`.
 
     Raises:
         NonFinite: the denoiser's derivative is NaN or infinite.
     """
+    known = denoiser.jacobian_rows(x.detach(), outputs.to(x), sigma) if isinstance(denoiser, Differentiates) else None
+    found = differentiate(denoiser, x, outputs, sigma) if known is None else known
+    if not bool(found.isfinite().all()):
+        raise NonFinite(
+            f"The denoiser's derivative is not finite at sigma={sigma:g}. Its weights or its input are damaged."
+        )
+    return found
+
+
+def differentiate(
+    denoiser: Denoiser, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
+) -> Float[Tensor, "m b d"]:
+    """outputs @ J(x) for every image: one forward pass, one backward pass per output."""
     leaf = x.detach().requires_grad_(True)
     with torch.enable_grad():
         x0_hat = denoiser(leaf, sigma)
@@ -58,49 +82,12 @@ def field_rows(
             torch.autograd.grad(x0_hat, leaf, output.expand_as(x0_hat), retain_graph=i + 1 < len(outputs))[0]
             for i, output in enumerate(outputs.to(x0_hat))
         ]
-    stacked = torch.stack(rows)
-    if not bool(stacked.isfinite().all()):
-        raise NonFinite(
-            f"The denoiser's derivative is not finite at sigma={sigma:g}. Its weights or its input are damaged."
-        )
-    return stacked
-
-
-@dataclass(frozen=True, eq=False)
-class Field:
-    """A field averaged over draws: `values` [m, c, h, w] and the standard error of each value."""
-
-    values: Float[Tensor, "m c h w"]
-    stderr: Float[Tensor, "m c h w"]
-    draws: int
+    return torch.stack(rows)
 
 
 def draw_inputs(x0: Float[Tensor, "k d"], sigma: float, seed: int) -> Float[Tensor, "k d"]:
-    """x0 + sigma * eps with noise that depends on (seed, position) alone, never on the batch."""
-    eps = [torch.randn(x0.shape[1], generator=_generator(seed, i)) for i in range(len(x0))]
-    return x0 + sigma * torch.stack(eps).to(x0)
-
-
-def estimate_field(
-    denoiser: Denoiser,
-    x: Float[Tensor, "k d"],
-    outputs: Float[Tensor, "m d"],
-    sigma: float,
-    *,
-    average: Average = "mean",
-    batch: int = 16,
-) -> Field:
-    """Average the rows over the noisy images x: the signed mean E[J] or the mean size E|J|.
-
-    `batch` bounds memory and never changes the result.
-    """
-    parts = [field_rows(denoiser, part, outputs, sigma) for part in x.split(batch)]
-    rows = torch.cat(parts, dim=1).double()
-    if average == "absolute":
-        rows = rows.abs()
-    shape = (len(outputs), *denoiser.shape)
-    error = rows.std(dim=1) / len(x) ** 0.5 if len(x) > 1 else torch.full_like(rows[:, 0], torch.nan)
-    return Field(rows.mean(dim=1).float().reshape(shape), error.float().reshape(shape), len(x))
+    """x0 + sigma * eps, eps being `field_noise`: its own for each place in x0, whatever the batch."""
+    return x0 + sigma * field_noise(len(x0), x0.shape[1], seed).to(x0)
 
 
 def reduce_inputs(values: Float[Tensor, "c h w"], how: Inputs | int = "sum") -> Float[Tensor, "h w"]:
@@ -201,7 +188,3 @@ def _centred(u: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """u less its mean; exactly zero where u is constant, so that rounding is never correlated."""
     centred = u - u.mean()
     return centred if float(centred.norm()) > 1e-12 * float(u.norm()) else torch.zeros_like(u)
-
-
-def _generator(seed: int, index: int) -> torch.Generator:
-    return torch.Generator().manual_seed((seed * 1_000_003 + index) % 2**63)

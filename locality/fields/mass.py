@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
+from locality.fields.rows import Rows
 from locality.types import ImageShape, Pixel
 
 FAR = 4.0  # pixels beyond which mass counts as non-local
@@ -58,6 +59,14 @@ def mass_fractions_of_draws(
     left_out = _shares((total - each) / (count - 1), pixels, shape, mask)
     spread = (left_out - left_out.mean(dim=0)).square().sum(dim=0)
     return MassFractions(_three(values), _three((spread * (count - 1) / count).sqrt()), count)
+
+
+def mass_fractions(rows: Rows, pixels: Sequence[Pixel], mask: Bool[Tensor, "h w"] | None) -> MassFractions:
+    """Of the fields of some pixels, summed over channels: exact, or of the mean over draws."""
+    fields = rows.summed().float().cpu()
+    if rows.draws is None:
+        return mass_fractions_of_rows(fields[:, 0], pixels, rows.shape, mask)
+    return mass_fractions_of_draws(fields, pixels, rows.shape, mask)
 
 
 def _shares(

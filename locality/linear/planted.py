@@ -21,6 +21,7 @@ from locality.errors import BadInput
 from locality.linear.spectrum import power_spectrum
 from locality.linear.wiener import WienerFilter
 from locality.schedule import check_sigma
+from locality.types import ImageShape
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,10 @@ class Planted:
         weights = self.weights(gram, strength) * check_sigma(sigma) ** 2
         change = columns[:, coords].T @ weights @ columns
         return (self.base.rows(coords, sigma).double() + change).float()
+
+    def at(self, strength: float) -> PlantedAt:
+        """The filter at one strength."""
+        return PlantedAt(self, strength)
 
     def columns(self, sigma: float) -> tuple[Float64[Tensor, "2 d"], Float64[Tensor, "2 2"]]:
         """V^T = [A w, A a] and B^T V; they depend on the noise level alone."""
@@ -95,3 +100,19 @@ class Planted:
         """B^T U: pattern and coupling in the eigenbasis."""
         both = torch.stack([self.pattern, self.coupling])
         return (self.base.eigvecs.T @ both.to(self.base.eigvecs).T).T.double()
+
+
+@dataclass(frozen=True, eq=False)
+class PlantedAt:
+    """The filter of x0 + c z w at one strength c, as far as fields need it: the shape of the images and rows of W'."""
+
+    family: Planted
+    strength: float
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.family.base.shape
+
+    def rows(self, coords: Int[Tensor, " p"], sigma: float) -> Float[Tensor, "p d"]:
+        """Rows of W'. Raises as `Planted.rows`."""
+        return self.family.rows(coords, sigma, self.strength)

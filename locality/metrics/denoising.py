@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from locality.noise import running_noise
 from locality.types import Denoiser
 
 RATIO_SIGMAS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # the noise levels a trained network is judged at
@@ -17,17 +18,17 @@ def denoising_errors(
     x0: Float[Tensor, "n d"],
     sigma: float,
     *,
-    generator: torch.Generator,
+    seed: int = 0,
     batch: int = 128,
 ) -> Float[Tensor, " n"]:
     """||D(x0 + sigma eps) - x0||^2 per image, in [-1, 1] units squared, summed over d; float64.
 
-    Noise is drawn image by image in order, so `batch` never changes the result.
+    `batch` bounds memory and never changes the result.
     """
+    noise = running_noise(len(x0), x0.shape[1], seed)
     errors = []
-    for part in x0.split(batch):
-        eps = torch.stack([torch.randn(part.shape[1], generator=generator) for _ in part]).to(part.device)
-        errors.append((denoiser(part + sigma * eps, sigma) - part).double().square().sum(dim=1))
+    for part, eps in zip(x0.split(batch), noise.split(batch), strict=True):
+        errors.append((denoiser(part + sigma * eps.to(part.device), sigma) - part).double().square().sum(dim=1))
     return torch.cat(errors)
 
 
@@ -40,10 +41,7 @@ def error_ratio(
     seed: int = 0,
 ) -> float:
     """Held-out error of a denoiser over that of a reference, same images and noise; below 1 is better."""
-    ours, theirs = (
-        denoising_errors(model, x0, sigma, generator=torch.Generator().manual_seed(seed)).mean()
-        for model in (denoiser, reference)
-    )
+    ours, theirs = (denoising_errors(model, x0, sigma, seed=seed).mean() for model in (denoiser, reference))
     return float(ours / theirs)
 
 

@@ -14,12 +14,12 @@ from locality.fields.jacobian import (
     common_limit,
     compare,
     draw_inputs,
-    estimate_field,
     field_rows,
     measure,
     pixel_outputs,
     reduce_inputs,
 )
+from locality.fields.rows import Field, output_rows
 from locality.linear.moments import Moments
 from locality.linear.wiener import WienerFilter
 from locality.types import ImageShape, Pixel
@@ -133,6 +133,10 @@ def test_derivatives_that_are_not_finite_are_refused() -> None:
 # --- averages
 
 
+def estimate_field(denoiser: Curved, x: Tensor, outputs: Tensor, sigma: float, *, batch: int = 16) -> Field:
+    return output_rows(denoiser, outputs, sigma, lambda _: x, batch=batch).average()
+
+
 def test_average_is_the_mean_of_the_draws() -> None:
     curved, x, outputs = Curved(), noisy(5), torch.eye(SHAPE.d)[:3]
     field = estimate_field(curved, x, outputs, 0.5)
@@ -145,7 +149,7 @@ def test_average_is_the_mean_of_the_draws() -> None:
 
 def test_absolute_average_is_the_mean_size() -> None:
     curved, x, outputs = Curved(), noisy(6), torch.eye(SHAPE.d)[4:5]
-    field = estimate_field(curved, x, outputs, 0.5, average="absolute")
+    field = output_rows(curved, outputs, 0.5, lambda _: x).average("absolute")
     sizes = field_rows(curved, x, outputs, 0.5)[0].double().abs()
     torch.testing.assert_close(field.values.flatten().double(), sizes.mean(dim=0), rtol=0, atol=1e-6)
     assert (field.values >= estimate_field(curved, x, outputs, 0.5).values.abs() - 1e-6).all()

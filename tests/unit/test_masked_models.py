@@ -337,6 +337,8 @@ def test_a_field_of_one_pixel_is_the_posterior_mean_of_each_coordinate(rule: str
     """M = I: sum_i softmax_i(-(x_q - x_iq)^2 / (2 sigma^2)) x_iq."""
 
     class Own:
+        shape = GREY
+
         def matrix(self, sigma: float) -> Tensor:
             return torch.eye(GREY.d)
 

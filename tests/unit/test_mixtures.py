@@ -30,6 +30,7 @@ from locality.fields.codec import TABLE_SIGMAS
 from locality.fields.jacobian import field_rows
 from locality.linear.moments import Moments, estimate_moments
 from locality.linear.wiener import WienerFilter
+from locality.noise import field_noise
 from locality.store import Store
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress, listening
@@ -435,7 +436,7 @@ def test_blend_weights_are_least_squares() -> None:
     other = Shrinking()
     weights, events = run(estimate_weights(other, wiener, aside, 3))
     assert len(events) == len(weights) == 12
-    eps = torch.stack([torch.randn(SHAPE.d, generator=torch.Generator().manual_seed(3 + i)) for i in range(20)])
+    eps = field_noise(20, SHAPE.d, 3)
     for sigma, weight in zip(TABLE_SIGMAS, weights.tolist(), strict=True):
         x = aside + sigma * eps
         linear = unseeing(x, sigma).flatten().double().numpy()

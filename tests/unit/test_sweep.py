@@ -203,7 +203,7 @@ def test_a_network_trained_at_strength_0_stands_for_the_images_as_they_are(store
 def test_fields_of_networks_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     network(store.local, f"digits+{EDIT.text()}", "mine", 1)
     first = finish(run_sweep(Source.parse("digits"), EDIT, plan=PLAN, store=store))
-    monkeypatch.setattr("locality.studies.sweep.study.summed_fields", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("locality.studies.models.Trained.load", lambda *_: pytest.fail("computed again"))
     again = finish(run_sweep(Source.parse("digits"), EDIT, plan=PLAN, store=store))
     assert plain(again) == plain(first)
 

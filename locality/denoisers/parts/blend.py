@@ -12,6 +12,7 @@ from torch import Tensor
 
 from locality.fields.codec import TABLE_SIGMAS
 from locality.linear.wiener import WienerFilter
+from locality.noise import field_noise
 from locality.schedule import check_sigma
 from locality.types import Denoiser
 from locality.work import Progress
@@ -46,8 +47,7 @@ def estimate_weights(
     the images, strided so that every image serves some level. `wiener` may have seen them: what they
     added to it is taken away first.
     """
-    generators = (torch.Generator().manual_seed(seed + i) for i in range(len(x0)))
-    eps = torch.stack([torch.randn(x0.shape[1], generator=generator) for generator in generators])
+    eps = field_noise(len(x0), x0.shape[1], seed)
     unseeing = Unseeing.of(wiener, x0)
     weights = torch.zeros(len(TABLE_SIGMAS), dtype=torch.float64)
     stride = max(1, len(x0) // _VALIDATION)

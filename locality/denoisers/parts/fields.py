@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -16,11 +17,12 @@ from locality.denoisers.parts.windows import nearest_level, weights_digest
 from locality.denoisers.wiener import Wiener
 from locality.device import Compute
 from locality.fields.codec import LEARNED_SIGMAS, decode_rows, encode_rows
-from locality.fields.jacobian import Average, draw_inputs, estimate_field
+from locality.fields.jacobian import Average, draw_inputs
+from locality.fields.rows import Linear, output_rows
 from locality.specs import param
 from locality.store import Store
 from locality.store.artifact import Artifact
-from locality.types import Denoiser
+from locality.types import Denoiser, ImageShape
 from locality.work import Progress
 
 VERSION = 1
@@ -29,12 +31,10 @@ _ROWS = 32  # outputs per forward pass
 
 
 @runtime_checkable
-class FieldMatrix(Protocol):
-    """How much each output coordinate listens to each input coordinate: rows of a Jacobian."""
+class FieldMatrix(Linear, Protocol):
+    """How much each output coordinate listens to each input coordinate: rows of a Jacobian, or all of them."""
 
     def matrix(self, sigma: float) -> Float[Tensor, "d d"]: ...
-
-    def rows(self, coords: Int[Tensor, " p"], sigma: float) -> Float[Tensor, "p d"]: ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class FieldSpec(AveragingSpec):
         key |= {"network": weights_digest(reference), "average": average}
         work = _learn(images, reference, average, compute)
         found = yield from store.kept("network_field", key, work, once=False)
-        return LearnedField(found.arrays["codes"], found.arrays["scale"])
+        return LearnedField(images.shape, found.arrays["codes"], found.arrays["scale"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +77,7 @@ class LearnedField:
     Memory: 6 d^2 bytes.
     """
 
+    shape: ImageShape
     codes: Tensor
     scale: Tensor
 
@@ -97,13 +98,13 @@ def _learn(
     """All rows of a network's Jacobian, averaged over a few noisy training images: d backward passes a draw."""
     d = images.shape.d
     x0 = images.train.x0(slice(0, _DRAWS)).to(compute.device)
+    noisy = partial(draw_inputs, x0, seed=0)
     codes = torch.empty(len(LEARNED_SIGMAS), d, d, dtype=torch.uint8)
     scale = torch.empty(len(LEARNED_SIGMAS), d)
     for level, sigma in enumerate(LEARNED_SIGMAS):
-        x = draw_inputs(x0, sigma, seed=0)
         for start in range(0, d, _ROWS):
             yield Progress(level * d + start, len(LEARNED_SIGMAS) * d, f"Field of the network at sigma {sigma:.2g}")
             outputs = torch.eye(d)[start : start + _ROWS]
-            rows = estimate_field(network, x, outputs, sigma, average=average).values
+            rows = output_rows(network, outputs, sigma, noisy).average(average).values
             codes[level, start : start + _ROWS], scale[level, start : start + _ROWS] = encode_rows(rows.flatten(1))
     return Artifact({"codes": codes, "scale": scale}, {"draws": _DRAWS})

@@ -16,6 +16,7 @@ from locality.dataset import Dataset, Images
 from locality.denoisers.parts.bank import AveragingSpec, Bank
 from locality.device import Compute
 from locality.errors import BadInput
+from locality.noise import field_noise
 from locality.sampler import ddim, initial, start_noise
 from locality.schedule import check_sigma, ddpm_grid, log_grid
 from locality.specs import param
@@ -159,7 +160,7 @@ def greedy(train: Dataset, make: Maker, largest: int, compute: Compute) -> Gener
     rows = torch.arange(min(_CANDIDATES, len(train) - validation))
     bank = Bank.of(train, rows, flips=False, compute=compute)
     x0 = train.x0(slice(len(train) - validation, len(train))).to(compute.device)
-    eps = torch.stack([torch.randn(x0.shape[1], generator=torch.Generator().manual_seed(i)) for i in range(validation)])
+    eps = field_noise(validation, x0.shape[1], seed=0)
     size = min(3, largest)
     sizes: list[int] = []
     for i, sigma in enumerate(_GREEDY_SIGMAS):

@@ -23,12 +23,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-_STREAM = 2**31  # sampling draws from (seed, image, step) with steps below this: never the same noise
+from locality.noise import ASIDE, unit_noise
 
 
 class Pair(NamedTuple):
@@ -40,9 +39,8 @@ class Pair(NamedTuple):
 
 
 def fixed_noise(rows: Int[Tensor, " b"], d: int, seed: int) -> Float[Tensor, "b d"]:
-    """The unit noise z of training images: a function of (seed, row) alone, so nothing has to be kept."""
-    streams = (np.random.Generator(np.random.Philox([seed, row, _STREAM])) for row in rows.tolist())
-    return torch.from_numpy(np.stack([stream.standard_normal(d, dtype=np.float32) for stream in streams]))
+    """The unit noise z of training images, never that of samples: made when asked for, so nothing has to be kept."""
+    return unit_noise(rows.tolist(), d, seed, step=ASIDE)
 
 
 def plain_pair(x0: Float[Tensor, "b d"], sigma: Float[Tensor, " b"], eps: Float[Tensor, "b d"]) -> Pair:

@@ -187,8 +187,7 @@ class Training:
         """Squared error at HELD_OUT_SIGMA, mean over up to 128 held-out images; the same noise for every denoiser."""
         assert self.held_out is not None
         x0 = self.held_out.x0(slice(0, 128)).to(self.device)
-        generator = torch.Generator().manual_seed(0)
-        return float(denoising_errors(denoiser, x0, HELD_OUT_SIGMA, generator=generator).mean())
+        return float(denoising_errors(denoiser, x0, HELD_OUT_SIGMA).mean())
 
     def _identity(self) -> dict[str, object]:
         return {"network": self.spec.identity(), "train": self.train.key(), "fingerprint": self.dataset.fingerprint}

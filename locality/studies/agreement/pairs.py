@@ -11,14 +11,13 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import TooLarge
-from locality.fields.jacobian import draw_inputs, pixel_outputs
+from locality.fields.jacobian import draw_inputs
+from locality.fields.rows import rows
 from locality.fields.similarity import MEASURES, Tally, memory_per_pixel
-from locality.linear.wiener import WienerFilter, coordinates
 from locality.metrics import explained
 from locality.sampler import ddim, initial, start_noise
 from locality.studies.agreement.plan import AgreementPlan
 from locality.studies.fields.draws import Draws
-from locality.studies.fields.tables import summed_fields
 from locality.studies.models import finite
 from locality.studies.sampling.config import Sampling
 from locality.types import Denoiser, Pixel
@@ -34,16 +33,17 @@ def compare_fields(
 ) -> Generator[Progress, None, Arrays]:
     """Similarity of every pair by noise level: arrays `pearson`, `pearson_stderr`, ... [s n n], ceilings [s n]."""
     size = _chunk(source, len(denoisers), plan, compute)
-    x0 = Draws(plan.draws, plan.seed).images(source).to(compute.device)
+    noisy = Draws(plan.draws, plan.seed).of(source, compute.device)
     levels, done, total = [], 0, len(plan.sigmas) * len(pixels) * len(denoisers)
     for sigma in plan.sigmas:
-        x, tally = draw_inputs(x0, sigma, plan.seed), Tally()
+        tally = Tally()
         for start in range(0, len(pixels), size):
             part = pixels[start : start + size]
             fields = []
             for denoiser in denoisers:
                 yield Progress(done, total, f"Fields at sigma {sigma:.3g}")
-                fields.append(_fields(denoiser, x, part, sigma, compute.draws))
+                found = rows(denoiser, part, sigma, noisy, batch=compute.draws).summed().float().cpu()
+                fields.append(found.expand(-1, plan.draws, -1))  # one that is known is the same in all draws
                 done += len(part)
             centres = torch.tensor([row * source.shape.w + col for row, col in part])
             tally.add(torch.stack(fields, dim=2), centres)
@@ -101,20 +101,6 @@ def _chunk(source: Source, models: int, plan: AgreementPlan, compute: Compute) -
         knob = "Take fewer draws or models, or more memory (--memory MB, Compute.memory)."
         raise TooLarge(f"The fields of {models} models in {plan.draws} draws", each, compute.memory, knob)
     return min(_PIXELS, compute.memory // each)
-
-
-def _fields(
-    denoiser: Denoiser, x: Float[Tensor, "k d"], pixels: Sequence[Pixel], sigma: float, batch: int
-) -> Float[Tensor, "p k q"]:
-    """Fields summed over output and input channels, per draw; those of the Wiener filter are the same in all."""
-    shape = denoiser.shape
-    if isinstance(denoiser, WienerFilter):
-        coords = torch.cat([coordinates(shape, pixel) for pixel in pixels])
-        rows = denoiser.rows(coords.to(denoiser.eigvecs.device), sigma)
-        summed = rows.reshape(len(pixels), shape.c, shape.c, -1).sum(dim=(1, 2)).cpu()
-        return summed[:, None].expand(-1, len(x), -1)
-    outputs = torch.cat([pixel_outputs(shape, pixel) for pixel in pixels])
-    return summed_fields(denoiser, x, outputs, sigma, batch).float().cpu()
 
 
 @torch.no_grad()

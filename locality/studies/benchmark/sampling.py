@@ -8,12 +8,12 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.sampler import initial, step_noise
+from locality.noise import ASIDE, unit_noise
+from locality.sampler import initial
 from locality.schedule import noise_grid
 from locality.types import ImageShape
 
 CHUNK = 16  # images of a cell
-_HELD_OUT = 2**31  # the "step" whose noise held-out images get: no sampler takes so many
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class SamplingConfig:
 
     def start(self, images: range, shape: ImageShape) -> Float[Tensor, "k d"]:
         """Where images `images` begin."""
-        return initial(step_noise(images, shape.d, self.seed, step=0), self.sigmas()[0], "ddpm")
+        return initial(unit_noise(images, shape.d, self.seed), self.sigmas()[0], "ddpm")
 
 
 def chunks(count: int) -> list[range]:
@@ -44,4 +44,4 @@ def chunks(count: int) -> list[range]:
 
 def held_out_noise(images: range, shape: ImageShape, seed: int) -> Float[Tensor, "k d"]:
     """Unit noise of held-out images, the same at every noise level and for every model."""
-    return step_noise(images, shape.d, seed, step=_HELD_OUT)
+    return unit_noise(images, shape.d, seed, step=ASIDE)

@@ -18,6 +18,7 @@ from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput
 from locality.memory import PeakMemory
+from locality.noise import unit_noise
 from locality.store import Store, default_store
 from locality.studies.costs.plan import CostPlan, Costs
 from locality.types import Denoiser, ImageShape
@@ -112,7 +113,7 @@ def _threads(count: int) -> Iterator[None]:
 def _measure(denoiser: Denoiser, images: InMemory, batch: int, plan: CostPlan, device: str) -> dict[str, Any]:
     """Seconds and bytes of a call; every repeat walks down the noise levels, as sampling does."""
     x0 = _queries(images, batch)
-    eps = torch.randn(x0.shape, generator=torch.Generator().manual_seed(plan.seed))
+    eps = unit_noise(range(batch), x0.shape[1], plan.seed)
     levels = sorted(plan.sigmas, reverse=True)
     denoiser((x0 + levels[0] * eps).to(device), levels[0])  # what only a first call does is no cost of a step
     peak, spent, most = PeakMemory(device), [], 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -12,8 +13,9 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import BadInput
-from locality.fields.jacobian import Average, Field, draw_inputs, estimate_field, pixel_outputs
-from locality.linear.wiener import WienerFilter, coordinates
+from locality.fields.jacobian import Average, draw_inputs
+from locality.fields.rows import Field, NoisyImages, output_rows
+from locality.linear.wiener import coordinates
 from locality.store import Store
 from locality.studies.models import open_denoiser
 from locality.types import Denoiser, Pixel
@@ -46,6 +48,18 @@ class Draws:
         order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(self.seed))
         return held_out.x0(order[torch.arange(self.count) % len(order)])
 
+    def of(self, source: Source, device: str = "cpu") -> NoisyImages:
+        """The noisy images of the draws, made when they are asked for; the last noise level's are kept.
+
+        Asking raises as `images`.
+        """
+
+        @lru_cache(maxsize=1)
+        def noisy(sigma: float) -> Float[Tensor, "k d"]:
+            return draw_inputs(self.images(source).to(device), sigma, self.seed)
+
+        return noisy
+
 
 def learned_field(
     denoiser: Denoiser,
@@ -54,9 +68,12 @@ def learned_field(
     sigma: float,
     draws: Draws,
 ) -> Field:
-    """Field of a network, averaged over the draws (see `locality.fields.jacobian`)."""
-    x = draw_inputs(x0, sigma, draws.seed)
-    return estimate_field(denoiser, x, outputs, sigma, average=draws.average, batch=Compute().draws)
+    """Field of a denoiser: exact, or averaged over noisy images x0 (see `locality.fields.rows`)."""
+
+    def noisy(sigma: float) -> Float[Tensor, "k d"]:
+        return draw_inputs(x0, sigma, draws.seed)
+
+    return output_rows(denoiser, outputs, sigma, noisy, batch=Compute().draws).average(draws.average)
 
 
 def pixel_field(
@@ -64,12 +81,10 @@ def pixel_field(
 ) -> Generator[Progress, None, Float[Tensor, "c_out c_in h w"]]:
     """The full field of a pixel, d x0_hat[c_out, pixel] / d x[c_in, :, :], float32.
 
-    Signed mean over the draws for networks; exact and independent of them for the Wiener filter.
+    Exact and independent of the draws for what is linear, as the Wiener filter is; averaged over them for the rest.
     """
     coords = coordinates(source.shape, pixel)
     denoiser = yield from open_denoiser(source, model, store=store)
-    if isinstance(denoiser, WienerFilter):
-        return denoiser.rows(coords, sigma).reshape(-1, *source.shape)
-    yield Progress(0.0, 1.0, f"Field over {draws.count} draws")
-    outputs = torch.cat([pixel_outputs(source.shape, pixel, channel) for channel in range(source.shape.c)])
-    return learned_field(denoiser, draws.images(source), outputs, sigma, draws).values
+    yield Progress(0.0, 1.0, f"Field of pixel {pixel.row},{pixel.col}")
+    outputs = torch.eye(source.shape.d)[coords]
+    return output_rows(denoiser, outputs, sigma, draws.of(source)).average(draws.average).values

@@ -15,14 +15,14 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.errors import BadInput
 from locality.fields.codec import LEARNED_SIGMAS, TABLE_SIGMAS, decode_rows, encode_rows
-from locality.fields.jacobian import draw_inputs, field_rows, pixel_outputs
+from locality.fields.rows import rows as rows_of
 from locality.linear.wiener import WienerFilter
 from locality.networks import NetworkDenoiser
 from locality.store import Store, default_store
 from locality.store.artifact import Artifact
 from locality.studies.fields.draws import Draws
 from locality.studies.trained import Trained
-from locality.types import Denoiser, ImageShape, Pixel
+from locality.types import ImageShape, Pixel
 from locality.work import Progress
 
 PREDICTED, LEARNED, VERSION = "predicted_table", "learned_table", 1
@@ -62,15 +62,13 @@ def make_learned_table(
     """
     shape = network.shape
     pixels = pixel_grid(shape, step)
-    outputs = torch.cat([pixel_outputs(shape, pixel) for pixel in pixels])
-    x0 = draws.images(source)
+    noisy = draws.of(source)
     rows = torch.empty(len(sigmas), len(pixels), shape.h * shape.w)
     errors = torch.full((len(sigmas), len(pixels)), torch.nan)
     for s, sigma in enumerate(sigmas):
-        x = draw_inputs(x0, sigma, draws.seed)
         for start in range(0, len(pixels), 32):
             yield Progress(s * len(pixels) + start, len(sigmas) * len(pixels), f"Fields at sigma {sigma:.3g}")
-            part = summed_fields(network, x, outputs[start : start + 32], sigma)
+            part = rows_of(network, pixels[start : start + 32], sigma, noisy).summed()
             mean = part.mean(dim=1)
             rows[s, start : start + 32] = mean
             if draws.count > 1:
@@ -104,11 +102,3 @@ def table_row(table: Artifact, sigma_index: int, pixel_index: int) -> Float[Tens
     codes, scale = table.arrays["codes"], table.arrays["scale"]
     row: Float[Tensor, " hw"] = decode_rows(codes[sigma_index, pixel_index], scale[sigma_index, pixel_index])
     return row
-
-
-def summed_fields(
-    denoiser: Denoiser, x: Float[Tensor, "k d"], outputs: Float[Tensor, "m d"], sigma: float, batch: int = 16
-) -> Float[Tensor, "m k hw"]:
-    """Fields per draw, summed over input channels; `batch` draws at a time never change them."""
-    rows = [field_rows(denoiser, part, outputs, sigma) for part in x.split(batch)]
-    return torch.cat(rows, dim=1).reshape(len(outputs), len(x), denoiser.shape.c, -1).sum(dim=2)

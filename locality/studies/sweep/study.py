@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from locality.datasets import Source
 from locality.device import Compute
 from locality.edits import EditSpec, Pattern
-from locality.fields.jacobian import draw_inputs, pixel_outputs
-from locality.fields.mass import MassFractions, mass_fractions_of_draws, mass_fractions_of_rows
+from locality.fields.mass import MassFractions, mass_fractions
+from locality.fields.rows import Linear, NoisyImages
+from locality.fields.rows import rows as rows_of
 from locality.linear.planted import Planted
 from locality.linear.statistics import fit_filter
 from locality.linear.wiener import WienerFilter, coordinates
 from locality.store import Artifact, Store, default_store
 from locality.studies.fields.draws import Draws
-from locality.studies.fields.tables import summed_fields
 from locality.studies.sweep.participants import at_strength, mask_of, participating_networks, pixels_along
 from locality.studies.sweep.plan import PREDICTED, Sweep, SweepPlan, row_of
 from locality.studies.trained import Trained
-from locality.types import ImageShape, Pixel
+from locality.types import Pixel
 from locality.work import Progress
 
 MASSES, VERSION = "sweep_masses", 1
@@ -65,11 +65,11 @@ def run_sweep(
     taking, notes = participating_networks(source, edit, steps, networks, store)
     rows: list[dict[str, Any]] = []
     total, done = float(len(steps) + sum(map(len, taking.values()))), 0
-    predict = yield from _predictor(source, edit, plan, store, compute)
+    predicted = yield from _predictor(source, edit, store, compute)
     for strength, edited in steps.items():
         yield Progress(done, total, f"Predicted fields at strength {strength:g}")
-        fields = yield from predict(strength, edited, pixels)
-        masses = mass_fractions_of_rows(fields, pixels, source.shape, mask)
+        known = rows_of((yield from predicted(strength, edited)), pixels, plan.sigma, _draws(plan, edited, compute))
+        masses = mass_fractions(known, pixels, mask)
         rows.append(row_of(PREDICTED, strength, masses.to_json(), None, edit.scaled(strength)))
         done += 1
     for strength, members in taking.items():
@@ -84,22 +84,17 @@ def run_sweep(
 
 
 def _predictor(
-    source: Source, edit: EditSpec, plan: SweepPlan, store: Store, compute: Compute
-) -> Generator[Progress, None, Any]:
-    """A function that gives predicted fields at a strength: from two vectors for a pattern, else a filter each."""
+    source: Source, edit: EditSpec, store: Store, compute: Compute
+) -> Generator[Progress, None, Callable[[float, Source], Generator[Progress, None, Linear]]]:
+    """A function that gives the filter at a strength: from two vectors for a pattern, else one fitted to each set."""
     if not isinstance(edit, Pattern):
-
-        def fit(strength: float, edited: Source, pixels: Sequence[Pixel]) -> Generator[Progress, None, Tensor]:
-            wiener = yield from fit_filter(edited, compute, store)
-            return _rows(wiener, pixels, source.shape, lambda coords: wiener.rows(coords, plan.sigma))
-
-        return fit
+        return lambda strength, edited: fit_filter(edited, compute, store)
     base = yield from fit_filter(source, compute, store)
     planted = planted_filter(base, source, edit, store, compute)
 
-    def plant(strength: float, edited: Source, pixels: Sequence[Pixel]) -> Generator[Progress, None, Tensor]:
+    def plant(strength: float, edited: Source) -> Generator[Progress, None, Linear]:
         yield from ()
-        return _rows(base, pixels, source.shape, lambda coords: planted.rows(coords, plan.sigma, strength))
+        return planted.at(strength)
 
     return plant
 
@@ -115,13 +110,6 @@ def planted_filter(
     edited = source.edited((*source.edits, edit))
     coupling, variance, _ = edit.coupling(edited.stage(len(source.edits), compute, store))
     return Planted(base, edit.weights(source.shape), coupling, variance)
-
-
-def _rows(wiener: WienerFilter, pixels: Sequence[Pixel], shape: ImageShape, rows: Any) -> Float[Tensor, "p hw"]:
-    """Fields of pixels, summed over output and input channels."""
-    coords = torch.cat([coordinates(shape, pixel) for pixel in pixels])
-    summed: Float[Tensor, "p hw"] = rows(coords).reshape(len(pixels), shape.c, shape.c, -1).sum(dim=(1, 2))
-    return summed
 
 
 def _learned(
@@ -147,17 +135,19 @@ def _learned(
     }
 
     def measure() -> Artifact:
-        x0 = Draws(plan.draws, plan.seed).images(edited).to(compute.device)
-        x = draw_inputs(x0, plan.sigma, plan.seed)
-        outputs = torch.cat([pixel_outputs(edited.shape, pixel) for pixel in pixels])
-        fields = summed_fields(network.load(compute.device), x, outputs, plan.sigma, compute.draws).float().cpu()
-        made = mass_fractions_of_draws(fields, pixels, edited.shape, mask)
+        noisy = _draws(plan, edited, compute)
+        rows = rows_of(network.load(compute.device), pixels, plan.sigma, noisy, batch=compute.draws)
+        made = mass_fractions(rows, pixels, mask)
         arrays = {"values": torch.tensor(made.values).double(), "stderrs": torch.tensor(made.stderrs).double()}
         return Artifact(arrays, {"draws": made.draws})
 
     kept = store.cached(MASSES, key, measure)
     values, stderrs = (tuple(kept.arrays[name].tolist()) for name in ("values", "stderrs"))
     return MassFractions(values, stderrs, kept.meta["draws"])
+
+
+def _draws(plan: SweepPlan, edited: Source, compute: Compute) -> NoisyImages:
+    return Draws(plan.draws, plan.seed).of(edited, compute.device)
 
 
 def _facts(network: Trained) -> dict[str, Any]:

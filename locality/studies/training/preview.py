@@ -15,13 +15,14 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.errors import BadInput
-from locality.fields.jacobian import draw_inputs, estimate_field, pixel_outputs, reduce_inputs
-from locality.linear.wiener import WienerFilter, coordinates
+from locality.fields.jacobian import reduce_inputs
+from locality.fields.rows import rows
+from locality.linear.wiener import WienerFilter
 from locality.networks import HELD_OUT_SIGMA, Training, read_tensors, write_atomic
 from locality.sampler import ddim, initial, start_noise
 from locality.studies.fields.draws import Draws
 from locality.studies.sampling.config import Sampling
-from locality.types import ImageShape, Pixel
+from locality.types import Denoiser, ImageShape, Pixel
 
 PREVIEW = "preview.safetensors"
 PLAN = Sampling(count=18, steps=10)
@@ -58,12 +59,10 @@ class Previewer:
         self.training, self.every, self._due = training, every, -math.inf
         shape, sigma = source.shape, HELD_OUT_SIGMA
         pixel = Pixel(shape.h // 2, shape.w // 2)
-        row = wiener.rows(coordinates(shape, pixel), sigma).sum(dim=0)
+        self._noisy = DRAWS.of(source, training.device)
         old = read_preview(training.folder) if training.images else None
         frames = [] if old is None else [frame for frame in old.frames if frame.images <= training.images]
-        self.preview = Preview(shape, sigma, pixel, reduce_inputs(row.reshape(shape)), frames)
-        self._x = draw_inputs(DRAWS.images(source), sigma, DRAWS.seed)
-        self._outputs = pixel_outputs(shape, pixel)
+        self.preview = Preview(shape, sigma, pixel, self._field(wiener, pixel), frames)
         levels = PLAN.sigmas()
         self._levels, self._x_T = levels, initial(start_noise(shape, PLAN.count, PLAN.seed), levels[0], PLAN.start)
 
@@ -84,10 +83,13 @@ class Previewer:
         x0_hat = self._x_T.to(device)
         for step in ddim(denoiser, self._x_T.to(device), self._levels):
             x0_hat = step.x0_hat
-        field = estimate_field(denoiser, self._x.to(device), self._outputs, self.preview.sigma)
         samples = ((x0_hat + 1) * 127.5).round().clamp(0, 255).byte().cpu()
-        learned = reduce_inputs(field.values[0]).cpu()
+        learned = self._field(denoiser, self.preview.pixel)
         return Frame(self.training.images, self.training.seconds, samples, learned)
+
+    def _field(self, denoiser: Denoiser, pixel: Pixel) -> Float[Tensor, "h w"]:
+        found = rows(denoiser, [pixel], HELD_OUT_SIGMA, self._noisy)
+        return reduce_inputs(found.average().values[0]).cpu()
 
 
 def write_preview(folder: Path, preview: Preview) -> None:

@@ -13,6 +13,7 @@ from locality.datasets import Source
 from locality.edits import draw_mask
 from locality.errors import DataUnavailable
 from locality.fields.codec import decode_rows, mix_rows, weights_about
+from locality.fields.rows import Linear, rows
 from locality.linear.planted import Planted
 from locality.linear.spectrum import power_spectrum, ring_average
 from locality.linear.wiener import WienerFilter, coordinates
@@ -110,16 +111,8 @@ def _grid_fields(
     before: str, after: str, sigma: float, step: int, _wiener: WienerFilter, _asked: Asked, _source: Source
 ) -> tuple[Tensor, Tensor]:
     """Fields of every `step`-th pixel, summed over channels [p hw], before and after."""
-    shape = _wiener.shape
-    coords = torch.cat([coordinates(shape, pixel) for pixel in pixel_grid(shape, step)])
-    planted = planted_of(_source, _asked)
-    changed = (
-        planted.rows(coords, sigma, _asked.main.level)
-        if planted
-        else _after_filter(_source, _asked).rows(coords, sigma)
-    )
-    both = (_wiener.rows(coords, sigma), changed)
-    first, second = (rows.reshape(-1, shape.c, shape.c, shape.h * shape.w).sum(dim=(1, 2)) for rows in both)
+    pixels = pixel_grid(_wiener.shape, step)
+    first, second = (rows(one, pixels, sigma).summed()[:, 0] for one in (_wiener, after_of(_source, _asked)))
     return first, second
 
 
@@ -134,6 +127,12 @@ def planted_of(source: Source, asked: Asked) -> Planted | None:
     except DataUnavailable:
         weights = asked.planted.weights(before.shape)
         return Planted(base, weights, torch.zeros_like(weights), 1.0)
+
+
+def after_of(source: Source, asked: Asked) -> Linear:
+    """The filter of the edited images: from two vectors where a pattern is planted, else fitted to them."""
+    planted = planted_of(source, asked)
+    return planted.at(asked.main.level) if planted else _after_filter(source, asked)
 
 
 def _after_filter(source: Source, asked: Asked) -> WienerFilter:
@@ -174,8 +173,8 @@ def _range(source: Source, asked: Asked) -> None:
     if asked.clipped:
         clipped, exact = _after_filter(source, asked), cached.wiener(free.fingerprint, free)
         coords = coordinates(source.shape, asked.pixel)
-        rows = [one.rows(coords, asked.sigma) for one in (clipped, exact)]
-        error = float((rows[0] - rows[1]).norm() / rows[1].norm())
+        found, truth = (one.rows(coords, asked.sigma) for one in (clipped, exact))
+        error = float((found - truth).norm() / truth.norm())
         words.append(f"Clipping changes this pixel’s predicted field by **{error:.1%}** (norms).")
     if asked.planted is None:
         before, changed = cached.wiener(source.fingerprint, source), _after_filter(source, asked)

@@ -12,7 +12,7 @@ from locality.edits import chain_text, draw_mask
 from locality.linear.wiener import coordinates
 from pages._ui import cached
 from pages._ui.choice import EDIT, source_text
-from pages._ui.edit.details import planted_of
+from pages._ui.edit.details import after_of
 from pages._ui.edit.state import Asked
 
 
@@ -55,12 +55,7 @@ def offer_export(source: Source, asked: Asked) -> None:
 
 def _numbers(source: Source, asked: Asked) -> bytes:
     wiener, coords = cached.wiener(source.fingerprint, source), coordinates(source.shape, asked.pixel)
-    planted, after = planted_of(source, asked), asked.after(source)
-    changed = (
-        planted.rows(coords, asked.sigma, asked.main.level)
-        if planted
-        else cached.wiener(after.fingerprint, after).rows(coords, asked.sigma)
-    )
+    changed = after_of(source, asked).rows(coords, asked.sigma)
     shape = (-1, *source.shape)
     arrays = {
         "before": wiener.rows(coords, asked.sigma).reshape(shape).numpy(),
@@ -69,5 +64,6 @@ def _numbers(source: Source, asked: Asked) -> bytes:
     if asked.masked is not None:
         arrays["mask"] = draw_mask(asked.masked.mask, source.shape.h, source.shape.w)
     buffer = BytesIO()
-    np.savez(buffer, **arrays, pixel=np.array(asked.pixel), sigma=np.float64(asked.sigma), edit=np.array(after.name))
+    where = {"pixel": np.array(asked.pixel), "sigma": np.float64(asked.sigma)}
+    np.savez(buffer, **arrays, **where, edit=np.array(asked.after(source).name))
     return buffer.getvalue()

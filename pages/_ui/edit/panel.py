@@ -12,8 +12,8 @@ import torch
 from locality.datasets import Source
 from locality.edits import EditSpec, Pattern, draw_mask, mask_names, mask_text
 from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW
-from locality.linear.planted import Planted
-from locality.linear.wiener import WienerFilter, coordinates
+from locality.fields.rows import Linear, rows
+from locality.linear.wiener import WienerFilter
 from locality.types import Pixel
 from pages._ui import cached
 from pages._ui.architectures import live
@@ -40,7 +40,7 @@ def show(source: Source, asked: Asked) -> list[Family]:
     after = None if planted else cached.wiener(after_source.fingerprint, after_source)
     colour = asked.planted.colour if asked.planted else "white"
     arrays, strengths = _images(source, before, after_source, base, after, edit)
-    arrays |= _exact(wiener, planted, after, asked)
+    arrays |= _exact(wiener, planted.at(edit.level) if planted else after, asked)
     if planted is not None:
         arrays |= {
             "strengths": strengths.numpy(),
@@ -94,15 +94,10 @@ _TEXTS = {
 }
 
 
-def _exact(wiener: WienerFilter, planted: Planted | None, after: WienerFilter | None, asked: Asked) -> dict[str, Any]:
+def _exact(before: Linear, after: Linear, asked: Asked) -> dict[str, Any]:
     """Fields of the chosen pixel before and after, summed over channels, [hw]."""
-    coords = coordinates(wiener.shape, asked.pixel)
-    changed = planted.rows(coords, asked.sigma, asked.main.level) if planted else None
-    if after is not None:
-        changed = after.rows(coords, asked.sigma)
-    assert changed is not None
-    c, both = wiener.shape.c, {"before": wiener.rows(coords, asked.sigma), "after": changed}
-    return {name: rows.reshape(c, c, -1).sum(dim=(0, 1)).numpy() for name, rows in both.items()}
+    both = {"before": before, "after": after}
+    return {name: rows(one, [asked.pixel], asked.sigma).summed()[0, 0].numpy() for name, one in both.items()}
 
 
 def _images(

@@ -47,7 +47,7 @@ def choose_options(shape: ImageShape, available: bool) -> Options:
             noise = st.toggle("Add the noise to the image", True, key="noise", bind="query-params")
         with two:
             average = linked_select("Average of the learned field", ("Signed mean", "Mean size"), key="average")
-            draws = linked_select("Draws of image and noise", ("16", "1", "4", "64"), key="draws")
+            draws = linked_select("Draws of image and noise", ("32", "1", "4", "16", "64"), key="draws")
         with three:
             output, inputs = _channels(shape)
         with four:
