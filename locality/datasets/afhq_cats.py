@@ -55,6 +55,7 @@ class AfhqCats(DatasetSpec):
         licence="CC BY-NC 4.0",
         about="Aligned photographs of cats, colour: one eye tells about the other, so fields are non-local.",
     )
+    examples: ClassVar[tuple[str, ...]] = ("afhq_cats", "afhq_cats:resolution=64")
     naming: ClassVar[tuple[str, ...]] = ("resolution",)
     fingerprints: ClassVar[dict[str, str]] = _KNOWN[32]
 
