@@ -255,7 +255,7 @@ def kept(folder: Path) -> dict[int, dict[str, Tensor]]:
 
 def test_moments_are_the_averages_along_the_way(tmp_path: Path) -> None:
     """Geometric in images, the last one at the end; half precision of the average at that step."""
-    run = training(tmp_path)
+    run = training(tmp_path, train=replace(FAST, batch=64))
     averages = {}
     for event in run.run(Budget(images=4096), moments=3):
         averages[int(event.numbers["images"])] = {name: tensor.half().float() for name, tensor in run.ema.items()}
