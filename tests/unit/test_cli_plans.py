@@ -35,7 +35,7 @@ class Made(Spec):
 
 @pytest.fixture
 def options() -> PlanOptions:
-    return PlanOptions(Made, (), {"count": "-n", "sizes": "--size --sizes"}, {"names": ()})
+    return PlanOptions(Made, typed={"count": "-n", "sizes": "--size --sizes"}, usual={"names": ()})
 
 
 @pytest.mark.parametrize("command", PLANS)
@@ -99,7 +99,7 @@ def test_messages_name_the_option_as_it_is_typed(options: PlanOptions, given: di
 
 
 def test_the_rest_of_the_fields_are_taken_as_key_and_value() -> None:
-    some = PlanOptions(Made, ("count",), rest=True)
+    some = PlanOptions(Made, only=("count",), rest=True)
     assert [p.name for p in some.params] == ["plan_count", "plan_option"]
     assert some.params[1].help == "Any of side, sigmas, sizes, names, rule, kept, turned."
     assert some.plan({"count": 5, "option": ["side=7,kept=no", "rule=b"]}) == Made(5, 7, kept=False, rule="b")

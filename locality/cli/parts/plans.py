@@ -31,28 +31,13 @@ _REST = "option"  # all that have no option of their own
 _MANY = 10**6  # a limit that nobody has to be told
 
 
-def planned(
-    module: str,
-    name: str,
-    *,
-    only: Sequence[str] = (),
-    typed: Mapping[str, str] | None = None,
-    usual: Mapping[str, Any] | None = None,
-    rest: bool = False,
-) -> type[TyperCommand]:
-    """The class of a command whose parameter `plan` is the plan `name` of a module, its fields as options.
-
-    Args:
-        only: the fields that are options, in this order; all of them by default.
-        typed: how an option is typed where it is not --field-name; more spellings after a space.
-        usual: defaults that are not the plan's own.
-        rest: take the fields that are no options as --option KEY=VALUE.
-    """
+def planned(module: str, name: str, **how: Any) -> type[TyperCommand]:
+    """The class of a command whose parameter `plan` is the plan `name` of a module; `how` as `PlanOptions` takes it."""
 
     class Planned(TyperCommand):
         @cached_property
         def options(self) -> PlanOptions:
-            return PlanOptions(getattr(importlib.import_module(module), name), only, typed or {}, usual or {}, rest)
+            return PlanOptions(getattr(importlib.import_module(module), name), **how)
 
         def get_params(self, ctx: Any) -> list[Any]:
             own = super().get_params(ctx)
@@ -68,11 +53,19 @@ def planned(
 
 
 class PlanOptions:
-    """The fields of a plan as options, and the plan that their values make."""
+    """The fields of a plan as options, and the plan that their values make.
+
+    Args:
+        only: the fields that are options, in this order; all of them by default.
+        typed: how an option is typed where it is not --field-name; more spellings after a space.
+        usual: defaults that are not the plan's own.
+        rest: take the fields that are no options as --option KEY=VALUE.
+    """
 
     def __init__(
         self,
         cls: type[Spec],
+        *,
         only: Sequence[str] = (),
         typed: Mapping[str, str] = MappingProxyType({}),
         usual: Mapping[str, Any] = MappingProxyType({}),
