@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, say, watch
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, command_line, say, watch
+from locality.cli.parts.machine import DeviceOpt
+from locality.cli.parts.plans import PlanOpt, planned
 
 
-@app.command()
+@app.command(cls=planned("locality.features", "ClassifierPlan", only=("images",), rest=True))
 def classifier(
     dataset: DatasetArg,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the weights and the manifest.")],
-    images: Annotated[int, typer.Option("--images", metavar="N", help="Length of the training in images.")] = 250_000,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", metavar="KEY=VALUE", help="Any option of the training, e.g. flips=true, seed=1."),
-    ] = None,
+    plan: PlanOpt = None,
     first: FirstOpt = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    device: DeviceOpt = "auto",
     as_json: JsonOpt = False,
 ) -> None:
     """Train a classifier of a dataset's labels, minutes on a CPU: `bench` compares images by its 64 features.
@@ -31,14 +27,10 @@ def classifier(
     """
     from locality.datasets import Source
     from locality.device import usable_device
-    from locality.features import ClassifierPlan, train_classifier
-    from locality.grammar import read
+    from locality.features import train_classifier
 
-    options = read(f"classifier:{','.join(option or [])}")[1]
-    plan = ClassifierPlan.parse({"images": str(images), **options})
-    command = shlex.join(["python", "-m", "locality", *sys.argv[1:]])
-    work = train_classifier(Source.parse(dataset, first), plan, out, device=usable_device(device), command=command)
-    made = watch(work)
+    source, where = Source.parse(dataset, first), usable_device(device)
+    made = watch(train_classifier(source, plan, out, device=where, command=command_line()))
     accuracy = f"{made['held_out_accuracy']:.1%} ± {made['held_out_stderr']:.1%}"
     text = (
         f"{out}: {made['parameters']:,} weights; tells {accuracy} of {made['held_out_images']:,} held-out images right"

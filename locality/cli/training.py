@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from types import FrameType
@@ -13,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, say, table, watch
+from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, command_line, say, table, watch
+from locality.cli.parts.machine import DeviceOpt
+from locality.cli.parts.plans import PlanOpt, planned
 from locality.errors import BadInput
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@app.command()
+@app.command(cls=planned("locality.networks", "TrainSpec", only=("flips", "ambient"), rest=True))
 def train(
     dataset: DatasetArg,
     network: Annotated[
@@ -45,20 +45,8 @@ def train(
     moments: Annotated[
         int, typer.Option("--moments", metavar="K", help="Keep K averaged networks along the way in DIR/moments.")
     ] = 0,
-    flips: Annotated[bool, typer.Option("--flips", help="Mirror half of the images left to right.")] = False,
-    ambient: Annotated[
-        float | None,
-        typer.Option(
-            "--ambient",
-            metavar="S",
-            help="Against memorisation: from sigma S up, train on copies of the images noised once at S.",
-        ),
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", metavar="KEY=VALUE", help="Any option of the training, e.g. rate=0.0005."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    plan: PlanOpt = None,
+    device: DeviceOpt = "auto",
     first: FirstOpt = None,
     preview: Annotated[
         bool, typer.Option("--preview", help="Keep images and a field of the network as it learns, for the Train page.")
@@ -71,24 +59,19 @@ def train(
     """Train a network as a denoiser; Ctrl-C keeps the work, --resume goes on with it."""
     from locality.datasets import Source
     from locality.device import usable_device
-    from locality.grammar import read
-    from locality.networks import NETWORKS, STATE, Budget, TrainSpec
+    from locality.networks import NETWORKS, STATE, Budget
     from locality.studies import train_network
 
-    options = read(f"train:{','.join(option or [])}")[1]
-    given = {"flips": "true" if flips else None, "ambient": None if ambient is None else str(ambient)}
-    spec = TrainSpec.parse({**{key: text for key, text in given.items() if text is not None}, **options})
-    words = [word for word in sys.argv[1:] if word not in ("--resume", "--with-parent", "--preview")]
     work = train_network(
         Source.parse(dataset, first),
         NETWORKS.parse(network),
-        spec,
+        plan,
         Budget(images, minutes),
         out,
         resume=resume,
         moments=moments,
         device=usable_device(device),
-        command=shlex.join(["python", "-m", "locality", *words]),
+        command=command_line("--resume", "--with-parent", "--preview"),
         preview=preview,
     )
     trained = watch(_until_interrupt(work, out / STATE, os.getppid() if with_parent else None))

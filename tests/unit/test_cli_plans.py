@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, fields
@@ -34,7 +35,7 @@ class Made(Spec):
 
 @pytest.fixture
 def options() -> PlanOptions:
-    return PlanOptions(Made, (), {"count": "-n", "sizes": "--size --sizes"}, {"names": ()})
+    return PlanOptions(Made, typed={"count": "-n", "sizes": "--size --sizes"}, usual={"names": ()})
 
 
 @pytest.mark.parametrize("command", PLANS)
@@ -95,6 +96,21 @@ def test_lists_are_read_and_what_is_none_is_reported_with_an_example(options: Pl
 def test_messages_name_the_option_as_it_is_typed(options: PlanOptions, given: dict[str, object], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         options.plan(given)
+
+
+def test_the_rest_of_the_fields_are_taken_as_key_and_value() -> None:
+    some = PlanOptions(Made, only=("count",), rest=True)
+    assert [p.name for p in some.params] == ["plan_count", "plan_option"]
+    assert some.params[1].help == "Any of side, sigmas, sizes, names, rule, kept, turned."
+    assert some.plan({"count": 5, "option": ["side=7,kept=no", "rule=b"]}) == Made(5, 7, kept=False, rule="b")
+    assert some.plan({"count": 5, "option": None}) == Made(5)
+    for text, message in {
+        "sides=7": "Made has no option 'sides'. Its options: count, side",
+        "side=1": "Made:side=1 is outside [2, inf].",
+        "side": "Option 'side' of 'Made' has no value.",
+    }.items():
+        with pytest.raises(BadInput, match=re.escape(message)):
+            some.plan({"count": 5, "option": [text]})
 
 
 def test_a_command_that_is_not_asked_for_brings_no_torch() -> None:

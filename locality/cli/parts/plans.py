@@ -13,41 +13,31 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand
 
 from locality.errors import BadInput
+from locality.grammar import read
 
 if TYPE_CHECKING:
     from locality.specs import Param, Spec
 
 PlanOpt = Annotated[Any, typer.Option(parser=str, hidden=True)]  # where the options of the plan stand
 _PREFIX = "plan_"  # of parameters, which may be called as one of the command's own
+_REST = "option"  # all that have no option of their own
 _MANY = 10**6  # a limit that nobody has to be told
 
 
-def planned(
-    module: str,
-    name: str,
-    *,
-    only: Sequence[str] = (),
-    typed: Mapping[str, str] | None = None,
-    usual: Mapping[str, Any] | None = None,
-) -> type[TyperCommand]:
-    """The class of a command whose parameter `plan` is the plan `name` of a module, its fields as options.
-
-    Args:
-        only: the fields that are options, in this order; all of them by default.
-        typed: how an option is typed where it is not --field-name; more spellings after a space.
-        usual: defaults that are not the plan's own.
-    """
+def planned(module: str, name: str, **how: Any) -> type[TyperCommand]:
+    """The class of a command whose parameter `plan` is the plan `name` of a module; `how` as `PlanOptions` takes it."""
 
     class Planned(TyperCommand):
         @cached_property
         def options(self) -> PlanOptions:
-            return PlanOptions(getattr(importlib.import_module(module), name), only, typed or {}, usual or {})
+            return PlanOptions(getattr(importlib.import_module(module), name), **how)
 
         def get_params(self, ctx: Any) -> list[Any]:
             own = super().get_params(ctx)
@@ -55,22 +45,36 @@ def planned(
             return [*own[:place], *self.options.params, *own[place + 1 :]]
 
         def invoke(self, ctx: Any) -> Any:
-            given = {name: ctx.params.pop(f"{_PREFIX}{name}") for name in self.options.typed}
-            ctx.params["plan"] = self.options.plan(given)
+            given = {param.name: ctx.params.pop(param.name) for param in self.options.params}
+            ctx.params["plan"] = self.options.plan({name.removeprefix(_PREFIX): one for name, one in given.items()})
             return super().invoke(ctx)
 
     return Planned
 
 
 class PlanOptions:
-    """The fields of a plan as options, and the plan that their values make."""
+    """The fields of a plan as options, and the plan that their values make.
+
+    Args:
+        only: the fields that are options, in this order; all of them by default.
+        typed: how an option is typed where it is not --field-name; more spellings after a space.
+        usual: defaults that are not the plan's own.
+        rest: take the fields that are no options as --option KEY=VALUE.
+    """
 
     def __init__(
-        self, cls: type[Spec], only: Sequence[str], typed: Mapping[str, str], usual: Mapping[str, Any]
+        self,
+        cls: type[Spec],
+        *,
+        only: Sequence[str] = (),
+        typed: Mapping[str, str] = MappingProxyType({}),
+        usual: Mapping[str, Any] = MappingProxyType({}),
+        rest: bool = False,
     ) -> None:
         self.cls, self.hints = cls, get_type_hints(cls)
         defaults: dict[str, Any] = {field.name: field.default for field in fields(cls)} | dict(usual)
         self.defaults = {name: defaults[name] for name in only or defaults}
+        self.others = [name for name in defaults if name not in self.defaults] if rest else []
         self.typed = {name: typed.get(name, f"--{name.replace('_', '-')}").split() for name in self.defaults}
 
     @cached_property
@@ -80,6 +84,9 @@ class PlanOptions:
         def stub(**_: Any) -> None: ...
 
         some = [self._parameter(name) for name in self.defaults]
+        if self.others:
+            option = typer.Option("--option", metavar="KEY=VALUE", help=f"Any of {', '.join(self.others)}.")
+            some.append(_keyword(_REST, list[str] | None, option, None))
         stub.__signature__ = inspect.Signature(some)  # type: ignore[attr-defined]
         alone = typer.Typer(add_completion=False)
         alone.command()(stub)
@@ -87,9 +94,11 @@ class PlanOptions:
 
     def plan(self, given: Mapping[str, Any]) -> Spec:
         """The plan of what was typed. Raises BadInput, which names the options as they are typed."""
-        values = {name: self._read(name, value) for name, value in given.items()}
+        values = {name: self._read(name, value) for name, value in given.items() if name != _REST}
+        others = read(f"{self.cls.called()}:{','.join(given.get(_REST) or ())}")[1]
         try:
-            return self.cls(**values)
+            parsed = self.cls.parse(others)
+            return self.cls(**values | {name: getattr(parsed, name) for name in others})
         except BadInput as error:
             raise BadInput(re.sub(rf"\b{self.cls.called()}:(\w+)", self._spelled, str(error))) from None
 
@@ -111,8 +120,7 @@ class PlanOptions:
         elif kind in (int, float):
             metavar = about.unit.upper() if about.unit.isalpha() else ("N" if kind is int else "S")
         option = typer.Option(*typed, metavar=metavar, help=_help(about), show_default=shown)
-        place = inspect.Parameter.KEYWORD_ONLY
-        return inspect.Parameter(f"{_PREFIX}{name}", place, default=default, annotation=Annotated[kind, option])
+        return _keyword(name, kind, option, default)
 
     def _read(self, name: str, value: Any) -> Any:
         """What was typed for an option as the plan takes it: a list as a tuple, its default where it was left out."""
@@ -135,6 +143,11 @@ class PlanOptions:
         """The type of what a list holds, None where the field is none."""
         hint = self.hints[name]
         return get_args(hint)[0] if get_origin(hint) is tuple else None
+
+
+def _keyword(name: str, kind: Any, option: Any, default: Any) -> inspect.Parameter:
+    place = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(f"{_PREFIX}{name}", place, default=default, annotation=Annotated[kind, option])
 
 
 def _help(about: Param) -> str:
