@@ -14,7 +14,8 @@ from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.denoisers.parts.evidence import Evidence, Explains
 from locality.device import Compute
 from locality.errors import BadInput, NonFinite, TooLarge
-from locality.fields.jacobian import field_rows, pixel_outputs
+from locality.fields.jacobian import Differentiates, differentiate, field_rows, pixel_outputs
+from locality.fields.rows import Linear, output_rows
 from locality.types import Denoiser, ImageShape, Pixel
 from tests.small_sets import Given
 
@@ -177,6 +178,25 @@ def derivative_is_finite_and_true(denoiser: Denoiser, x: Tensor, sigma: float, p
     single = field_rows(denoiser, x.float(), outputs.float(), sigma)
     assert single.dtype == torch.float32
     close(single.double(), rows, 1e-3 * (1 + float(rows.abs().max())))
+
+
+def known_derivatives_are_true(denoiser: Denoiser, x: Tensor, sigma: float, pixels: list[Pixel], atol: float) -> None:
+    """A linear model's own rows, and a derivative that a model knows, are those of a backward pass.
+
+    `x` is float64; a filter's rows are float32: 1e-5 of rows of size one.
+    """
+    outputs = torch.cat([pixel_outputs(denoiser.shape, pixel) for pixel in pixels])
+    outputs = torch.cat([outputs, outputs[:1] + 0.5 * torch.eye(x.shape[1])[7:8]]).double()  # of two pixels together
+    truth = differentiate(denoiser, x, outputs, sigma)
+    largest = 1 + float(truth.abs().max())
+    close(output_rows(denoiser, outputs, sigma, lambda _: x).each.expand_as(truth).double(), truth, 1e-5 * largest)
+    if isinstance(denoiser, Differentiates) and not isinstance(denoiser, Linear):
+        known = denoiser.jacobian_rows(x, outputs, sigma)
+        if known is not None:
+            close(known, truth, atol * largest)
+            single = denoiser.jacobian_rows(x.float(), outputs.float(), sigma)
+            assert single is not None
+            close(single.double(), truth, 1e-3 * largest)
 
 
 def gradient_streams(fit: Fit, x: Tensor, sigma: float, pixel: Pixel) -> None:

@@ -127,6 +127,14 @@ class GaussianMixtureDenoiser:
             heartbeat(sum(map(len, parts)) / max(1, len(x)))
         return torch.cat(parts)
 
+    def jacobian_rows(
+        self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
+    ) -> Float[Tensor, "m b d"]:
+        """outputs @ Cov[x0 | x] / sigma^2 of every image, exact for this mixture. Raises as a call."""
+        self.shape.check(x)
+        check_sigma(sigma)
+        return self.mixture.jacobian_rows(x, outputs, sigma)
+
 
 def store_key(fingerprint: str, spec: GaussianMixture, labels: Int[Tensor, " n"] | None) -> dict[str, Any]:
     """What the fit depends on: images, labels where they make the groups, and the options that count then."""

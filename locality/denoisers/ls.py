@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.boxes import box, cut_bands, planes, squared_difference
+from locality.denoisers.parts.covariance import pixels_read, posterior_rows
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
+from locality.linear.wiener import coordinates
 from locality.posterior import PosteriorMean, stream
 from locality.schedule import check_sigma
 from locality.store import Store
@@ -114,10 +116,20 @@ class LocalScoreDenoiser:
         running = stream(x, self.bank.chunks(k, x.dtype), partial, self.bank.count(k))
         return running.mean().transpose(0, 1).reshape(len(x), -1)
 
+    def jacobian_rows(
+        self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
+    ) -> Float[Tensor, "m b d"]:
+        """outputs @ J of every image, from the windows of the pixels that the outputs read. Raises as a call."""
+        self.shape.check(x)
+        size, scale = self.windows.at(sigma), 1.0 / check_sigma(sigma) ** 2
+        pixels = pixels_read(outputs, self.shape)
+        groups = ((coordinates(self.shape, pixel), window_coordinates(self.shape, pixel, size)) for pixel in pixels)
+        return posterior_rows(self.bank, x, outputs, scale, groups)
+
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         """The images averaged at this pixel, by their window there: O(N P^2)."""
         window = around(self.shape, pixel, self.windows.at(sigma))
-        coords = window.flatten().repeat(self.shape.c).nonzero().flatten().to(x.device)
+        coords = window_coordinates(self.shape, pixel, self.windows.at(sigma)).to(x.device)
         logits = masked_logits(self.bank, x, coords, 0.5 / check_sigma(sigma) ** 2)
         return evidence(self.bank, softmax_weights(logits), window, top)
 
@@ -125,6 +137,11 @@ class LocalScoreDenoiser:
 def weigh(weights: Float[Tensor, "h w k"], items: Float[Tensor, "c h w k"]) -> Float[Tensor, "c h w"]:
     """sum_k weights * items, for every channel."""
     return torch.einsum("hwk,chwk->chw", weights, items)
+
+
+def window_coordinates(shape: ImageShape, pixel: Pixel, size: int) -> Int[Tensor, " u"]:
+    """The coordinates in the window of a pixel, all channels."""
+    return around(shape, pixel, size).flatten().repeat(shape.c).nonzero().flatten()
 
 
 def around(shape: ImageShape, pixel: Pixel, size: int) -> Float[Tensor, "h w"]:

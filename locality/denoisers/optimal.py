@@ -12,6 +12,7 @@ from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers.parts.bank import AveragingSpec, Bank, precise
+from locality.denoisers.parts.covariance import posterior_rows
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers.parts.spec import DENOISERS
 from locality.device import Compute
@@ -92,6 +93,15 @@ class OptimalDenoiser:
         size = self._size(len(x), dtype)
         running = stream(queries, self.bank.chunks(size, dtype), partial, self.bank.count(size))
         return running.mean().T.to(x.dtype)
+
+    def jacobian_rows(
+        self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
+    ) -> Float[Tensor, "m b d"]:
+        """outputs @ Cov_w[x0] / (sigma^2 T) of every image. Raises as a call."""
+        self.shape.check(x)
+        scale = 1.0 / (check_sigma(sigma) ** 2 * self.temperature)
+        every = torch.arange(self.shape.d)
+        return posterior_rows(self.bank, x, outputs, scale, [(every, every)], neighbours=self.neighbours)
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         """The images averaged at this pixel: the same for all pixels."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.covariance import posterior_rows
 from locality.denoisers.parts.evidence import TOP, Evidence
 from locality.denoisers.parts.fields import FieldMatrix, FieldSpec
 from locality.denoisers.parts.masked import MaskPlan, explain_masked, masked_mean
@@ -140,6 +141,22 @@ class PcaLocalityDenoiser:
         plan = self.plan(check_sigma(sigma))
         return masked_mean(self.bank, plan, x, sigma, self.temperature, batch=self.batch)
 
+    def jacobian_rows(
+        self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
+    ) -> Float[Tensor, "m b d"] | None:
+        """outputs @ J of every image, from the masks of the coordinates that the outputs read. Raises as a call.
+
+        None with softmax=batch, which averages answers of batches.
+        """
+        self.shape.check(x)
+        sigma = check_sigma(sigma)
+        if self.batch:
+            return None
+        coords = outputs.any(dim=0).nonzero().flatten()
+        masks = self._masks(coords, sigma)
+        groups = ((coords[i : i + 1], mask.nonzero().flatten()) for i, mask in enumerate(masks))
+        return posterior_rows(self.bank, x, outputs, 1.0 / (sigma**2 * self.temperature), groups)
+
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         """Weights averaged over the pixel's channels, normalised over all images: O(N support)."""
         masks = self.pixel_masks(pixel, check_sigma(sigma))
@@ -147,7 +164,10 @@ class PcaLocalityDenoiser:
 
     def pixel_masks(self, pixel: Pixel, sigma: float) -> Bool[Tensor, "c d"]:
         """What each channel of a pixel compares."""
-        coords = coordinates(self.shape, pixel)
+        return self._masks(coordinates(self.shape, pixel), sigma)
+
+    def _masks(self, coords: Int[Tensor, " q"], sigma: float) -> Bool[Tensor, "q d"]:
+        """What some coordinates compare."""
         if self.rule == "row":
             return row_mask(self.field.rows(coords, sigma), coords, self.tau)
         return self.mask(sigma)[coords]

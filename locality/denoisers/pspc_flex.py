@@ -13,6 +13,7 @@ from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.covariance import pixels_read, posterior_rows
 from locality.denoisers.parts.evidence import TOP, Evidence
 from locality.denoisers.parts.fields import FieldMatrix, FieldSpec
 from locality.denoisers.parts.masked import MaskPlan, explain_masked, masked_mean
@@ -72,13 +73,26 @@ class FlexiblePatchesDenoiser:
         self.shape.check(x)
         return masked_mean(self.bank, self.plan(check_sigma(sigma)), x, sigma)
 
+    def jacobian_rows(
+        self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
+    ) -> Float[Tensor, "m b d"]:
+        """outputs @ J of every image, from the patches of the pixels that the outputs read. Raises as a call."""
+        self.shape.check(x)
+        sigma = check_sigma(sigma)
+        pixels = pixels_read(outputs, self.shape)
+        groups = ((coordinates(self.shape, one), self.pixel_mask(one, sigma).nonzero().flatten()) for one in pixels)
+        return posterior_rows(self.bank, x, outputs, 1.0 / sigma**2, groups)
+
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         """The images averaged at this pixel, by its patch: O(N support)."""
-        rows = self.field.rows(coordinates(self.shape, pixel), check_sigma(sigma))
-        masks = self._sets(
-            rows.abs().reshape(1, self.shape.c, -1), sigma, torch.tensor([pixel.row * self.shape.w + pixel.col])
-        )
-        return explain_masked(self.bank, x, masks, self.shape, 0.5 / sigma**2, top)
+        mask = self.pixel_mask(pixel, check_sigma(sigma))
+        return explain_masked(self.bank, x, mask[None], self.shape, 0.5 / sigma**2, top)
+
+    def pixel_mask(self, pixel: Pixel, sigma: float) -> Bool[Tensor, " d"]:
+        """What a pixel compares."""
+        rows = self.field.rows(coordinates(self.shape, pixel), sigma).abs()
+        place = torch.tensor([pixel.row * self.shape.w + pixel.col])
+        return self._sets(rows.reshape(1, self.shape.c, -1), sigma, place)[0]
 
     def mask(self, sigma: float) -> Bool[Tensor, "hw d"]:
         """Row p: the coordinates that pixel p compares, all channels of each pixel in its patch."""

@@ -19,6 +19,7 @@ from locality.denoisers.parts.part import Part, mean_image
 from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput
+from locality.fields.jacobian import field_rows
 from locality.noise import field_noise
 from locality.schedule import check_sigma, log_grid
 from locality.specs import param
@@ -174,6 +175,17 @@ class StackDenoiser:
             with within(i / len(weights), (i + 1) / len(weights)):
                 total = total + weight * (member(x, sigma) - mean)
         return mean + total
+
+    def jacobian_rows(
+        self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
+    ) -> Float[Tensor, "m b d"]:
+        """The same combination of the members' rows. Raises as a call."""
+        self.shape.check(x)
+        weights = self.weights_at(check_sigma(sigma)).tolist()
+        rows = [
+            weight * field_rows(member, x, outputs, sigma) for member, weight in zip(self.members, weights, strict=True)
+        ]
+        return torch.stack(rows).sum(dim=0)
 
     def weights_at(self, sigma: float) -> Float[Tensor, " f"]:
         """a_f(sigma), linear in ln sigma between the levels."""

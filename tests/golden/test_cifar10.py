@@ -15,7 +15,7 @@ import torch
 import locality
 from locality.dataset import Dataset
 from locality.datasets import DATASETS
-from locality.linear.moments import Moments, estimate_moments
+from locality.linear.moments import PixelMoments, estimate_moments
 from locality.linear.statistics import KIND, store_key
 from locality.linear.wiener import WienerFilter, coordinates, unpack
 from locality.schedule import ddpm_grid
@@ -34,17 +34,19 @@ def images(name: str) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def moments() -> Moments:
+def moments() -> PixelMoments:
     """Of the first 10,000 images, the chunks not dividing them."""
-    return estimate_moments(images("cifar10").first(10_000).chunks(4096))
+    found = estimate_moments(images("cifar10").first(10_000).chunks(4096))
+    assert isinstance(found, PixelMoments)
+    return found
 
 
 @pytest.fixture(scope="module")
-def wiener(moments: Moments) -> WienerFilter:
+def wiener(moments: PixelMoments) -> WienerFilter:
     return WienerFilter.fit(moments, DATASETS["cifar10"]().shape)
 
 
-def test_sums_have_no_error(moments: Moments) -> None:
+def test_sums_have_no_error(moments: PixelMoments) -> None:
     """A block of the Gram matrix against int64 numpy, across the edge of the blocks it is made of."""
     pixels = images("cifar10").data[:10_000].numpy().astype(np.int64) - 128
     rows, cols = slice(760, 776), slice(1530, 1546)
@@ -76,7 +78,7 @@ def test_trace_of_the_filter_along_the_ddpm_grid(wiener: WienerFilter, t: int, t
     assert float(wiener.gain(sigma).sum()) == pytest.approx(trace, abs=digit)
 
 
-def test_eigenvectors_are_orthonormal_and_rebuild_the_covariance(moments: Moments, wiener: WienerFilter) -> None:
+def test_eigenvectors_are_orthonormal_and_rebuild_the_covariance(moments: PixelMoments, wiener: WienerFilter) -> None:
     """float32 eigenvectors: 1e-5 of the largest entry."""
     some = torch.arange(0, 3072, 97)
     vectors = wiener.eigvecs.double()

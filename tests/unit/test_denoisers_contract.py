@@ -14,6 +14,7 @@ from locality.denoisers import DENOISERS
 from locality.denoisers.parts.bank import AveragingSpec
 from locality.denoisers.parts.evidence import Explains
 from locality.device import Compute
+from locality.fields.jacobian import Differentiates
 from locality.store import Store
 from locality.types import Denoiser, Pixel
 from tests import contracts_denoisers as contracts
@@ -309,6 +310,22 @@ def test_averages_stay_in_range(model: Callable[..., Denoiser], text: str, name:
 @pytest.mark.parametrize("text", TEXTS)
 def test_derivatives_are_finite_and_true(model: Callable[..., Denoiser], text: str, name: str) -> None:
     contracts.derivative_is_finite_and_true(model(text, name), x_of(name, 2), SIGMA, [INNER, CORNER])
+
+
+@both_sets
+@pytest.mark.parametrize("text", TEXTS)
+def test_derivatives_that_are_known_are_true(model: Callable[..., Denoiser], text: str, name: str) -> None:
+    """Eigenvectors kept in float32 are orthogonal to 1e-6, which a backward pass knows and the closed form does not."""
+    atol = 2e-6 if "gaussian" in text else 1e-9
+    contracts.known_derivatives_are_true(model(text, name), x_of(name, 2), SIGMA, [INNER, CORNER], atol)
+
+
+@pytest.mark.parametrize("text", ["optimal", "ls", "pca_locality", "pspc_flex", "gaussian_mixture", "stack"])
+def test_posterior_means_know_their_derivative(model: Callable[..., Denoiser], text: str) -> None:
+    """Nothing is denoised and differentiated for it, which takes two passes an output."""
+    known = model(next(one for one in TEXTS if one.startswith(text)))
+    assert isinstance(known, Differentiates)
+    assert known.jacobian_rows(x_of("colour", 2), torch.eye(SETS["colour"].shape.d)[:2].double(), SIGMA) is not None
 
 
 @pytest.mark.parametrize("text", AVERAGING)

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
-from locality.linear.moments import Moments, _integer_product, _product_by_floats, accumulate_moments, estimate_moments
+from locality.linear.moments import (
+    PixelMoments,
+    ValueMoments,
+    _integer_product,
+    _product_by_floats,
+    accumulate_moments,
+    estimate_moments,
+)
 
 
 def pixels(n: int, d: int, seed: int = 0) -> Tensor:
@@ -46,6 +53,7 @@ def test_integer_sums_have_no_error(d: int) -> None:
     images = pixels(37, d)
     shifted = images.numpy().astype(np.int64) - 128
     moments = estimate_moments(images.split(10))
+    assert isinstance(moments, PixelMoments)
     assert moments.count == 37
     assert moments.sums.dtype == moments.gram.dtype == torch.int64
     assert (moments.sums.numpy() == shifted.sum(axis=0)).all()
@@ -57,6 +65,7 @@ def test_extreme_pixels_stay_exact() -> None:
     images = torch.zeros(140_000, 2, dtype=torch.uint8)
     images[0] = 255
     moments = estimate_moments([images])
+    assert isinstance(moments, PixelMoments)
     assert moments.gram[0, 0].item() == 139_999 * 128**2 + 127**2
     assert moments.sums[0].item() == -139_999 * 128 + 127
 
@@ -95,11 +104,66 @@ def test_merging_parts_equals_the_whole(images: Tensor) -> None:
 
 
 def test_float_images_are_summed_in_float64() -> None:
-    """A large common offset leaves float32 sums without a digit: variance 1 at mean 1000, 4,000 images."""
+    """A large common offset leaves float32 sums without a digit: variance 1 at mean 1000, 4,000 images.
+
+    Both sides sum about a mean known to 1e-13: of 4,000 squares of order one 1e-12 is rounding.
+    """
     images = values(4000, 3) / 0.3 + 1000.0
     moments = estimate_moments(images.split(1000))
-    assert moments.gram.dtype == torch.float64
-    np.testing.assert_allclose(moments.cov().numpy(), np.cov(images.double().numpy().T), rtol=0, atol=1e-9)
+    assert moments.cov().dtype == moments.mean().dtype == torch.float64
+    np.testing.assert_allclose(moments.cov().numpy(), np.cov(images.double().numpy().T), rtol=0, atol=1e-11)
+
+
+def offset_images(count: int, d: int, offset: float, seed: int = 0) -> tuple[Tensor, np.ndarray]:
+    """Float32 images of variance about 1 far from 0 and their covariance, by whole numbers of sixteenths: no rounding.
+
+    Float32 holds sixteenths up to 2^20.
+    """
+    sixteenths = np.random.Generator(np.random.PCG64(seed)).integers(-28, 29, (count, d)).cumsum(axis=1) % 57 - 28
+    whole = sixteenths.astype(object)
+    gram, sums = whole.T @ whole, whole.sum(axis=0)
+    exact = (count * gram - np.outer(sums, sums)).astype(float) / (count * (count - 1) * 256)
+    return torch.from_numpy(sixteenths / 16 + offset).float(), exact
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e4, 3e4, 1e6])
+@pytest.mark.parametrize("size", [1, 7, 100, 300])
+def test_a_mean_far_from_0_costs_no_digit(offset: float, size: int) -> None:
+    """Chunks of any size. The mean of a chunk is off by 1e-16 of the offset, which enters to first order at most."""
+    images, exact = offset_images(300, 5, offset)
+    moments = estimate_moments(images.split(size))
+    np.testing.assert_allclose(moments.cov().numpy(), exact, rtol=0, atol=max(1e-13, 1e-15 * offset))
+    mean = images.double().mean(dim=0)
+    torch.testing.assert_close(moments.mean(), mean, rtol=1e-15, atol=1e-15)
+
+
+def test_parts_far_from_each_other_merge_in_any_order() -> None:
+    """Each about its own mean: one around 0, one of three images around 1e6, one around -30; against whole numbers."""
+    parts = [offset_images(n, 4, offset, seed)[0] for seed, (n, offset) in enumerate([(50, 0), (3, 1e6), (70, -30)])]
+    whole = (torch.cat(parts).double().numpy() * 16).astype(int).astype(object)
+    n, sums = len(whole), whole.sum(axis=0)
+    exact = (n * (whole.T @ whole) - np.outer(sums, sums)).astype(float) / (n * (n - 1) * 256)
+    one, two, three = (estimate_moments(part.split(9)) for part in parts)
+    for moments in (one + two + three, one + (two + three), three + one + two, estimate_moments(parts)):
+        assert moments.count == n
+        np.testing.assert_allclose(moments.cov().numpy(), exact, rtol=1e-13, atol=0)
+    assert one.count == 50  # merging left the parts alone
+    torch.testing.assert_close(one.mean(), parts[0].double().mean(dim=0), rtol=0, atol=1e-14)
+
+
+def test_wide_float_images_fill_every_block() -> None:
+    images = values(20, 801)
+    torch.testing.assert_close(estimate_moments(images.split(6)).cov(), images.double().T.cov(), rtol=0, atol=1e-13)
+
+
+def test_constant_float_pixels_have_exactly_zero_covariance() -> None:
+    """0.1 is no float: a mean of nine of it would be another number."""
+    images = values(9, 6)
+    images[:, 2] = 0.1
+    for size in (2, 9):
+        cov = estimate_moments(images.split(size)).cov()
+        assert (cov[2] == 0).all()
+        assert (cov[:, 2] == 0).all()
 
 
 def test_constant_pixels_have_exactly_zero_covariance() -> None:
@@ -148,10 +212,19 @@ def test_only_the_same_kind_merges() -> None:
 
 
 def test_inputs_are_not_changed() -> None:
-    images = pixels(8, 5)
-    before = images.clone()
-    moments = estimate_moments([images])
-    sums = moments.sums.clone()
-    _ = moments + Moments(moments.count, moments.sums, moments.gram)
-    assert torch.equal(images, before)
-    assert torch.equal(moments.sums, sums)
+    for images in (pixels(8, 5), values(8, 5).double()):
+        before = images.clone()
+        moments = estimate_moments([images])
+        mean, cov = moments.mean().clone(), moments.cov()
+        _ = moments + moments
+        assert torch.equal(images, before)
+        assert torch.equal(moments.mean(), mean)
+        assert torch.equal(moments.cov(), cov)
+
+
+def test_no_more_images_change_nothing() -> None:
+    images = values(8, 5)
+    moments = estimate_moments([images[:0], images, images[:0]])
+    assert moments.count == 8
+    assert isinstance(moments, ValueMoments)
+    torch.testing.assert_close(moments.cov(), images.double().T.cov(), rtol=0, atol=1e-14)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
-from locality.linear.moments import Moments, estimate_moments
+from locality.linear.moments import Moments, ValueMoments, estimate_moments
 from locality.linear.wiener import WienerFilter, coordinates, pack, unpack
 from locality.store import Artifact
 from locality.types import ImageShape, Pixel
@@ -23,7 +23,7 @@ SIGMAS = (0.05, 0.7, 3.0)
 def moments_of(world: World, count: int = 1000) -> Moments:
     """Moments with exactly this mean and covariance, as if `count` images had been summed."""
     mean, cov = world.mean(), world.cov()
-    return Moments(count, count * mean, (count - 1) * cov + count * torch.outer(mean, mean))
+    return ValueMoments(count, mean, (count - 1) * cov)
 
 
 def fit(world: World) -> WienerFilter:
@@ -248,7 +248,7 @@ def test_images_it_cannot_take_are_refused(wiener: WienerFilter) -> None:
 
 
 def test_covariance_that_is_not_finite_is_refused() -> None:
-    broken = Moments(3, torch.zeros(4, dtype=torch.float64), torch.full((4, 4), math.nan, dtype=torch.float64))
+    broken = ValueMoments(3, torch.zeros(4, dtype=torch.float64), torch.full((4, 4), math.nan, dtype=torch.float64))
     with pytest.raises(NonFinite, match="covariance is not finite"):
         WienerFilter.fit(broken, ImageShape(1, 2, 2))
 

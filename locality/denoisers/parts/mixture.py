@@ -51,6 +51,26 @@ class Mixture:
             answer = answer + part if everyone else answer.index_add(0, rows, part)
         return answer
 
+    def jacobian_rows(
+        self, u: Float[Tensor, "n m"], outputs: Float[Tensor, "v m"], sigma: float
+    ) -> Float[Tensor, "v n m"]:
+        """outputs @ Cov[u0 | u] / sigma^2 of every row, u0 being the point without noise:
+
+            sum_k r_k [C_k (C_k + sigma^2 I)^-1 + (a_k - D(u)) (a_k - D(u))^T / sigma^2]
+
+        with a_k the Wiener answer of component k.
+        """
+        shares, answer = self.shares(u, sigma).to(u.dtype), self(u, sigma)
+        outputs = outputs.to(u)
+        found = u.new_zeros(len(outputs), *u.shape)
+        for k, (mean, basis) in enumerate(self._components(u)):
+            gain = (self.eigvals[k] / (self.eigvals[k] + sigma**2)).to(u)
+            share = shares[:, k, None]
+            apart = (mean + ((u - mean) @ basis * gain) @ basis.T - answer) / sigma
+            found += share * ((outputs @ basis * gain) @ basis.T)[:, None]
+            found += (outputs @ apart.T)[:, :, None] * (share * apart)
+        return found
+
     def shares(self, u: Float[Tensor, "n m"], sigma: float) -> Float[Tensor, "n k"]:
         """r: the probability that each component made a row; rows sum to 1; float64."""
         return self.logits(u, check_sigma(sigma) ** 2).softmax(dim=1)
