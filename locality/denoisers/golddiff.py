@@ -14,8 +14,8 @@ from torch import Tensor
 from locality.dataset import Images
 from locality.denoisers._bank import Bank
 from locality.denoisers._evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
-from locality.denoisers._masked import masked_mean
 from locality.denoisers._spec import DENOISERS
+from locality.denoisers._walk import posterior_mean, ready
 from locality.denoisers.pca_locality import PcaLocalityDenoiser, ThresholdSpec
 from locality.device import Compute
 from locality.params import param
@@ -42,6 +42,7 @@ class GoldDiff(ThresholdSpec):
         tau = self.threshold(images.name)
         bank = self.bank(images, compute)
         field = yield from self.field_of(images, "mean", compute, store, reference)
+        yield from ready(1)
         return GoldDiffDenoiser(PcaLocalityDenoiser(bank, field, tau, self.mask_rule, self.temperature, 0), self.seed)
 
 
@@ -64,7 +65,7 @@ class GoldDiffDenoiser:
         for number, query in enumerate(x):
             with within(number / len(x), (number + 1) / len(x)):
                 near = self.inner.bank.pick(self.retrieve(query.detach(), sigma))
-                answers.append(masked_mean(near, plan, query[None], sigma, self.inner.temperature))
+                answers.append(posterior_mean(near, plan, query[None], sigma, self.inner.temperature))
         return torch.cat(answers)
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:

@@ -15,8 +15,10 @@ from locality.dataset import Images
 from locality.denoisers._bank import Bank
 from locality.denoisers._evidence import TOP, Evidence
 from locality.denoisers._fields import FieldMatrix, FieldSpec
-from locality.denoisers._masked import MaskPlan, explain_masked, masked_mean
+from locality.denoisers._masked import explain_masked
 from locality.denoisers._spec import DENOISERS
+from locality.denoisers._walk import posterior_mean, ready
+from locality.denoisers._walk_plan import Masks
 from locality.device import Compute
 from locality.errors import BadInput
 from locality.params import param
@@ -85,6 +87,7 @@ class PcaLocality(ThresholdSpec):
         tau = self.threshold(images.name)
         bank = self.bank(images, compute)
         field = yield from self.field_of(images, "mean", compute, store, reference)
+        yield from ready(1)
         batch = self.batch_size if self.softmax == "batch" else 0
         return PcaLocalityDenoiser(bank, field, tau, self.mask_rule, self.temperature, batch)
 
@@ -99,7 +102,7 @@ class PcaLocalityDenoiser:
     rule: str
     temperature: float
     batch: int
-    plans: dict[float, MaskPlan] = dataclasses.field(default_factory=dict)
+    plans: dict[float, Masks] = dataclasses.field(default_factory=dict)
 
     @property
     def shape(self) -> ImageShape:
@@ -109,7 +112,7 @@ class PcaLocalityDenoiser:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
         self.shape.check(x)
         plan = self.plan(check_sigma(sigma))
-        return masked_mean(self.bank, plan, x, sigma, self.temperature, batch=self.batch)
+        return posterior_mean(self.bank, plan, x, sigma, self.temperature, batch=self.batch)
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         """Weights averaged over the pixel's channels, normalised over all images: O(N support)."""
@@ -127,12 +130,12 @@ class PcaLocalityDenoiser:
         """Row q: the coordinates that coordinate q compares."""
         return threshold_mask(self.field.matrix(sigma), self.tau, self.rule)
 
-    def plan(self, sigma: float) -> MaskPlan:
-        """The mask of a noise level, cut in tiles."""
+    def plan(self, sigma: float) -> Masks:
+        """The masks of a noise level, and the way through them."""
         made = self.plans.get(sigma)  # read once: another thread may ask for another noise level meanwhile
         if made is None:
             mask = self.mask(sigma).to(self.bank.data.device)
-            made = MaskPlan.of(mask, torch.arange(self.shape.d, device=mask.device)[:, None], self.shape)
+            made = Masks(mask, torch.arange(self.shape.d, device=mask.device)[:, None], self.shape)
             self.plans.clear()
             self.plans[sigma] = made
         return made

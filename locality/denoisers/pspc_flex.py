@@ -15,8 +15,10 @@ from locality.dataset import Images
 from locality.denoisers._bank import Bank
 from locality.denoisers._evidence import TOP, Evidence
 from locality.denoisers._fields import FieldMatrix, FieldSpec
-from locality.denoisers._masked import MaskPlan, explain_masked, masked_mean
+from locality.denoisers._masked import explain_masked
 from locality.denoisers._spec import DENOISERS
+from locality.denoisers._walk import posterior_mean, ready
+from locality.denoisers._walk_plan import Masks
 from locality.denoisers._windows import nearest_level
 from locality.device import Compute
 from locality.params import param
@@ -49,6 +51,7 @@ class FlexiblePatches(FieldSpec):
         """The field; the training images are the rest of the model."""
         bank = self.bank(images, compute)
         field = yield from self.field_of(images, "absolute", compute, store, reference)
+        yield from ready(images.shape.c)
         return FlexiblePatchesDenoiser(bank, field, self.fraction)
 
 
@@ -59,7 +62,7 @@ class FlexiblePatchesDenoiser:
     bank: Bank
     field: FieldMatrix
     fraction: float
-    plans: dict[float, MaskPlan] = dataclasses.field(default_factory=dict)
+    plans: dict[float, Masks] = dataclasses.field(default_factory=dict)
 
     @property
     def shape(self) -> ImageShape:
@@ -68,7 +71,7 @@ class FlexiblePatchesDenoiser:
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
         self.shape.check(x)
-        return masked_mean(self.bank, self.plan(check_sigma(sigma)), x, sigma)
+        return posterior_mean(self.bank, self.plan(check_sigma(sigma)), x, sigma)
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         """The images averaged at this pixel, by its patch: O(N support)."""
@@ -92,14 +95,14 @@ class FlexiblePatchesDenoiser:
         sets = smallest_sets(heat, share).scatter(1, pixels[:, None], torch.ones(len(rows), 1, dtype=torch.bool))
         return sets.repeat(1, c)
 
-    def plan(self, sigma: float) -> MaskPlan:
-        """The mask of a noise level, cut in tiles."""
+    def plan(self, sigma: float) -> Masks:
+        """The masks of a noise level, and the way through them."""
         made = self.plans.get(sigma)  # read once: another thread may ask for another noise level meanwhile
         if made is None:
             hw = self.shape.h * self.shape.w
             outputs = torch.arange(hw)[:, None] + torch.arange(self.shape.c) * hw
             device = self.bank.data.device
-            made = MaskPlan.of(self.mask(sigma).to(device), outputs.to(device), self.shape)
+            made = Masks(self.mask(sigma).to(device), outputs.to(device), self.shape)
             self.plans.clear()
             self.plans[sigma] = made
         return made
