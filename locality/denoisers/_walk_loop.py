@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 from typing import NamedTuple
 
@@ -21,10 +22,9 @@ _LOG2_E = 1.4426950408889634
 def kernels() -> ModuleType | None:
     """The compiled loops; None where Numba is missing or does not run."""
     try:
-        from locality.denoisers import _walk_kernels
+        return import_module(f"{__package__}._walk_kernels")
     except (ImportError, OSError):
         return None
-    return _walk_kernels
 
 
 class Form(NamedTuple):
