@@ -8,13 +8,14 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks import agreement, browser, covariance, denoisers, edits, fields, shipped
+from benchmarks import agreement, averages, browser, covariance, denoisers, edits, fields, shipped
 
 BENCHMARKS = {
     "covariance": covariance.run,
     "fields": fields.run,
     "agreement": agreement.run,
     "denoisers": denoisers.run,
+    "averages": averages.run,
     "browser": browser.run,
     "edits": edits.run,
     "shipped": shipped.run,

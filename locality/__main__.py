@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 
-import typer
+from locality.calm import wait_calmly
 
-from locality.cli import app
-from locality.errors import LocalityError
+wait_calmly()  # before the next imports load torch
+
+import typer  # noqa: E402
+
+from locality.cli import app  # noqa: E402
+from locality.errors import LocalityError  # noqa: E402
 
 USAGE = 2
 

@@ -117,9 +117,13 @@ class Bank:
         for part in self.data.split(size):
             yield self._x0(part[:, coords], dtype)
         if self.flips:
-            mirrored = self._mirror(torch.arange(self.shape.d)[None])[0][coords.cpu()].to(self.data.device)
+            mirrored = self.mirrored(coords)
             for part in self.data.split(size):
                 yield self._x0(part[:, mirrored], dtype)
+
+    def mirrored(self, coords: Int[Tensor, " p"]) -> Int[Tensor, " p"]:
+        """Where in a stored image the coordinates of its mirror image are."""
+        return self._mirror(torch.arange(self.shape.d)[None])[0][coords.cpu()].to(self.data.device)
 
     def count(self, size: int) -> int:
         """Number of chunks of this size."""

@@ -18,8 +18,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from locality.denoisers._bank import Bank
+from locality.denoisers._compiled import kernels
 from locality.denoisers._masked import masked_mean
-from locality.denoisers._walk_loop import LARGEST, TOP, Form, Sums, Work, kernels
+from locality.denoisers._walk_loop import LARGEST, TOP, Form, Sums, Work
 from locality.denoisers._walk_plan import Masks
 from locality.denoisers.optimal import OptimalDenoiser
 from locality.pulse import beat, within
@@ -34,21 +35,27 @@ _SHORTEST = 128  # batches of the softmax below this would leave most lanes empt
 def posterior_mean(
     bank: Bank, masks: Masks, x: Float[Tensor, "b d"], sigma: float, temperature: float = 1.0, *, batch: int = 0
 ) -> Float[Tensor, "b d"]:
-    """Posterior mean of every output given the coordinates of its mask: by the fastest exact way there is here.
-
-    Rows that compare everything are the optimal denoiser. `batch` as in `masked_mean`, whose dense products serve where
-    the walk does not: images that are not of 8 bits or not on a CPU, x not float32, gradients, tiny batches of the
-    softmax, wide masks at little noise, no Numba, or a budget below what the walk takes for one noisy image.
+    """Posterior mean of every output given the coordinates of its mask: `quick_mean`, else `masked_mean`.
 
     Raises:
         TooLarge: the memory budget.
     """
+    found = quick_mean(bank, masks, x, sigma, temperature, batch=batch)
+    return masked_mean(bank, masks.tiles, x, sigma, temperature, batch=batch) if found is None else found
+
+
+def quick_mean(
+    bank: Bank, masks: Masks, x: Float[Tensor, "b d"], sigma: float, temperature: float = 1.0, *, batch: int = 0
+) -> Float[Tensor, "b d"] | None:
+    """As `masked_mean`: the optimal denoiser where rows compare everything, else the walk; None where neither serves.
+
+    The walk does not for images that are not of 8 bits or not on a CPU, x not float32, a gradient, tiny batches of the
+    softmax, wide masks at little noise, without Numba, or with a budget below what it takes for one noisy image.
+    """
     if not batch and masks.narrowest == masks.shape.d:
         return OptimalDenoiser(bank, temperature)(x, sigma)
     walk = Walk.of(bank, masks, x, sigma, sigma * temperature**0.5, batch)
-    if walk is None:
-        return masked_mean(bank, masks.tiles, x, sigma, temperature, batch=batch)
-    return walk.mean(x, batch)
+    return None if walk is None else walk.mean(x, batch)
 
 
 def ready(values: int) -> Generator[Progress, None, None]:

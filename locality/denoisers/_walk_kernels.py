@@ -282,15 +282,19 @@ def _turn(typing, form, source, stride, count, target):
     return types.void(form, source, stride, count, target), codegen
 
 
-def _compiled(function):
-    """`function` for any form, kept on disk where there is a folder for that."""
-    try:
-        return njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no folder: neither beside this file, nor the user's, nor NUMBA_CACHE_DIR
-        return njit(nogil=True)(function)
+def kept(**options):
+    """njit that lets other threads run, with its code kept on disk where there is a folder for that."""
+
+    def compiled(function):
+        try:
+            return njit(nogil=True, cache=True, **options)(function)
+        except RuntimeError:  # no folder: neither beside this file, nor the user's, nor NUMBA_CACHE_DIR
+            return njit(nogil=True, **options)(function)
+
+    return compiled
 
 
-@_compiled
+@kept()
 @no_type_check
 def _aligned(size):
     raw = np.empty(size + 64, np.uint8)
@@ -298,7 +302,7 @@ def _aligned(size):
     return raw[start : start + size]
 
 
-@_compiled
+@kept()
 @no_type_check
 def walk(
     form, images, order, columns, factors, signs, starts, source, target, slots, outputs, own, scales, block, chain

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64, Num, Shaped, UInt8
 
+from locality.denoisers._compiled import kernels
 from locality.denoisers._walk_plan import Steps
 
 TOP, LARGEST = 32767, 2**31 - 1  # a code of x, and a sum of products
 _BLOCK, _CHAIN = 8, 32  # vectors of images in a core's cache; rows that run over one of them at a time
 _LOG2_E = 1.4426950408889634
-
-
-@cache
-def kernels() -> ModuleType | None:
-    """The compiled loops; None where Numba is missing or does not run."""
-    try:
-        return import_module(f"{__package__}._walk_kernels")
-    except (ImportError, OSError):
-        return None
 
 
 class Form(NamedTuple):

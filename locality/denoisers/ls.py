@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -15,6 +15,8 @@ from locality.denoisers._bank import Bank
 from locality.denoisers._boxes import box, cut_bands, planes, squared_difference
 from locality.denoisers._evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers._spec import DENOISERS
+from locality.denoisers._walk import quick_mean, ready
+from locality.denoisers._walk_plan import Masks
 from locality.denoisers._windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
 from locality.posterior import PosteriorMean, stream
@@ -41,6 +43,7 @@ class LocalScore(WindowedSpec):
     ) -> Generator[Progress, None, LocalScoreDenoiser]:
         """The window sizes; the training images are the rest of the model."""
         bank = self.bank(images, compute)
+        yield from ready(images.shape.c)
         windows = yield from local_windows(self, images, bank, compute, store, reference)
         return LocalScoreDenoiser(bank, windows)
 
@@ -70,10 +73,14 @@ def local_score(bank: Bank, size: int) -> LocalScoreDenoiser:
 
 @dataclass(frozen=True, eq=False)
 class LocalScoreDenoiser:
-    """Memory: a few maps of h w floats per image of a chunk, within the budget of Compute."""
+    """Walks over the windows, or sums their maps where the walk does not serve or its masks exceed the budget.
+
+    Memory: the budget of Compute, and at most as much for the masks of the last window size, which are kept.
+    """
 
     bank: Bank
     windows: WindowSchedule
+    plans: dict[int, Masks] = field(default_factory=dict)
 
     @property
     def shape(self) -> ImageShape:
@@ -82,9 +89,13 @@ class LocalScoreDenoiser:
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
         self.shape.check(x)
-        size, (_, h, w) = self.windows.at(sigma), self.shape
+        size, (_, h, w) = self.windows.at(check_sigma(sigma)), self.shape
+        if h * w * self.shape.d <= self.bank.memory:
+            found = quick_mean(self.bank, self.plan(sigma), x, sigma)
+            if found is not None:
+                return found
         rows = cut_bands(h, size).to(x)
-        cols = cut_bands(w, size).to(x) * (-0.5 / check_sigma(sigma) ** 2)
+        cols = cut_bands(w, size).to(x) * (-0.5 / sigma**2)
 
         def partial(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
             items = planes(x_kd, self.shape)
@@ -98,6 +109,18 @@ class LocalScoreDenoiser:
         k = self.bank.fit(x.dtype.itemsize * (2 * self.shape.d + 5 * h * w), most=CHUNK)
         running = stream(x, self.bank.chunks(k, x.dtype), partial, self.bank.count(k))
         return running.mean().transpose(0, 1).reshape(len(x), -1)
+
+    def plan(self, sigma: float) -> Masks:
+        """The windows at a noise level as masks: one row a pixel, which all its channels share."""
+        size, (c, h, w) = self.windows.at(sigma), self.shape
+        made = self.plans.get(size)
+        if made is None:
+            rows, cols = cut_bands(h, size).bool(), cut_bands(w, size).bool()
+            near = (rows[:, None, :, None] & cols[None, :, None, :]).reshape(h * w, h * w)
+            made = Masks(near.repeat(1, c), torch.arange(h * w)[:, None] + torch.arange(c) * h * w, self.shape)
+            self.plans.clear()
+            self.plans[size] = made
+        return made
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         """The images averaged at this pixel, by their window there: O(N P^2)."""

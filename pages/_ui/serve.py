@@ -13,7 +13,10 @@ from pathlib import Path
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
+from locality.calm import wait_calmly
+
 if __name__ == "__main__":
+    wait_calmly()  # torch is loaded with the first page
     PagesManager.uses_pages_directory = False
     app = Path(__file__).resolve().parents[2] / "app.py"
     sys.argv = ["streamlit", "run", str(app), *sys.argv[1:]]

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from locality.denoisers import _walk, _walk_loop
+from locality.denoisers import _walk
 from locality.denoisers._bank import Bank
+from locality.denoisers._compiled import kernels
 from locality.denoisers._walk import Walk, posterior_mean, ready
 from locality.denoisers._walk_loop import Form
 from locality.denoisers._walk_plan import Masks
@@ -125,7 +126,7 @@ def test_every_kind_of_sums_equals_the_dense_product(name: str, kind: str, n: in
 
 
 def processor() -> tuple[int, int]:
-    loops = _walk_loop.kernels()
+    loops = kernels()
     assert loops is not None, "Numba is in requirements.txt"
     found: tuple[int, int] = loops.processor()
     return found
@@ -255,13 +256,13 @@ def test_without_numba_dense_products_serve_and_it_is_said(monkeypatch: pytest.M
     x = noisy(bank, 2, 1.0)
     walked = posterior_mean(bank, each_own(mask), x, 1.0)
     assert not tiles
-    _walk_loop.kernels.cache_clear()
+    kernels.cache_clear()
     monkeypatch.setitem(sys.modules, "locality.denoisers._walk_kernels", None)  # as if numba were not installed
     try:
         notes = [event.note for event in ready(1)]
         torch.testing.assert_close(posterior_mean(bank, each_own(mask), x, 1.0), walked, rtol=0, atol=2e-4)
     finally:
-        _walk_loop.kernels.cache_clear()
+        kernels.cache_clear()
     assert notes == ["Numba does not run here: slower products serve (pip install -r requirements.txt)"]
     assert tiles
 
@@ -307,6 +308,7 @@ CacheImpl._locator_classes = []  # root may write anywhere, so permissions would
 from locality.denoisers._walk import posterior_mean, ready
 from locality.denoisers._walk_plan import Masks
 from locality.denoisers._bank import Bank
+from locality.denoisers._compiled import kernels
 from locality.types import ImageShape
 print(next(iter(ready(1))).note)
 bank = Bank(ImageShape(1, 1, 2), torch.tensor([[0, 255]], dtype=torch.uint8), torch.zeros(1).long(), False, 10**9)
