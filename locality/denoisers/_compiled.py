@@ -6,6 +6,12 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.denoisers._bank import Bank
+
 
 @cache
 def kernels() -> ModuleType | None:
@@ -14,3 +20,10 @@ def kernels() -> ModuleType | None:
         return import_module(f"{__package__}._walk_kernels")
     except (ImportError, OSError):
         return None
+
+
+def runs_compiled(bank: Bank, x: Float[Tensor, "b d"]) -> bool:
+    """Whether compiled loops take this call: 8-bit images on a CPU, x float32, and no gradient asked for."""
+    data = bank.data
+    plain = data.dtype == torch.uint8 and data.device.type == "cpu" and x.dtype == torch.float32
+    return plain and not (x.requires_grad and torch.is_grad_enabled()) and kernels() is not None

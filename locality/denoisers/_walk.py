@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from locality.denoisers._bank import Bank
-from locality.denoisers._compiled import kernels
+from locality.denoisers._compiled import kernels, runs_compiled
 from locality.denoisers._masked import masked_mean
 from locality.denoisers._walk_loop import LARGEST, TOP, Form, Sums, Work
 from locality.denoisers._walk_plan import Masks
@@ -90,9 +90,7 @@ class Walk:
     def of(bank: Bank, masks: Masks, x: Float[Tensor, "b d"], sigma: float, noise: float, batch: int) -> Walk | None:
         """None where the walk does not serve."""
         loops = kernels()
-        plain = bank.data.dtype == torch.uint8 and bank.data.device.type == "cpu" and x.dtype == torch.float32
-        short = 0 < batch < min(_SHORTEST, len(bank))
-        if loops is None or not plain or short or (x.requires_grad and torch.is_grad_enabled()):
+        if loops is None or not runs_compiled(bank, x) or 0 < batch < min(_SHORTEST, len(bank)):
             return None
         lanes, kind = loops.processor()
         # Coding x moves a logit by step / sqrt(12) |x_i| / noise^2, |x_i| about sqrt(support) / 2
@@ -150,7 +148,7 @@ class Walk:
         """Sums over the parts in order, so that the number of threads changes nothing."""
 
         def one(start: int) -> Sums:
-            return work.run(self._stored(start, min(start + parts.step, len(self.bank))))
+            return work.run(self.bank.stored(start, min(start + parts.step, len(self.bank))).numpy())
 
         if self.threads == 1 or len(parts) == 1:
             yield from map(one, parts)
@@ -160,12 +158,6 @@ class Walk:
             yield from pool.map(one, parts)
         finally:  # also where the listener of a beat cancels the call
             pool.shutdown(cancel_futures=True)
-
-    def _stored(self, start: int, stop: int) -> UInt8[np.ndarray, "k d"]:
-        """Some items with their 256 grey levels."""
-        inside = stop <= len(self.bank.data)
-        some = self.bank.data[start:stop] if inside else self.bank.pick(torch.arange(start, stop)).data
-        return np.ascontiguousarray(some.numpy())
 
     def _part(self, batch: int) -> int:
         """Images whose softmax is one piece of work: 4, 8, ... pieces of 512 to 4096, whatever the threads."""

@@ -54,8 +54,9 @@ class Sums(NamedTuple):
 
     def mean(self) -> Float64[np.ndarray, "b v m"]:
         """Averages, in [-1, 1]."""
-        found = (self.total[:, 1:] / self.total[:, :1]).transpose(0, 2, 1, 3)
-        return (found.reshape(-1, *found.shape[2:]) + 0.5) / 127.5
+        found: Float64[np.ndarray, "g q v m"] = (self.total[:, 1:] / self.total[:, :1]).transpose(0, 2, 1, 3)
+        found = found.reshape(-1, *found.shape[2:])
+        return np.asarray((found + 0.5) / 127.5)
 
 
 @dataclass(frozen=True, eq=False)
