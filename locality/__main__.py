@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import sys
 
+import typer
+
 from locality.calm import wait_calmly
-
-wait_calmly()  # before the next imports load torch
-
-import typer  # noqa: E402
-
-from locality.cli import app  # noqa: E402
-from locality.errors import LocalityError  # noqa: E402
+from locality.cli import app
+from locality.errors import LocalityError
 
 USAGE = 2
 
 
 def main() -> None:
     """Run the command line; without arguments, its help."""
+    wait_calmly()  # commands load torch when they run
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name="python -m locality", standalone_mode=False)
     except LocalityError as error:

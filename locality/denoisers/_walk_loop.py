@@ -54,9 +54,10 @@ class Sums(NamedTuple):
 
     def mean(self) -> Float64[np.ndarray, "b v m"]:
         """Averages, in [-1, 1]."""
-        found: Float64[np.ndarray, "g q v m"] = (self.total[:, 1:] / self.total[:, :1]).transpose(0, 2, 1, 3)
-        found = found.reshape(-1, *found.shape[2:])
-        return np.asarray((found + 0.5) / 127.5)
+        averages = (self.total[:, 1:] / self.total[:, :1]).transpose(0, 2, 1, 3)
+        g, q, v, m = averages.shape
+        found: Float64[np.ndarray, "b v m"] = (averages.reshape(g * q, v, m) + 0.5) / 127.5
+        return found
 
 
 @dataclass(frozen=True, eq=False)
