@@ -22,8 +22,11 @@ def kernels() -> ModuleType | None:
         return None
 
 
+def holds_bytes(bank: Bank) -> bool:
+    """Whether compiled loops take its images: of 8 bits, on a CPU, where Numba runs."""
+    return bank.data.dtype == torch.uint8 and bank.data.device.type == "cpu" and kernels() is not None
+
+
 def runs_compiled(bank: Bank, x: Float[Tensor, "b d"]) -> bool:
-    """Whether compiled loops take this call: 8-bit images on a CPU, x float32, and no gradient asked for."""
-    data = bank.data
-    plain = data.dtype == torch.uint8 and data.device.type == "cpu" and x.dtype == torch.float32
-    return plain and not (x.requires_grad and torch.is_grad_enabled()) and kernels() is not None
+    """Whether they take this call too: x float32, and no gradient asked for."""
+    return x.dtype == torch.float32 and not (x.requires_grad and torch.is_grad_enabled()) and holds_bytes(bank)

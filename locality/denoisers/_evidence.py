@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from locality.denoisers._bank import Bank
-from locality.denoisers._compiled import kernels
+from locality.denoisers._compiled import holds_bytes
 from locality.metrics import effective_number
 from locality.types import ImageShape, Pixel
 
@@ -62,8 +62,7 @@ def evidence(
 
 def masked_logits(bank: Bank, x: Float[Tensor, " d"], coords: Int[Tensor, " p"], scale: float) -> Float[Tensor, " n"]:
     """-scale * ||(x - x_i)_coords||^2 of every item, float64: O(n p) for a clicked pixel."""
-    quick = kernels() and bank.data.device.type == "cpu" and bank.data.dtype == torch.uint8
-    if quick and len(coords):
+    if len(coords) and holds_bytes(bank):
         from locality.denoisers._distances import squared_distances  # Numba takes half a second to load
 
         near, coords = x.detach()[coords], coords.cpu()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers._bank import Bank
+from locality.denoisers._compiled import holds_bytes
 from locality.denoisers._evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers._spec import DENOISERS
 from locality.denoisers._walk import posterior_mean, ready
@@ -113,6 +114,11 @@ class GoldDiffDenoiser:
 
         small, parts = half(x), []
         for part in items.split(size):
+            if holds_bytes(bank):
+                from locality.denoisers._distances import half_size_distances  # Numba takes half a second to load
+
+                parts.append(half_size_distances(bank.pick(part).data, shape, small).to(x.dtype))
+                continue
             for x_kd in bank.pick(part).chunks(size, x.dtype):
                 near = half(x_kd)
                 parts.append(torch.stack([(near - one).square().sum(dim=1) for one in small]))
@@ -120,5 +126,9 @@ class GoldDiffDenoiser:
 
 
 def _squared_distances(x: Float[Tensor, " d"], bank: Bank) -> Float[Tensor, " n"]:
+    if holds_bytes(bank):
+        from locality.denoisers._distances import squared_distances
+
+        return squared_distances(bank.data, x, torch.arange(len(x))).to(x.dtype)
     size = bank.fit(12 * len(x), most=4096)
     return torch.cat([(x_kd - x).square().sum(dim=1) for x_kd in bank.chunks(size, x.dtype)])

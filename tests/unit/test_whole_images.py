@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from locality.denoisers._bank import Bank
-from locality.denoisers._distances import squared_distances
+from locality.denoisers._distances import half_size_distances, squared_distances
 from locality.denoisers._evidence import masked_logits
 from locality.denoisers._whole import whole_mean
 from locality.denoisers.optimal import OptimalDenoiser
@@ -75,3 +75,16 @@ def test_distances_over_some_coordinates(columns: list[int], flips: bool) -> Non
     far = (x.double() - bank.whole())[:, coords].square().sum(dim=1)
     torch.testing.assert_close(squared_distances(bank.data, x[coords], coords), far[:1500], rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(masked_logits(bank, x, coords, 0.3), -0.3 * far, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [ImageShape(1, 4, 6), ImageShape(2, 5, 7), ImageShape(3, 1, 1)])
+def test_distances_at_half_size(shape: ImageShape) -> None:
+    """Means over 2 x 2 pixels, over fewer at the ends of odd sides."""
+    data = (256 * torch.rand(1100, shape.d, generator=torch.Generator().manual_seed(1))).to(torch.uint8)
+
+    def half(images: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(images.reshape(-1, *shape), 2, ceil_mode=True).flatten(1)
+
+    x = half(torch.randn(3, shape.d, generator=torch.Generator().manual_seed(2), dtype=torch.float64))
+    far = (x[:, None] - half(data.double() / 127.5 - 1.0)).square().sum(dim=2)
+    torch.testing.assert_close(half_size_distances(data, shape, x), far, rtol=1e-12, atol=1e-12)
