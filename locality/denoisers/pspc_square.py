@@ -13,10 +13,12 @@ from torch import Tensor
 from locality.dataset import Images
 from locality.denoisers._bank import Bank
 from locality.denoisers._boxes import box, inner_bands, planes, squared_difference
+from locality.denoisers._compiled import runs_compiled
 from locality.denoisers._evidence import TOP, Evidence, evidence
 from locality.denoisers._spec import DENOISERS
 from locality.denoisers._windows import WindowedSpec, WindowSchedule
 from locality.denoisers.ls import CHUNK, weigh
+from locality.denoisers.optimal import OptimalDenoiser
 from locality.device import Compute
 from locality.params import param
 from locality.posterior import NOTHING, PosteriorMean, remember_little, stream
@@ -24,6 +26,8 @@ from locality.pulse import beat
 from locality.schedule import check_sigma
 from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel, Progress
+
+_FUSED = 9  # sides up to which compiled sums of sums cost less than products with band matrices
 
 
 @DENOISERS.register("pspc_square")
@@ -75,8 +79,16 @@ class SquarePatchesDenoiser:
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
         self.shape.check(x)
+        size = self.windows.at(check_sigma(sigma))
+        if size == self.shape.h == self.shape.w:
+            return OptimalDenoiser(self.bank)(x, sigma)
+        if size <= _FUSED and runs_compiled(self.bank, x):
+            from locality.denoisers import _patch_sums  # Numba takes half a second to load
+
+            if _patch_sums.memory(len(x), self.shape.d, self.shape.h * self.shape.w) <= self.bank.memory:
+                return _patch_sums.patch_mean(self.bank, x, size, sigma)
         rows, cols = self._bands(sigma, x)
-        scale = -0.5 / check_sigma(sigma) ** 2
+        scale = -0.5 / sigma**2
         k = self.bank.fit(x.dtype.itemsize * (2 * self.shape.d + 6 * self.shape.h * self.shape.w), most=CHUNK)
         count = self.bank.count(k)
 

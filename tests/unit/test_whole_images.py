@@ -9,8 +9,11 @@ from torch import Tensor
 from locality.denoisers._bank import Bank
 from locality.denoisers._distances import half_size_distances, squared_distances
 from locality.denoisers._evidence import masked_logits
+from locality.denoisers._patch_sums import patch_mean
 from locality.denoisers._whole import whole_mean
+from locality.denoisers._windows import WindowSchedule
 from locality.denoisers.optimal import OptimalDenoiser
+from locality.denoisers.pspc_square import SquarePatchesDenoiser
 from locality.errors import TooLarge
 from locality.pulse import listening
 from locality.types import ImageShape
@@ -88,3 +91,16 @@ def test_distances_at_half_size(shape: ImageShape) -> None:
     x = half(torch.randn(3, shape.d, generator=torch.Generator().manual_seed(2), dtype=torch.float64))
     far = (x[:, None] - half(data.double() / 127.5 - 1.0)).square().sum(dim=2)
     torch.testing.assert_close(half_size_distances(data, shape, x), far, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 1.0, 80.0])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 6])
+@pytest.mark.parametrize(("n", "b", "flips"), [(1, 1, False), (37, 3, True), (1100, 9, False)])
+def test_averages_of_square_patches(n: int, b: int, flips: bool, size: int, sigma: float) -> None:
+    """Against the same model in float64, by sums of maps: lanes without an image, more noisy ones than share a pass."""
+    bank = bank_of(n, flips=flips)
+    x = noisy(bank, b, sigma)
+    expected = SquarePatchesDenoiser(bank, WindowSchedule((1.0,), (size,)))(x.double(), sigma)
+    found = patch_mean(bank, x, size, sigma)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=2e-5)
