@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks import agreement, averages, browser, covariance, denoisers, edits, fields, shipped
+from benchmarks import agreement, averages, browser, calm, covariance, denoisers, edits, fields, shipped
 
 BENCHMARKS = {
     "covariance": covariance.run,
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "agreement": agreement.run,
     "denoisers": denoisers.run,
     "averages": averages.run,
+    "calm": calm.run,
     "browser": browser.run,
     "edits": edits.run,
     "shipped": shipped.run,

@@ -7,11 +7,12 @@ they take turns with it at every wait, and two threads may take ten times as lon
 from __future__ import annotations
 
 import os
+from collections.abc import MutableMapping
 
 _CALM = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 
 
-def wait_calmly() -> None:
+def wait_calmly(environment: MutableMapping[str, str] = os.environ) -> None:
     """Set it for this process and those it starts, unless the user has chosen; before torch is loaded, else in vain."""
     for name, value in _CALM.items():
-        os.environ.setdefault(name, value)
+        environment.setdefault(name, value)
