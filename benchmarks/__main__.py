@@ -8,13 +8,15 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks import agreement, browser, covariance, denoisers, edits, fields, shipped, training
+from benchmarks import agreement, averages, browser, calm, covariance, denoisers, edits, fields, shipped, training
 
 BENCHMARKS = {
     "covariance": covariance.run,
     "fields": fields.run,
     "agreement": agreement.run,
     "denoisers": denoisers.run,
+    "averages": averages.run,
+    "calm": calm.run,
     "browser": browser.run,
     "edits": edits.run,
     "shipped": shipped.run,

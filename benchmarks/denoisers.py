@@ -16,14 +16,11 @@ from locality.denoisers import DENOISERS, Explains
 from locality.denoisers.els import EquivariantDenoiser
 from locality.denoisers.ls import local_score
 from locality.denoisers.parts.bank import Bank
-from locality.denoisers.parts.masked import MaskPlan, masked_mean
 from locality.denoisers.parts.windows import WindowSchedule
-from locality.denoisers.pca_locality import threshold_mask
 from locality.denoisers.pspc_square import SquarePatchesDenoiser
 from locality.device import Compute
-from locality.schedule import ddpm_grid
 from locality.store import default_store
-from locality.studies import finish, fit_wiener
+from locality.studies import finish
 from locality.types import Denoiser, ImageShape, Pixel
 
 _MEMORY = """
@@ -64,7 +61,6 @@ def run() -> None:
     """Print the tables. Needs the images of CIFAR-10 and Fashion-MNIST."""
     _windows()
     _equivariant()
-    _masked()
     _click()
     _costs()
 
@@ -177,53 +173,6 @@ def _plain_patches(x: Tensor, bank: Bank, size: int, sigma: float) -> Tensor:
     queries, candidates = patches(x), patches(items)
     logits = (queries @ candidates.T - 0.5 * candidates.square().sum(dim=1)) / sigma**2
     return (torch.softmax(logits, dim=1) @ items.flatten()).reshape(len(x), -1)
-
-
-def _masked(noisy: int = 16) -> None:
-    source = Source.parse("cifar10")
-    bank, wiener = _bank(source, 10_000), finish(fit_wiener(source))
-    shape, outputs = source.shape, torch.arange(source.shape.d)[:, None]
-    print(
-        f"| pca_locality, tau .05, 10,000 CIFAR-10 images, {noisy} noisy images: sigma | dense, s | ours, s | ratio |",
-        end="",
-    )
-    print(" share of the product left | largest difference |\n|---|---|---|---|---|---|")
-    spent: list[tuple[float, float]] = []
-    for sigma in ddpm_grid(10):
-        x = _noisy(source, noisy, sigma)
-        mask = threshold_mask(wiener.matrix(sigma), 0.05, "row")
-        start = time.perf_counter()
-        plan = MaskPlan.of(mask, outputs, shape)  # its making counts as ours
-        ours = masked_mean(bank, plan, x, sigma)
-        middle = time.perf_counter()
-        plain = _dense(x, bank, mask.float(), sigma)
-        spent.append((time.perf_counter() - middle, middle - start))
-        difference = float((ours - plain).abs().max())
-        print(f"| {sigma:.3g} | {spent[-1][0]:.2f} | {spent[-1][1]:.2f} | {spent[-1][0] / spent[-1][1]:.1f}x", end="")
-        print(f" | {plan.multiplied():.1%} | {difference:.1e} |")
-    for label, part in (("all ten steps", spent), ("t <= 200", spent[-3:])):
-        dense, ours_s = (sum(column) for column in zip(*part, strict=True))
-        print(f"| {label} | {dense:.1f} | {ours_s:.1f} | **{dense / ours_s:.1f}x** | | |")
-    print()
-
-
-def _dense(x: Tensor, bank: Bank, mask: Tensor, sigma: float) -> Tensor:
-    """The whole mask as one matrix product for each noisy image and chunk."""
-    running: list[tuple[Tensor, Tensor, Tensor]] = []
-    for number, chunk in enumerate(bank.chunks(1024)):
-        items = chunk.T.contiguous()
-        for i, query in enumerate(x):
-            logits = mask @ (items * ((query[:, None] - items / 2) / sigma**2))
-            peak = logits.amax(dim=1)
-            weights = (logits - peak[:, None]).exp()
-            part = (peak, weights.sum(dim=1), (weights * items).sum(dim=1))
-            if number == 0:
-                running.append(part)
-                continue
-            top = torch.maximum(running[i][0], peak)
-            old, new = (running[i][0] - top).exp(), (peak - top).exp()
-            running[i] = (top, running[i][1] * old + part[1] * new, running[i][2] * old + part[2] * new)
-    return torch.stack([total / weight for _, weight, total in running])
 
 
 def _click() -> None:

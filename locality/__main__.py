@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from locality.calm import wait_calmly
 from locality.cli import app
 from locality.errors import LocalityError
 
@@ -15,6 +16,7 @@ PROGRAM = "python -m locality"
 
 def main() -> None:
     """Run the command line; without arguments, its help."""
+    wait_calmly()  # commands load torch when they run
     try:
         code = app(sys.argv[1:] or ["--help"], prog_name=PROGRAM, standalone_mode=False)
     except LocalityError as error:

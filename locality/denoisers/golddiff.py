@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,9 +13,10 @@ from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.compiled import holds_bytes
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
-from locality.denoisers.parts.masked import masked_mean
 from locality.denoisers.parts.spec import DENOISERS
+from locality.denoisers.parts.walk import posterior_mean, ready
 from locality.denoisers.pca_locality import PcaLocalityDenoiser, ThresholdSpec
 from locality.device import Compute
 from locality.schedule import check_sigma
@@ -55,6 +56,7 @@ class GoldDiff(ThresholdSpec):
         tau = self.threshold(images.name)
         bank = self.bank(images, compute)
         field = yield from self.field_of(images, "mean", compute, store, reference)
+        yield from ready(1)
         return GoldDiffDenoiser(PcaLocalityDenoiser(bank, field, tau, self.mask_rule, self.temperature, 0), self.seed)
 
 
@@ -74,10 +76,11 @@ class GoldDiffDenoiser:
         self.shape.check(x)
         plan = self.inner.plan(check_sigma(sigma))
         answers = []
-        for number, query in enumerate(x):
+        items = self._retrieved(x.detach(), sigma)
+        for number, (query, chosen) in enumerate(zip(x, items, strict=True)):
             with within(number / len(x), (number + 1) / len(x)):
-                near = self.inner.bank.pick(self.retrieve(query.detach(), sigma))
-                answers.append(masked_mean(near, plan, query[None], sigma, self.inner.temperature))
+                near = self.inner.bank.pick(chosen)
+                answers.append(posterior_mean(near, plan, query[None], sigma, self.inner.temperature))
         return torch.cat(answers)
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
@@ -92,39 +95,53 @@ class GoldDiffDenoiser:
         window = masks.reshape(-1, *self.shape).any(dim=1).float().mean(dim=0)
         return evidence(bank, weights, window, top)
 
-    @torch.no_grad()
     def retrieve(self, x: Float[Tensor, " d"], sigma: float) -> Int[Tensor, " k"]:
         """Items that are averaged: a random part, the nearest of it at half size, the nearest of those at full size.
 
         g = sigma / sqrt(1 + sigma^2), q = 1 - g: the cleaner the image, the more are looked at and the
         fewer are kept.
         """
+        return next(self._retrieved(x[None], sigma))
+
+    @torch.no_grad()
+    def _retrieved(self, x: Float[Tensor, "b d"], sigma: float) -> Iterator[Int[Tensor, " k"]]:
+        """For each noisy image; images are made half as large once for all."""
         n = len(self.inner.bank)
         most, least = max(1, n // 10), max(1, n // 20)
         q = 1.0 - sigma / math.sqrt(1.0 + sigma**2)
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + round(1e6 * sigma)) % 2**63)
-        looked_at = torch.randperm(n, generator=generator)[: most + round((n - most) * q)]
-        distance = x.new_full((n,), torch.inf)
-        chosen = looked_at.to(x.device)
-        distance[chosen] = self._distances_at_half_size(x)[chosen]
-        coarse = distance.topk(most, largest=False).indices.sort().values
-        near = self.inner.bank.pick(coarse)
-        fine = _squared_distances(x, near)
+        looked_at = torch.randperm(n, generator=generator)[: most + round((n - most) * q)].sort().values.to(x.device)
         keep = max(1, round(most - (most - least) * q))
-        return coarse[fine.topk(keep, largest=False).indices].sort().values
+        for query, distance in zip(x, self._distances_at_half_size(x, looked_at), strict=True):
+            coarse = looked_at[distance.topk(most, largest=False).indices].sort().values
+            fine = _squared_distances(query, self.inner.bank.pick(coarse))
+            yield coarse[fine.topk(keep, largest=False).indices].sort().values
 
-    def _distances_at_half_size(self, x: Float[Tensor, " d"]) -> Float[Tensor, " n"]:
+    def _distances_at_half_size(self, x: Float[Tensor, "b d"], items: Int[Tensor, " m"]) -> Float[Tensor, "b m"]:
         bank, shape = self.inner.bank, self.shape
-        size = bank.fit(12 * shape.d, most=4096)
+        size = bank.fit(16 * shape.d, most=4096)
 
         def half(images: Float[Tensor, "k d"]) -> Float[Tensor, "k e"]:
             stacked = images.reshape(-1, *shape)
             return torch.nn.functional.avg_pool2d(stacked, 2, ceil_mode=True).flatten(1)
 
-        small = half(x[None])
-        return torch.cat([(half(x_kd) - small).square().sum(dim=1) for x_kd in bank.chunks(size, x.dtype)])
+        small, parts = half(x), []
+        for part in items.split(size):
+            if holds_bytes(bank):
+                from locality.denoisers.parts.distances import half_size_distances  # Numba takes half a second to load
+
+                parts.append(half_size_distances(bank.pick(part).data, shape, small).to(x.dtype))
+                continue
+            for x_kd in bank.pick(part).chunks(size, x.dtype):
+                near = half(x_kd)
+                parts.append(torch.stack([(near - one).square().sum(dim=1) for one in small]))
+        return torch.cat(parts, dim=1)
 
 
 def _squared_distances(x: Float[Tensor, " d"], bank: Bank) -> Float[Tensor, " n"]:
+    if holds_bytes(bank):
+        from locality.denoisers.parts.distances import squared_distances
+
+        return squared_distances(bank.data, x, torch.arange(len(x))).to(x.dtype)
     size = bank.fit(12 * len(x), most=4096)
     return torch.cat([(x_kd - x).square().sum(dim=1) for x_kd in bank.chunks(size, x.dtype)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -17,6 +17,8 @@ from locality.denoisers.parts.boxes import box, cut_bands, planes, squared_diffe
 from locality.denoisers.parts.covariance import pixels_read, posterior_rows
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers.parts.spec import DENOISERS
+from locality.denoisers.parts.walk import quick_mean, ready
+from locality.denoisers.parts.walk_plan import Masks
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
 from locality.linear.wiener import coordinates
@@ -58,6 +60,7 @@ class LocalScore(WindowedSpec):
     ) -> Generator[Progress, None, LocalScoreDenoiser]:
         """The window sizes; the training images are the rest of the model."""
         bank = self.bank(images, compute)
+        yield from ready(images.shape.c)
         windows = yield from local_windows(self, images, bank, compute, store, reference)
         return LocalScoreDenoiser(bank, windows)
 
@@ -87,10 +90,14 @@ def local_score(bank: Bank, size: int) -> LocalScoreDenoiser:
 
 @dataclass(frozen=True, eq=False)
 class LocalScoreDenoiser:
-    """Memory: a few maps of h w floats per image of a chunk, within the budget of Compute."""
+    """Walks over the windows, or sums their maps where the walk does not serve or its masks exceed the budget.
+
+    Memory: the budget of Compute, and at most as much for the masks of the last window size, which are kept.
+    """
 
     bank: Bank
     windows: WindowSchedule
+    plans: dict[int, Masks] = field(default_factory=dict)
 
     @property
     def shape(self) -> ImageShape:
@@ -99,9 +106,13 @@ class LocalScoreDenoiser:
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
         self.shape.check(x)
-        size, (_, h, w) = self.windows.at(sigma), self.shape
+        size, (_, h, w) = self.windows.at(check_sigma(sigma)), self.shape
+        if h * w * self.shape.d <= self.bank.memory:
+            found = quick_mean(self.bank, self.plan(sigma), x, sigma)
+            if found is not None:
+                return found
         rows = cut_bands(h, size).to(x)
-        cols = cut_bands(w, size).to(x) * (-0.5 / check_sigma(sigma) ** 2)
+        cols = cut_bands(w, size).to(x) * (-0.5 / sigma**2)
 
         def partial(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
             items = planes(x_kd, self.shape)
@@ -125,6 +136,18 @@ class LocalScoreDenoiser:
         pixels = pixels_read(outputs, self.shape)
         groups = ((coordinates(self.shape, pixel), window_coordinates(self.shape, pixel, size)) for pixel in pixels)
         return posterior_rows(self.bank, x, outputs, scale, groups)
+
+    def plan(self, sigma: float) -> Masks:
+        """The windows at a noise level as masks: one row a pixel, which all its channels share."""
+        size, (c, h, w) = self.windows.at(sigma), self.shape
+        made = self.plans.get(size)
+        if made is None:
+            rows, cols = cut_bands(h, size).bool(), cut_bands(w, size).bool()
+            near = (rows[:, None, :, None] & cols[None, :, None, :]).reshape(h * w, h * w)
+            made = Masks(near.repeat(1, c), torch.arange(h * w)[:, None] + torch.arange(c) * h * w, self.shape)
+            self.plans.clear()
+            self.plans[size] = made
+        return made
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         """The images averaged at this pixel, by their window there: O(N P^2)."""

@@ -16,8 +16,10 @@ from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.covariance import posterior_rows
 from locality.denoisers.parts.evidence import TOP, Evidence
 from locality.denoisers.parts.fields import FieldMatrix, FieldSpec
-from locality.denoisers.parts.masked import MaskPlan, explain_masked, masked_mean
+from locality.denoisers.parts.masked import explain_masked
 from locality.denoisers.parts.spec import DENOISERS
+from locality.denoisers.parts.walk import posterior_mean, ready
+from locality.denoisers.parts.walk_plan import Masks
 from locality.device import Compute
 from locality.errors import BadInput
 from locality.linear.wiener import coordinates
@@ -115,6 +117,7 @@ class PcaLocality(ThresholdSpec):
         tau = self.threshold(images.name)
         bank = self.bank(images, compute)
         field = yield from self.field_of(images, "mean", compute, store, reference)
+        yield from ready(1)
         batch = self.batch_size if self.softmax == "batch" else 0
         return PcaLocalityDenoiser(bank, field, tau, self.mask_rule, self.temperature, batch)
 
@@ -129,7 +132,7 @@ class PcaLocalityDenoiser:
     rule: str
     temperature: float
     batch: int
-    plans: dict[float, MaskPlan] = dataclasses.field(default_factory=dict)
+    plans: dict[float, Masks] = dataclasses.field(default_factory=dict)
 
     @property
     def shape(self) -> ImageShape:
@@ -139,7 +142,7 @@ class PcaLocalityDenoiser:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
         self.shape.check(x)
         plan = self.plan(check_sigma(sigma))
-        return masked_mean(self.bank, plan, x, sigma, self.temperature, batch=self.batch)
+        return posterior_mean(self.bank, plan, x, sigma, self.temperature, batch=self.batch)
 
     def jacobian_rows(
         self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
@@ -176,12 +179,12 @@ class PcaLocalityDenoiser:
         """Row q: the coordinates that coordinate q compares."""
         return threshold_mask(self.field.matrix(sigma), self.tau, self.rule)
 
-    def plan(self, sigma: float) -> MaskPlan:
-        """The mask of a noise level, cut in tiles."""
+    def plan(self, sigma: float) -> Masks:
+        """The masks of a noise level, and the way through them."""
         made = self.plans.get(sigma)  # read once: another thread may ask for another noise level meanwhile
         if made is None:
             mask = self.mask(sigma).to(self.bank.data.device)
-            made = MaskPlan.of(mask, torch.arange(self.shape.d, device=mask.device)[:, None], self.shape)
+            made = Masks(mask, torch.arange(self.shape.d, device=mask.device)[:, None], self.shape)
             self.plans.clear()
             self.plans[sigma] = made
         return made

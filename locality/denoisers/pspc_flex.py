@@ -16,8 +16,10 @@ from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.covariance import pixels_read, posterior_rows
 from locality.denoisers.parts.evidence import TOP, Evidence
 from locality.denoisers.parts.fields import FieldMatrix, FieldSpec
-from locality.denoisers.parts.masked import MaskPlan, explain_masked, masked_mean
+from locality.denoisers.parts.masked import explain_masked
 from locality.denoisers.parts.spec import DENOISERS
+from locality.denoisers.parts.walk import posterior_mean, ready
+from locality.denoisers.parts.walk_plan import Masks
 from locality.denoisers.parts.windows import nearest_level
 from locality.device import Compute
 from locality.linear.wiener import coordinates
@@ -52,6 +54,7 @@ class FlexiblePatches(FieldSpec):
         """The field; the training images are the rest of the model."""
         bank = self.bank(images, compute)
         field = yield from self.field_of(images, "absolute", compute, store, reference)
+        yield from ready(images.shape.c)
         return FlexiblePatchesDenoiser(bank, field, self.fraction)
 
 
@@ -62,7 +65,7 @@ class FlexiblePatchesDenoiser:
     bank: Bank
     field: FieldMatrix
     fraction: float
-    plans: dict[float, MaskPlan] = dataclasses.field(default_factory=dict)
+    plans: dict[float, Masks] = dataclasses.field(default_factory=dict)
 
     @property
     def shape(self) -> ImageShape:
@@ -71,7 +74,7 @@ class FlexiblePatchesDenoiser:
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
         self.shape.check(x)
-        return masked_mean(self.bank, self.plan(check_sigma(sigma)), x, sigma)
+        return posterior_mean(self.bank, self.plan(check_sigma(sigma)), x, sigma)
 
     def jacobian_rows(
         self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
@@ -108,14 +111,14 @@ class FlexiblePatchesDenoiser:
         sets = smallest_sets(heat, share).scatter(1, pixels[:, None], torch.ones(len(rows), 1, dtype=torch.bool))
         return sets.repeat(1, c)
 
-    def plan(self, sigma: float) -> MaskPlan:
-        """The mask of a noise level, cut in tiles."""
+    def plan(self, sigma: float) -> Masks:
+        """The masks of a noise level, and the way through them."""
         made = self.plans.get(sigma)  # read once: another thread may ask for another noise level meanwhile
         if made is None:
             hw = self.shape.h * self.shape.w
             outputs = torch.arange(hw)[:, None] + torch.arange(self.shape.c) * hw
             device = self.bank.data.device
-            made = MaskPlan.of(self.mask(sigma).to(device), outputs.to(device), self.shape)
+            made = Masks(self.mask(sigma).to(device), outputs.to(device), self.shape)
             self.plans.clear()
             self.plans[sigma] = made
         return made

@@ -12,9 +12,11 @@ import sys
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
+from locality.calm import wait_calmly
 from locality.places import home
 
 if __name__ == "__main__":
+    wait_calmly()  # torch is loaded with the first page
     PagesManager.uses_pages_directory = False
     sys.argv = ["streamlit", "run", str(home() / "app.py"), *sys.argv[1:]]
     main()

@@ -116,6 +116,11 @@ class Bank:
             data = torch.where(mirrored[:, None], self._mirror(data), data)
         return Bank(self.shape, data, self.rows[items.cpu() % len(self.data)], False, self.memory)
 
+    def stored(self, start: int, stop: int) -> Shaped[Tensor, "k d"]:
+        """Items `start` to `stop` as they are stored, mirrored ones made: a view where there are none."""
+        inside = stop <= len(self.data)
+        return (self.data[start:stop] if inside else self.pick(torch.arange(start, stop)).data).contiguous()
+
     def whole(self) -> Float[Tensor, "n d"]:
         """All items at once, float64: for banks of a few images."""
         return torch.cat(list(self.chunks(max(1, len(self.data)), torch.float64)))
@@ -137,9 +142,13 @@ class Bank:
         for part in self.data.split(size):
             yield self._x0(part[:, coords], dtype)
         if self.flips:
-            mirrored = self._mirror(torch.arange(self.shape.d)[None])[0][coords.cpu()].to(self.data.device)
+            mirrored = self.mirrored(coords)
             for part in self.data.split(size):
                 yield self._x0(part[:, mirrored], dtype)
+
+    def mirrored(self, coords: Int[Tensor, " p"]) -> Int[Tensor, " p"]:
+        """Where in a stored image the coordinates of its mirror image are."""
+        return self._mirror(torch.arange(self.shape.d)[None])[0][coords.cpu()].to(self.data.device)
 
     def count(self, size: int) -> int:
         """Number of chunks of this size."""

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.compiled import holds_bytes
 from locality.metrics import effective_number
 from locality.types import ImageShape, Pixel
 
@@ -61,6 +62,12 @@ def evidence(
 
 def masked_logits(bank: Bank, x: Float[Tensor, " d"], coords: Int[Tensor, " p"], scale: float) -> Float[Tensor, " n"]:
     """-scale * ||(x - x_i)_coords||^2 of every item, float64: O(n p) for a clicked pixel."""
+    if len(coords) and holds_bytes(bank):
+        from locality.denoisers.parts.distances import squared_distances  # Numba takes half a second to load
+
+        near, coords = x.detach()[coords], coords.cpu()
+        sides = [coords, bank.mirrored(coords)] if bank.flips else [coords]
+        return torch.cat([squared_distances(bank.data, near, columns) for columns in sides]) * -scale
     size = bank.fit(20 * len(coords), most=4096)
     near = x.double()[coords]
     parts = [(near - part).square().sum(dim=1) * -scale for part in bank.columns(coords, size, torch.float64)]

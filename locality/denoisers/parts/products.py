@@ -18,7 +18,7 @@ from torch import Tensor
 from locality.device import fast_integers
 
 Near = Callable[[Float[Tensor, "m u"], Int[Tensor, " u"] | None], Float[Tensor, "b m k"]]
-_ERROR = 2e-3  # of a logit, below which integer products serve
+_ERROR = 5e-4  # of a logit, below which integer products serve
 _TOP = 127 * 128 + 63  # largest size of the 15-bit code: high * 128 + low, both in 8 bits
 
 
@@ -32,7 +32,7 @@ class Products(Protocol):
 def products_for(
     x: Float[Tensor, "b d"], sigma: float, noise: float, support: float, *, is_8bit: bool
 ) -> Callable[[Float[Tensor, "b d"]], Products]:
-    """Integer products where they leave logits right to 0.002, else products in the type of x.
+    """Integer products where they leave logits right to 0.0005, else products in the type of x.
 
     Coding x moves a logit by step / sqrt(12) * |x_i| / noise^2, |x_i| about sqrt(support) / 2; noise is sigma sqrt(T).
     """

@@ -1,0 +1,195 @@
+"""Models that average training images against plain forms of the same formula: time, ratio, error against float64.
+
+    python -m benchmarks.averages --model pca_locality --images 10000 50000 --batch 1 8 --sigma 3.44 0.342
+
+The plain form is the whole mask as one matrix product for each noisy image, or all distances as one product where
+masks are whole images; "uncompiled" is what the same model does where Numba does not run. Their times grow with the
+number of images alone: they are taken on `--part` of them, 4 times as many for the second, and scaled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from locality.datasets import Source
+from locality.denoisers import DENOISERS
+from locality.denoisers.golddiff import GoldDiffDenoiser
+from locality.denoisers.ls import LocalScoreDenoiser
+from locality.denoisers.optimal import OptimalDenoiser
+from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.compiled import kernels
+from locality.denoisers.pca_locality import PcaLocalityDenoiser
+from locality.denoisers.pspc_flex import FlexiblePatchesDenoiser
+from locality.denoisers.smoothed import SmoothedDenoiser
+from locality.device import Compute
+from locality.schedule import ddpm_grid
+from locality.store import default_store
+from locality.studies import finish
+from locality.types import Denoiser
+
+MODELS = ["pca_locality", "pspc_flex:flips=false", "golddiff", "ls:window=5", "ls:window=13", "optimal", "smoothed"]
+_CHECKED = 12  # coordinates at most of each of two noisy images whose error is found
+_TERMS = 3e8  # differences summed for that in one noisy image
+
+
+@dataclass(frozen=True)
+class Form:
+    """A model's formula: each point of each noisy image, through each row of the mask, over a bank of its own."""
+
+    banks: list[Bank]
+    points: Tensor  # [b m d]
+    rows: Tensor | None  # [r d]; None: whole images
+    outputs: Tensor  # [r v]
+
+    @staticmethod
+    def of(denoiser: Denoiser, x: Tensor, sigma: float) -> Form:
+        points, everywhere = x[:, None], torch.arange(x.shape[1])[None]
+        if isinstance(denoiser, SmoothedDenoiser):
+            return Form([denoiser.inner.bank] * len(x), points + denoiser._moves(sigma), None, everywhere)
+        if isinstance(denoiser, OptimalDenoiser):
+            return Form([denoiser.bank] * len(x), points, None, everywhere)
+        if isinstance(denoiser, GoldDiffDenoiser):
+            masks = denoiser.inner.plan(sigma)
+            banks = [denoiser.inner.bank.pick(denoiser.retrieve(query, sigma)) for query in x]
+            return Form(banks, points, masks.rows, masks.outputs)
+        assert isinstance(denoiser, PcaLocalityDenoiser | FlexiblePatchesDenoiser | LocalScoreDenoiser)
+        masks = denoiser.plan(sigma)
+        return Form([denoiser.bank] * len(x), points, masks.rows, masks.outputs)
+
+    def seconds(self, part: int, sigma: float) -> float:
+        """Time of the plain form over all images, from `part` of them."""
+        some = self.banks[0].pick(torch.arange(min(part, len(self.banks[0])))).whole().float()
+        rows, items = None if self.rows is None else self.rows.float(), some.T.contiguous()
+        start = time.perf_counter()
+        if rows is None:
+            logits = torch.cdist(self.points.flatten(0, 1), some).square() / (-2 * sigma**2)
+            _ = torch.softmax(logits, dim=1) @ some
+        else:
+            for query in self.points[:, 0]:
+                logits = rows @ (items * ((query[:, None] - items / 2) / sigma**2))
+                weights = (logits - logits.amax(dim=1, keepdim=True)).exp()
+                _ = [(weights * items[column]).sum(dim=1) / weights.sum(dim=1) for column in self.outputs.T]
+        return (time.perf_counter() - start) * len(self.banks[0]) / len(some)
+
+    def errors(self, found: Tensor, sigma: float) -> tuple[float, float]:
+        """Largest differences of `found`, and of the plain form in float32, from float64."""
+        ours = plain = 0.0
+        wide = len(self.banks[0]) * (
+            self.points.shape[2] if self.rows is None else float(self.rows.sum(dim=1).double().mean())
+        )
+        chosen = torch.linspace(0, len(self.outputs) - 1, min(_CHECKED, max(2, int(_TERMS / wide)))).long().unique()
+        for number in range(min(2, len(found))):
+            bank, points = self.banks[number], self.points[number]
+            for row in chosen.tolist():
+                columns = torch.arange(points.shape[1]) if self.rows is None else self.rows[row].nonzero().flatten()
+                values = self.outputs[row][:: -(-self.outputs.shape[1] // _CHECKED)]
+                exact = _answer(bank, points.double(), columns, values, sigma)
+                ours = max(ours, float((found[number, values] - exact).abs().max()))
+                plain = max(plain, float((_answer(bank, points.float(), columns, values, sigma) - exact).abs().max()))
+        return ours, plain
+
+
+def _answer(bank: Bank, points: Tensor, columns: Tensor, values: Tensor, sigma: float) -> Tensor:
+    """Softmax averages at a few coordinates, in the type of `points`: in float32 by products, as the plain form."""
+    logits = []
+    for part in bank.columns(columns, 4096, points.dtype):
+        near = points[:, columns]
+        if points.dtype == torch.float64:
+            logits.append(torch.stack([(part - one).square().sum(dim=1) for one in near]) / (-2 * sigma**2))
+        else:
+            logits.append((near @ part.T - part.square().sum(dim=1) / 2) / sigma**2)
+    weights = torch.softmax(torch.cat(logits, dim=1), dim=1)
+    return (weights @ torch.cat(list(bank.columns(values, 4096, points.dtype)))).mean(dim=0)
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """As where Numba does not run."""
+    name = "locality.denoisers.parts.walk_kernels"
+    loops = sys.modules.pop(name, None)
+    sys.modules[name] = None  # type: ignore[assignment]
+    kernels.cache_clear()
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if loops is not None:
+            sys.modules[name] = loops
+        kernels.cache_clear()
+
+
+def run(
+    models: list[str] = MODELS,
+    images: tuple[int, ...] = (10_000,),
+    batches: tuple[int, ...] = (8,),
+    sigmas: tuple[float, ...] = (60.8, 12.0, 3.44, 0.724, 0.342),
+    part: int = 256,
+) -> None:
+    """Print the table. Needs the images of CIFAR-10."""
+    source = Source.parse("cifar10")
+    print("| CIFAR-10: model, noisy images | sigma | plain, s | uncompiled, s | ours, s | of them masks, s ", end="")
+    print("| plain / ours | uncompiled / ours | error of ours | of plain |\n|---|---|---|---|---|---|---|---|---|---|")
+    for model in models:
+        for count in images:
+            name = f"{model}{',' if ':' in model else ':'}first="
+            denoiser, some = (_fitted(f"{name}{size}", source) for size in (count, min(count, 4 * part)))
+            for batch in batches:
+                spent = []
+                for sigma in sigmas:
+                    spent.append(_line(f"{name}{count}, {batch}", denoiser, some, source, batch, sigma, part))
+                plain, before, ours = (sum(column) for column in zip(*spent, strict=True))
+                print(f"| {name}{count}, {batch} | all of these | {plain:.1f} | {before:.1f} | {ours:.2f} |", end="")
+                print(f" | **{plain / ours:.1f}x** | **{before / ours:.1f}x** | | |", flush=True)
+
+
+def _fitted(name: str, source: Source) -> Denoiser:
+    return finish(DENOISERS.parse(name).fit(source, Compute(), default_store()))
+
+
+def _line(
+    name: str, denoiser: Denoiser, some: Denoiser, source: Source, batch: int, sigma: float, part: int
+) -> tuple[float, float, float]:
+    eps = torch.randn(batch, source.shape.d, generator=torch.Generator().manual_seed(0))
+    x = source.held_out.x0(slice(0, batch)) + sigma * eps
+    found, first = _timed(denoiser, x, sigma)  # with the masks and the way through them
+    _, again = _timed(denoiser, x, sigma)
+    form = Form.of(denoiser, x, sigma)
+    plain = form.seconds(part, sigma)
+    with uncompiled():
+        _, unready = _timed(some, x, sigma)
+        _, ready = _timed(some, x, sigma)
+    before = unready - ready + ready * len(form.banks[0]) / len(Form.of(some, x, sigma).banks[0])
+    mine, other = form.errors(found, sigma)
+    print(f"| {name} | {sigma:.3g} | {plain:.2f} | {before:.2f} | {first:.3f} | {max(0.0, first - again):.3f}", end="")
+    print(f" | {plain / first:.1f}x | {before / first:.1f}x | {mine:.0e} | {other:.0e} |", flush=True)
+    return plain, before, first
+
+
+def _timed(denoiser: Denoiser, x: Tensor, sigma: float) -> tuple[Tensor, float]:
+    start = time.perf_counter()
+    found = denoiser(x, sigma)
+    return found, time.perf_counter() - start
+
+
+def main() -> None:
+    """Options of one's own; without any, as `python -m benchmarks averages`."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks.averages", description=__doc__)
+    options.add_argument("--model", nargs="+", default=MODELS)
+    options.add_argument("--images", nargs="+", type=int, default=[10_000])
+    options.add_argument("--batch", nargs="+", type=int, default=[8])
+    options.add_argument("--sigma", nargs="+", type=float, default=list(ddpm_grid(10)))
+    options.add_argument("--part", type=int, default=256)
+    chosen = options.parse_args()
+    run(chosen.model, tuple(chosen.images), tuple(chosen.batch), tuple(chosen.sigma), chosen.part)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Posterior means through masks by walking: sums pass from one row to the next, which adds the columns that changed.
+
+    S_q = sum_{p in M_q} (code_p p_i - step p_i (p_i + 1) / 2),    x_p = step code_p, p_i = u_i - 128
+
+Sums are whole numbers of 32 bits, so nothing drifts; the softmax is fused, so no logit is ever stored. Where 16 bits of
+x are too few (little noise, small masks) each row sums (x_p - p_i)^2 in floats from nothing instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from locality.denoisers.optimal import OptimalDenoiser
+from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.compiled import kernels, runs_compiled
+from locality.denoisers.parts.masked import masked_mean
+from locality.denoisers.parts.walk_loop import LARGEST, TOP, Form, Sums, Work
+from locality.denoisers.parts.walk_plan import Masks
+from locality.types import ImageShape
+from locality.work import Progress, heartbeat, within
+
+_ERROR = 1e-3  # of a logit, below which 16 bits of x serve
+_WIDEST = 512  # columns a row may have on average for sums from nothing to pay
+_QUERIES = 32  # noisy images that share one turning of the training images
+_SHORTEST = 128  # batches of the softmax below this would leave most lanes empty
+
+
+def posterior_mean(
+    bank: Bank, masks: Masks, x: Float[Tensor, "b d"], sigma: float, temperature: float = 1.0, *, batch: int = 0
+) -> Float[Tensor, "b d"]:
+    """Posterior mean of every output given the coordinates of its mask: `quick_mean`, else `masked_mean`.
+
+    Raises:
+        TooLarge: the memory budget.
+    """
+    found = quick_mean(bank, masks, x, sigma, temperature, batch=batch)
+    return masked_mean(bank, masks.tiles, x, sigma, temperature, batch=batch) if found is None else found
+
+
+def quick_mean(
+    bank: Bank, masks: Masks, x: Float[Tensor, "b d"], sigma: float, temperature: float = 1.0, *, batch: int = 0
+) -> Float[Tensor, "b d"] | None:
+    """As `masked_mean`: the optimal denoiser where rows compare everything, else the walk; None where neither serves.
+
+    The walk does not for images that are not of 8 bits or not on a CPU, x not float32, a gradient, tiny batches of the
+    softmax, wide masks at little noise, without Numba, or with a budget below what it takes for one noisy image.
+    """
+    if not batch and masks.narrowest == masks.shape.d:
+        return OptimalDenoiser(bank, temperature)(x, sigma)
+    walk = Walk.of(bank, masks, x, sigma, sigma * temperature**0.5, batch)
+    return None if walk is None else walk.mean(x, batch)
+
+
+def ready(values: int) -> Generator[Progress, None, None]:
+    """Have the loops for rows of so many coordinates, which are compiled once on a machine, then kept by Numba."""
+    loops = kernels()
+    if loops is None:
+        yield Progress(0.0, 1.0, "Numba does not run here: slower products serve (pip install -r requirements.txt)")
+        return
+    lanes, whole = loops.processor()
+    forms = [Form(queries, values, lanes, kind) for kind in (whole, loops.DIRECT) for queries in (1, 8)]
+    missing = [form for form in forms if not loops.compiled(form.typed())]
+    kept = "once, then kept" if loops.KEPT else "in every process: set NUMBA_CACHE_DIR to a folder that can be written"
+    masks = Masks(torch.ones(1, values).bool(), torch.arange(values)[None], ImageShape(values, 1, 1))
+    bank = Bank(masks.shape, torch.zeros(1, values, dtype=torch.uint8), torch.zeros(1).long(), False, 0)
+    for number, form in enumerate(missing):
+        yield Progress(number, len(missing), f"Averages for this processor (compiled {kept})")
+        Walk(bank, masks, 1.0, form, form.queries, 1).mean(torch.zeros(form.queries, values), 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """How one call averages: the loop, and how many noisy images and threads at a time."""
+
+    bank: Bank
+    masks: Masks
+    noise: float
+    form: Form
+    queries: int
+    threads: int
+
+    @staticmethod
+    def of(bank: Bank, masks: Masks, x: Float[Tensor, "b d"], sigma: float, noise: float, batch: int) -> Walk | None:
+        """None where the walk does not serve."""
+        loops = kernels()
+        if loops is None or not runs_compiled(bank, x) or 0 < batch < min(_SHORTEST, len(bank)):
+            return None
+        lanes, kind = loops.processor()
+        # Coding x moves a logit by step / sqrt(12) |x_i| / noise^2, |x_i| about sqrt(support) / 2
+        step = (1.0 + 4.5 * sigma) / min(TOP, LARGEST / (129 * masks.widest))
+        if step / 12**0.5 * 0.5 * masks.support**0.5 / noise**2 > _ERROR:
+            if masks.support > _WIDEST:
+                return None
+            kind = loops.DIRECT
+        for queries in (min(_QUERIES, len(x)), min(8, len(x)), 1):
+            form = Form(1 if queries == 1 else 8, masks.outputs.shape[1], lanes, kind)
+            for threads in range(torch.get_num_threads(), 0, -1):
+                walk = Walk(bank, masks, noise, form, queries, threads)
+                if walk.memory(batch) <= bank.memory:
+                    return walk
+        return None
+
+    def memory(self, batch: int) -> int:
+        """Bytes of a call's arrays, beside those of the masks."""
+        steps = self.masks.alone if self._direct else self.masks.steps
+        mirrored = 3 * self.masks.shape.d * self._part(batch) if self.bank.flips else 0
+        each, shared = self.form.memory(steps, self.queries, self.masks.shape.d)
+        return self.threads * (each + mirrored) + shared
+
+    def mean(self, x: Float[Tensor, "b d"], batch: int) -> Float[Tensor, "b d"]:
+        """Averages over all images, or the mean of the averages over batches of so many."""
+        blocks, found = x.detach().split(self.queries), []
+        for number, block in enumerate(blocks):
+            with within(number / len(blocks), (number + 1) / len(blocks)):
+                found.append(self._mean(block, batch))
+        return torch.cat(found)
+
+    def _mean(self, x: Float[Tensor, "b d"], batch: int) -> Float[Tensor, "b d"]:
+        parts, work = range(0, len(self.bank), self._part(batch)), self._work(x)
+        running: Sums | None = None
+        means = np.zeros(())
+        for done, sums in enumerate(self._each(work, parts), start=1):
+            if batch:
+                means = means + sums.mean() / len(parts)
+            else:
+                running = sums if running is None else running.merge(sums)
+            heartbeat(done / len(parts))
+        answers = torch.from_numpy(means if running is None else running.mean())[: len(x)]  # [b v m]
+        columns = torch.from_numpy(work.outputs).T.flatten()
+        return torch.zeros_like(x).index_copy(1, columns, answers.flatten(1).to(x))
+
+    def _work(self, x: Float[Tensor, "b d"]) -> Work:
+        steps = self.masks.alone if self._direct else self.masks.steps
+        outputs = np.ascontiguousarray(self.masks.outputs.cpu().numpy()[steps.rows])
+        noisy = x.double().numpy()
+        if self._direct:
+            return Work.direct(self.form, steps, outputs, noisy, self.noise)
+        return Work.coded(self.form, steps, outputs, noisy, self.noise, self.masks.widest)
+
+    def _each(self, work: Work, parts: range) -> Iterator[Sums]:
+        """Sums over the parts in order, so that the number of threads changes nothing."""
+
+        def one(start: int) -> Sums:
+            return work.run(self.bank.stored(start, min(start + parts.step, len(self.bank))).numpy())
+
+        if self.threads == 1 or len(parts) == 1:
+            yield from map(one, parts)
+            return
+        pool = ThreadPoolExecutor(self.threads, "averages")
+        try:
+            yield from pool.map(one, parts)
+        finally:  # also where the listener of a heartbeat cancels the call
+            pool.shutdown(cancel_futures=True)
+
+    def _part(self, batch: int) -> int:
+        """Images whose softmax is one piece of work: 4, 8, ... pieces of 512 to 4096, whatever the threads."""
+        n = len(self.bank)
+        pieces = max(1, min(4 * -(-n // 16384), n // 512))
+        return batch or -(-n // pieces // 32) * 32
+
+    @property
+    def _direct(self) -> bool:
+        loops = kernels()
+        return loops is not None and self.form.kind == loops.DIRECT

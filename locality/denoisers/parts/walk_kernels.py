@@ -1,0 +1,382 @@
+"""The inner loop of the mask walk, compiled for this processor by Numba; no compiler need be installed.
+
+Images lie across the lanes of a vector: 2 w of them (w: lanes of 32 bits), pixels as 16-bit whole numbers u - 128.
+A `form` says by the lengths of its tuples how many noisy images share a pass, how many coordinates a row answers,
+w, and how sums are made (INTEGER, PORTABLE or DIRECT); each form is compiled once. LLVM makes one `vpdpwssd`
+(AVX-512 VNNI) or `vpmaddwd` and `vpaddd` (AVX2, SSE2) of each pair of columns and vector of sums, all in registers.
+
+In one file, because Numba keeps compiled code by the date of the file that a function is in.
+"""
+
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, no-any-return, untyped-decorator"
+from __future__ import annotations
+
+from typing import no_type_check
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, typeof, types
+from numba.core.cgutils import get_or_insert_function
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+INTEGER, PORTABLE, DIRECT = 1, 2, 3
+_HEADROOM = 12.0  # a new peak is set 2^12 above the largest logit, so that sums are seldom rescaled
+_I8, _I16, _I32, _I64, _F32 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
+_NODES = np.cos((np.arange(64) + 0.5) * np.pi / 64) / 2
+_EXP2 = np.polyfit(_NODES, np.exp2(_NODES), 6).astype(np.float32).tolist()  # 2^f, |f| <= 1/2, right to 1e-8
+_MADD = {16: "llvm.x86.avx512.pmaddw.d.512", 8: "llvm.x86.avx2.pmadd.wd", 4: "llvm.x86.sse2.pmadd.wd"}
+
+
+def processor() -> tuple[int, int]:
+    """Lanes of 32 bits of the widest vectors here, and INTEGER where it adds 16-bit products in pairs."""
+    triple, _, features = cpu_target.target_context.codegen().magic_tuple()
+    if not triple.startswith("x86_64"):
+        return 4, PORTABLE
+    have = features.split(",")
+    return (16 if "+avx512bw" in have else 8 if "+avx2" in have else 4), INTEGER
+
+
+def lane_order(w):
+    """The images in the w low lanes, then those in the w high ones: as 16-bit pairs are unpacked."""
+    low = [8 * (i // 4) + i % 4 for i in range(w)]
+    return low, [i + 4 for i in low]
+
+
+class _Code:
+    """Writes LLVM's instructions for vectors of w lanes; addresses are whole numbers, vectors lie aligned."""
+
+    def __init__(self, builder, form):
+        self.b = builder
+        self.queries, self.values, self.w, self.kind = (part.count for part in form.types)
+        self.bytes = 4 * self.w
+        self.ints, self.floats = ir.VectorType(_I32, self.w), ir.VectorType(_F32, self.w)
+        self.shorts = ir.VectorType(_I16, 2 * self.w)
+
+    def whole(self, number):
+        return ir.Constant(_I64, number)
+
+    def constant(self, kind, number):
+        return ir.Constant(kind, [number] * kind.count)
+
+    def along(self, address, offset):
+        return self.b.add(address, offset if isinstance(offset, ir.Value) else self.whole(offset))
+
+    def load(self, address, kind, align=0):
+        return self.b.load(self.b.inttoptr(address, kind.as_pointer()), align=align or self.bytes)
+
+    def store(self, value, address, align=0):
+        self.b.store(value, self.b.inttoptr(address, value.type.as_pointer()), align=align or self.bytes)
+
+    def pick(self, first, second, lanes):
+        return self.b.shuffle_vector(first, second, ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes)))
+
+    def splat(self, scalar):
+        nothing = ir.Constant(ir.VectorType(scalar.type, self.w), ir.Undefined)
+        return self.pick(self.b.insert_element(nothing, scalar, ir.Constant(_I32, 0)), nothing, [0] * self.w)
+
+    def pair(self, address):
+        """Two 16-bit numbers, in every lane."""
+        return self.b.bitcast(self.splat(self.load(address, _I32, 4)), self.shorts)
+
+    def call(self, name, result, *args):
+        kind = ir.FunctionType(result, [arg.type for arg in args])
+        return self.b.call(get_or_insert_function(self.b.module, kind, name), args)
+
+    def fma(self, a, b, c):
+        return self.call(f"llvm.fma.v{self.w}f32", self.floats, a, b, c)
+
+    def larger(self, a, b):
+        return self.b.select(self.b.fcmp_ordered(">", a, b), a, b)
+
+    def halves(self, shorts):
+        """Low and high lanes as floats."""
+        parts = [self.b.sext(self.pick(shorts, shorts, part), self.ints) for part in lane_order(self.w)]
+        return [self.b.sitofp(part, self.floats) for part in parts]
+
+    def side_by_side(self, first, second):
+        """Pairs of 16-bit numbers, in the low lanes and in the high ones."""
+        n = 2 * self.w
+        return [self.pick(first, second, [j for i in part for j in (i, n + i)]) for part in lane_order(self.w)]
+
+    def add_products(self, total, pairs, factors):
+        """total_i + pairs_2i factors_2i + pairs_2i+1 factors_2i+1, in 32 bits."""
+        if self.kind == INTEGER:
+            return self.b.add(total, self.call(_MADD[self.w], self.ints, pairs, factors))
+        for odd in range(2):
+            lanes = range(odd, 2 * self.w, 2)
+            left, right = (self.b.sext(self.pick(v, v, lanes), self.ints) for v in (pairs, factors))
+            total = self.b.add(total, self.b.mul(left, right))
+        return total
+
+    def exp2(self, y):
+        """2^y for y <= 0; below -115 as -115, so that nothing is denormal."""
+        y = self.larger(y, self.constant(self.floats, -115.0))
+        magic = self.constant(self.floats, 12582912.0)  # 1.5 * 2^23: the sum holds the nearest whole number below
+        shifted = self.b.fadd(y, magic)
+        rest = self.b.fsub(y, self.b.fsub(shifted, magic))
+        found = self.constant(self.floats, _EXP2[0])
+        for c in _EXP2[1:]:
+            found = self.fma(found, rest, self.constant(self.floats, c))
+        exponent = self.b.shl(self.b.bitcast(shifted, self.ints), self.constant(self.ints, 23))
+        return self.b.bitcast(self.b.add(self.b.bitcast(found, self.ints), exponent), self.floats)
+
+    def loop(self, count, start, body):
+        """`body(number, values)` gives the next values; those after `count` rounds, which may be none."""
+        head, inside, after = self.b.block, self.b.append_basic_block("inside"), self.b.append_basic_block("after")
+        self.b.cbranch(self.b.icmp_signed(">", count, self.whole(0)), inside, after)
+        self.b.position_at_end(inside)
+        values = [self.b.phi(v.type) for v in (self.whole(0), *start)]
+        found = [self.b.add(values[0], self.whole(1)), *body(values[0], values[1:])]
+        for phi, before, new in zip(values, (self.whole(0), *start), found, strict=True):
+            phi.add_incoming(before, head)
+            phi.add_incoming(new, self.b.block)
+        last = self.b.block
+        self.b.cbranch(self.b.icmp_signed("<", found[0], count), inside, after)
+        self.b.position_at_end(after)
+        ends = [self.b.phi(v.type) for v in start]
+        for phi, before, new in zip(ends, start, found[1:], strict=True):
+            phi.add_incoming(before, head)
+            phi.add_incoming(new, last)
+        return ends
+
+
+@intrinsic
+@no_type_check
+def _collect(typing, form, source, target, images, columns, factors, signs, count):
+    """Sums of one row: those at `source` (0: none) and `count` more pairs of columns, to `target`.
+
+    Of each noisy image sum code_p p_i, then of all sum p_i (p_i + 1), low and high lanes; DIRECT: sum (x_p - p_i)^2.
+    """
+
+    def integer(code, args):
+        _, source, _, images, columns, factors, signs, count = args
+        b, sums = code.b, 2 * code.queries + 2
+        entry = b.block
+        with b.if_then(b.icmp_signed("!=", source, code.whole(0))):
+            found = [code.load(code.along(source, code.bytes * i), code.ints) for i in range(sums)]
+            read = b.block
+        start = [b.phi(code.ints) for _ in found]
+        for phi, value in zip(start, found, strict=True):
+            phi.add_incoming(code.constant(code.ints, 0), entry)
+            phi.add_incoming(value, read)
+
+        def body(number, totals):
+            two = []
+            for k in range(2):
+                column = code.load(code.along(columns, b.add(b.mul(number, code.whole(8)), code.whole(4 * k))), _I32, 4)
+                where = b.mul(b.zext(column, _I64), code.whole(code.bytes))
+                two.append(code.load(code.along(images, where), code.shorts))
+            pairs = code.side_by_side(*two)
+            row = code.along(factors, b.mul(number, code.whole(4 * code.queries)))
+            sign = code.pair(code.along(signs, b.mul(number, code.whole(4))))
+            each = [[code.pair(code.along(row, 4 * q))] * 2 for q in range(code.queries)]
+            each.append([b.add(b.mul(half, sign), sign) for half in pairs])
+            flat = [(pairs[h], factor[h]) for factor in each for h in range(2)]
+            return [code.add_products(total, *two) for total, two in zip(totals, flat, strict=True)]
+
+        return code.loop(count, start, body)
+
+    def direct(code, args):
+        _, _, _, images, columns, queries, _, count = args
+        b = code.b
+
+        def body(number, totals):
+            column = b.zext(code.load(code.along(columns, b.mul(number, code.whole(4))), _I32, 4), _I64)
+            halves = code.halves(code.load(code.along(images, b.mul(column, code.whole(code.bytes))), code.shorts))
+            row, new = code.along(queries, b.mul(column, code.whole(4 * code.queries))), []
+            for q in range(code.queries):
+                x = code.splat(code.load(code.along(row, 4 * q), _F32, 4))
+                apart = [b.fsub(half, x) for half in halves]
+                new += [code.fma(a, a, totals[2 * q + h]) for h, a in enumerate(apart)]
+            return new
+
+        return code.loop(count, [code.constant(code.floats, 0.0)] * (2 * code.queries), body)
+
+    def codegen(context, builder, signature, args):
+        code = _Code(builder, form)
+        for number, total in enumerate((direct if code.kind == DIRECT else integer)(code, args)):
+            code.store(total, code.along(args[2], code.bytes * number))
+        return context.get_dummy_value()
+
+    return types.void(form, source, target, images, columns, factors, signs, count), codegen
+
+
+@intrinsic
+@no_type_check
+def _weigh(typing, form, sums, values, own, scales, mute, running, peaks):
+    """Add one row's images to its running softmax: [1 + values] vectors and a peak of each noisy image.
+
+    Logits (base 2) are sums * scale + own * last sums + mute, which is -inf in lanes without an image.
+    """
+
+    def codegen(context, builder, signature, args):
+        _, sums, values, own, scales, mute, running, peaks = args
+        code, b = _Code(builder, form), builder
+        base = [code.load(code.along(mute, code.bytes * h), code.floats) for h in range(2)]
+
+        def total(number):
+            if code.kind == DIRECT:
+                return code.load(code.along(sums, code.bytes * number), code.floats)
+            return b.sitofp(code.load(code.along(sums, code.bytes * number), code.ints), code.floats)
+
+        if code.kind != DIRECT:
+            base = [code.fma(total(2 * code.queries + h), code.splat(own), base[h]) for h in range(2)]
+        pixels = []
+        for v in range(code.values):
+            where = code.load(code.along(values, 8 * v), _I64, 8)
+            pixels.append(code.halves(code.load(where, code.shorts)))
+        for q in range(code.queries):
+            scale = code.splat(code.load(code.along(scales, 4 * q), _F32, 4))
+            logits = [code.fma(total(2 * q + h), scale, base[h]) for h in range(2)]
+            at, old = code.along(peaks, 4 * q), code.load(code.along(peaks, 4 * q), _F32, 4)
+            mine = [code.along(running, code.bytes * ((1 + code.values) * q + v)) for v in range(1 + code.values)]
+            largest = code.larger(*logits)
+            above = b.bitcast(b.fcmp_ordered(">", largest, code.splat(old)), ir.IntType(code.w))
+            before = b.block
+            with b.if_then(b.icmp_unsigned("!=", above, ir.Constant(above.type, 0)), likely=False):
+                top = code.call(f"llvm.vector.reduce.fmax.v{code.w}f32", _F32, largest)
+                new = b.fadd(top, ir.Constant(_F32, _HEADROOM))
+                code.store(new, at, 4)
+                shrink = code.exp2(code.splat(b.fsub(old, new)))
+                for where in mine:
+                    code.store(b.fmul(code.load(where, code.floats), shrink), where)
+                inside = b.block
+            peak = b.phi(_F32)
+            peak.add_incoming(old, before)
+            peak.add_incoming(new, inside)
+            weights = [code.exp2(b.fsub(logit, code.splat(peak))) for logit in logits]
+            code.store(b.fadd(code.load(mine[0], code.floats), b.fadd(*weights)), mine[0])
+            for where, halves in zip(mine[1:], pixels, strict=True):
+                low = code.fma(weights[0], halves[0], code.load(where, code.floats))
+                code.store(code.fma(weights[1], halves[1], low), where)
+        return context.get_dummy_value()
+
+    return types.void(form, sums, values, own, scales, mute, running, peaks), codegen
+
+
+@intrinsic
+@no_type_check
+def _turn(typing, form, source, stride, count, target):
+    """Sixteen pixels of 2 w images (the last of `count` again beyond them) across lanes: [16, 2 w] at `target`."""
+
+    def codegen(context, builder, signature, args):
+        _, source, stride, count, target = args
+        code, b = _Code(builder, form), builder
+        bytes16, n = ir.VectorType(_I8, 16), 2 * code.w
+        last = b.sub(count, code.whole(1))
+        rows = []
+        for j in range(n):
+            row = b.select(b.icmp_signed(">", last, code.whole(j)), code.whole(j), last)
+            rows.append(code.load(b.add(source, b.mul(row, stride)), bytes16, 1))
+        for _ in range(n.bit_length() - 1):  # each round moves one bit of the image's number behind the pixel's
+            zipped = [(rows[i], rows[i + n // 2]) for i in range(n // 2)]
+            rows = [
+                code.pick(*two, [j + k for j in range(s, s + 8) for k in (0, 16)]) for two in zipped for s in (0, 8)
+            ]
+        middle = ir.Constant(bytes16, [-128] * 16)
+        for number, row in enumerate(rows):
+            code.store(b.sext(b.xor(row, middle), ir.VectorType(_I16, 16)), code.along(target, 32 * number), 16)
+        return context.get_dummy_value()
+
+    return types.void(form, source, stride, count, target), codegen
+
+
+def kept(**options):
+    """njit that lets other threads run, with its code kept on disk where there is a folder for that."""
+
+    def compiled(function):
+        try:
+            return njit(nogil=True, cache=True, **options)(function)
+        except RuntimeError:  # no folder: neither beside this file, nor the user's, nor NUMBA_CACHE_DIR
+            return njit(nogil=True, **options)(function)
+
+    return compiled
+
+
+@kept()
+@no_type_check
+def _aligned(size):
+    raw = np.empty(size + 64, np.uint8)
+    start = (64 - raw.ctypes.data % 64) % 64
+    return raw[start : start + size]
+
+
+@kept()
+@no_type_check
+def walk(
+    form, images, order, columns, factors, signs, starts, source, target, slots, outputs, own, scales, block, chain
+):
+    """Softmax averages of all rows over images [n d]: peaks [g m q] (base 2), weights and sums [g 1+v q m] of g groups.
+
+    Blocks of images lie in a core's cache; within one, chains of rows run over each 2 w images in turn.
+    """
+    queries, values, w = len(form[0]), len(form[1]), len(form[2])
+    per, rows_apart = (1, 0) if len(form[3]) == 3 else (2, 1)
+    n, d = images.shape
+    rows, groups, lanes, size = len(outputs), factors.shape[0], 2 * w, 4 * w
+    wide = max(d, 16)
+    turned = _aligned(block * wide * lanes * 2).view(np.int16).reshape(block, wide, lanes)
+    room = size * (2 * queries + 2)
+    sums = _aligned(slots * block * room)
+    running = _aligned(groups * rows * queries * (1 + values) * size).view(np.float32)
+    running[:] = 0.0
+    running = running.reshape(groups, rows, queries, 1 + values, w)
+    peaks = np.full((groups, rows, queries), -np.inf, np.float32)
+    mute = _aligned(2 * size).view(np.float32)
+    where = np.empty(values, np.int64)
+    narrow = np.zeros((lanes, 16), np.uint8)
+    for first in range(0, n, block * lanes):
+        here = min(block, (n - first + lanes - 1) // lanes)
+        for s in range(here):
+            begin = first + s * lanes
+            count = min(lanes, n - begin)
+            if d < 16:
+                narrow[:count, :d] = images[begin : begin + count]
+                _turn(
+                    form, np.int64(narrow.ctypes.data), np.int64(16), np.int64(count), np.int64(turned[s].ctypes.data)
+                )
+            else:
+                for p in range(0, d, 16):
+                    p = min(p, d - 16)
+                    at = np.int64(images.ctypes.data) + begin * d + p
+                    _turn(form, at, np.int64(d), np.int64(count), np.int64(turned[s, p].ctypes.data))
+        for g in range(groups):
+            for start in range(0, rows, chain):
+                for s in range(here):
+                    for i in range(lanes):
+                        mute[i] = 0.0 if order[i] < n - first - s * lanes else -np.inf
+                    base = np.int64(turned[s].ctypes.data)
+                    for m in range(start, min(rows, start + chain)):
+                        into = np.int64(sums.ctypes.data) + (target[m] * block + s) * room
+                        out = np.int64(0)
+                        if source[m] >= 0:
+                            out = np.int64(sums.ctypes.data) + (source[m] * block + s) * room
+                        o = starts[m]
+                        some = np.int64(columns.ctypes.data) + 4 * per * o
+                        code = np.int64(factors.ctypes.data) + 4 * queries * (g * factors.shape[1] + rows_apart * o)
+                        sign = np.int64(signs.ctypes.data) + 4 * o
+                        _collect(form, out, into, base, some, code, sign, starts[m + 1] - o)
+                        for v in range(values):
+                            where[v] = base + np.int64(outputs[m, v]) * lanes * 2
+                        scale = np.int64(scales.ctypes.data) + 4 * queries * g
+                        to = np.int64(running.ctypes.data) + size * (1 + values) * queries * (g * rows + m)
+                        top = np.int64(peaks.ctypes.data) + 4 * queries * (g * rows + m)
+                        at = np.int64(where.ctypes.data)
+                        _weigh(form, into, at, own, scale, np.int64(mute.ctypes.data), to, top)
+    total = np.zeros((groups, 1 + values, queries, rows), np.float64)
+    for g in range(groups):
+        for m in range(rows):
+            for q in range(queries):
+                for v in range(1 + values):
+                    for i in range(w):
+                        total[g, v, q, m] += running[g, m, q, v, i]
+    return peaks, total
+
+
+KEPT = bool(walk.stats.cache_path)
+
+
+def compiled(form) -> bool:
+    """Whether the loop of a form is at hand in this process."""
+    return any(str(signature[0]) == str(typeof(form)) for signature in walk.signatures)

@@ -1,0 +1,125 @@
+"""The compiled loop of the walk and what it is fed: coded noisy images in, softmax sums of a part of the images out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64, Num, Shaped, UInt8
+
+from locality.denoisers.parts.compiled import kernels
+from locality.denoisers.parts.walk_plan import Steps
+
+TOP, LARGEST = 32767, 2**31 - 1  # a code of x, and a sum of products
+_BLOCK, _CHAIN = 8, 32  # vectors of images in a core's cache; rows that run over one of them at a time
+_LOG2_E = 1.4426950408889634
+
+
+class Form(NamedTuple):
+    """What one compiled loop serves: noisy images at a time, coordinates a row answers, lanes, kind of sums."""
+
+    queries: int
+    values: int
+    lanes: int
+    kind: int
+
+    def typed(self) -> tuple[tuple[int, ...], ...]:
+        """As types that differ: tuples of these lengths."""
+        return tuple((0,) * number for number in self)
+
+    def groups(self, noisy: int) -> int:
+        """Passes over the images for so many noisy ones."""
+        return -(-noisy // self.queries)
+
+    def memory(self, steps: Steps, noisy: int, d: int) -> tuple[int, int]:
+        """Bytes of a thread's arrays, and of those that all share."""
+        columns = self.groups(noisy) * self.queries
+        sums = columns * len(steps.rows) * (1 + self.values) * (4 * self.lanes + 24)
+        block = 4 * self.lanes * _BLOCK * (max(d, 16) + steps.slots * (2 * self.queries + 2))
+        return sums + block, columns * (6 * len(steps.signs) + 20 * d)
+
+
+class Sums(NamedTuple):
+    """Softmax sums over some images: `peak` [g m q] (base 2); weights, and pixels weighed, `total` [g 1+v q m]."""
+
+    peak: Shaped[np.ndarray, "g m q"]
+    total: Float64[np.ndarray, "g u q m"]
+
+    def merge(self, other: Sums) -> Sums:
+        """The sums over both."""
+        peak = np.maximum(self.peak, other.peak)
+        ours, theirs = (np.exp2(part.peak - peak).transpose(0, 2, 1)[:, None] for part in (self, other))
+        return Sums(peak, self.total * ours + other.total * theirs)
+
+    def mean(self) -> Float64[np.ndarray, "b v m"]:
+        """Averages, in [-1, 1]."""
+        averages = (self.total[:, 1:] / self.total[:, :1]).transpose(0, 2, 1, 3)
+        g, q, v, m = averages.shape
+        found: Float64[np.ndarray, "b v m"] = (averages.reshape(g * q, v, m) + 0.5) / 127.5
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """Noisy images made ready for all parts of the training images."""
+
+    form: Form
+    steps: Steps
+    outputs: Int64[np.ndarray, "m v"]
+    scales: Shaped[np.ndarray, "g q"]
+    factors: Num[np.ndarray, "g p q"]
+    own: float
+
+    @staticmethod
+    def direct(
+        form: Form, steps: Steps, outputs: Int64[np.ndarray, "m v"], x: Float64[np.ndarray, "b d"], noise: float
+    ) -> Work:
+        """x in units of a grey level, for sums of squared differences."""
+        pixels = np.ascontiguousarray(_grouped(form, x * 127.5 - 0.5).transpose(0, 2, 1), np.float32)
+        scales = np.full(pixels.shape[::2], -0.5 * _LOG2_E / (127.5 * noise) ** 2, np.float32)
+        return Work(form, steps, outputs, scales, pixels, 0.0)
+
+    @staticmethod
+    def coded(
+        form: Form,
+        steps: Steps,
+        outputs: Int64[np.ndarray, "m v"],
+        x: Float64[np.ndarray, "b d"],
+        noise: float,
+        widest: int,
+    ) -> Work:
+        """x as 16-bit whole numbers, no larger than sums of `widest` products with 8-bit pixels allow.
+
+        (x - x_i)^2 = const - 2 x p / 127.5 + p (p + 1) / 127.5^2 for x_i = (p + 1/2) / 127.5.
+        """
+        size = abs(x)
+        most = -np.sort(-size, axis=1)[:, :widest].sum(axis=1)
+        step = np.maximum(size.max(axis=1) / TOP, 128 * most / (LARGEST - 129 * widest)).clip(1e-30)
+        codes = _grouped(form, np.rint(x / step[:, None]))
+        pairs = codes.astype(np.int16).transpose(0, 2, 1)[:, steps.columns] * steps.signs[:, None]
+        g, p, q = pairs.shape
+        packed = np.ascontiguousarray(pairs.reshape(g, p // 2, 2, q).transpose(0, 1, 3, 2)).view(np.int32)[..., 0]
+        scales = _grouped(form, (_LOG2_E / noise**2 / 127.5 * step)[:, None])[..., 0]
+        return Work(form, steps, outputs, scales.astype(np.float32), packed, -0.5 * _LOG2_E / (127.5 * noise) ** 2)
+
+    def run(self, images: UInt8[np.ndarray, "k d"]) -> Sums:
+        """Softmax sums over these images; other threads run meanwhile."""
+        loops, steps = kernels(), self.steps
+        assert loops is not None
+        order = np.array(loops.lane_order(self.form.lanes)).ravel()
+        signs = steps.signs if len(steps.signs) else np.zeros(2, np.int16)
+        return Sums(
+            *loops.walk(
+                self.form.typed(), images, order, steps.columns, self.factors, signs, steps.starts, steps.source,
+                steps.target, steps.slots, self.outputs, np.float32(self.own), self.scales, _BLOCK, _CHAIN,
+            )
+        )  # fmt: skip
+
+
+def _grouped(form: Form, rows: Float64[np.ndarray, "b k"]) -> Float64[np.ndarray, "g q k"]:
+    """In groups of `form.queries`, the last filled up by zeros."""
+    groups = form.groups(len(rows))
+    full = np.zeros((groups * form.queries, rows.shape[1]))
+    full[: len(rows)] = rows
+    return full.reshape(groups, form.queries, -1)

@@ -1,0 +1,125 @@
+"""Posterior means through whole 8-bit images in one pass: distances, softmax and average while they are in cache.
+
+Squared differences are added as they are, (x - x_i)^2 and not x x_i - x_i^2 / 2, so that no digits cancel.
+"""
+
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator"
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import no_type_check
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, UInt8
+from torch import Tensor
+
+from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.walk_kernels import kept
+from locality.work import heartbeat
+
+_PART = 2048  # images that are one piece of work
+_QUERIES = 64  # noisy images that share a pass
+_LEAST = 1e-14  # weights below this part of the largest are nothing
+
+
+@kept(fastmath={"reassoc", "contract"})
+@no_type_check
+def _squares(images, x, found):
+    """found[i, q] = sum_p (x_qp - u_ip)^2, four noisy images at a time."""
+    k, d = images.shape
+    four = len(x) // 4 * 4
+    for i in range(k):
+        for q in range(0, four, 4):
+            a = b = c = e = np.float32(0.0)
+            for p in range(d):
+                u = np.float32(images[i, p])
+                a += (x[q, p] - u) * (x[q, p] - u)
+                b += (x[q + 1, p] - u) * (x[q + 1, p] - u)
+                c += (x[q + 2, p] - u) * (x[q + 2, p] - u)
+                e += (x[q + 3, p] - u) * (x[q + 3, p] - u)
+            found[i, q], found[i, q + 1], found[i, q + 2], found[i, q + 3] = a, b, c, e
+        for q in range(four, len(x)):
+            a = np.float32(0.0)
+            for p in range(d):
+                apart = x[q, p] - np.float32(images[i, p])
+                a += apart * apart
+            found[i, q] = a
+
+
+@kept(fastmath={"contract"})
+@no_type_check
+def _averages(images, weights, least, total):
+    """total[q] += sum_i weights[i, q] (u_i - 128), four images at a time; weights below `least` are left out."""
+    k, d = images.shape
+    four = np.zeros((4, d), np.float32)
+    for i in range(0, k, 4):
+        here = min(4, k - i)
+        seen = False
+        for q in range(len(total)):
+            w = np.zeros(4, np.float32)
+            some = False
+            for j in range(here):
+                w[j] = weights[i + j, q]
+                some = some or w[j] > least
+            if not some:
+                continue
+            if not seen:
+                seen = True
+                for j in range(here):
+                    for p in range(d):
+                        four[j, p] = np.float32(images[i + j, p]) - np.float32(128.0)
+            w0, w1, w2, w3 = w[0], w[1], w[2], w[3]
+            for p in range(d):
+                total[q, p] += w0 * four[0, p] + w1 * four[1, p] + w2 * four[2, p] + w3 * four[3, p]
+
+
+def whole_mean(bank: Bank, x: Float[Tensor, "b d"], noise: float) -> Float[Tensor, "b d"]:
+    """sum_i softmax_i(-|x - x_i|^2 / (2 noise^2)) x_i over 8-bit images on a CPU; no gradient, threads change nothing.
+
+    Memory: see `memory`.
+    """
+    blocks = x.detach().split(_QUERIES)
+    found = [_block(bank, block, noise, number, len(blocks)) for number, block in enumerate(blocks)]
+    return torch.cat(found).to(x)
+
+
+def memory(noisy: int, d: int) -> int:
+    """Bytes of a call's arrays: each thread's sums, and the images of its part where they are mirrored."""
+    b = min(noisy, _QUERIES)
+    return torch.get_num_threads() * (_PART * (3 * d + 24 * b) + 12 * b * d) + 40 * b * d
+
+
+def _block(bank: Bank, x: Float[Tensor, "b d"], noise: float, number: int, blocks: int) -> Float[Tensor, "b d"]:
+    greys = np.ascontiguousarray(((x.double() + 1.0) * 127.5).numpy(), np.float32)
+
+    def one(start: int) -> tuple[Float64[np.ndarray, " b"], Float64[np.ndarray, " b"], Float64[np.ndarray, "b d"]]:
+        return _part(bank.stored(start, min(start + _PART, len(bank))).numpy(), greys, noise)
+
+    starts = range(0, len(bank), _PART)
+    pool = ThreadPoolExecutor(torch.get_num_threads(), "averages")
+    try:
+        peak, weight, total = np.full(len(x), -np.inf), np.zeros(len(x)), np.zeros(x.shape)
+        for done, (top, new, added) in enumerate(pool.map(one, starts), start=1):
+            highest = np.maximum(peak, top)
+            old, fresh = np.exp(peak - highest), np.exp(top - highest)
+            peak, weight = highest, weight * old + new * fresh
+            total = total * old[:, None] + added * fresh[:, None]
+            heartbeat((number + done / len(starts)) / blocks)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return torch.from_numpy((total / weight[:, None] + 0.5) / 127.5)
+
+
+def _part(
+    images: UInt8[np.ndarray, "k d"], greys: Float[np.ndarray, "b d"], noise: float
+) -> tuple[Float64[np.ndarray, " b"], Float64[np.ndarray, " b"], Float64[np.ndarray, "b d"]]:
+    """Largest logits, weights and weighted pixels (less 128) of some images."""
+    squares = np.empty((len(images), len(greys)), np.float32)
+    _squares(images, greys, squares)
+    logits = squares.astype(np.float64) * (-0.5 / (127.5 * noise) ** 2)
+    peak = logits.max(axis=0)
+    weights = np.exp(logits - peak).astype(np.float32)
+    total = np.zeros(greys.shape, np.float32)
+    _averages(images, weights, np.float32(_LEAST), total)
+    return peak, weights.sum(axis=0, dtype=np.float64), total.astype(np.float64)
