@@ -20,7 +20,7 @@ from locality.studies import Draws, Sweep, finish, pixel_field
 from locality.types import ImageShape, Pixel
 from pages._ui.edit import export
 from pages._ui.edit.basis import basis_file
-from pages._ui.edit.state import KEY, Asked, named, place_of
+from pages._ui.edit.state import COMPONENT, Asked, named, place_of
 from pages._ui.edit.sweeping import _csv, _json
 from pages._ui.explorer import files
 from pages._ui.train.runs import RUNS
@@ -71,7 +71,7 @@ def wish(at: AppTest, **changed: Any) -> AppTest:
         "mask": head["mask"],
         "network": "",
     }
-    at.session_state[KEY] = {"view": {**value, "colours": "symlog", "kind": "test", "seq": seq, **changed}}
+    at.session_state[COMPONENT.key] = {"view": {**value, "colours": "symlog", "kind": "test", "seq": seq, **changed}}
     at.run()
     assert not at.exception, at.exception
     return at

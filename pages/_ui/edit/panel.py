@@ -19,9 +19,8 @@ from pages._ui import cached
 from pages._ui.architectures import live
 from pages._ui.edit.basis import basis_file, fits
 from pages._ui.edit.details import planted_of
-from pages._ui.edit.mount import edit_view
 from pages._ui.edit.networks import Family, families, stored, told
-from pages._ui.edit.state import Asked
+from pages._ui.edit.state import COMPONENT, Asked
 from pages._ui.explorer import fields
 
 _MOSAIC = (2, 2)
@@ -83,7 +82,7 @@ def show(source: Source, asked: Asked) -> list[Family]:
         "status": _status(ready, expected, asked.planted is not None),
         "texts": _TEXTS,
     }
-    edit_view(head, {**arrays, **learned})
+    COMPONENT.show(head, {**arrays, **learned})
     return beside
 
 

@@ -10,7 +10,7 @@ from locality.artifact import Artifact, digest
 from locality.studies import predicted_table
 from locality.tables import TABLE_SIGMAS
 from locality.wiener import WienerFilter
-from pages._ui.explorer.mount import pack
+from pages._ui.lab.mount import pack
 
 _STATIC = Path(__file__).resolve().parents[3] / "static"
 _LIMIT = 400 * 10**6  # bytes kept there; the oldest leave first
