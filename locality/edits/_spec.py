@@ -7,6 +7,7 @@ training images follow without looking at these, `statistics` gives them: `exact
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -50,6 +51,8 @@ class EditSpec(Spec):
     about: ClassVar[str]
     main: ClassVar[str]  # the field a text may give without its name: pattern:W is pattern:mask=W
     dial: ClassVar[str] = ""  # the field that says how much, which a sweep varies; "" for none
+    symbol: ClassVar[str] = ""  # what `about` calls the dial; "" for its own name
+    sweep_end: ClassVar[float] = math.inf  # where a sweep of the dial ends, unless its range ends before
     closed: ClassVar[Closed] = "exact"
     told: ClassVar[tuple[str, ...]] = ()  # fields that the text always names, at their default too
 
@@ -95,7 +98,14 @@ class EditSpec(Spec):
         if not self.dial:
             dials = ", ".join(name for name, cls in EDITS.items() if cls.dial)
             raise BadInput(f"The edit {self.name} is all or nothing: it has no strength to vary. Those with: {dials}.")
-        return replace(self, **{self.dial: float(level)})
+        kind = type(getattr(self, self.dial))  # a dial may count
+        return replace(self, **{self.dial: kind(round(level) if kind is int else level)})
+
+    @property
+    def dial_range(self) -> tuple[float, float]:
+        """Ends of a slider of the dial: those of its field, unless an edit gives nearer ones. It has a dial."""
+        about = type(self).params()[self.dial]
+        return float(about.low or 0.0), max(1.0, 2 * abs(self.level)) if about.high is None else float(about.high)
 
     @property
     def level(self) -> float:

@@ -24,9 +24,15 @@ class Blur(LinearEdit):
     about: ClassVar[str] = r"x_0' = G_r\,x_0,\quad G_r \text{ a Gaussian blur}:\quad S' = G_r S G_r^{\!\top}"
     main: ClassVar[str] = "radius"
     dial: ClassVar[str] = "radius"
+    symbol: ClassVar[str] = "r"
+    sweep_end: ClassVar[float] = 4.0
     told: ClassVar[tuple[str, ...]] = ("radius",)
 
     radius: float = param(1.0, help="Standard deviation r of the Gaussian.", low=0.0, high=32.0, unit="pixels")
+
+    @property
+    def dial_range(self) -> tuple[float, float]:
+        return 0.0, 8.0
 
     def linear(self, x: Float[Tensor, "k d"], shape: ImageShape) -> Float[Tensor, "k d"]:
         down, across = (kernel(side, self.radius).to(x) for side in (shape.h, shape.w))

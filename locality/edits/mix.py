@@ -28,6 +28,7 @@ class Mix(EditSpec):
     )
     main: ClassVar[str] = "dataset"
     dial: ClassVar[str] = "share"
+    symbol: ClassVar[str] = "t"
     closed: ClassVar[Closed] = "expected"
     told: ClassVar[tuple[str, ...]] = ("dataset", "share")
 

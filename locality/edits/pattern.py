@@ -79,6 +79,8 @@ class Pattern(MaskedSpec):
     """
 
     heading: ClassVar[str] = "Pattern"
+    symbol: ClassVar[str] = "c"
+    sweep_end: ClassVar[float] = 1.0
     about: ClassVar[str] = (
         r"x_0' = x_0 + c\,z\,w,\quad z \sim \mathcal N(0, 1) \text{ per image}\;:\quad S' \approx S + c^2\,w w^{\!\top}"
     )
@@ -88,6 +90,10 @@ class Pattern(MaskedSpec):
     )
     colour: str = param("white", help="Channels of the pattern in colour images.", choices=tuple(COLOURS))
     seed: int = param(0, help="Seed of the strengths z.", low=0, high=2**31 - 1)
+
+    @property
+    def dial_range(self) -> tuple[float, float]:
+        return 0.0, 2.0
 
     def images(self, data: Dataset, stage: Stage) -> Dataset:
         z, planted = self.draws(len(data), data.split), self.strength * self.weights(data.shape)

@@ -29,6 +29,7 @@ class Shifts(EditSpec):
     )
     main: ClassVar[str] = "share"
     dial: ClassVar[str] = "share"
+    symbol: ClassVar[str] = "t"
     closed: ClassVar[Closed] = "expected"
 
     share: float = param(1.0, help="Share of the images that are shifted.", low=0.0, high=1.0)

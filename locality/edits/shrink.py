@@ -30,6 +30,7 @@ class Shrink(EditSpec):
     )
     main: ClassVar[str] = "strength"
     dial: ClassVar[str] = "strength"
+    symbol: ClassVar[str] = "t"
     closed: ClassVar[Closed] = "expected"
     told: ClassVar[tuple[str, ...]] = ("strength",)
 

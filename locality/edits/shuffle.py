@@ -26,6 +26,7 @@ class Shuffle(EditSpec):
     about: ClassVar[str] = r"x_0' = \Pi x_0,\quad \Pi \text{ one permutation of pixels}:\quad S' = \Pi S \Pi^{\!\top}"
     main: ClassVar[str] = "share"
     dial: ClassVar[str] = "share"
+    symbol: ClassVar[str] = "t"
 
     share: float = param(1.0, help="Share of the pixels that are shuffled among themselves.", low=0.0, high=1.0)
     seed: int = param(0, help="Seed of the permutation.", low=0, high=2**31 - 1)

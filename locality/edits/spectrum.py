@@ -35,6 +35,8 @@ class Spectrum(FittedEdit):
     )
     main: ClassVar[str] = "how"
     dial: ClassVar[str] = "strength"
+    symbol: ClassVar[str] = "t"
+    sweep_end: ClassVar[float] = 1.0
     told: ClassVar[tuple[str, ...]] = ("how", "strength")
 
     how: str = param("whiten", help="What happens to the spectrum.", choices=("whiten", "tilt"))
@@ -49,6 +51,10 @@ class Spectrum(FittedEdit):
         super().__post_init__()
         if self.how == "whiten" and not 0.0 <= self.strength <= 1.0:
             raise BadInput(f"spectrum:how=whiten,strength={self.strength:g}: give 0 (as it is) to 1 (white).")
+
+    @property
+    def dial_range(self) -> tuple[float, float]:
+        return (0.0, 1.0) if self.how == "whiten" else super().dial_range
 
     def fitted(self, before: Statistics, stage: Stage) -> Map:
         if self.how == "whiten":

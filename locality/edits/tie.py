@@ -21,6 +21,7 @@ class Tie(LinearEdit, MaskedSpec):
     """Pixels of the mask move towards the image's mean over the mask, channel by channel. Strength 1: all equal."""
 
     heading: ClassVar[str] = "Tie"
+    symbol: ClassVar[str] = "t"
     about: ClassVar[str] = (
         r"x_0'[p] = (1 - t)\,x_0[p] + t\,\bar x_0 \text{ on the mask},\quad \bar x_0 \text{ its mean there}"
     )

@@ -170,8 +170,9 @@ def test_a_field_is_painted_with_the_colours_of_its_values(page: Page) -> None:
     painted, colours = computed(
         page,
         "lab/colours",
-        "(p => { m.paintField([-2, 0, 2], 2, false, p); return [[...new Uint8Array(p.buffer)], [-1, 0, 1].map(m.colour)]})"
+        "(p => { m.paintField([-2, 0, 2], 2, false, p)\n return [[...new Uint8Array(p.buffer)], v.map(m.colour)] })"
         "(new Uint32Array(3))",
+        [-1, 0, 1],
     )
     assert [painted[4 * i : 4 * i + 4] for i in range(3)] == [[*colour, 255] for colour in colours]
 

@@ -17,7 +17,6 @@ from pages._ui.controls import option, start_option, written
 from pages._ui.edit.state import Asked, keep, place_of, resets
 from pages._ui.guard import guard
 
-_ORDER = ("pattern", "tie", "spectrum", "shuffle", "shifts", "mirror", "blur", "channels", "mix", "shrink")
 _OWN = ("mask",)  # fields that the view has controls of
 _ACTIVE = "edit_active"
 _PICTURES = ["png", "jpg", "jpeg", "bmp", "webp", "gif"]
@@ -69,9 +68,10 @@ def _choose_kind(chain: Chain, active: int, shape: ImageShape) -> None:
 
 
 def _kinds(shape: ImageShape) -> list[str]:
-    """Edits that images of a shape can have."""
+    """Edits that images of a shape can have, those with a mask to paint first; a clip has a switch of its own."""
+    names = [name for name in EDITS if not issubclass(EDITS[name], Clip)]
     found = []
-    for name in _ORDER:
+    for name in sorted(names, key=lambda name: (not issubclass(EDITS[name], MaskedSpec), EDITS[name].heading)):
         try:
             EDITS[name]().check(shape)
         except LocalityError:

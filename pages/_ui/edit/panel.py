@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,6 @@ from pages._ui.explorer import fields
 
 _MOSAIC = (2, 2)
 _SEED = 7  # of the draws that stand for images where these are not on the machine
-_SYMBOLS = {"strength": "c", "radius": "r", "share": "t"}
 
 
 def show(source: Source, asked: Asked) -> list[Family]:
@@ -197,16 +197,11 @@ def _dial(edit: EditSpec) -> dict[str, Any] | None:
     """The slider of the edit's strength."""
     if not edit.dial:
         return None
-    about = type(edit).params()[edit.dial]
-    low, high = float(about.low or 0.0), float(about.high or 1.0)
-    if isinstance(edit, Pattern):
-        low, high = 0.0, 2.0
-    elif edit.dial == "radius":
-        high = 8.0
-    elif getattr(edit, "how", "") == "whiten":
-        low, high = 0.0, 1.0
-    label = "strength" if edit.dial == "strength" else edit.dial
-    return {"label": label, "symbol": _SYMBOLS[edit.dial], "low": low, "high": high, "step": 0.01}
+    low, high = edit.dial_range
+    counts = isinstance(getattr(edit, edit.dial), int)
+    label = edit.dial.replace("_", " ")
+    step = 1 if counts else 10.0 ** math.floor(math.log10((high - low) / 100))
+    return {"label": label, "symbol": edit.symbol or label, "low": low, "high": high, "step": step}
 
 
 def _captions(source: Source, planted: bool) -> dict[str, str]:

@@ -14,6 +14,7 @@ import streamlit as st
 
 from locality.artifact import digest
 from locality.datasets import Source
+from locality.edits import EditSpec
 from locality.studies import PREDICTED, Sweep, SweepPlan, shipped_sweeps, sweep
 from pages._ui.charts import GREY, figure, name_lines, show
 from pages._ui.edit.networks import look
@@ -57,10 +58,10 @@ def sweeping(source: Source, asked: Asked) -> None:
     _tables(shown)
 
 
-def _strengths(edit: Any) -> tuple[float, ...]:
-    about = type(edit).params()[edit.dial]
-    high = 4.0 if edit.dial == "radius" else min(float(about.high or 1.0), 1.0)
-    return tuple(high * i / 4 for i in range(5))
+def _strengths(edit: EditSpec) -> tuple[float, ...]:
+    low, high = edit.dial_range
+    end = min(high, edit.sweep_end)
+    return tuple(max(low, 0.0) + (end - max(low, 0.0)) * i / 4 for i in range(5))
 
 
 def _chart(made: Sweep, *, from_here: bool) -> None:
