@@ -59,7 +59,8 @@ def test_planted_fields(page: Page, channels: int, colour: str) -> None:
 
 @pytest.mark.parametrize("name", ["W", "ring", "negative"])
 def test_masks_are_written_and_read_as_in_python(page: Page, name: str) -> None:
-    mask = np.sign(np.arange(9 * 7).reshape(9, 7) % 5 - 2) if name == "negative" else draw_mask(name, 9, 7)
+    signs = np.sign(np.arange(9 * 7, dtype=np.int8).reshape(9, 7) % 5 - 2)
+    mask = signs if name == "negative" else draw_mask(name, 9, 7)
     text, back = computed(
         page,
         "edit/paint",

@@ -207,7 +207,7 @@ class Edit extends Lab {
   }
 
   field(panel, which, field, limit, own, note, learned = null) {
-    this.show(panel, field, limit, note, !learned && panel.id.startsWith("predicted"))
+    this.show(panel, field, limit, note, panel.id.startsWith("predicted"))
     this.mark(panel, own, this.mask && which === "after" ? path(this.once("outline", this.masked, () => edges(this.mask, this.h, this.w)), 0.8) : "")
     const spot = this.cursor || own, mass = this.mask ? ` · on the pattern ${percent(massOn(field || [], this.mask))}` : "", trained = learned?.one.title
     panel.caption.textContent = field ? `${spot[0]}, ${spot[1]}: ${short(field[spot[0] * this.w + spot[1]])}${mass}${trained ? ` · ${trained}` : ""}` : ""

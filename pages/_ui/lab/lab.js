@@ -108,7 +108,7 @@ export class Lab {
 
   // Fetch what is missing of these files, in order, and forget all others; `failed` tells whether one did not come.
   async load(places) {
-    const key = places.join()
+    const key = [...places].sort().join()
     if (this.loading?.key === key && !this.failed) return
     const mine = (this.loading = { key }) // a later call takes over: data may be switched meanwhile
     this.failed = false

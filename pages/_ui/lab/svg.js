@@ -10,7 +10,7 @@ export const chosen = (at, width = 2) => box(at, "#000", 2 * width) + box(at, "#
 export const pointed = at => box(at, "#000", 3) + box(at, "#fff", 1.5)
 
 // About how wide a text is; which lines it makes in a given width: painted patterns are words longer than any line.
-export const widthOf = (text, size) => 0.56 * size * text.length
+export const widthOf = (text, size) => 0.6 * size * text.length
 export function wrap(text, wide, size) {
   const lines = [""], most = Math.max(1, Math.floor(wide / widthOf(" ", size)))
   for (const word of text.split(" ").flatMap(word => word.match(new RegExp(`.{1,${most}}`, "gu")) || [])) {

@@ -16,7 +16,7 @@ class Samples extends Lab {
     this.pointer = element("i", "cursor")
     this.picked = element("i")
     this.$("input").oninput = () => { this.stop(); this.at = +this.$("input").value; this.draw() }
-    this.on("[data-what]", ({ what }) => { this.what = what; this.draw() })
+    this.on("[data-what]", ({ what }) => { this.what = what; this.ask() })
     this.$(".scroll").onscroll = () => this.hide()
   }
 
