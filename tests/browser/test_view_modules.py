@@ -100,6 +100,23 @@ def test_the_numbers_of_four_fields(page: Page) -> None:
     assert f"{100 * n['mass'][0]:.1f} %" in table
 
 
+def test_the_chart_of_masses_and_its_words(page: Page) -> None:
+    networks = [
+        {"title": "UNet", "ink": "red", "points": [[0, 0.1], [0.5, 0.38]]},
+        {"title": "DiT", "ink": "blue", "points": []},
+    ]
+    what = {"curve": [[0, 0.2], [0.5, 0.4], [1, 0.47]], "points": networks, "chance": 0.12, "high": 1, "level": -0.5}
+    words = computed(page, "edit/masses", "m.massWords(v)", {**what, "name": "strength"})
+    assert words.endswith("against its strength: predicted 40.0 % at -0.5; UNet 10.0 % at 0, 38.0 % at 0.5")
+    svg = computed(page, "edit/masses", "m.massChart(v, 400)", {**what, "name": "radius"})
+    assert [f">{text}<" in svg for text in ("50 %", "60 %", "by chance", "UNet", "DiT", "radius of the edit")] == [
+        *(True, False, True, True, False, True)
+    ]
+    assert svg.count("<circle") == 3, "two points and the mark of their legend"
+    bare = computed(page, "edit/masses", "m.massChart(v, 400)", {**what, "name": "", "curve": [], "points": []})
+    assert ">20 %<" in bare
+
+
 def test_the_explorer_s_numbers(page: Page) -> None:
     a, b = torch.randn(2, 9, 7, generator=torch.Generator().manual_seed(7))
     n = computed(

@@ -60,8 +60,8 @@ def sweeping(source: Source, asked: Asked) -> None:
 
 def _strengths(edit: EditSpec) -> tuple[float, ...]:
     low, high = edit.dial_range
-    end = min(high, edit.sweep_end)
-    return tuple(max(low, 0.0) + (end - max(low, 0.0)) * i / 4 for i in range(5))
+    start, end = max(low, 0.0), min(high, edit.sweep_end)
+    return tuple(dict.fromkeys(edit.scaled(start + (end - start) * i / 4).level for i in range(5)))
 
 
 def _chart(made: Sweep, *, from_here: bool) -> None:

@@ -4,8 +4,9 @@ import { byte, rgba } from "../lab/colours.js"
 import { element, Lab, mounted } from "../lab/lab.js"
 import { largest, massOn, percent, short, storedField, within } from "../lab/math.js"
 import { poster } from "../lab/poster.js"
-import { chart, chosen, path } from "../lab/svg.js"
+import { chosen, path } from "../lab/svg.js"
 import { Area } from "./area.js"
+import { massChart, massWords, TALL } from "./masses.js"
 import { countOf, measured, measuredTable } from "./measured.js"
 import { edges, maskText, readMask } from "./paint.js"
 import { Basis, Plant } from "./plant.js"
@@ -254,25 +255,11 @@ class Edit extends Lab {
       })
       return { title, ink, points: found.filter(([s, v]) => s <= high && Number.isFinite(v)).sort((a, b) => a[0] - b[0]) }
     }))
-    Object.assign(this.shown, { curve, points, high })
-    const at = curve.reduce((best, point) => (Math.abs(point[0] - Math.abs(level)) < Math.abs(best[0] - Math.abs(level)) ? point : best), curve[0] || [0, NaN])
-    const others = points.filter(one => one.points.length).map(one => `${one.title} ${one.points.map(([s, v]) => `${percent(v)} at ${short(s)}`).join(", ")}`)
+    this.curves = { curve, points, chance: countOf(mask) / this.size, high, level, name }
     this.$(".chart-title").textContent = `Mass on the pattern as the ${name} grows`
-    this.$(".chart").innerHTML = this.massChart(this.$(".chart").clientWidth || 460)
-    this.$(".chart").setAttribute("aria-label", `Share of the field's mass on the pattern against its ${name}: ${[`predicted ${percent(at[1])} at ${short(level)}`, ...others].join("; ")}`)
+    this.$(".chart").innerHTML = massChart(this.curves, this.$(".chart").clientWidth || 460)
+    this.$(".chart").setAttribute("aria-label", massWords(this.curves))
     this.$(".chart-note").textContent = "Line: predicted for this pixel. Dots: networks, each trained on images edited at that strength; at 0 on the images as they are."
-  }
-
-  massChart(wide) {
-    const { head: { dial }, mask, shown: { curve, points, high } } = this, chance = countOf(mask) / this.size
-    const most = Math.max(chance, ...[...curve, ...points.flatMap(one => one.points)].map(([, v]) => v).filter(Number.isFinite))
-    const top = Math.min(1, Math.max(0.2, Math.ceil(most * 10 + 0.3) / 10)), step = top <= 0.5 ? 0.1 : 0.2
-    const ticks = Array.from({ length: Math.floor(top / step + 1e-9) + 1 }, (_, i) => /** @type {[number, string]} */ ([i * step, `${Math.round(100 * i * step)} %`]))
-    const networks = points.filter(one => one.points.length).map(one => ({ ...one, line: false, dot: 5, tip: (s, v) => `${one.title}, trained at ${short(s)}: ${percent(v)}` }))
-    return chart({ wide, tall: 230, here: Math.abs(this.level), empty: "Loading…",
-      series: [{ title: "Predicted", ink: "currentColor", points: curve }, { title: "by chance", ink: "currentColor", dash: "2 4", points: [[0, chance], [high, chance]] }, ...networks],
-      x: { range: [0, high], ticks: [0, 1, 2, 3, 4].map(i => [high * i / 4, short(high * i / 4)]), name: `${dial ? dial.label : "strength"} of the edit` },
-      y: { range: [0, top], ticks } })
   }
 
   spoken() {
@@ -301,14 +288,14 @@ class Edit extends Lab {
   fileName() { return `edit-${this.head.file}-${this.pixel.join("-")}-sigma${short(this.sigma)}` }
 
   poster() {
-    const { head, panels, h, w, shown: { pixel, fields, learned, limit } } = this
+    const { head, panels, h, w, shown: { pixel, fields, learned, limit }, curves } = this
     const titles = { images: "Images", predicted: "Predicted field", learned: "Learned field" }
     const rows = SIDES.map(which => ({ name: which === "after" ? "After" : "Before", tiles: Object.keys(titles).map(kind => {
       const { canvas, caption } = panels[`${kind}_${which}`], none = kind !== "images" && !fields[`${kind}_${which}`]
       const at = { images: undefined, predicted: pixel, learned: learned[which]?.pixel }[kind]
       return { title: which === "before" ? titles[kind] : "", note: caption.textContent, at, ...(none ? { empty: "not computed" } : { canvas }) }
     }) }))
-    const blocks = this.mask ? [{ svg: this.massChart(500), wide: 500, tall: 230, title: this.$(".chart-title").textContent }] : []
+    const blocks = this.mask && curves ? [{ svg: massChart(curves, 500), wide: 500, tall: TALL, title: this.$(".chart-title").textContent }] : []
     const caption = `${head.name}, ${head.title}${this.dialWords}, row ${pixel[0]}, column ${pixel[1]}, σ = ${short(this.sigma)}`
     return poster({ side: 200, shape: [h, w], rows, limit, blocks, caption })
   }
