@@ -6,8 +6,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page, Route
 
+from pages._ui.lab.mount import pack
 from tests.browser.conftest import computed
 
 pytestmark = pytest.mark.browser
@@ -130,6 +131,29 @@ def test_a_file_that_does_not_come_is_said_and_asked_for_again(page: Page) -> No
     assert first == [["one", "two"], True, "1"]
     assert files == [["two", "two"], ["broken", "broken!"]], "what is there is kept, what nobody asks for is forgotten"
     assert failed is False
+
+
+def test_an_answer_that_is_an_error_is_no_file(browser: Browser) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    bodies = {"/": '<div class="lab"></div>', "/one.bin": pack({"name": "one"}, {}), "/cut.bin": b"\xff"}
+
+    def answer(route: Route) -> None:
+        body = bodies.get(route.request.url.removeprefix("http://lab.test"))
+        route.fulfill(status=404 if body is None else 200, body=body or pack({}, {}), content_type="text/html")
+
+    page.route("http://lab.test/**", answer)
+    page.goto("http://lab.test/")
+    steps = """(async () => {
+        class View extends m.Lab { receive(sent) { this.take(sent); this.loads = this.load(sent.head.places) } }
+        m.mounted(View)({ data: Uint8Array.from(v), parentElement: document, setStateValue() {} })
+        const { lab } = document.querySelector('.lab')
+        await lab.loads
+        return [[...lab.files.keys()], lab.failed]
+    })()"""
+    data = list(pack({"places": ["cut.bin", "one.bin", "gone.bin"]}, {}))
+    assert computed(page, "lab/lab", steps, data) == [["one.bin"], True]
+    context.close()
 
 
 def test_playing_turns_at_the_ends_and_its_button_says_what_it_does(page: Page) -> None:

@@ -116,9 +116,9 @@ export class Lab {
     const missing = places.filter(place => !this.files.has(place))
     if (missing.length) this.root.dataset.ready = "0"
     for (const place of missing) {
-      const bytes = await this.open(place).catch(() => null)
+      const file = await this.open(place).then(bytes => this.opened(unpack(new Uint8Array(bytes)))).catch(() => null)
       if (this.loading !== mine) return
-      if (bytes) this.files.set(place, this.opened(unpack(new Uint8Array(bytes))))
+      if (file) this.files.set(place, file)
       else this.failed = true
       this.ask()
     }
