@@ -15,7 +15,7 @@ READY := $(VENV)/.installed
 PYTEST := $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types layers bench clean
+.PHONY: help run test check lint types layers js bench clean
 
 # List the targets.
 help:
@@ -27,12 +27,12 @@ help:
 run: $(APP)
 	$(PY) -m pages._ui.serve --server.port $(PORT)
 
-# Lint, types, layers and every test; browser tests skip themselves where no Chromium is found.
-test: lint types layers
+# Lint, types (JavaScript's too), layers and every test; browser tests skip themselves where no Chromium is found.
+test: lint types layers js
 	$(PYTEST) $(PYTEST_ARGS)
 
 # The same without the browser tests.
-check: lint types layers
+check: lint types layers js
 	$(PYTEST) -m "not browser" $(PYTEST_ARGS)
 
 # Style and likely bugs (ruff).
@@ -46,6 +46,14 @@ types: $(READY)
 # Who may import whom (import-linter).
 layers: $(READY)
 	$(VENV)/bin/lint-imports
+
+# Style, likely bugs and types of the views' JavaScript (deno, one wheel; skipped where there is none for the machine).
+js: $(READY)
+	@if [ -x $(VENV)/bin/deno ]; then \
+	  export DENO_DIR=$(VENV)/.deno DENO_NO_UPDATE_CHECK=1 && \
+	  $(VENV)/bin/deno lint --quiet --config pages/_ui/deno.json pages/_ui && \
+	  $(VENV)/bin/deno check --quiet --config pages/_ui/deno.json pages/_ui && echo "JavaScript: lint and types passed."; \
+	else echo "JavaScript: skipped, deno is not installed ($(PY) -m pip install -r requirements-dev.txt brings it)."; fi
 
 # Speed and memory, beside a plain implementation, in one run.
 bench: $(READY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from streamlit.testing.v1 import AppTest
 from locality.datasets import Source
 from locality.published import FIGURES
 from locality.studies import Bench, BenchPlan, bench, finish
-from pages._ui.bench.mount import KEY
 from pages._ui.bench.page import _joined
 from pages._ui.bench.run import _parsed, _written
+from pages._ui.bench.table import COMPONENT
 from pages._ui.work import WORKS
+from tests.buffer import sent
 from tests.own_networks import own_networks
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -61,7 +61,7 @@ def open_page(**query: Any) -> AppTest:
 
 def board(at: AppTest) -> dict[str, Any]:
     """What the leaderboard received."""
-    return dict(json.loads(at.get("bidi_component")[0].proto.json))
+    return sent(at)[0]
 
 
 def test_the_table_shows_the_numbers_of_the_study(made: Bench) -> None:
@@ -81,7 +81,7 @@ def test_the_table_shows_the_numbers_of_the_study(made: Bench) -> None:
 
 def test_a_picked_cell_shows_its_curve_difference_and_images(made: Bench) -> None:
     at = open_page(dataset="digits", run=RUN)
-    at.session_state[KEY] = {"pick": {"model": "optimal", "column": "denoise_ratio", "seq": 1}}
+    at.session_state[COMPONENT.key] = {"pick": {"model": "optimal", "column": "denoise_ratio", "seq": 1}}
     at.run()
     assert not at.exception
     assert any(title.value.startswith("optimal: error / Wiener") for title in at.subheader)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,14 +15,17 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from locality.datasets import Source
-from locality.edits import draw_mask, mask_text, parse_chain
+from locality.edits import EDITS, draw_mask, mask_text, parse_chain, parse_edit
+from locality.edits.parts.linear import LinearEdit
 from locality.fields.jacobian import mass_on
+from locality.specs import param
 from locality.studies import Draws, Sweep, finish, pixel_field
 from locality.types import ImageShape, Pixel
 from pages._ui.edit import export
 from pages._ui.edit.basis import basis_file
-from pages._ui.edit.state import KEY, Asked, named, place_of
-from pages._ui.edit.sweeping import _csv, _json
+from pages._ui.edit.panel import _dial
+from pages._ui.edit.state import COMPONENT, Asked, named, place_of
+from pages._ui.edit.sweeping import _csv, _json, _strengths
 from pages._ui.explorer import files
 from pages._ui.train.runs import RUNS
 from tests.buffer import sent, unpacked
@@ -71,7 +75,7 @@ def wish(at: AppTest, **changed: Any) -> AppTest:
         "mask": head["mask"],
         "network": "",
     }
-    at.session_state[KEY] = {"view": {**value, "colours": "symlog", "kind": "test", "seq": seq, **changed}}
+    at.session_state[COMPONENT.key] = {"view": {**value, "colours": "symlog", "kind": "test", "seq": seq, **changed}}
     at.run()
     assert not at.exception, at.exception
     return at
@@ -267,6 +271,63 @@ def test_train_on_this_starts_a_training_of_the_edited_images(monkeypatch: pytes
     assert [plan.network for plan in started] == ["unet:channels=16-32-48", "dit:patch=4"]
     assert started[0].key == "digits-pattern-mask-ring-strength-0.75-unet"
     assert started[0].minutes == 2.0
+
+
+@dataclass(frozen=True)
+class Swell(LinearEdit):
+    """Values grow. Its dial is called as no other, has no upper end, and counts."""
+
+    heading: ClassVar[str] = "Swell"
+    about: ClassVar[str] = r"x_0' = (1 + n)\,x_0"
+    main: ClassVar[str] = "how_much"
+    dial: ClassVar[str] = "how_much"
+
+    how_much: int = param(2, help="How often the images are added to themselves.", low=0)
+    loud: bool = param(False, help="Twice as much.")
+
+    def linear(self, x: torch.Tensor, shape: ImageShape) -> torch.Tensor:
+        return x * (1 + self.how_much) * (2 if self.loud else 1)
+
+
+@pytest.fixture
+def swell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit that is written today: registered like any other, and gone afterwards."""
+    monkeypatch.setattr(EDITS, "_classes", dict(EDITS._classes))  # type: ignore[attr-defined]
+    EDITS.register("swell")(Swell)
+
+
+def test_an_edit_that_the_page_has_never_heard_of_has_its_controls(swell: None) -> None:
+    at = open_page(edit="swell:3", px="2.3", sigma="1.5")
+    head, arrays = sent(at)
+    assert not at.warning
+    assert head["dial"] == {"label": "how much", "symbol": "how much", "low": 0.0, "high": 6.0, "step": 1}
+    assert (head["title"], head["level"], head["mask"]) == ("Swell", 3, None)
+    assert "Swell" in at.selectbox(key="edit_kind_0_0").options
+    assert [toggle.label for toggle in at.toggle if toggle.key == "edit_0_0_swell_loud"] == ["Loud"]
+    wish(at, level=5.2)
+    assert link(at, "edit") == "swell:how_much=5"
+    _, changed = sent(at)
+    assert np.abs(changed["after"] - arrays["after"]).max() > 1e-4
+    at.toggle(key="edit_0_0_swell_loud").set_value(True).run()
+    assert link(at, "edit") == "swell:how_much=5,loud=true"
+    truth = finish(pixel_field(Source.parse("digits+swell:5,loud=true"), "wiener", Pixel(2, 3), 1.5, Draws()))
+    np.testing.assert_allclose(sent(at)[1]["after"], truth.sum(dim=(0, 1)).flatten().numpy(), atol=2e-6)
+
+
+def test_what_the_sliders_show(swell: None) -> None:
+    """As the pages had them before an edit said so itself."""
+    texts = ("pattern:W", "blur:1", "spectrum", "spectrum:tilt", "mix:digits")
+    made = {text: _dial(parse_edit(text)) for text in texts}
+    assert made["pattern:W"] == {"label": "strength", "symbol": "c", "low": 0.0, "high": 2.0, "step": 0.01}
+    assert {text: (dial["symbol"], dial["low"], dial["high"], dial["step"]) for text, dial in made.items() if dial} == {
+        "pattern:W": ("c", 0.0, 2.0, 0.01),
+        "blur:1": ("r", 0.0, 8.0, 0.01),
+        "spectrum": ("t", 0.0, 1.0, 0.01),
+        "spectrum:tilt": ("t", -4.0, 4.0, 0.01),
+        "mix:digits": ("t", 0.0, 1.0, 0.01),
+    }
+    ends = {text: _strengths(parse_edit(text))[-1] for text in (*texts, "swell:3")}
+    assert ends == dict(zip(ends, (1.0, 4.0, 1.0, 1.0, 1.0, 6.0), strict=True))
 
 
 # --- below the view

@@ -15,7 +15,7 @@ from locality.fields.codec import SIGMA_HIGH
 from locality.linear.wiener import coordinates
 from locality.studies import finish, fit_wiener
 from locality.types import Pixel
-from pages._ui.explorer import files, mount
+from pages._ui.explorer import files
 from tests.buffer import sent
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -148,9 +148,3 @@ def test_files_are_written_once_and_the_oldest_leave(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(files, "_LIMIT", 3 * size + 100)  # sizes differ by a few digits of sigma
     files._prune()
     assert len(list(files._STATIC.glob("*.bin"))) == 3
-
-
-def test_the_script_is_one_module() -> None:
-    script = mount.script()
-    assert not [line for line in script.splitlines() if line.startswith("import ")]
-    assert script.count("export ") == 1, "only the component's entry is exported"

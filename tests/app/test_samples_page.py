@@ -215,7 +215,7 @@ def test_no_model_is_an_invitation() -> None:
 def pick(at: AppTest, model: str, sample: Any, row: Any, col: Any, step: Any) -> None:
     """What the grid sets when a pixel is clicked."""
     value = {"model": model, "sample": sample, "row": row, "col": col, "step": step, "seq": 3}
-    at.session_state[mount.KEY] = {"pick": value}
+    at.session_state[mount.COMPONENT.key] = {"pick": value}
     at.run()
     assert not at.exception, at.exception
 
@@ -392,12 +392,6 @@ def test_marks_light_the_window_and_frame_the_pixel() -> None:
 def test_words_for_shares_and_times() -> None:
     assert [evidence.percent(share) for share in (1.0, 0.5, 0.034, 1e-7)] == ["100 %", "50 %", "3.4 %", "< 0.001 %"]
     assert [spoken(seconds) for seconds in (12.3, 600, 7200)] == ["12 s", "10 min", "2.0 h"]
-
-
-def test_the_script_is_one_module() -> None:
-    script = mount._script()
-    assert not [line for line in script.splitlines() if line.startswith("import ")]
-    assert script.count("export ") == 1, "only the component's entry is exported"
 
 
 def test_the_menu_has_the_page_with_an_icon_of_its_own() -> None:

@@ -24,8 +24,9 @@ from locality.fields.codec import TABLE_SIGMAS
 from locality.linear.wiener import WienerFilter
 from locality.studies import find_network, finish, fit_wiener, predicted_table
 from locality.types import ImageShape, Pixel
-from pages._ui.explorer import facts, fields, mount, options, standalone
+from pages._ui.explorer import facts, fields, options, standalone
 from pages._ui.explorer.view import View
+from pages._ui.lab.modules import linked
 
 OPTIONS = options.Options("Mean image", 0, True, "mean", None, "sum", 16, False, ())
 VIEW = View(Pixel(2, 5), 0.7, Pixel(0, 0), True, 9)
@@ -105,11 +106,10 @@ def test_its_own_policy_forbids_fetching_and_other_scripts(text: str) -> None:
 
 
 def test_the_script_is_the_page_s_own(text: str) -> None:
-    entry = "export default function "
-    before, after = mount.script().split(entry)
-    assert before in text
-    assert after in text
-    assert entry not in text
+    shared, _, _ = linked(Path(standalone.__file__).parent / "view.js").partition("\nexport ")
+    assert shared.count("\n") > 500
+    assert shared in text
+    assert "\nexport " not in Page(text).scripts[""]
 
 
 def test_start_and_tables_hold_what_the_page_shows(text: str, digits: tuple[Source, WienerFilter]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import socket
@@ -12,10 +13,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+
+from pages._ui.lab.modules import linked
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(__file__).parent / "screenshots"
@@ -155,6 +158,13 @@ def pictures(page: Page, name: str, *, whole: bool = False) -> dict[str, list[st
         style = "getComputedStyle(document.body)"
         colours[str(scheme)] = [str(page.evaluate(f"{style}.{one}")) for one in ("backgroundColor", "color")]
     return colours
+
+
+def computed(page: Page, module: str, expression: str, value: Any = None) -> Any:
+    """Evaluate an expression of `m`, a module of pages/_ui with all that it imports, and `v`, the value."""
+    code = base64.b64encode(linked(ROOT / "pages" / "_ui" / f"{module}.js").encode()).decode()
+    load = "const m = await import('data:text/javascript;charset=utf-8;base64,' + code)"
+    return page.evaluate(f"async ([code, v]) => {{ {load}; return {expression} }}", [code, value])
 
 
 # Resolves once an element has kept its place and size for a third of a second.

@@ -106,7 +106,7 @@ def test_noise_measure_reference_and_pixel_come_back_from_the_link(page: Page, s
 def test_untrained_twins_appear_below(page: Page, server: str) -> None:
     lab = open_page(page, server, f"dataset={SET}&networks=unet")
     page.get_by_text("Untrained twins", exact=True).click()
-    expect(page.locator("[data-panel=unet-untrained] h4")).to_have_text("Untrained")
+    expect(page.locator("[data-panel=unet-untrained] h2")).to_have_text("Untrained")
     expect(page.locator("[data-panel=unet-untrained] .empty")).to_be_empty(timeout=60_000)
     trained, twin = lab.evaluate("root => [root.lab.shown.fields[1], root.lab.shown.twins[1]].map(f => [...f])")
     assert (

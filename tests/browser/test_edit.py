@@ -103,6 +103,7 @@ def test_shapes_keys_and_reload(page: Page, bare_server: str) -> None:
     expect(page).to_have_url(re.compile("edit=pattern%3Amask%3Dring"))
     page.locator("[data-panel=predicted-after] canvas").press("ArrowDown")
     expect(page).to_have_url(re.compile(r"px=\d+\.\d+"))
+    expect(lab.locator(".aloud")).to_have_text(re.compile(r"^Row \d+, column \d+: on the pattern \d.* % before, \d"))
     page.locator(".noise input").press("ArrowLeft")
     expect(page).to_have_url(re.compile("sigma=1.9"))
     shown_before = lab.get_attribute("data-shown")
@@ -117,6 +118,19 @@ def test_shapes_keys_and_reload(page: Page, bare_server: str) -> None:
     expect(page.locator("[data-colours=linear]")).to_have_attribute("aria-pressed", "true")
     mask = torch.tensor(lab.evaluate("root => [...root.lab.mask]")).reshape(SIDE, SIDE)
     assert torch.equal(mask, torch.from_numpy(draw_mask("ring", SIDE, SIDE)).long())
+
+
+def test_playing_drives_the_strength_until_it_is_paused(page: Page, bare_server: str) -> None:
+    lab = open_page(page, bare_server)
+    expect(lab).to_have_attribute("data-shown", re.compile("exact$"))
+    page.get_by_role("button", name="Play the strength").click()
+    expect(lab).to_have_attribute("data-shown", re.compile("preview$"))
+    page.get_by_role("button", name="Pause the strength").click()
+    expect(page.get_by_role("button", name="Play the strength")).to_be_visible()
+    expect(lab).to_have_attribute("data-shown", re.compile("exact$"))
+    level = float(lab.evaluate("root => root.lab.level"))
+    assert level != 0.5
+    expect(page).to_have_url(re.compile(f"strength%3D{level:g}"))
 
 
 def test_an_edit_without_a_live_form_follows_the_release(page: Page, bare_server: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from locality.datasets import Source
 from locality.fields.jacobian import compare
@@ -108,6 +108,17 @@ def test_keys_move_the_pixel(page: Page, server: str) -> None:
         page.keyboard.press(key)
     shows(lab, "^20,16 .* exact")
     expect(page).to_have_url(re.compile("px=20.16"))
+    expect(lab.locator(".aloud")).to_have_text(re.compile(r"^Row 20, column 16\. Pearson r \d\.\d\d\. Half of"))
+
+
+def test_a_finger_on_a_picture_scrolls_the_page_and_a_tap_chooses(browser: Browser, server: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    lab = open_explorer(page, server)
+    assert lab.locator("canvas").first.evaluate("canvas => getComputedStyle(canvas).touchAction") == "manipulation"
+    page.touchscreen.tap(*centre_of(page, "image", 9, 20))
+    shows(lab, "^9,20 .* exact")
+    context.close()
 
 
 def test_play_sweeps_the_noise(page: Page, server: str) -> None:

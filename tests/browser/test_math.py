@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Page
 
-from locality.fields.codec import TABLE_SIGMAS, decode_rows, encode_rows, mix_rows, weights_about
-from locality.fields.jacobian import compare, measure
+from locality.fields.codec import LEARNED_SIGMAS, TABLE_SIGMAS, decode_rows, encode_rows, mix_rows, weights_about
+from locality.fields.jacobian import compare, mass_on, measure
 from locality.schedule import alpha_bar_of, t_of
 from locality.types import Pixel
+from pages._ui.lab.mount import pack
+from tests.browser.conftest import computed
 
 pytestmark = pytest.mark.browser
-_MODULE = Path(__file__).resolve().parents[2] / "pages/_ui/explorer/math.js"
 
 
-def run(page: Page, expression: str, value: Any) -> Any:
-    """Evaluate an expression of `m` (the module) and `v` (the value) in the browser."""
-    code = base64.b64encode(_MODULE.read_bytes()).decode()
-    load = "const m = await import('data:text/javascript;base64,' + code)"
-    return page.evaluate(f"async ([code, v]) => {{ {load}; return {expression} }}", [code, value])
+def run(page: Page, expression: str, value: Any = None) -> Any:
+    return computed(page, "lab/math", expression, value)
 
 
 @pytest.fixture
@@ -99,14 +96,99 @@ def test_rows_between_levels(page: Page, sigma: float) -> None:
     assert mixed == pytest.approx(truth.tolist(), rel=1e-5, abs=1e-6)
 
 
+def test_a_buffer_from_python(page: Page) -> None:
+    arrays = {
+        "codes": np.arange(7, dtype=np.uint8),  # ends off a multiple of four
+        "wide": np.array([1e-300, -2.5], np.float64),
+        "eps": np.array([-32000, 7], np.int16),
+    }
+    head, *found = run(
+        page,
+        "(({ head, arrays: a }) => [head, [...a.codes], [...a.wide], [...a.eps]])(m.unpack(Uint8Array.from(v)))",
+        list(pack({"name": "σ", "n": 3}, arrays)),
+    )
+    assert (head["name"], head["n"]) == ("σ", 3)
+    assert found == [array.tolist() for array in arrays.values()]
+
+
+def test_mass_on_a_mask(page: Page, fields: tuple[torch.Tensor, torch.Tensor]) -> None:
+    mask = fields[1] > 0.3
+    pixel = Pixel(4, 2)
+    ours = run(
+        page,
+        "[m.massOn(v[0], v[1]), m.massOn(v[0], v[1], v[2])]",
+        [fields[0].flatten().tolist(), mask.flatten().int().tolist(), pixel.row * 7 + pixel.col],
+    )
+    own = torch.zeros(9, 7, dtype=torch.bool)
+    own[pixel] = True
+    size = fields[0].abs().double()
+    assert ours[0] == pytest.approx(mass_on(fields[0], mask), abs=1e-9)
+    assert ours[1] == pytest.approx(float(size[mask & ~own].sum() / size[~own].sum()), abs=1e-9)
+
+
+def test_a_stored_field_is_that_of_the_nearest_stored_pixel(page: Page) -> None:
+    sigmas, pixels = list(LEARNED_SIGMAS), [[1, 1], [1, 3], [3, 1], [3, 3]]
+    rows = torch.randn(len(sigmas), 4, 35, generator=torch.Generator().manual_seed(3))
+    codes, scale = encode_rows(rows)
+    head = {"sigmas": sigmas, "pixels": pixels}
+    ours = run(
+        page,
+        "(s => [s.pixel, [...s.field]])(m.storedField({ head: v[0], arrays: { codes: Uint8Array.from(v[1]), "
+        "scale: Float32Array.from(v[2]) } }, [4, 2.9], v[3], 35))",
+        [head, codes.flatten().tolist(), scale.flatten().tolist(), 1.3],
+    )
+    near = weights_about(sigmas, 1.3)
+    truth = mix_rows(codes[[k for k, _ in near], 3], scale[[k for k, _ in near], 3], [weight for _, weight in near])
+    assert ours[0] == [3, 3]
+    assert ours[1] == pytest.approx(truth.tolist(), rel=1e-5, abs=1e-6)
+    assert run(page, "[0.9, 1, 5, 5.6].map(s => m.within([1, 2, 5], s))") == [False, True, True, False]
+
+
+def test_numbers_as_words(page: Page) -> None:
+    found = run(page, "[0, 1.23456, 0.00012345, 123456, NaN, Infinity].map(m.short)")
+    assert found == ["0", "1.23", "1.2e-4", "1.2e+5", "–", "–"]
+    assert run(page, "[m.percent(0.12345), m.percent(NaN), m.mean([1, 2, 6]), m.mean([])]") == ["12.3 %", "–", 3, 0]
+
+
+# --- colours
+
+
 def test_colours_are_symmetric_about_white(page: Page) -> None:
-    low, middle, high = run(page, "[m.colour(-1), m.colour(0), m.colour(1)]", None)
+    low, middle, high = computed(page, "lab/colours", "[m.colour(-1), m.colour(0), m.colour(1)]")
     assert middle == [247, 247, 247]
     assert low[2] > low[0]
     assert high[0] > high[2]
-    linear = run(page, "[-3, 1, 2].map(x => m.toUnit(x, 2, false))", None)
+    linear = computed(page, "lab/colours", "[-3, 1, 2].map(x => m.toUnit(x, 2, false))")
     assert linear == pytest.approx([-1.0, 0.5, 1.0])
-    log = run(page, "[2, 0, 0.02, -0.02].map(x => m.toUnit(x, 2, true))", None)
+    log = computed(page, "lab/colours", "[2, 0, 0.02, -0.02].map(x => m.toUnit(x, 2, true))")
     assert log[:2] == pytest.approx([1.0, 0.0])
     assert log[2] == pytest.approx(-log[3])
     assert log[2] > 0.1, "a hundredth of the limit is visible"
+
+
+def test_a_field_is_painted_with_the_colours_of_its_values(page: Page) -> None:
+    painted, colours = computed(
+        page,
+        "lab/colours",
+        "(p => { m.paintField([-2, 0, 2], 2, false, p)\n return [[...new Uint8Array(p.buffer)], v.map(m.colour)] })"
+        "(new Uint32Array(3))",
+        [-1, 0, 1],
+    )
+    assert [painted[4 * i : 4 * i + 4] for i in range(3)] == [[*colour, 255] for colour in colours]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_noisy_image_is_painted_as_a_network_sees_it(page: Page, channels: int) -> None:
+    generator = torch.Generator().manual_seed(4)
+    x0 = torch.rand(channels, 6, generator=generator) * 2 - 1
+    eps = torch.randint(-90, 90, (channels, 6), generator=generator)
+    ours = computed(
+        page,
+        "lab/colours",
+        "(p => { m.paintImage(v[0], v[1], 0.8, v[2], 6, p); return [...new Uint8Array(p.buffer)] })"
+        "(new Uint32Array(6))",
+        [x0.flatten().tolist(), eps.flatten().tolist(), channels],
+    )
+    seen = (x0 + 0.8 * eps / 32) / (1 + 0.8**2) ** 0.5
+    truth = ((seen + 1) * 127.5).clamp(0, 255).expand(3, 6)
+    assert torch.tensor(ours).reshape(6, 4)[:, :3].T.sub(truth).abs().max() <= 0.51, "to the nearest of 256"

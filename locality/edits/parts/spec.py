@@ -122,7 +122,8 @@ class EditSpec(Spec):
         if not self.dial:
             dials = ", ".join(name for name, cls in EDITS.items() if cls.dial)
             raise BadInput(f"The edit {self.name} is all or nothing: it has no strength to vary. Those with: {dials}.")
-        return replace(self, **{self.dial: float(level)})
+        kind = type(getattr(self, self.dial))  # a dial may count
+        return replace(self, **{self.dial: kind(round(level) if kind is int else level)})
 
     @property
     def level(self) -> float:

@@ -1,5 +1,5 @@
 // How alike the fields are: matrices and curves of numbers, from what is on the screen or from the stored study.
-import { cosine, pearson } from "./math.js"
+import { cosine, pearson } from "../lab/math.js"
 
 export const MEASURES = {
   pearson: ["Pearson r", (a, b) => pearson(a, b)],

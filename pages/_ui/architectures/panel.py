@@ -16,9 +16,8 @@ from locality.types import Pixel
 from pages._ui.architectures import live
 from pages._ui.architectures.choice import Asked
 from pages._ui.architectures.entries import STEP, Entry, entries_of
-from pages._ui.architectures.mount import view_component
 from pages._ui.architectures.study import find_study, reported_study
-from pages._ui.architectures.view import View, current_view
+from pages._ui.architectures.view import COMPONENT, View, current_view
 from pages._ui.explorer import fields, files
 
 
@@ -64,7 +63,7 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
         "no_study": no_study,
         "status": _status(entries, bool(stored), source.available or not asked.twins),
     }
-    view_component(head, arrays)
+    COMPONENT.show(head, arrays)
     if not stored:
         files.write_predicted(source.fingerprint, wiener)
         st.rerun()

@@ -1,107 +1,57 @@
-// The architectures' view: panels of one pixel, its matrix of agreement, curves over noise. All of it follows the
-// pointer from stored fields; networks without stored ones are computed by Python after a click.
-import { curvesChart } from "./curves.js"
-import { colour, decodeRow, largest, nearest, paintField, paintImage, short, unpack } from "./math.js"
-import { matrixTable } from "./matrix.js"
+// The architectures: fields of one pixel by every network, the matrix of their agreement, curves over noise. All of it
+// follows the pointer from stored fields; networks without stored ones are computed by Python after a click.
+import { paintImage } from "../lab/colours.js"
+import { Lab, mounted } from "../lab/lab.js"
+import { decodeRow, largest, mean, nearest, short } from "../lab/math.js"
+import { poster } from "../lab/poster.js"
+import { chart } from "../lab/svg.js"
+import { matrixDrawing, matrixTable } from "./matrix.js"
 import { alike, curvesOf, MEASURES, studied } from "./measures.js"
-import { escape } from "./picture.js"
-import { saveSheet } from "./sheet.js"
 
-const views = new WeakMap()
 const CHOICES = ["measure", "scope", "colours"]
-const BEAT = 900 // ms a noise level of the play button
+const BEAT = 0.9 // s a noise level of the play button
+const CLICK = "Click a pixel to compute"
 
-export default function ({ data, parentElement, setStateValue }) {
-  let view = views.get(parentElement)
-  if (!view) views.set(parentElement, (view = new View(parentElement.querySelector(".lab"))))
-  view.send = value => setStateValue("view", value)
-  view.receive(unpack(data))
-  return () => view.stop()
-}
-
-class View {
+class Architectures extends Lab {
   constructor(root) {
-    this.root = root
-    this.$ = query => root.querySelector(query)
-    this.seq = 0
-    this.tables = new Map()
-    root.lab = this // for tests: root.lab.shown
+    super(root)
+    this.measure = this.scope = ""
     const slider = this.$("input")
-    slider.oninput = () => { this.stop(); this.level = +slider.value; this.ask() }
+    slider.oninput = event => { this.stop(); this.turn(+slider.value); this.ask(event) }
     slider.onchange = () => this.commit("noise")
-    this.$(".play").onclick = () => (this.playing ? this.stop() : this.play())
-    this.$(".png").onclick = () => saveSheet(this, "png")
-    this.$(".svg").onclick = () => saveSheet(this, "svg")
-    this.$(".scale i").style.background = `linear-gradient(90deg, ${Array.from({ length: 11 }, (_, i) => `rgb(${colour(i / 5 - 1)})`)})`
-    for (const name of CHOICES)
-      root.querySelectorAll(`[data-${name}]`).forEach(button => (button.onclick = () => { this[name] = button.dataset[name]; this.commit("choice") }))
-    this.$(".matrix").onclick = event => {
-      const button = event.target.closest("[data-reference]")
-      if (button) { this.reference = +button.dataset.reference; this.commit("choice") }
-    }
+    for (const name of CHOICES) this.on(`[data-${name}]`, chosen => { this[name] = chosen[name]; this.commit("choice") })
+    this.on("[data-reference]", ({ reference }) => { this.reference = +reference; this.commit("choice") })
   }
 
-  get pixel() { return this.head.pixels[this.hover ?? this.place] }
-  get sigma() { return this.head.sigmas[this.level] }
+  turn(level) { this.level = level; this.sigma = this.head.sigmas[level] }
+  snap(pixel) { return this.head.pixels[nearest(this.head.pixels, pixel)] }
 
-  // --- what Python sends -----------------------------------------------------------------------
-
-  receive({ head, arrays }) {
-    const fresh = this.head?.context !== head.context
-    this.head = head
-    this.arrays = arrays
-    ;[this.c, this.h, this.w] = head.shape
-    if (fresh || head.seq >= this.seq) {
-      this.place = head.place
-      this.level = head.level
-      this.seq = Math.max(this.seq, head.seq)
-    }
+  receive(sent) {
+    const { fresh, newer } = this.take(sent), { head } = this
+    if (newer) { this.pixel = head.pixels[head.place]; this.turn(head.level) }
     if (fresh) {
-      this.hover = this.cursor = null
       for (const name of CHOICES) this[name] = head[name]
       this.reference = Math.max(0, head.entries.findIndex(entry => entry.id === head.reference))
     }
-    this.$("input").max = head.sigmas.length - 1
-    this.$("input").value = this.level
     if (!head.study) this.scope = "pixel"
+    this.$("input").max = head.sigmas.length - 1
     this.build()
-    this.fetchTables()
+    this.load(this.places())
     this.ask()
   }
 
-  async fetchTables() {
-    const { entries, sigmas } = this.head, levels = sigmas.map((_, i) => i).sort((a, b) => Math.abs(a - this.level) - Math.abs(b - this.level))
-    const urls = [...entries.filter(entry => entry.url).map(entry => entry.url), ...levels.flatMap(i => entries[0].urls[i] || [])]
-    const mine = (this.fetching = {}) // a later call takes over: data may have been switched meanwhile
-    for (const url of this.tables.keys()) if (!urls.includes(url)) this.tables.delete(url)
-    this.root.dataset.ready = "0"
-    this.failed = false
-    for (const url of urls) {
-      if (this.tables.has(url)) continue
-      try {
-        const answer = await fetch(new URL(url, document.baseURI))
-        if (!answer.ok) throw new Error(answer.status)
-        const table = unpack(new Uint8Array(await answer.arrayBuffer()))
-        if (this.fetching !== mine) return
-        this.tables.set(url, table)
-      } catch {
-        if (this.fetching !== mine) return
-        this.failed = true
-      }
-      this.ask()
-    }
-    this.root.dataset.ready = "1"
+  // Networks first, then the predicted fields, those of near noise levels before the others.
+  places() {
+    const { entries, sigmas } = this.head, far = i => Math.abs(i - this.level), levels = sigmas.map((_, i) => i).sort((a, b) => far(a) - far(b))
+    return [...entries.map(entry => entry.url), ...levels.map(i => entries[0].urls[i])].filter(Boolean)
   }
 
   // Field of entry i at a place of the grid and a noise level: from a table, or as Python computed it there.
   field(i, place, level) {
-    const entry = this.head.entries[i], size = this.h * this.w, [row, col] = this.head.pixels[place]
-    const table = this.tables.get(entry.urls ? entry.urls[level] : entry.url)
-    if (table) {
-      const { codes, scale } = table.arrays
-      return decodeRow(codes, scale, entry.urls ? row * this.w + col : level * this.head.pixels.length + place, size)
-    }
-    return this.here(place, level) ? this.arrays[`field${i}`] || null : null
+    const entry = this.head.entries[i], [row, col] = this.head.pixels[place], table = this.files.get(entry.urls ? entry.urls[level] : entry.url)
+    if (!table) return this.here(place, level) ? this.arrays[`field${i}`] || null : null
+    const index = entry.urls ? row * this.w + col : level * this.head.pixels.length + place
+    return decodeRow(table.arrays.codes, table.arrays.scale, index, this.h * this.w)
   }
 
   here(place, level) { return place === this.head.place && level === this.head.level }
@@ -109,12 +59,13 @@ class View {
   // --- drawing -----------------------------------------------------------------------------------
 
   build() {
-    const { entries, twins } = this.head, layout = JSON.stringify([this.head.shape, entries.map(entry => entry.id), twins])
+    const { entries, twins, shape } = this.head, layout = JSON.stringify([shape, entries.map(entry => entry.id), twins])
     if (this.layout === layout) return
     this.layout = layout
-    this.picture = this.panel("image")
-    this.trained = entries.map(entry => this.panel(entry.id))
-    this.twins = entries.map(entry => (twins && entry.twin ? this.panel(`${entry.id}-untrained`) : null))
+    const keys = `Image of ${this.h} by ${this.w} pixels. Arrow keys move the chosen pixel on the grid of stored ones.`
+    this.picture = this.panel("image", { heading: true, leads: true, keys })
+    this.trained = entries.map(({ id }) => this.panel(id, { heading: true }))
+    this.twins = entries.map(({ id, twin }) => (twins && twin ? this.panel(`${id}-untrained`, { heading: true }) : null))
     const columns = [[this.picture], ...this.trained.map((panel, i) => [panel, this.twins[i]])]
     this.$(".panels").replaceChildren(...columns.map(column => {
       const box = document.createElement("div")
@@ -122,157 +73,115 @@ class View {
       box.append(...column.filter(Boolean).map(panel => panel.figure))
       return box
     }))
-    this.panels = [this.picture, ...this.trained]
-  }
-
-  panel(id) {
-    const figure = document.createElement("figure")
-    figure.dataset.panel = id
-    figure.innerHTML = `<h4></h4><p class="sub"></p><div class="stage"><canvas width="${this.w}" height="${this.h}"></canvas>
-      <svg viewBox="0 0 ${this.w} ${this.h}" preserveAspectRatio="none" aria-hidden="true"><g fill="none"></g></svg><div class="empty"></div></div><figcaption></figcaption>`
-    const find = query => figure.querySelector(query), canvas = find("canvas"), context = canvas.getContext("2d")
-    const bitmap = context.createImageData(this.w, this.h)
-    const panel = { id, figure, canvas, context, bitmap, pixels: new Uint32Array(bitmap.data.buffer), title: find("h4"), sub: find(".sub"),
-      stage: find(".stage"), marks: find("g"), empty: find(".empty"), caption: find("figcaption") }
-    const at = event => {
-      const box = canvas.getBoundingClientRect(), clamp = (v, n) => Math.max(0, Math.min(n - 1, Math.floor(v)))
-      return [clamp((event.clientY - box.top) / box.height * this.h, this.h), clamp((event.clientX - box.left) / box.width * this.w, this.w)]
-    }
-    canvas.onpointermove = event => { this.cursor = at(event); if (id === "image") this.hover = nearest(this.head.pixels, ...this.cursor); this.ask() }
-    canvas.onpointerleave = () => { this.cursor = this.hover = null; this.ask() }
-    canvas.onpointerdown = event => { this.place = nearest(this.head.pixels, ...at(event)); this.hover = null; this.commit("click") }
-    if (id === "image") this.keyboard(canvas)
-    else canvas.setAttribute("role", "img")
-    return panel
-  }
-
-  keyboard(canvas) {
-    canvas.tabIndex = 0
-    canvas.setAttribute("role", "application")
-    canvas.setAttribute("aria-roledescription", "pixel picker")
-    canvas.setAttribute("aria-label", `Image of ${this.h} by ${this.w} pixels. Arrow keys move the chosen pixel on the grid of stored ones.`)
-    const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }
-    canvas.onkeydown = event => {
-      const step = steps[event.key]
-      if (!step) return
-      event.preventDefault()
-      event.stopPropagation()
-      const { pixels, stride } = this.head, [row, col] = pixels[this.place], by = stride * (event.shiftKey ? 4 : 1)
-      this.place = nearest(pixels, row + step[0] * by, col + step[1] * by)
-      this.hover = null
-      this.ask()
-      clearTimeout(this.timer)
-      this.timer = setTimeout(() => this.commit("key"), 120) // a held key asks once, at its end
-    }
-  }
-
-  ask() {
-    if (this.waiting) return
-    this.waiting = true
-    requestAnimationFrame(() => { this.waiting = false; if (this.root.isConnected) this.draw() })
   }
 
   draw() {
-    const { entries } = this.head, place = this.hover ?? this.place, level = this.level
+    const { entries, image, status } = this.head, { level, measure, arrays } = this, pixel = this.hover || this.pixel
+    const place = nearest(this.head.pixels, pixel), here = this.here(place, level), centre = pixel[0] * this.w + pixel[1]
     const fields = entries.map((_, i) => this.field(i, place, level))
-    const twins = entries.map((_, i) => (this.twins[i] && this.here(place, level) ? this.arrays[`twin${i}`] || null : null))
-    const limit = largest(fields)
-    paintImage(this.arrays.x0, this.arrays.eps, this.sigma, this.c, this.h * this.w, this.picture.pixels)
-    this.finish(this.picture, null, this.head.image, "as a network sees it")
-    const own = alike([fields[0], ...fields, ...twins], this.measure, this.pixel[0] * this.w + this.pixel[1])[0]
+    const twins = entries.map((_, i) => (this.twins[i] && here ? arrays[`twin${i}`] || null : null))
+    const limit = largest(fields), [own] = alike([fields[0], ...fields, ...twins], measure, centre)
+    const reported = value => (value === null ? "" : `${measure === "cosine" ? "cos" : "r"} ${value.toFixed(2)}`)
+    paintImage(arrays.x0, arrays.eps, this.sigma, this.c, this.h * this.w, this.picture.pixels)
+    this.picture.put()
+    this.name(this.picture, pixel, image, "as a network sees it")
+    this.picture.caption.textContent = `Row ${pixel[0]}, column ${pixel[1]}`
     entries.forEach((entry, i) => {
-      const reported = (value, other) => (i === 0 && !other ? "" : value === null ? "" : `${this.measure === "cosine" ? "cos" : "r"} ${value.toFixed(2)}`)
-      this.paint(this.trained[i], fields[i], limit, entry.title, entry.sub, entry.empty, reported(own[i + 1]), this.here(place, level) ? entry.refusal : "")
-      if (this.twins[i]) this.paint(this.twins[i], twins[i], twins[i] ? largest([twins[i]]) : 1, "Untrained", "the same network as it starts; its own scale", "Click a pixel to compute", reported(own[entries.length + 1 + i], true))
+      const refusal = here ? entry.refusal : "", twin = this.twins[i]
+      this.show(this.trained[i], fields[i], limit, refusal || entry.empty, !refusal)
+      this.name(this.trained[i], pixel, entry.title, entry.sub, fields[i], i ? reported(own[i + 1]) : "")
+      if (!twin) return
+      this.show(twin, twins[i], largest([twins[i]]), CLICK)
+      this.name(twin, pixel, "Untrained", "the same network as it starts; its own scale", twins[i], reported(own[entries.length + 1 + i]))
     })
-    const [low, high] = this.root.querySelectorAll(".scale span")
-    low.textContent = `−${short(limit)}`
-    high.textContent = `+${short(limit)}`
-    this.$("output").textContent = `σ = ${short(this.sigma)}`
+    this.limits(this.all(".scale span"), limit)
+    this.$("input").value = level
+    this.$(".noise output").textContent = `σ = ${short(this.sigma)}`
     this.$("input").setAttribute("aria-valuetext", `sigma ${short(this.sigma)}`)
-    this.numbers(fields, place, level)
-    this.shown = { ...this.shown, fields, twins, limit, place, level }
-    this.root.dataset.shown = `${this.pixel} ${short(this.sigma)} ${fields.filter(Boolean).length}/${entries.length}`
-    this.$(".status").textContent = this.failed ? "Some stored fields did not load. Reload the page to try again." : this.head.status
+    this.shown = { pixel, fields, twins, limit, place, level }
+    this.numbers(fields, place, pixel)
+    this.root.dataset.shown = `${pixel} ${short(this.sigma)} ${fields.filter(Boolean).length}/${entries.length}`
+    this.$(".status").textContent = this.failed ? "Some stored fields did not load. Reload the page to try again." : status
   }
 
-  paint(panel, field, limit, title, sub, empty, number, refusal = "") {
-    if (field) { paintField(field, limit, this.colours === "symlog", panel.pixels); panel.drawn = true }
-    panel.stage.classList.toggle("stale", !field && !!panel.drawn)
-    panel.empty.textContent = field || (panel.drawn && !refusal) ? "" : refusal || empty
-    this.finish(panel, field, title, sub, number)
-  }
-
-  finish(panel, field, title, sub, number = "") {
-    if (panel === this.picture || field) panel.context.putImageData(panel.bitmap, 0, 0)
+  // What stands about a panel, and its marks.
+  name(panel, pixel, title, sub, field = null, number = "") {
     panel.title.textContent = panel.title.title = title
     panel.sub.textContent = panel.sub.title = sub
-    const box = ([r, c], stroke, width) => `<rect x="${c}" y="${r}" width="1" height="1" stroke="${stroke}" stroke-width="${width}" vector-effect="non-scaling-stroke"/>`
-    panel.marks.innerHTML = box(this.pixel, "#000", 4) + box(this.pixel, "#ffd400", 2) + (this.cursor && `${this.cursor}` !== `${this.pixel}` ? box(this.cursor, "#000", 3) + box(this.cursor, "#fff", 1.5) : "")
-    const [row, col] = panel === this.picture ? this.pixel : this.cursor || this.pixel, value = field?.[row * this.w + col]
-    panel.caption.textContent = panel === this.picture ? `Row ${row}, column ${col}` : [value === undefined ? "" : this.cursor ? `(${row}, ${col}): ${short(value)}` : `Centre: ${short(value)}`, number].filter(Boolean).join(" · ")
-    if (panel !== this.picture) panel.canvas.setAttribute("aria-label", `${title}: field of row ${this.pixel[0]}, column ${this.pixel[1]} at sigma ${short(this.sigma)}. ${number}`)
+    this.mark(panel, pixel)
+    const [row, col] = this.cursor || pixel, value = field?.[row * this.w + col]
+    panel.caption.textContent = [value === undefined ? "" : this.cursor ? `(${row}, ${col}): ${short(value)}` : `Centre: ${short(value)}`, number].filter(Boolean).join(" · ")
+    if (panel !== this.picture) panel.canvas.setAttribute("aria-label", `${title}: field of row ${pixel[0]}, column ${pixel[1]} at sigma ${short(this.sigma)}. ${number}`)
   }
 
-  numbers(fields, place, level) {
-    const { entries, sigmas, study } = this.head, whole = this.scope === "study", names = entries.map(entry => entry.id)
-    const matrices = sigmas.map((_, k) => (whole ? studied(study, names, k, this.measure)
-      : { value: alike(k === level ? fields : entries.map((_, i) => this.field(i, place, k)), this.measure, this.pixel[0] * this.w + this.pixel[1]) }))
-    const reference = Math.min(this.reference, entries.length - 1), [row, col] = this.pixel
-    const chance = whole ? sigmas.map((_, k) => mean(matrices[k].chance[reference].filter((v, i) => i !== reference && v !== null))) : null
+  numbers(fields, place, [row, col]) {
+    const { entries, sigmas, study, no_study } = this.head, { level, measure } = this, whole = this.scope === "study", names = entries.map(entry => entry.id)
+    const matrices = sigmas.map((_, k) => (whole ? studied(study, names, k, measure)
+      : { value: alike(k === level ? fields : entries.map((_, i) => this.field(i, place, k)), measure, row * this.w + col) }))
+    const reference = Math.min(this.reference, entries.length - 1), others = entries.map((_, i) => i).filter(i => i !== reference)
     const where = whole ? `all ${study.pixels} pixels of a grid` : `pixel ${row}, ${col}`
-    const title = `${MEASURES[this.measure][0]} of fields, σ = ${short(this.sigma)}, ${where}`
+    const title = `${MEASURES[measure][0]} of fields, σ = ${short(this.sigma)}, ${where}`
+    const over = `${MEASURES[measure][0]} with ${entries[reference].title} over noise, ${where}`
+    const curves = curvesOf(matrices, reference, entries.length)
+    const series = others.map(i => ({ title: entries[i].title, ink: entries[i].colour, dot: 3.5, points: curves[i].map(([r, error], k) => [sigmas[k], r, error]),
+      tip: (s, r, error) => `${entries[i].title}, σ ${short(s)}: ${r.toFixed(3)}${error ? ` ± ${error.toFixed(3)}` : ""}` }))
+    const chance = k => mean(others.map(i => matrices[k].chance[reference][i]).filter(v => v !== null))
+    if (whole) series.push({ title: "by chance", ink: "currentColor", dash: "2 4", points: sigmas.map((s, k) => [s, chance(k)]) })
+    this.shown = { ...this.shown, matrix: matrices[level], title, over, series }
     this.$(".matrix-title").textContent = title
-    const focused = this.root.querySelector(".matrix button:focus")?.dataset.reference
+    const focused = this.$(".matrix button:focus")?.dataset.reference
     this.$(".matrix").innerHTML = matrixTable(entries, matrices[level], reference)
     if (focused) this.$(`[data-reference="${focused}"]`).focus()
     this.$(".matrix-note").textContent = whole ? study.note : "Between the fields above, all input pixels. A row's name makes it the reference of the curves."
-    this.$(".curves-title").textContent = `${MEASURES[this.measure][0]} with ${entries[reference].title} over noise, ${where}`
-    this.$(".legend").innerHTML = entries.map((entry, i) => (i === reference ? "" : `<span><i style="background:${entry.colour}"></i>${escape(entry.title)}</span>`)).join("") + (chance ? `<span><i class="dashed"></i>by chance</span>` : "")
-    this.curvesSvg = curvesChart(entries, curvesOf(matrices, reference, entries.length), reference, sigmas, level, chance)
-    this.$(".curves").innerHTML = this.curvesSvg
-    this.$(".curves").setAttribute("aria-label", `${this.$(".curves-title").textContent}: ${entries.map((entry, i) => (i === reference ? "" : `${entry.title} ${matrices[level].value[reference][i]?.toFixed(2) ?? "not computed"}`)).filter(Boolean).join(", ")} at sigma ${short(this.sigma)}`)
+    this.$(".curves-title").textContent = over
+    this.$(".chart").innerHTML = this.curves(this.$(".chart").clientWidth || 480)
+    const now = others.map(i => `${entries[i].title} ${matrices[level].value[reference][i]?.toFixed(2) ?? "not computed"}`).join(", ")
+    this.$(".chart").setAttribute("aria-label", `${over}: ${now} at sigma ${short(this.sigma)}`)
     this.$(".curves-note").textContent = whole ? "Dashed: the same with the field of another, random pixel." : ""
-    for (const name of CHOICES)
-      this.root.querySelectorAll(`[data-${name}]`).forEach(button => button.setAttribute("aria-pressed", button.dataset[name] === this[name]))
-    this.$('[data-scope="study"]').disabled = !study
-    this.$('[data-scope="study"]').title = study ? "" : this.head.no_study
-    this.shown = { matrix: matrices[level], title }
+    for (const name of CHOICES) this.press(name, this[name])
+    Object.assign(this.$('[data-scope="study"]'), { disabled: !study, title: study ? "" : no_study })
+  }
+
+  curves(wide) {
+    const { sigmas } = this.head
+    return chart({ wide, tall: 250, series: this.shown.series, here: this.sigma, empty: "Needs stored fields",
+      x: { range: [sigmas[0] / 1.15, sigmas[sigmas.length - 1] * 1.15], log: true, ticks: sigmas.map(s => [s, short(+s.toPrecision(2))]), name: "noise level σ" },
+      y: { range: [-0.2, 1], ticks: [0, 0.25, 0.5, 0.75, 1].map(r => [r, r % 0.5 ? "" : short(r)]) } })
+  }
+
+  spoken() {
+    const { pixel: [row, col], matrix, fields } = this.shown, { entries } = this.head
+    const agree = entries.map(({ title }, i) => (i && fields[i] && this.scope === "pixel" ? `${title} ${matrix.value[0][i]?.toFixed(2)}` : "")).filter(Boolean)
+    return `Row ${row}, column ${col}.${agree.length ? ` ${MEASURES[this.measure][0]} with ${entries[0].title}: ${agree.join(", ")}.` : ""}`
   }
 
   // --- acting ------------------------------------------------------------------------------------
 
-  commit(kind) {
-    clearTimeout(this.timer)
-    const [row, col] = this.head.pixels[this.place]
-    this.seq += 1
-    const { measure, scope, colours } = this, reference = this.head.entries[this.reference]?.id
-    this.send({ row, col, sigma: this.sigma, measure, scope, colours, reference, kind, seq: this.seq })
-    this.ask()
+  chosen() {
+    const [row, col] = this.pixel, { sigma, measure, scope, colours } = this
+    return { row, col, sigma, measure, scope, colours, reference: this.head.entries[this.reference]?.id }
   }
 
-  play() {
-    let step = 1
-    this.$(".play").textContent = "❚❚"
-    this.$(".play").setAttribute("aria-label", "Pause the noise levels")
-    this.playing = setInterval(() => {
-      if (!this.root.isConnected) return clearInterval(this.playing)
-      const last = this.head.sigmas.length - 1
-      if (this.level + step < 0 || this.level + step > last) step = -step
-      this.level += step
-      this.$("input").value = this.level
-      this.ask()
-    }, BEAT)
+  advance(seconds) {
+    this.beat = (this.beat ?? 0) + seconds
+    if (this.beat < BEAT) return false
+    this.beat = 0
+    const last = this.head.sigmas.length - 1
+    if (this.level + this.direction < 0 || this.level + this.direction > last) this.direction = -this.direction
+    this.turn(this.level + this.direction)
+    return true
   }
+  stopped() { this.commit("noise") }
 
-  stop() {
-    if (!this.playing) return
-    clearInterval(this.playing)
-    this.playing = null
-    this.$(".play").textContent = "▶"
-    this.$(".play").setAttribute("aria-label", "Play the noise levels")
-    this.commit("noise")
+  fileName() { return `architectures-${this.head.name}-${this.pixel.join("-")}-sigma${short(this.sigma)}` }
+
+  poster() {
+    const { head, picture, trained, h, w, shown: { pixel, limit, matrix, title, over, fields } } = this, [row, col] = pixel
+    const tiles = [picture, ...trained].map((panel, i) => ({ title: panel.title.textContent, at: pixel, note: i ? panel.caption.textContent : "",
+      ...(i && !fields[i - 1] ? { empty: "not computed" } : { canvas: panel.canvas }) }))
+    const blocks = [{ ...matrixDrawing(head.entries, matrix), title }, { svg: this.curves(480), wide: 480, tall: 250, title: over }]
+    return poster({ side: 160, shape: [h, w], rows: [{ tiles }], limit, blocks, caption: `${head.name}, row ${row}, column ${col}, σ = ${short(this.sigma)}` })
   }
 }
 
-const mean = values => values.reduce((sum, v) => sum + v, 0) / Math.max(values.length, 1)
+export default mounted(Architectures)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
 from locality.types import ImageShape, Pixel
-from pages._ui.architectures.mount import chosen
 from pages._ui.choice import note
 from pages._ui.explorer.view import view_from_url
+from pages._ui.lab.mount import Component
 
+COMPONENT = Component(Path(__file__).parent, "architectures")
 CHOICES = {"measure": ("pearson", "off_centre", "cosine"), "scope": ("pixel", "study"), "colours": ("linear", "symlog")}
 
 
@@ -32,7 +34,7 @@ class View:
 def current_view(shape: ImageShape, pixels: Sequence[Pixel], sigmas: Sequence[float], names: Sequence[str]) -> View:
     """The nearest stored pixel and noise level to what is asked for; kept in the address bar."""
     allowed: dict[str, Sequence[str]] = {**CHOICES, "reference": names}
-    value = chosen()
+    value = COMPONENT.chosen()
     if value is None:
         pixel, sigma = view_from_url(shape)
         asked = {name: _listed(name, known) for name, known in allowed.items()}

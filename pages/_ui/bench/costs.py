@@ -9,7 +9,7 @@ import streamlit as st
 
 from locality.studies import Costs, shipped_costs
 from pages._ui.architectures.entries import COLOURS
-from pages._ui.charts import figure, show
+from pages._ui.charts import figure, name_lines, show
 
 _AXES = {"N": "Training images N", "d": "Values of an image d", "batch": "Images at once"}
 _QUANTITIES = {"seconds": ("Seconds per step", 1.0), "bytes": ("Working memory, MB", 1e-6)}
@@ -53,7 +53,7 @@ def _curves(
     exponents: dict[tuple[str, str], dict[str, Any]],
 ) -> None:
     label, scale = _QUANTITIES[quantity]
-    fig = figure(title, label, log=True, height=330)
+    fig = figure(title, label, log=True, height=360)
     rows = []
     for model, ink in zip(dict.fromkeys(point["model"] for point in points), COLOURS * 2, strict=False):
         mine = [point for point in points if point["model"] == model and point[quantity]]
@@ -66,6 +66,7 @@ def _curves(
             hovertemplate=f"{model}: %{{y:.3g}} at %{{x:,}}<extra></extra>",
         )
         rows.append({"Model": model, "Exponent": _reported(exponents.get((model, axis)))})
+    name_lines(fig)
     show(fig, name=f"costs_{quantity}_{axis}", alt=f"{label} against {title}, a line a model")
     st.table(rows, hide_index=True)
 

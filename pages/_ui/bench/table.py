@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -13,9 +14,10 @@ import streamlit as st
 from locality.metrics import Summary
 from locality.studies import Bench
 from locality.studies.benchmark import ABOUT, METRICS, Column, Leaderboard, as_csv, latex, leaderboard, markdown, number
-from pages._ui.bench.mount import board_component, picked
 from pages._ui.choice import note
+from pages._ui.lab.mount import Component
 
+COMPONENT = Component(Path(__file__).parent, "bench_board", "pick")
 SECONDS, MEMORY = "seconds_per_step", "peak_bytes"
 _FACTS = {SECONDS: ("Time per step", "s, batch of {batch}"), MEMORY: ("Peak memory", "MB, whole process")}
 _KINDS = {
@@ -46,7 +48,7 @@ def show_board(made: Bench, columns: Sequence[str]) -> Picked:
     chosen = [column for column in all_columns(board) if column["id"] in columns]
     cell = _picked(made, board)
     rows = [_row(made, board, i, chosen) for i in range(len(board.models))]
-    board_component(
+    COMPONENT.show(
         {
             "context": f"{made.dataset} {made.reference} {made.plan.key()}",
             "columns": chosen,
@@ -55,7 +57,8 @@ def show_board(made: Bench, columns: Sequence[str]) -> Picked:
             "seq": cell.seq,
             "hint": "A heading sorts; a cell shows its curve and images below.",
             "legend": _legend(made),
-        }
+        },
+        {},
     )
     return cell
 
@@ -155,7 +158,7 @@ def _fact(name: str, value: float | None) -> dict[str, Any] | None:
 
 def _picked(made: Bench, board: Leaderboard) -> Picked:
     """From the browser, the link, or the best model's R2 final."""
-    value = picked()
+    value = COMPONENT.chosen()
     usual = Picked(made.best("r2_final") or made.names[0], "r2_final", 0)
     known = {column["id"] for column in all_columns(board)}
     if value is not None:

@@ -10,7 +10,7 @@ from locality.edits import COLOURS
 from locality.linear.wiener import WienerFilter
 from locality.store.artifact import digest
 from pages._ui.explorer import files
-from pages._ui.explorer.mount import pack
+from pages._ui.lab.mount import pack
 
 LARGEST = 32 * 10**6  # bytes of a basis that a browser is sent; a larger one stays on the server
 _VERSION, _LEVELS = 1, 32_767

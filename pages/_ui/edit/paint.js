@@ -40,7 +40,22 @@ export function brush([row, col], width, h, w) {
 }
 
 // Pixels of a line between two cells, so that a fast pointer leaves no gaps.
-export function between2([r0, c0], [r1, c1]) {
+/** @returns {[number, number][]} */
+export function cellsBetween([r0, c0], [r1, c1]) {
   const steps = Math.max(Math.abs(r1 - r0), Math.abs(c1 - c0), 1)
   return Array.from({ length: steps + 1 }, (_, i) => [Math.round(r0 + (r1 - r0) * i / steps), Math.round(c0 + (c1 - c0) * i / steps)])
+}
+
+// The outline of a mask as the path of an SVG: one segment wherever the pattern meets what is not.
+export function edges(mask, h, w) {
+  const on = (r, c) => r >= 0 && r < h && c >= 0 && c < w && mask[r * w + c] !== 0
+  let path = ""
+  for (let r = 0; r < h; r++) for (let c = 0; c < w; c++) {
+    if (!on(r, c)) continue
+    if (!on(r - 1, c)) path += `M${c} ${r}h1`
+    if (!on(r + 1, c)) path += `M${c} ${r + 1}h1`
+    if (!on(r, c - 1)) path += `M${c} ${r}v1`
+    if (!on(r, c + 1)) path += `M${c + 1} ${r}v1`
+  }
+  return path
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +20,8 @@ from pages._ui import cached
 from pages._ui.architectures import live
 from pages._ui.edit.basis import basis_file, fits
 from pages._ui.edit.details import planted_of
-from pages._ui.edit.mount import edit_view
 from pages._ui.edit.networks import Family, families, reported, stored
-from pages._ui.edit.state import Asked
+from pages._ui.edit.state import COMPONENT, Asked
 from pages._ui.explorer import fields
 
 _MOSAIC = (2, 2)
@@ -82,7 +82,7 @@ def show(source: Source, asked: Asked) -> list[Family]:
         "status": _status(ready, expected, asked.planted is not None),
         "texts": _TEXTS,
     }
-    edit_view(head, {**arrays, **learned})
+    COMPONENT.show(head, {**arrays, **learned})
     return beside
 
 
@@ -193,8 +193,10 @@ def _dial(edit: EditSpec) -> dict[str, Any] | None:
     if not edit.dial:
         return None
     low, high = edit.reach
+    counts = isinstance(getattr(edit, edit.dial), int)
+    step = 1 if counts else 10.0 ** math.floor(math.log10((high - low) / 100))
     label = edit.dial.replace("_", " ")
-    return {"label": label, "symbol": edit.symbol, "low": low, "high": high, "step": min(0.01, (high - low) / 100)}
+    return {"label": label, "symbol": edit.symbol, "low": low, "high": high, "step": step}
 
 
 def _captions(source: Source, planted: bool) -> dict[str, str]:

@@ -7,15 +7,20 @@
 
 export class Basis {
   constructor({ head, arrays }, h, w) {
-    Object.assign(this, arrays) // codes [hw r], scale [r], eigvals [r]; coloured, tint [r] where the pattern has a colour
+    const { codes, scale, eigvals, coloured = codes, tint = scale } = arrays
+    this.codes = codes // [hw r]
+    this.scale = scale // [r]
+    this.eigvals = eigvals // [r]
+    this.coloured = coloured // as codes and scale, where the pattern has a colour
+    this.tint = tint
     this.size = h * w
-    this.rank = arrays.eigvals.length
+    this.rank = eigvals.length
     this.id = head.id
   }
 
   // Component values of a pixel: row p of U, or of U weighed by the pattern's colour.
   at(p, coloured = false) {
-    const codes = coloured && this.coloured ? this.coloured : this.codes, scale = coloured && this.tint ? this.tint : this.scale
+    const codes = coloured ? this.coloured : this.codes, scale = coloured ? this.tint : this.scale
     const found = new Float64Array(this.rank), start = p * this.rank
     for (let k = 0; k < this.rank; k++) found[k] = codes[start + k] * scale[k]
     return found
@@ -91,16 +96,4 @@ export class Plant {
     const x = s2 * (v[p] * m[0][0] + u[p] * m[1][0]), y = s2 * (v[p] * m[0][1] + u[p] * m[1][1])
     return plain.map((value, i) => value + x * v[i] + y * u[i])
   }
-}
-
-// Share of the absolute mass on a mask, without the pixel `skip` where it is one.
-export function massOn(field, mask, skip = -1) {
-  let on = 0, total = 0
-  for (let i = 0; i < field.length; i++) {
-    if (i === skip) continue
-    const m = Math.abs(field[i])
-    total += m
-    if (mask[i]) on += m
-  }
-  return total > 0 ? on / total : NaN
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -26,8 +27,9 @@ from locality.studies import pixel_grid
 from locality.types import ImageShape, Pixel
 from pages._ui.choice import EDIT, note
 from pages._ui.explorer.view import view_from_url
+from pages._ui.lab.mount import Component
 
-KEY = "edit_view"
+COMPONENT = Component(Path(__file__).parent, "edit_view")
 USUAL = "pattern:W"
 USUAL_SIGMA = 2.0
 COLOURS = ("symlog", "linear")  # colour scales; a pattern is faint beside the field's own pixel on a linear one
@@ -78,7 +80,7 @@ def asked(source: Source) -> Asked:
     """What the session, the link and the browser ask for; a browser is never trusted."""
     shape = source.shape
     chain = _started(shape)
-    value: dict[str, Any] | None = (st.session_state.get(KEY) or {}).get("view")
+    value = COMPONENT.chosen()
     if value is None:
         pixel, sigma = view_from_url(shape, default=_on_the_pattern(chain, shape), sigma=USUAL_SIGMA)
         network, colours = str(st.query_params.get("shown", "")), _colours(st.query_params.get("colours"))

@@ -10,7 +10,7 @@ from locality.linear.wiener import WienerFilter
 from locality.places import home
 from locality.store.artifact import Artifact, digest
 from locality.studies import predicted_table
-from pages._ui.explorer.mount import pack
+from pages._ui.lab.mount import pack
 
 _STATIC = home() / "static"
 _LIMIT = 400 * 10**6  # bytes kept there; the oldest leave first

@@ -1,5 +1,5 @@
 // The numbers under the fields: measured on exactly what is drawn.
-import { cosine, outside, pearson, radius } from "./math.js"
+import { cosine, outside, pearson, radius } from "../lab/math.js"
 
 // `field` is null where there is none; `partner` is the predicted field of the learned one's pixel.
 // Lengths in pixels, shares in [0, 1]; NaN where a field is missing.

@@ -12,9 +12,8 @@ from locality.linear.wiener import WienerFilter
 from locality.studies import Trained
 from pages._ui import cached
 from pages._ui.explorer import fields, files
-from pages._ui.explorer.mount import explorer_view
 from pages._ui.explorer.options import Options
-from pages._ui.explorer.view import View
+from pages._ui.explorer.view import COMPONENT, View, write_url
 
 OUTSIDE = 4  # pixels beyond which mass counts as non-local
 _PREVIEW = "Preview: 8-bit fields, interpolated over noise. Rest the pointer for exact values."
@@ -43,7 +42,6 @@ def show(source: Source, wiener: WienerFilter, trained: Trained | None, options:
         learned_url = None if table is None or trained is None else files.url(files.learned_name(sha, table))
         tables = {"predicted": [files.url(name) for name in names], "levels": list(TABLE_SIGMAS)}
         tables["learned"] = learned_url
-        tables["key"] = f"{names[0]}{learned_url}"
     status = _status(cold, have_tables, options)
     head |= {
         "tables": tables,
@@ -51,7 +49,7 @@ def show(source: Source, wiener: WienerFilter, trained: Trained | None, options:
         "texts": {"preview": _PREVIEW, "failed": _FAILED},
         "empty": _empty(source, trained, table is not None, cold, options),
     }
-    explorer_view(head, arrays)
+    COMPONENT.show(head, arrays, changed=write_url)
     if not have_tables:
         files.write_predicted(source.fingerprint, wiener)
     if cold and trained is not None:

@@ -1,4 +1,7 @@
 // Starts the view in a file of its own. Its data lie in the page as base64, the tables gzipped; nobody answers.
+import { mounted } from "../lab/lab.js"
+import { Explorer } from "./view.js"
+
 const TOO_OLD = "This browser cannot unpack the stored fields: only the saved pixel at its noise level is shown. " +
   "Chrome and Edge 80, Firefox 113, Safari 16.4 and later can."
 
@@ -19,8 +22,8 @@ async function unzipped(id) {
 }
 
 if (!("DecompressionStream" in window)) {
-  const notice = document.querySelector(".notice")
+  const notice = /** @type {HTMLElement} */ (document.querySelector(".notice"))
   notice.textContent = TOO_OLD
   notice.hidden = false
 }
-explorer({ data: bytesOf("start"), parentElement: document, setStateValue() {}, open: unzipped })
+mounted(Explorer)({ data: bytesOf("start"), parentElement: document, setStateValue() {}, open: unzipped })

@@ -24,9 +24,10 @@ from locality.studies import Draws, Trained, learned_field
 from pages._ui.cached import hover_table, network
 from pages._ui.explorer import facts, fields, panel
 from pages._ui.explorer.files import payload
-from pages._ui.explorer.mount import pack, script
 from pages._ui.explorer.options import Options
 from pages._ui.explorer.view import View
+from pages._ui.lab.modules import linked
+from pages._ui.lab.mount import pack, style
 
 _HERE = Path(__file__).parent
 _CONFIG = Path(__file__).resolve().parents[3] / ".streamlit" / "config.toml"
@@ -67,7 +68,6 @@ def standalone(
         "predicted": [f"predicted-{i}" for i in range(len(predicted))],
         "learned": "learned" if learned is not None else None,
         "levels": list(TABLE_SIGMAS),
-        "key": "file",
     }
     error = _error(wiener, predicted, options, view)
     shown = facts.Shown(source, wiener, trained, options, view, query, learned, error)
@@ -131,13 +131,12 @@ def _head(view: View, has_learned: bool, trained: Trained | None) -> dict[str, A
 
 
 def _assemble(shown: facts.Shown, start: bytes, tables: dict[str, bytes]) -> bytes:
-    view = script().replace("export default function ", "function explorer")
-    code = f"\n(() => {{\n{view}\n{_read('standalone.js')}}})()\n"
+    code = f'\n(() => {{ "use strict"\n{linked(_HERE / "standalone.js")}}})()\n'
     parts = {
         "policy": _policy(code),
         "generator": f"Locality Lab {locality.__version__}",
         "title": html.escape(shown.title),
-        "style": _theme() + _read("standalone.css") + _read("style.css"),
+        "style": _theme() + _read("standalone.css") + style(_HERE),
         "shown": html.escape(shown.sentence),
         "view": _read("view.html"),
         "facts": "\n".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in facts.facts(shown)),

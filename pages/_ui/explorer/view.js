@@ -1,319 +1,187 @@
-// The explorer's view: panels, slider, linked cursor, numbers, chart, export. Reads what Python sends,
-// previews from tables while the pointer moves, and asks Python for exact fields when it rests.
-import { chart } from "./chart.js"
-import { about, alphaBar, between, colour, decodeRow, largest, mixRows, nearest, paintField, paintImage, pearson, short, timestep, unpack } from "./math.js"
+// The explorer: image, predicted and learned field, numbers and a curve over noise. It previews from stored tables
+// while the pointer moves, and asks Python for exact fields when it rests.
+import { paintImage } from "../lab/colours.js"
+import { Lab, mounted } from "../lab/lab.js"
+import { about, alphaBar, between, decodeRow, largest, mixRows, nearest, pearson, short, storedField, timestep } from "../lab/math.js"
+import { poster } from "../lab/poster.js"
+import { chart, path } from "../lab/svg.js"
 import { numbersOf, numbersTable } from "./numbers.js"
-import { save } from "./picture.js"
 
-const views = new WeakMap()
 const REST = 350 // ms without movement before exact values are asked for
-const SWEEP = 7000 // ms of the play button, low noise to high
+const SWEEP = 7 // s of the play button, low noise to high
+const KEPT = 64 // exact fields
 
-// A table's bytes by its address; the file of its own, which has no server, gives another way to open one.
-const fetched = async place => (await fetch(new URL(place, document.baseURI))).arrayBuffer()
-
-export default function ({ data, parentElement, setStateValue, open = fetched }) {
-  let view = views.get(parentElement)
-  if (!view) views.set(parentElement, (view = new View(parentElement.querySelector(".lab"))))
-  view.send = value => setStateValue("view", value)
-  view.open = open
-  view.receive(unpack(data))
-  return () => view.stop()
-}
-
-class View {
+export class Explorer extends Lab {
   constructor(root) {
-    this.root = root
-    this.$ = query => root.querySelector(query)
-    this.seq = 0
-    this.hover = null
-    this.cursor = null
+    super(root)
     this.exact = new Map()
-    this.tables = { key: null, predicted: [], learned: null }
-    this.latency = []
-    root.lab = this // for tests: root.lab.latency, root.lab.shown
-    const slider = this.$("input")
-    slider.oninput = event => { this.stop(); this.sigma = this.sigmaAt(+slider.value); this.moved(event) }
-    slider.onchange = () => this.commit("noise")
-    this.$(".play").onclick = () => (this.playing ? this.stop() : this.play())
-    this.$(".png").onclick = () => save(this, "png")
-    this.$(".svg").onclick = () => save(this, "svg")
+    this.noiseSlider()
   }
 
-  // --- what Python sends -----------------------------------------------------------------------
-
-  receive({ head, arrays }) {
-    const fresh = !this.head || this.head.context !== head.context
-    this.head = head
-    ;[this.c, this.h, this.w] = head.shape
-    if (fresh) {
-      this.exact.clear()
-      this.hover = null
-      this.pixel = head.pixel
-      this.sigma = head.sigma
-      this.seq = Math.max(this.seq, head.seq)
-      this.$("input").value = this.positionOf(this.sigma)
-    } else if (head.seq >= this.seq) {
-      this.pixel = head.pixel
-      if (!this.playing) this.sigma = head.sigma
-    }
-    this.x0 = arrays.x0
-    this.eps = arrays.eps
-    if (arrays.predicted) this.remember(head.exact, { predicted: arrays.predicted, projection: arrays.projection })
-    if (arrays.learned) this.remember(head.exact, { learned: arrays.learned })
+  receive(sent) {
+    const { fresh, newer } = this.take(sent), { head, arrays } = this
+    if (fresh) this.exact.clear()
+    if (newer) this.pixel = head.pixel
+    if (fresh || (newer && !this.playing)) this.sigma = head.sigma
+    this.colours = head.options.symlog ? "symlog" : "linear"
+    const { x0: _x0, eps: _eps, ...fields } = arrays
+    this.remember(head.exact, fields)
     this.build()
-    this.fetchTables(head.tables)
+    this.load(this.places(head.tables))
     this.ask()
+  }
+
+  // Learned fields first, then the predicted ones, those of near noise levels before the others.
+  places(tables) {
+    if (!tables) return []
+    const [near] = between(tables.levels, this.sigma), far = i => Math.abs(i - near)
+    const order = tables.predicted.map((_, i) => i).sort((a, b) => far(a) - far(b))
+    return [tables.learned, ...order.map(i => tables.predicted[i])].filter(Boolean)
   }
 
   key([row, col], sigma) { return `${row},${col},${sigma.toPrecision(6)}` }
 
   remember({ pixel, sigma }, fields) {
     const key = this.key(pixel, sigma)
-    this.exact.set(key, { ...this.exact.get(key), ...Object.fromEntries(Object.entries(fields).filter(([, f]) => f)) })
-    if (this.exact.size > 64) this.exact.delete(this.exact.keys().next().value)
-  }
-
-  async fetchTables(tables) {
-    const key = tables ? tables.key : null
-    if (key === this.tables.key) return
-    const mine = (this.tables = { key, predicted: [], learned: null, levels: tables ? tables.levels : [] })
-    if (!tables) return
-    const load = async place => unpack(new Uint8Array(await this.open(place)))
-    const [near] = between(tables.levels, this.sigma)
-    const order = tables.predicted.map((_, i) => i).sort((a, b) => Math.abs(a - near) - Math.abs(b - near))
-    try {
-      if (tables.learned) mine.learned = await load(tables.learned)
-      for (const i of order) {
-        mine.predicted[i] = await load(tables.predicted[i])
-        if (this.tables !== mine) return
-        this.ask()
-      }
-      this.root.dataset.ready = "1"
-    } catch (error) {
-      if (this.tables === mine) { mine.key = null; this.head.status = this.head.texts.failed; this.ask() }
-    }
+    this.exact.set(key, { ...this.exact.get(key), ...fields })
+    if (this.exact.size > KEPT) this.exact.delete(this.exact.keys().next().value)
   }
 
   // --- fields at a pixel and a noise level -------------------------------------------------------
 
+  get size() { return this.h * this.w }
+  get learnedTable() { return this.files.get(this.head.tables?.learned) }
+  table(k) { return this.files.get(this.head.tables.predicted[k]) }
+
   predictedAt(pixel, sigma) {
-    const found = this.exact.get(this.key(pixel, sigma))
-    if (found?.predicted) return { field: found.predicted, exact: true }
-    const levels = this.tables.levels || [], size = this.h * this.w
-    if (!levels.length) return null
-    const index = pixel[0] * this.w + pixel[1], near = about(levels, sigma).map(([k, weight]) => [this.tables.predicted[k], weight])
-    if (near.some(([table]) => !table)) return null
-    return { field: mixRows(near.map(([{ arrays }, weight]) => [arrays.codes, arrays.scale, index, weight]), size), exact: false }
+    const found = this.exact.get(this.key(pixel, sigma))?.predicted, { tables } = this.head
+    if (found || !tables) return found ? { field: found, exact: true } : null
+    const index = pixel[0] * this.w + pixel[1], near = about(tables.levels, sigma)
+    if (!near.every(([k]) => this.table(k))) return null
+    const parts = near.map(([k, weight]) => [this.table(k).arrays.codes, this.table(k).arrays.scale, index, weight])
+    return { field: mixRows(parts, this.size), exact: false }
   }
 
   learnedAt(pixel, sigma) {
-    const found = this.exact.get(this.key(pixel, sigma))
-    if (found?.learned) return { field: found.learned, exact: true, pixel, note: this.head.learned_note }
-    const table = this.tables.learned
+    const found = this.exact.get(this.key(pixel, sigma))?.learned, table = this.learnedTable
+    if (found) return { field: found, exact: true, pixel, note: this.head.learned_note }
     if (!table) return null
-    const { sigmas, pixels, draws } = table.head, { codes, scale } = table.arrays, [i] = between(sigmas, sigma), p = nearest(pixels, ...pixel)
-    const [r, c] = pixels[p], moved = r !== pixel[0] || c !== pixel[1] ? ` at the nearest stored pixel ${r}, ${c}` : ""
-    return {
-      field: mixRows(about(sigmas, sigma).map(([k, weight]) => [codes, scale, k * pixels.length + p, weight]), this.h * this.w),
-      exact: false,
-      pixel: pixels[p],
-      note: `Stored, ${draws} draws${moved}, between σ ${short(sigmas[i])} and ${short(sigmas[i + 1])}`,
-    }
+    const { sigmas, draws } = table.head, [i] = between(sigmas, sigma), stored = storedField(table, pixel, sigma, this.size)
+    const moved = `${stored.pixel}` === `${pixel}` ? "" : ` at the nearest stored pixel ${stored.pixel.join(", ")}`
+    return { ...stored, exact: false, note: `Stored, ${draws} draws${moved}, between σ ${short(sigmas[i])} and ${short(sigmas[i + 1])}` }
   }
 
-  learnedRow(i, p) {
-    const { arrays, head } = this.tables.learned
-    return decodeRow(arrays.codes, arrays.scale, i * head.pixels.length + p, this.h * this.w)
+  // Pearson r against sigma: from the stored tables at the nearest stored pixel.
+  curve(pixel) {
+    const table = this.learnedTable, { levels = [] } = this.head.tables || {}
+    if (!table || !levels.every((_, k) => this.table(k))) return { points: [], note: "" }
+    const { sigmas, pixels, draws } = table.head, p = nearest(pixels, pixel), [row, col] = pixels[p]
+    const points = sigmas.map((sigma, i) => {
+      const [k, weight] = between(levels, sigma), { arrays } = this.table(weight < 0.5 ? k : k + 1)
+      const learned = decodeRow(table.arrays.codes, table.arrays.scale, i * pixels.length + p, this.size)
+      return [sigma, pearson(decodeRow(arrays.codes, arrays.scale, row * this.w + col, this.size), learned)]
+    })
+    return { points, note: ` (row ${row}, column ${col}, ${draws} draws)` }
   }
 
   // --- drawing -----------------------------------------------------------------------------------
 
   build() {
-    const ids = this.head.panels.map(panel => panel.id).join()
-    const layout = `${ids}:${this.h}x${this.w}`
-    this.$(".panels").style.setProperty("--across", this.head.panels.length === 4 ? 4 : Math.min(this.head.panels.length, 3))
+    const { panels } = this.head, layout = `${panels.map(panel => panel.id)}:${this.h}x${this.w}`
     if (this.layout !== layout) {
       this.layout = layout
-      this.panels = this.head.panels.map(panel => this.panel(panel.id))
+      const keys = `Image of ${this.h} by ${this.w} pixels. Arrow keys move the chosen pixel, Shift moves by four.`
+      this.panels = panels.map(({ id }) => this.panel(id, id === "image" ? { heading: true, leads: true, keys } : { heading: true, scale: true }))
+      this.$(".panels").style.setProperty("--across", panels.length === 4 ? 4 : Math.min(panels.length, 3))
       this.$(".panels").replaceChildren(...this.panels.map(panel => panel.figure))
     }
-    this.head.panels.forEach(({ title }, i) => (this.panels[i].title.textContent = title))
-  }
-
-  panel(id) {
-    const figure = document.createElement("figure")
-    figure.dataset.panel = id
-    figure.innerHTML = `<h4></h4><p class="sub"></p><div class="stage"><canvas width="${this.w}" height="${this.h}"></canvas>
-      <svg viewBox="0 0 ${this.w} ${this.h}" preserveAspectRatio="none" aria-hidden="true">
-      <g fill="none" vector-effect="non-scaling-stroke"></g></svg><div class="empty"></div></div>
-      <figcaption></figcaption>${id === "image" ? "" : '<div class="scale"><span></span><i></i><span></span></div>'}`
-    const find = query => figure.querySelector(query), canvas = find("canvas"), context = canvas.getContext("2d")
-    const bitmap = context.createImageData(this.w, this.h)
-    const panel = { id, figure, canvas, context, bitmap, pixels: new Uint32Array(bitmap.data.buffer), title: find("h4"), sub: find(".sub"),
-      stage: find(".stage"), marks: find("g"), empty: find(".empty"), caption: find("figcaption"), limits: [...figure.querySelectorAll(".scale span")], bar: find(".scale i") }
-    if (panel.bar) panel.bar.style.background = `linear-gradient(90deg, ${Array.from({ length: 11 }, (_, i) => `rgb(${colour(i / 5 - 1)})`)})`
-    const at = event => {
-      const box = canvas.getBoundingClientRect(), clamp = (v, n) => Math.max(0, Math.min(n - 1, Math.floor(v)))
-      return [clamp((event.clientY - box.top) / box.height * this.h, this.h), clamp((event.clientX - box.left) / box.width * this.w, this.w)]
-    }
-    canvas.onpointermove = event => { this.cursor = at(event); if (id === "image") this.hover = this.cursor; this.moved(event) }
-    canvas.onpointerleave = event => { this.cursor = this.hover = null; clearTimeout(this.timer); this.ask(event) }
-    canvas.onpointerdown = event => { this.pixel = at(event); this.hover = null; this.commit("click", event) }
-    if (id === "image") this.keyboard(canvas)
-    else canvas.setAttribute("role", "img")
-    return panel
-  }
-
-  keyboard(canvas) {
-    canvas.tabIndex = 0
-    canvas.setAttribute("role", "application")
-    canvas.setAttribute("aria-roledescription", "pixel picker")
-    canvas.setAttribute("aria-label", `Image of ${this.h} by ${this.w} pixels. Arrow keys move the chosen pixel, Shift moves by four.`)
-    const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }
-    canvas.onkeydown = event => {
-      const step = steps[event.key]
-      if (!step) return
-      event.preventDefault()
-      event.stopPropagation()
-      const by = event.shiftKey ? 4 : 1, clamp = (v, n) => Math.max(0, Math.min(n - 1, v))
-      this.pixel = [clamp(this.pixel[0] + step[0] * by, this.h), clamp(this.pixel[1] + step[1] * by, this.w)]
-      this.hover = null
-      this.ask(event)
-      clearTimeout(this.timer)
-      this.timer = setTimeout(() => this.commit("key"), 120) // a held key asks once, at its end
-    }
-  }
-
-  ask(event) {
-    if (event && !this.since) this.since = event.timeStamp
-    if (this.waiting) return
-    this.waiting = true
-    requestAnimationFrame(() => { this.waiting = false; this.draw() })
+    panels.forEach(({ title }, i) => (this.panels[i].title.textContent = title))
   }
 
   draw() {
-    if (!this.head) return
-    const pixel = this.hover || this.pixel, { symlog, outside_radius: far } = this.head.options
-    const predicted = this.predictedAt(pixel, this.sigma), learned = this.learnedAt(pixel, this.sigma)
-    const p = predicted?.field, l = learned?.field
+    const pixel = this.hover || this.pixel, { sigma, h, w, head } = this, far = head.options.outside_radius
+    const predicted = this.predictedAt(pixel, sigma), learned = this.learnedAt(pixel, sigma), p = predicted?.field, l = learned?.field
     // A stored field may belong to the pixel beside: it is compared with the prediction for its own pixel.
-    const partner = l && this.predictedAt(learned.pixel, this.sigma)?.field
-    const fields = { predicted: p, learned: l, projection: this.exact.get(this.key(pixel, this.sigma))?.projection,
+    const partner = l && this.predictedAt(learned.pixel, sigma)?.field
+    const fields = { predicted: p, learned: l, projection: this.exact.get(this.key(pixel, sigma))?.projection,
       difference: partner ? partner.map((v, i) => v - l[i]) : null }
     const limit = largest([p, l, fields.projection])
-    this.shown = { pixel, sigma: this.sigma, fields, exact: { predicted: !!predicted?.exact, learned: !!learned?.exact }, limit }
-    for (const panel of this.panels) this.drawPanel(panel, fields[panel.id], limit, symlog, pixel, learned)
-    this.drawNoise()
-    this.shown.numbers = numbersOf({ field: p, pixel }, { field: l, pixel: learned?.pixel, partner }, this.h, this.w, far)
-    this.$(".numbers").innerHTML = numbersTable(this.shown.numbers, far)
+    const numbers = numbersOf({ field: p, pixel }, { field: l, pixel: learned?.pixel, partner }, h, w, far)
+    this.shown = { pixel, sigma, fields, exact: { predicted: !!predicted?.exact, learned: !!learned?.exact }, limit, numbers }
+    for (const panel of this.panels) this.drawPanel(panel, fields[panel.id], limit, pixel, learned)
+    this.showNoise(`σ = ${short(sigma)}    t = ${Math.round(timestep(sigma))}    ᾱ = ${short(alphaBar(sigma))}`)
+    this.$(".numbers").innerHTML = numbersTable(numbers, far)
     this.drawChart(pixel)
-    const state = predicted?.exact && (learned?.exact || !learned) ? "exact" : "preview"
-    this.root.dataset.state = state
-    this.root.dataset.shown = `${pixel} ${this.sigma.toPrecision(6)} ${predicted?.exact ? "exact" : "preview"} ${learned ? (learned.exact ? "exact" : "stored") : "none"}`
-    this.$(".status").textContent = this.head.status || (predicted && !predicted.exact ? this.head.texts.preview : "")
-    if (this.since) { this.latency.push(performance.now() - this.since); this.since = 0 }
+    this.root.dataset.shown = `${pixel} ${sigma.toPrecision(6)} ${predicted?.exact ? "exact" : "preview"} ${learned ? (learned.exact ? "exact" : "stored") : "none"}`
+    this.$(".status").textContent = this.failed ? head.texts.failed : head.status || (predicted && !predicted.exact ? head.texts.preview : "")
   }
 
-  drawPanel(panel, field, limit, symlog, pixel, learned) {
-    const image = panel.id === "image", where = `row ${pixel[0]}, column ${pixel[1]}`
-    if (image) paintImage(this.x0, this.eps, this.sigma, this.c, this.h * this.w, panel.pixels)
-    else if (field) paintField(field, limit, symlog, panel.pixels)
-    if (image || field) panel.context.putImageData(panel.bitmap, 0, 0)
-    panel.drawn = !!(field || (panel.drawn && !this.head.alone)) // alone, nothing comes later: say so instead
-    panel.stage.classList.toggle("stale", !image && !field && panel.drawn)
-    panel.empty.textContent = image || field || panel.drawn ? "" : this.head.empty[panel.id] || "Waiting for the pointer to rest"
-    panel.sub.textContent = panel.id === "learned" && learned ? learned.note : this.head.panels.find(({ id }) => id === panel.id).sub
-    const box = ([r, c], stroke, width) => `<rect x="${c}" y="${r}" width="1" height="1" stroke="${stroke}" stroke-width="${width}" vector-effect="non-scaling-stroke"/>`
-    const line = (x1, y1, x2, y2) => `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="#808080" stroke-opacity=".55" stroke-width="1" vector-effect="non-scaling-stroke"/>`
-    const own = panel.id === "learned" && learned ? learned.pixel : pixel
-    const [r, c] = pixel, cross = line(0, r + 0.5, c, r + 0.5) + line(c + 1, r + 0.5, this.w, r + 0.5) + line(c + 0.5, 0, c + 0.5, r) + line(c + 0.5, r + 1, c + 0.5, this.h)
-    panel.marks.innerHTML = (image ? cross : "") + box(own, "#000", 4) + box(own, "#ffd400", 2) + (this.cursor && `${this.cursor}` !== `${own}` ? box(this.cursor, "#000", 3) + box(this.cursor, "#fff", 1.5) : "")
-    const value = at => { const v = field?.[at[0] * this.w + at[1]]; return v === undefined ? "" : `: ${short(v)}` }
-    const spot = image ? pixel : this.cursor || own
-    panel.caption.textContent = `Row ${spot[0]}, column ${spot[1]}${image ? "" : value(spot)}`
-    if (!image) {
-      panel.canvas.setAttribute("aria-label", `${panel.title.textContent}: field of ${where} at sigma ${short(this.sigma)}`)
-      panel.limits[0].textContent = `−${short(limit)}`
-      panel.limits[1].textContent = `+${short(limit)}`
+  drawPanel(panel, field, limit, pixel, learned) {
+    const image = panel.id === "image", { head, w, h } = this, own = panel.id === "learned" && learned ? learned.pixel : pixel, [r, c] = pixel
+    if (image) {
+      paintImage(this.arrays.x0, this.arrays.eps, this.sigma, this.c, this.size, panel.pixels)
+      panel.put()
+    } else { // alone, nothing comes later: it says so instead of waiting
+      this.show(panel, field, limit, head.empty[panel.id] || "Waiting for the pointer to rest", !head.alone)
+      panel.canvas.setAttribute("aria-label", `${panel.title.textContent}: field of row ${r}, column ${c} at sigma ${short(this.sigma)}`)
+      this.limits(panel.limits, limit)
     }
-  }
-
-  drawNoise() {
-    this.$("output").textContent = `σ = ${short(this.sigma)}    t = ${Math.round(timestep(this.sigma))}    ᾱ = ${short(alphaBar(this.sigma))}`
-    this.$("input").setAttribute("aria-valuetext", `sigma ${short(this.sigma)}`)
-  }
-
-  // Pearson r against sigma: from the stored tables at the nearest stored pixel.
-  curve(pixel) {
-    const table = this.tables.learned, levels = this.tables.levels || []
-    if (!table || this.tables.predicted.filter(Boolean).length < levels.length) return null
-    const { sigmas, pixels, draws } = table.head, p = nearest(pixels, ...pixel), index = pixels[p][0] * this.w + pixels[p][1]
-    const points = sigmas.map((sigma, i) => {
-      const [k, weight] = between(levels, sigma), { arrays } = this.tables.predicted[weight < 0.5 ? k : k + 1]
-      return [sigma, pearson(decodeRow(arrays.codes, arrays.scale, index, this.h * this.w), this.learnedRow(i, p))]
-    })
-    return { points, note: `row ${pixels[p][0]}, column ${pixels[p][1]}, ${draws} draws` }
+    panel.sub.textContent = panel.id === "learned" && learned ? learned.note : head.panels.find(({ id }) => id === panel.id).sub
+    this.mark(panel, own, image ? path(`M0 ${r + 0.5}H${c}M${c + 1} ${r + 0.5}H${w}M${c + 0.5} 0V${r}M${c + 0.5} ${r + 1}V${h}`, 0.55) : "")
+    const spot = image ? pixel : this.cursor || own, value = field?.[spot[0] * w + spot[1]]
+    panel.caption.textContent = `Row ${spot[0]}, column ${spot[1]}${value === undefined ? "" : `: ${short(value)}`}`
   }
 
   drawChart(pixel) {
-    const curve = this.curve(pixel), { svg, label } = chart(curve, this.head.range, this.sigma, this.head.empty.chart)
-    this.$(".chart").innerHTML = svg
-    this.$(".chart").setAttribute("aria-label", label)
+    const { points, note } = this.curve(pixel), { range, empty } = this.head, ink = "var(--st-primary-color, #0b6a88)"
+    const title = `Pearson r of predicted and learned field${note}`, place = this.$(".chart")
+    const known = points.map(([s, r]) => `${r.toFixed(2)} at sigma ${short(s)}`).join(", ")
+    const tip = (s, r) => `σ ${short(s)}: r = ${r.toFixed(3)}`
+    this.$(".chart-title").textContent = title
+    place.setAttribute("aria-label", `${title}: ${known || empty.chart}`)
+    place.innerHTML = chart({ wide: place.clientWidth || 460, tall: 170, here: this.sigma, empty: empty.chart, series: [{ title: "", ink, points, dot: 3.5, tip }],
+      x: { range, log: true, ticks: [0.1, 0.3, 1, 3, 10].map(s => [s, short(s)]), name: "noise level σ" },
+      y: { range: [-0.2, 1], ticks: [0, 0.5, 1].map(r => [r, short(r)]) } })
+  }
+
+  spoken() {
+    const { pixel: [row, col], numbers: { pearson: [r], radius: [near] } } = this.shown
+    return `Row ${row}, column ${col}. ${Number.isFinite(r) ? `Pearson r ${r.toFixed(2)}. ` : ""}Half of the predicted field within ${near.toFixed(1)} pixels.`
   }
 
   // --- acting ------------------------------------------------------------------------------------
 
-  sigmaAt(position) {
-    const [low, high] = this.head.range
-    return low * (high / low) ** (position / 1000)
-  }
-  positionOf(sigma) {
-    const [low, high] = this.head.range
-    return Math.round(1000 * Math.log(sigma / low) / Math.log(high / low))
-  }
-
   moved(event) {
     this.ask(event)
-    clearTimeout(this.timer)
-    this.timer = setTimeout(() => {
-      const pixel = this.hover || this.pixel
-      if (!this.playing && !this.exact.get(this.key(pixel, this.sigma))?.predicted) this.commit("rest")
+    clearTimeout(this.resting)
+    this.resting = setTimeout(() => {
+      if (!this.playing && !this.exact.get(this.key(this.hover || this.pixel, this.sigma))?.predicted) this.commit("rest")
     }, REST)
   }
 
-  commit(kind, event) {
-    clearTimeout(this.timer)
-    const pixel = kind === "rest" && this.hover ? this.hover : this.pixel
-    this.seq += 1
-    this.send({ row: pixel[0], col: pixel[1], pinned: this.pixel, sigma: +this.sigma.toPrecision(6), kind, seq: this.seq })
+  chosen(kind) {
+    const [row, col] = kind === "rest" && this.hover ? this.hover : this.pixel
     this.sigma = +this.sigma.toPrecision(6)
-    this.ask(event)
+    return { row, col, pinned: this.pixel, sigma: this.sigma }
   }
 
-  play() {
-    this.playing = true
-    this.$(".play").textContent = "❚❚"
-    this.$(".play").setAttribute("aria-label", "Pause the noise sweep")
-    let position = +this.$("input").value, direction = position >= 1000 ? -1 : 1, last = performance.now()
-    const step = now => {
-      if (!this.playing || !this.root.isConnected) return
-      position += direction * (now - last) / SWEEP * 1000
-      last = now
-      if (position >= 1000 || position <= 0) { direction = -direction; position = Math.max(0, Math.min(1000, position)) }
-      this.$("input").value = position
-      this.sigma = this.sigmaAt(position)
-      this.draw()
-      requestAnimationFrame(step)
-    }
-    requestAnimationFrame(step)
+  advance(seconds) {
+    this.sigma = this.sigmaAt(this.bounce(this.positionOf(this.sigma), 1000 * seconds / SWEEP, 0, 1000))
+    return true
+  }
+  stopped() { this.commit("noise") }
+
+  fileName() {
+    const { head, shown: { pixel: [row, col], sigma } } = this
+    return `field-${head.name}-${row}-${col}-sigma${short(sigma)}`
   }
 
-  stop() {
-    if (!this.playing) return
-    this.playing = false
-    this.$(".play").textContent = "▶"
-    this.$(".play").setAttribute("aria-label", "Play the noise sweep")
-    this.commit("noise")
+  poster() {
+    const { head, panels, h, w, shown: { pixel: [row, col], sigma, limit, numbers: { pearson: [r], cosine: [same] } } } = this
+    const tiles = panels.map(({ title, canvas }) => ({ title: title.textContent, canvas, at: [row, col] }))
+    const agree = Number.isFinite(r) ? `. Pearson r ${r.toFixed(3)}, cosine ${same.toFixed(3)}` : ""
+    return poster({ side: 256, shape: [h, w], rows: [{ tiles }], limit, caption: `${head.name}, row ${row}, column ${col}, σ = ${short(sigma)}${agree}` })
   }
 }
+
+export default mounted(Explorer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -11,8 +12,9 @@ import streamlit as st
 from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW
 from locality.types import ImageShape, Pixel
 from pages._ui.choice import note
+from pages._ui.lab.mount import Component
 
-KEY = "explorer"
+COMPONENT = Component(Path(__file__).parent, "explorer")
 DEFAULT_SIGMA = 0.5
 
 
@@ -30,7 +32,7 @@ class View:
 
 def current_view(shape: ImageShape) -> View:
     """The view of this session, clamped to the image: a browser is never trusted."""
-    value = (st.session_state.get(KEY) or {}).get("view")
+    value = COMPONENT.chosen()
     if value is None:
         pixel, sigma = view_from_url(shape)
         return View(pixel, sigma, pixel, False, 0)
@@ -41,7 +43,7 @@ def current_view(shape: ImageShape) -> View:
 
 def write_url() -> None:
     """Keep the chosen pixel and noise level in the address bar."""
-    value = (st.session_state.get(KEY) or {}).get("view")
+    value = COMPONENT.chosen()
     if value and value["kind"] != "rest":
         row, col = value["pinned"]
         st.query_params["px"] = f"{int(row)}.{int(col)}"

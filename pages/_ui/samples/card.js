@@ -1,7 +1,6 @@
 // The small card beside a pointed-at image or name: words only, no numbers of its own.
-import { short } from "./math.js"
-
-const escape = text => text.replace(/[&<>"]/g, ch => `&#${ch.charCodeAt(0)};`)
+import { short } from "../lab/math.js"
+import { escape } from "../lab/svg.js"
 
 // What a distance in [-1, 1] units means: its share of the full range for a typical value of the image.
 export function distanceWords(distance, second, d) {

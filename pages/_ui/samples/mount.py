@@ -1,4 +1,4 @@
-"""Mounting the grid: its script joined to the explorer's functions, its pictures packed into one buffer."""
+"""What the grid shows: rows, steps and pictures, as bytes for the browser."""
 
 from __future__ import annotations
 
@@ -7,32 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import streamlit as st
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from locality.datasets import Source
 from locality.studies import Sampling
-from pages._ui.explorer.mount import joined, pack
+from pages._ui.lab.mount import Component
 from pages._ui.samples.rows import Row
 
-KEY = "samples_grid"
-_HERE = Path(__file__).parent
+COMPONENT = Component(Path(__file__).parent, "samples_grid", "pick")
 _BUDGET = 8 * 10**6  # bytes sent to the browser; of longer trajectories only some steps
-
-
-def _script() -> str:
-    """The explorer's functions, then the card and the view."""
-    return joined(_HERE.parent / "explorer" / "math.js", _HERE / "card.js", _HERE / "view.js")
-
-
-_COMPONENT = st.components.v2.component(
-    "locality_samples",
-    html=(_HERE / "view.html").read_text(encoding="utf-8"),
-    css=(_HERE / "style.css").read_text(encoding="utf-8"),
-    js=_script(),
-)
 
 
 def grid(source: Source, rows: Sequence[Row], sampling: Sampling, pick: list[int] | None, context: str) -> None:
@@ -54,13 +39,7 @@ def grid(source: Source, rows: Sequence[Row], sampling: Sampling, pick: list[int
         arrays |= {f"{name}{i}": part for name, part in _pictures(row, sampling, shown).items()}
         if row.nearest is not None:
             arrays[f"near{i}"] = bytes_of(source.train.x0(row.nearest.rows))
-    _COMPONENT(key=KEY, data=pack(head, arrays), default={"pick": None}, on_pick_change=_ignore, width="stretch")
-
-
-def picked() -> dict[str, Any] | None:
-    """What the browser says was clicked last: never to be trusted."""
-    value: dict[str, Any] | None = (st.session_state.get(KEY) or {}).get("pick")
-    return value
+    COMPONENT.show(head, arrays)
 
 
 def shown_steps(models: int, sampling: Sampling, d: int) -> list[int]:
@@ -107,7 +86,3 @@ def _state(row: Row, steps: int) -> str:
     if row.state == "cancelled":
         return f"Cancelled after step {row.drawn} of {steps}" if row.drawn else "Cancelled"
     return {"waiting": "Waiting", "asked": "Not drawn yet", "failed": "Cannot run", "done": ""}[row.state]
-
-
-def _ignore() -> None:
-    """A change of the pick needs no callback of its own: the rerun reads it."""

@@ -11,7 +11,7 @@ from locality.datasets import Source
 from locality.studies import Sampling
 from locality.types import Pixel
 from pages._ui.choice import note
-from pages._ui.samples.mount import picked
+from pages._ui.samples.mount import COMPONENT
 from pages._ui.samples.rows import Row
 
 _URL = "pick"
@@ -33,7 +33,7 @@ class Pick:
 
 def current_pick(source: Source, sampling: Sampling, rows: Sequence[Row]) -> Pick | None:
     """The pixel to explain, None where none is chosen or its model is not in the grid; kept in the link."""
-    value = picked()
+    value = COMPONENT.chosen()
     if value is not None:
         at = [value.get(name) for name in ("sample", "row", "col", "step")]
         pick = _checked(str(value.get("model")), at, source, sampling, rows)

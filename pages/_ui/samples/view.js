@@ -1,49 +1,34 @@
 // The grid of samples: rows of models, a walk through the steps, cards, and the clicked pixel.
+import { rgba } from "../lab/colours.js"
+import { ARROWS, bitmap, cellAt, clamp, element, Lab, mounted } from "../lab/lab.js"
+import { short } from "../lab/math.js"
 import { imageCard, nameCard } from "./card.js"
-import { short, unpack } from "./math.js"
 
-const views = new WeakMap()
-const PLAY = 3000 // ms for all steps
-const STEPS = { ArrowLeft: -1, ArrowRight: 1 }
+const PLAY = 3 // s for all steps
+const PACE = 0.06 // s a step at least
 
-export default function ({ data, parentElement, setStateValue }) {
-  let view = views.get(parentElement)
-  if (!view) views.set(parentElement, (view = new View(parentElement.querySelector(".lab"))))
-  view.send = value => setStateValue("pick", value)
-  view.receive(unpack(data))
-  return () => view.stop()
-}
-
-class View {
+class Samples extends Lab {
   constructor(root) {
-    this.root = root
-    this.$ = query => root.querySelector(query)
+    super(root)
     this.what = "x0_hat"
-    this.seq = 0
+    this.at = 0
     this.focus = [0, 0]
-    root.lab = this // for tests
-    this.cursor = document.createElement("i")
-    this.cursor.className = "cursor"
-    this.mark = document.createElement("i")
+    this.pointer = element("i", "cursor")
+    this.picked = element("i")
     this.$("input").oninput = () => { this.stop(); this.at = +this.$("input").value; this.draw() }
-    this.$(".play").onclick = () => (this.playing ? this.stop() : this.play())
-    for (const button of root.querySelectorAll("[data-what]")) button.onclick = () => { this.what = button.dataset.what; this.draw() }
+    this.on("[data-what]", ({ what }) => { this.what = what; this.ask() })
     this.$(".scroll").onscroll = () => this.hide()
   }
 
   // --- what Python sends -------------------------------------------------------------------------
 
-  receive({ head, arrays }) {
-    const fresh = !this.head || this.head.context !== head.context
-    this.head = head
-    this.arrays = arrays
-    ;[this.c, this.h, this.w] = head.shape
+  receive(sent) {
+    const { fresh } = this.take(sent), { head } = this, last = head.shown.length - 1
     this.d = this.c * this.h * this.w
-    const last = head.shown.length - 1
     this.$("input").max = last
     if (fresh) {
       this.pick = head.pick && { row: head.pick[0], sample: head.pick[1], pixel: [head.pick[2], head.pick[3]], step: head.pick[4] }
-      this.at = this.pick ? this.positionOf(this.pick.step) : last
+      this.at = this.pick ? this.positionOfStep(this.pick.step) : last
       this.focus = this.pick ? [this.pick.row, this.pick.sample] : [0, 0]
     }
     this.at = Math.min(this.at, last)
@@ -52,7 +37,7 @@ class View {
     if (this.carded) this.showCard(...this.carded) // what is known of the image may be more by now
   }
 
-  positionOf(step) {
+  positionOfStep(step) {
     const i = this.head.shown.findIndex(shown => shown >= step)
     return i < 0 ? this.head.shown.length - 1 : i
   }
@@ -91,23 +76,16 @@ class View {
   }
 
   tile(r, k) {
-    const place = element("div", "tile"), canvas = element("canvas")
-    canvas.width = this.w
-    canvas.height = this.h
+    const place = element("div", "tile"), canvas = element("canvas"), pixelAt = event => cellAt(event, this.h, this.w)
     canvas.tabIndex = -1
     canvas.setAttribute("role", "img")
     place.append(canvas)
-    const context = canvas.getContext("2d"), bitmap = context.createImageData(this.w, this.h)
-    const pixelAt = event => {
-      const box = canvas.getBoundingClientRect(), clamp = (v, n) => Math.max(0, Math.min(n - 1, Math.floor(v)))
-      return [clamp((event.clientY - box.top) / box.height * this.h, this.h), clamp((event.clientX - box.left) / box.width * this.w, this.w)]
-    }
-    canvas.onpointermove = event => { this.put(this.cursor, place, pixelAt(event)); if (this.carded?.[2] !== place) this.showCard(r, k, place) }
-    canvas.onpointerleave = () => { this.cursor.remove(); this.hide() }
+    canvas.onpointermove = event => { this.put(this.pointer, place, pixelAt(event)); if (this.carded?.[2] !== place) this.showCard(r, k, place) }
+    canvas.onpointerleave = () => { this.pointer.remove(); this.hide() }
     canvas.onclick = event => this.choose(r, k, pixelAt(event))
     canvas.onfocus = () => { this.focus = [r, k]; this.rove() }
     canvas.onkeydown = event => this.key(event)
-    return { place, canvas, context, bitmap, pixels: new Uint32Array(bitmap.data.buffer) }
+    return { place, ...bitmap(canvas, this.h, this.w) }
   }
 
   name(row, r) {
@@ -128,13 +106,12 @@ class View {
   // --- drawing -----------------------------------------------------------------------------------
 
   draw() {
-    if (!this.head) return
     const { shown, sigmas, rows } = this.head, step = shown[this.at]
     this.$("input").value = this.at
     const label = `Step ${step + 1} of ${sigmas.length}`
     this.$(".where").textContent = `${label}   σ = ${short(sigmas[step])}`
     this.$("input").setAttribute("aria-valuetext", `${label}, sigma ${short(sigmas[step])}`)
-    for (const button of this.root.querySelectorAll("[data-what]")) button.setAttribute("aria-pressed", `${button.dataset.what === this.what}`)
+    this.press("what", this.what)
     this.$(".about").textContent = this.what === "x"
       ? "The noisy image x of each step, divided by √(1 + σ²) so that it stays visible whatever the noise level σ."
       : "What each model takes the clean image to be at each step; at the last step it is the result. σ is the noise level, in units where images run from −1 to 1." +
@@ -150,15 +127,15 @@ class View {
     const frame = Math.min(this.at, frames - 1), images = this.arrays[`${this.what}${r}`]
     this.tiles[r].forEach((tile, k) => {
       paint(images, (frame * this.head.count + k) * this.d, this.c, this.h * this.w, tile.pixels)
-      tile.context.putImageData(tile.bitmap, 0, 0)
+      tile.put()
       tile.canvas.setAttribute("aria-label", `${row.text}, image ${k + 1}, step ${this.head.shown[frame] + 1}`)
     })
   }
 
   drawPick() {
     const tile = this.pick && this.tiles[this.pick.row]?.[this.pick.sample]
-    if (tile?.canvas) this.put(this.mark, tile.place, this.pick.pixel)
-    else this.mark.remove()
+    if (tile?.canvas) this.put(this.picked, tile.place, this.pick.pixel)
+    else this.picked.remove()
   }
 
   put(mark, place, [row, col]) {
@@ -179,11 +156,9 @@ class View {
   }
 
   copy(canvas, images, start) {
-    canvas.width = this.w
-    canvas.height = this.h
-    const context = canvas.getContext("2d"), bitmap = context.createImageData(this.w, this.h)
-    paint(images, start, this.c, this.h * this.w, new Uint32Array(bitmap.data.buffer))
-    context.putImageData(bitmap, 0, 0)
+    const shown = bitmap(canvas, this.h, this.w)
+    paint(images, start, this.c, this.h * this.w, shown.pixels)
+    shown.put()
   }
 
   // Beside the place; on the other side, or below, where there is no room.
@@ -193,10 +168,10 @@ class View {
     card.hidden = false
     const wide = card.offsetWidth, tall = card.offsetHeight, right = box.right - all.left + 10, left = box.left - all.left - wide - 10
     const beside = right + wide <= all.width ? right : left
-    const clamp = (v, low, high) => Math.max(low, Math.min(high, v))
-    card.style.left = `${beside >= 0 ? beside : clamp(box.left - all.left, 0, all.width - wide)}px`
+    const within = (v, low, high) => Math.max(low, Math.min(high, v))
+    card.style.left = `${beside >= 0 ? beside : within(box.left - all.left, 0, all.width - wide)}px`
     const top = box.top - all.top + (beside >= 0 ? (box.height - tall) / 2 : box.height + 10)
-    card.style.top = `${beside >= 0 ? clamp(top, 8 - all.top, Math.max(8 - all.top, innerHeight - all.top - tall - 8)) : top}px`
+    card.style.top = `${beside >= 0 ? within(top, 8 - all.top, Math.max(8 - all.top, innerHeight - all.top - tall - 8)) : top}px`
     this.carded = null
   }
 
@@ -213,8 +188,12 @@ class View {
     this.focus = [r, k]
     this.rove()
     this.drawPick()
-    this.seq += 1
-    this.send({ model: this.head.rows[r].text, sample: k, row: pixel[0], col: pixel[1], step, seq: this.seq })
+    this.commit("pick")
+  }
+
+  chosen() {
+    const { row, sample, pixel, step } = this.pick
+    return { model: this.head.rows[row].text, sample, row: pixel[0], col: pixel[1], step }
   }
 
   focused() { return this.tiles[this.focus[0]]?.[this.focus[1]] }
@@ -229,19 +208,19 @@ class View {
   }
 
   key(event) {
-    const [r, k] = this.focus, arrows = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }
-    const clamp = (v, n) => Math.max(0, Math.min(n - 1, v))
+    const [r, k] = this.focus, [down, right] = ARROWS[event.key] || [0, 0]
     const move = (by, along) => {
       let at = [r + by, k + along]
       while (this.tiles[at[0]] && !this.tiles[at[0]][at[1]]?.canvas) at = [at[0] + (by || this.tiles.length), at[1]]
       this.tiles[at[0]]?.[at[1]]?.canvas?.focus()
     }
     const middle = [this.h >> 1, this.w >> 1], chosen = this.pick?.row === r && this.pick.sample === k ? this.pick.pixel : null
-    if (event.shiftKey && arrows[event.key]) {
-      const [row, col] = chosen || middle, [down, right] = arrows[event.key]
-      this.choose(r, k, [clamp(row + down, this.h), clamp(col + right, this.w)])
-    } else if (event.key in STEPS) { this.stop(); this.at = clamp(this.at + STEPS[event.key], this.head.shown.length); this.draw() }
-    else if (event.key === "ArrowUp" || event.key === "ArrowDown") move(arrows[event.key][0], 0)
+    if (event.shiftKey && (down || right)) {
+      const [row, col] = chosen || middle, pixel = [clamp(row + down, this.h), clamp(col + right, this.w)]
+      this.choose(r, k, pixel)
+      this.say(`Row ${pixel[0]}, column ${pixel[1]} of image ${k + 1}`)
+    } else if (right) { this.stop(); this.at = clamp(this.at + right, this.head.shown.length); this.draw(); this.say(this.$(".where").textContent) }
+    else if (down) move(down, 0)
     else if (event.key === "PageUp" || event.key === "PageDown") move(0, event.key === "PageUp" ? -1 : 1)
     else if (event.key === "Enter" || event.key === " ") this.choose(r, k, chosen || middle)
     else return
@@ -249,45 +228,28 @@ class View {
     event.stopPropagation()
   }
 
+  // All steps once, from the first where the last is shown.
   play() {
-    const count = this.head.shown.length, start = performance.now(), from = this.at >= count - 1 ? 0 : this.at
-    this.playing = true
-    this.label("❚❚", "Pause the steps")
-    const pace = Math.max(PLAY / count, 60)
-    const tick = now => {
-      if (!this.playing || !this.root.isConnected) return
-      const at = Math.min(from + Math.floor((now - start) / pace), this.head.shown.length - 1)
-      if (at !== this.at) { this.at = at; this.draw() }
-      if (at >= this.head.shown.length - 1) this.stop()
-      else requestAnimationFrame(tick)
-    }
-    this.at = from
+    const last = this.head.shown.length - 1
+    this.walked = this.at >= last ? 0 : this.at
+    this.at = this.walked
+    super.play()
     this.draw()
-    requestAnimationFrame(tick)
   }
 
-  stop() {
-    if (!this.playing) return
-    this.playing = false
-    this.label("▶", "Play the steps")
+  advance(seconds) {
+    const { length } = this.head.shown, before = this.at
+    this.walked += seconds / Math.max(PLAY / length, PACE)
+    this.at = Math.min(Math.floor(this.walked), length - 1)
+    if (this.at >= length - 1) this.stop()
+    return this.at !== before
   }
-
-  label(sign, words) {
-    this.$(".play").textContent = sign
-    this.$(".play").setAttribute("aria-label", words)
-    this.$(".play").title = words
-  }
-}
-
-function element(tag, name = "", text = "") {
-  const made = document.createElement(tag)
-  made.className = name
-  made.textContent = text
-  return made
 }
 
 // Pixels 0..255, channels first, as the canvas wants them.
 function paint(bytes, start, c, size, pixels) {
   const green = c === 1 ? 0 : size, blue = c === 1 ? 0 : 2 * size
-  for (let i = start, j = 0; j < size; i++, j++) pixels[j] = (0xff000000 | bytes[i + blue] << 16 | bytes[i + green] << 8 | bytes[i]) >>> 0
+  for (let i = start, j = 0; j < size; i++, j++) pixels[j] = rgba(bytes[i], bytes[i + green], bytes[i + blue])
 }
+
+export default mounted(Samples, "pick")

@@ -1,6 +1,6 @@
-// Pure functions of the explorer: decoding, mixing, measuring and colouring fields. No DOM, no state.
+// Decoding, mixing and measuring fields: what is drawn is measured here, as Python would. No DOM, no state.
 
-export const LN = Math.log
+const LN = Math.log
 
 // A buffer from Python: uint32 header length, JSON header (padded to 4 bytes), then the arrays it names.
 export function unpack(bytes) {
@@ -59,7 +59,7 @@ export function between(levels, sigma) {
   return [i, (LN(sigma) - LN(levels[i])) / (LN(levels[i + 1]) - LN(levels[i]))]
 }
 
-export function nearest(pixels, row, col) {
+export function nearest(pixels, [row, col]) {
   let best = 0, least = Infinity
   pixels.forEach(([r, c], i) => {
     const far = (r - row) ** 2 + (c - col) ** 2
@@ -67,6 +67,15 @@ export function nearest(pixels, row, col) {
   })
   return best
 }
+
+// A network's stored field at the stored pixel nearest to `pixel`, between its noise levels.
+export function storedField({ head: { sigmas, pixels }, arrays: { codes, scale } }, pixel, sigma, size) {
+  const p = nearest(pixels, pixel), near = about(sigmas, sigma)
+  return { pixel: pixels[p], field: mixRows(near.map(([k, weight]) => [codes, scale, k * pixels.length + p, weight]), size) }
+}
+
+// Whether the noise level is one that a table's levels tell of.
+export const within = (sigmas, sigma) => sigma >= sigmas[0] / 1.1 && sigma <= sigmas[sigmas.length - 1] * 1.1
 
 export function cosine(u, v, skip = -1, centre = false) {
   let n = 0, mu = 0, mv = 0
@@ -112,6 +121,18 @@ export function outside(field, h, w, row, col, limit) {
   return total > 0 ? far / total : NaN
 }
 
+// Share of the absolute mass on a mask, without the pixel `skip` where it is one.
+export function massOn(field, mask, skip = -1) {
+  let on = 0, total = 0
+  for (let i = 0; i < field.length; i++) {
+    if (i === skip) continue
+    const m = Math.abs(field[i])
+    total += m
+    if (mask[i]) on += m
+  }
+  return total > 0 ? on / total : NaN
+}
+
 export function largest(fields) {
   let most = 0
   for (const field of fields) if (field) for (let i = 0; i < field.length; i++) most = Math.max(most, Math.abs(field[i]))
@@ -136,43 +157,13 @@ export function timestep(sigma) {
   return 999
 }
 
-// A signed value to [-1, 1] of the colour scale; symlog is linear within 1 % of the limit.
-export function toUnit(value, limit, symlog) {
-  const u = value / limit
-  if (!symlog) return Math.max(-1, Math.min(1, u))
-  return Math.sign(u) * Math.min(1, Math.log1p(Math.abs(u) * 100) / Math.log1p(100))
-}
-
-// Blue - white - red, ColorBrewer RdBu reversed: symmetric, safe for red-green colour blindness.
-const ANCHORS = ["053061", "2166ac", "4393c3", "92c5de", "d1e5f0", "f7f7f7", "fddbc7", "f4a582", "d6604d", "b2182b", "67001f"]
-  .map(hex => [0, 2, 4].map(i => parseInt(hex.slice(i, i + 2), 16)))
-export function colour(unit) {
-  const x = (unit + 1) / 2 * (ANCHORS.length - 1), i = Math.min(Math.floor(x), ANCHORS.length - 2), f = x - i
-  return ANCHORS[i].map((a, k) => Math.round(a + f * (ANCHORS[i + 1][k] - a)))
-}
-const LUT = Uint32Array.from({ length: 511 }, (_, i) => {
-  const [r, g, b] = colour(i / 255 - 1)
-  return (0xff000000 | b << 16 | g << 8 | r) >>> 0
-})
-export function paintField(field, limit, symlog, pixels) {
-  for (let i = 0; i < field.length; i++) pixels[i] = LUT[Math.round((toUnit(field[i], limit, symlog) + 1) * 255)]
-}
-
-// The noisy image as a variance-preserving network sees it: (x0 + sigma eps) / sqrt(1 + sigma^2), channels first.
-export function paintImage(x0, eps, sigma, c, size, pixels) {
-  const scale = 1 / Math.sqrt(1 + sigma * sigma), byte = v => Math.max(0, Math.min(255, Math.round((v + 1) * 127.5)))
-  for (let i = 0; i < size; i++) {
-    const v = [0, 1, 2].map(k => {
-      const j = (c === 1 ? 0 : k) * size + i
-      return byte((x0[j] + sigma * (eps ? eps[j] / 32 : 0)) * (eps ? scale : 1))
-    })
-    pixels[i] = (0xff000000 | v[2] << 16 | v[1] << 8 | v[0]) >>> 0
-  }
-}
-
 export function short(value) {
   if (!Number.isFinite(value)) return "–"
   const size = Math.abs(value)
   if (size !== 0 && (size < 0.001 || size >= 10000)) return value.toExponential(1)
   return String(+value.toPrecision(3))
 }
+
+export const percent = share => (Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–")
+
+export const mean = values => values.reduce((sum, v) => sum + v, 0) / Math.max(values.length, 1)

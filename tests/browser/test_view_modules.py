@@ -1,0 +1,180 @@
+"""What the views of single pages compute in the browser, against Python on the same numbers."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import Page
+
+from locality.edits import draw_mask, mask_text, parse_edit
+from locality.fields.jacobian import compare, mass_on, measure
+from locality.linear.moments import estimate_moments
+from locality.linear.planted import Planted
+from locality.linear.wiener import WienerFilter, coordinates
+from locality.types import ImageShape, Pixel
+from pages._ui.edit.basis import _packed
+from tests.browser.conftest import computed
+from tests.buffer import unpacked
+from tests.small_sets import eight_bit
+
+pytestmark = pytest.mark.browser
+SIGMA, SIDE = 0.7, 8
+
+
+@pytest.mark.parametrize(("channels", "colour"), [(1, "white"), (3, "white"), (3, "red-green")])
+def test_planted_fields(page: Page, channels: int, colour: str) -> None:
+    """From the file the browser is sent, at several strengths, after the mask was painted over."""
+    shape = ImageShape(channels, SIDE, SIDE)
+    images = eight_bit(300, shape)
+    base = WienerFilter.fit(estimate_moments([images.data.data]), shape)
+    pattern = parse_edit(f"pattern:ring,colour={colour}")
+    coupling = torch.randn(shape.d, dtype=torch.float64, generator=torch.Generator().manual_seed(5)) * 0.02
+    planted = Planted(base, pattern.weights(shape), coupling, 1.1)  # type: ignore[attr-defined]
+    head, arrays = unpacked(_packed(base, colour if channels == 3 else "white", "file"))
+    kinds = {"codes": "Int16Array", "coloured": "Int16Array"}
+    made = ", ".join(f"{name}: {kinds.get(name, 'Float64Array')}.from(v.arrays.{name})" for name in arrays)
+    ours = computed(
+        page,
+        "edit/plant",
+        f"""(() => {{ const basis = new m.Basis({{ head: v.head, arrays: {{ {made} }} }}, {SIDE}, {SIDE})
+            const plant = new m.Plant(basis, v.first, v.coupling, 1.1), p = 3 * {SIDE} + 5
+            plant.repaint(v.mask)
+            return [0, 0.5, -2].map(c => [...plant.field(basis.row(p, {SIGMA}), p, {SIGMA}, c)]) }})()""",
+        {
+            "head": head,
+            "arrays": {name: array.tolist() for name, array in arrays.items()},
+            "first": draw_mask("W", SIDE, SIDE).ravel().tolist(),
+            "mask": draw_mask("ring", SIDE, SIDE).ravel().tolist(),
+            "coupling": planted.spectra[1].tolist(),
+        },
+    )
+    coords = coordinates(shape, Pixel(3, 5))
+    for strength, field in zip((0.0, 0.5, -2.0), ours, strict=True):
+        rows = planted.rows(coords, SIGMA, strength).reshape(channels, channels, -1).sum(dim=(0, 1))
+        assert (torch.tensor(field) - rows).abs().max() < 5e-4 * rows.abs().max(), strength  # 16-bit codes
+
+
+@pytest.mark.parametrize("name", ["W", "ring", "negative"])
+def test_masks_are_written_and_read_as_in_python(page: Page, name: str) -> None:
+    signs = np.sign(np.arange(9 * 7, dtype=np.int8).reshape(9, 7) % 5 - 2)
+    mask = signs if name == "negative" else draw_mask(name, 9, 7)
+    text, back = computed(
+        page,
+        "edit/paint",
+        "[m.maskText(Int8Array.from(v[0]), 9, 7), [...m.readMask(v[1], 63)]]",
+        [mask.ravel().tolist(), mask_text(mask)],
+    )
+    assert text == mask_text(mask)
+    assert back == mask.ravel().tolist()
+
+
+def test_a_brush_stays_inside_and_a_line_has_no_gaps(page: Page) -> None:
+    assert computed(page, "edit/paint", "m.brush([0, 0], 3, 4, 5)") == [0, 1, 5, 6]
+    assert computed(page, "edit/paint", "m.brush([1, 1], 2, 4, 5)") == [6, 7, 11, 12]
+    line = computed(page, "edit/paint", "m.cellsBetween([0, 0], [3, 7])")
+    assert (line[0], line[-1]) == ([0, 0], [3, 7])
+    assert all(max(abs(a[0] - b[0]), abs(a[1] - b[1])) == 1 for a, b in pairwise(line))
+    around = computed(page, "edit/paint", "m.edges([0, 1, 1, 0], 2, 2)")  # two pixels that meet at a corner
+    assert around == "M1 0h1M1 1h1M1 0v1M2 0v1M0 1h1M0 2h1M0 1v1M1 1v1"
+
+
+def test_the_numbers_of_four_fields(page: Page) -> None:
+    fields = torch.randn(2, 9, 7, generator=torch.Generator().manual_seed(6))
+    mask = torch.from_numpy(draw_mask("ring", 9, 7)) != 0
+    n = computed(
+        page,
+        "edit/measured",
+        "m.measured([v[0], null, v[1], null], [[4, 2], null, [8, 6], null], v[2], 9, 7, 3)",
+        [*(field.flatten().tolist() for field in fields), mask.flatten().int().tolist()],
+    )
+    for place, field, pixel in ((0, fields[0], Pixel(4, 2)), (2, fields[1], Pixel(8, 6))):
+        truth = measure(field, pixel, outside=3.0)
+        assert n["mass"][place] == pytest.approx(mass_on(field, mask), abs=1e-9)
+        assert n["without"][place] != n["mass"][place]
+        assert [n["radius"][place], n["outside"][place]] == pytest.approx([truth.radius, truth.outside], abs=1e-9)
+    assert np.isnan([n["mass"][1], n["radius"][3]]).all(), "no number of a field that is not there"
+    table = computed(page, "edit/measured", "m.measuredTable(v[0], v[1], 3, 63)", [n, mask.flatten().int().tolist()])
+    assert f"{100 * n['mass'][0]:.1f} %" in table
+
+
+def test_the_chart_of_masses_and_its_words(page: Page) -> None:
+    networks = [
+        {"title": "UNet", "ink": "red", "points": [[0, 0.1], [0.5, 0.38]]},
+        {"title": "DiT", "ink": "blue", "points": []},
+    ]
+    what = {"curve": [[0, 0.2], [0.5, 0.4], [1, 0.47]], "points": networks, "chance": 0.12, "high": 1, "level": -0.5}
+    words = computed(page, "edit/masses", "m.massWords(v)", {**what, "name": "strength"})
+    assert words.endswith("against its strength: predicted 40.0 % at -0.5; UNet 10.0 % at 0, 38.0 % at 0.5")
+    svg = computed(page, "edit/masses", "m.massChart(v, 400)", {**what, "name": "radius"})
+    assert [f">{text}<" in svg for text in ("50 %", "60 %", "by chance", "UNet", "DiT", "radius of the edit")] == [
+        *(True, False, True, True, False, True)
+    ]
+    assert svg.count("<circle") == 3, "two points and the mark of their legend"
+    bare = computed(page, "edit/masses", "m.massChart(v, 400)", {**what, "name": "", "curve": [], "points": []})
+    assert ">20 %<" in bare
+
+
+def test_the_explorer_s_numbers(page: Page) -> None:
+    a, b = torch.randn(2, 9, 7, generator=torch.Generator().manual_seed(7))
+    n = computed(
+        page,
+        "explorer/numbers",
+        "m.numbersOf({ field: v[0], pixel: [4, 2] }, { field: v[1], pixel: [4, 2], partner: v[0] }, 9, 7, 3)",
+        [a.flatten().tolist(), b.flatten().tolist()],
+    )
+    truth = compare(a, b, Pixel(4, 2))
+    assert n["pearson"] == pytest.approx([truth.pearson, truth.pearson_off_centre], abs=1e-9)
+    assert n["cosine"][0] == pytest.approx(truth.cosine, abs=1e-9)
+    assert n["radius"] == pytest.approx([measure(x, Pixel(4, 2), outside=3.0).radius for x in (a, b)], abs=1e-9)
+
+
+def test_matrices_of_agreement(page: Page) -> None:
+    a, b = torch.randn(2, 9, 7, generator=torch.Generator().manual_seed(8))
+    value = [a.flatten().tolist(), b.flatten().tolist()]
+    matrix = computed(page, "architectures/measures", "m.alike([v[0], null, v[1]], 'off_centre', 4 * 7 + 2)", value)
+    truth = compare(a, b, Pixel(4, 2)).pearson_off_centre
+    assert matrix[0] == [1, None, pytest.approx(truth, abs=1e-9)]
+    assert matrix[1] == [None, None, None]
+    assert matrix[2][0] == matrix[0][2]
+    study = {
+        "names": ["wiener", "unet", "dit"],
+        **{
+            f"pearson{more}": [[[i + 10 * j + k for j in range(3)] for i in range(3)] for k in range(2)]
+            for more in ("", "_stderr", "_chance")
+        },
+    }
+    part = computed(page, "architectures/measures", "m.studied(v, ['dit', 'mlp', 'wiener'], 1, 'pearson')", study)
+    assert part["value"] == [[23, None, 3], [None, None, None], [21, None, 1]]
+    curves = computed(
+        page,
+        "architectures/measures",
+        "m.curvesOf([{ value: [[1, 2], [3, 4]] }, { value: [[5, 6], [7, 8]], stderr: [[0, 1], [2, 3]] }], 1, 2)",
+    )
+    assert curves == [[[3, None], [7, 2]], [[4, None], [8, 3]]]
+
+
+def test_a_matrix_is_readable_on_any_colour_and_its_names_are_text(page: Page) -> None:
+    entries = [{"title": "<b>", "colour": "red"}, {"title": "UNet", "colour": "blue"}]
+    value = {"value": [[1, 0], [0, None]]}
+    table = computed(page, "architectures/matrix", "m.matrixTable(v[0], v[1], 1)", [entries, value])
+    assert "<b>" not in table
+    assert table.count('aria-pressed="true"') == 1
+    assert table.count("color:#fff") == 1, "white on dark red, black on white"
+    assert "not computed" in table
+    drawing = computed(page, "architectures/matrix", "m.matrixDrawing(v[0], v[1])", [entries, value])
+    assert drawing["svg"].count("<rect") == 3
+    assert drawing["wide"] > 2 * 74
+
+
+def test_a_copy_is_told_from_a_near_image(page: Page) -> None:
+    copy, other, alone = (
+        computed(page, "samples/card", "m.distanceWords(...v)", value)
+        for value in ([1.0, 4.0, 784], [1.0, 2.0, 784], [1.0, None, 784])
+    )
+    assert "A copy" in copy
+    assert "differs by 5 of 255 grey levels" in copy  # 1 / 28 of [-1, 1]
+    assert "No copy" in other
+    assert "copy" not in alone
