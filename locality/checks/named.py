@@ -6,7 +6,7 @@ import re
 import unittest
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from locality.errors import BadInput
 from locality.specs import Spec
 
 
+@runtime_checkable
 class Case(Protocol):
     """A spec with what its checks need: small images, fits, a store."""
 
