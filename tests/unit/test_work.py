@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from locality.checks.small import small
 from locality.device import Compute
 from locality.store import Store
 from locality.types import Denoiser
 from locality.work import heartbeat, listening, within
-from tests.contracts_denoisers import small
 from tests.small_sets import eight_bit, fit, noisy
 
 
