@@ -8,6 +8,7 @@ import typer
 
 from locality.cli import app
 from locality.errors import LocalityError
+from locality.specs import load_plugins
 
 USAGE = 2
 
@@ -15,6 +16,7 @@ USAGE = 2
 def main() -> None:
     """Run the command line; without arguments, its help."""
     try:
+        load_plugins()
         code = app(sys.argv[1:] or ["--help"], prog_name="python -m locality", standalone_mode=False)
     except LocalityError as error:
         fail(str(error))

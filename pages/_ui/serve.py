@@ -13,7 +13,15 @@ from pathlib import Path
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
+from locality.errors import LocalityError
+from locality.specs import load_plugins
+
 if __name__ == "__main__":
+    try:
+        load_plugins()
+    except LocalityError as error:
+        sys.stderr.write(f"Error: {error}\n")
+        sys.exit(2)
     PagesManager.uses_pages_directory = False
     app = Path(__file__).resolve().parents[2] / "app.py"
     sys.argv = ["streamlit", "run", str(app), *sys.argv[1:]]
