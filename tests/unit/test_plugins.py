@@ -164,7 +164,7 @@ def test_a_network_is_another_one_when_its_file_changes(folder: Path, tmp_path: 
     net = tmp_path / "net"
     words = ("train", "gratings", "--network", "two_layers:channels=4", "--images", "64", "--out", str(net))
     assert run("-m", "locality", *words, plugins=folder).returncode == 0
-    ask = ("-c", OPEN.format(net=net))
+    ask = ("-c", OPEN.format(net=str(net)))
     first, again = (run(*ask, plugins=folder).stdout for _ in range(2))
     change(folder / "two_layers.py", "torch.tanh", "torch.sigmoid")
     changed = run(*ask, plugins=folder)
@@ -216,12 +216,12 @@ def test_an_incomplete_class_is_refused(folder: Path) -> None:
 def test_places_that_hold_nothing_are_refused(tmp_path: Path) -> None:
     line = refused(run("-m", "locality", "models", plugins=tmp_path / "no.py"))
     assert line == (
-        f"Error: LOCALITY_PLUGINS: {tmp_path}/no.py does not exist. Give files or folders of files, joined by ':'."
+        f"Error: LOCALITY_PLUGINS: {tmp_path}/no.py does not exist. Give files, or folders of files, joined by ':'."
     )
     (tmp_path / "_draft.py").write_text("1 / 0")
     line = refused(run("-m", "locality", "models", plugins=tmp_path))
     assert line == (
-        f"Error: LOCALITY_PLUGINS: the folder {tmp_path} has no plug-in, a file NAME.py. Write one, or leave it."
+        f"Error: LOCALITY_PLUGINS: the folder {tmp_path} has no plug-in, a file NAME.py. Write one, or leave it out."
     )
 
 
@@ -252,7 +252,9 @@ from streamlit.testing.v1 import AppTest
 
 page = sys.argv[1]
 import pages._ui.frame as frame
-frame.sections = lambda: {"": [st.Page(page)]}
+from pathlib import Path
+every = sorted(map(str, Path("pages/explore").glob("*.py")))
+frame.sections = lambda: {"": [st.Page(one, default=one == page) for one in every]}
 at = AppTest.from_file("app.py", default_timeout=240)
 for pair in sys.argv[2:]:
     name, _, value = pair.partition("=")
