@@ -13,7 +13,7 @@ from typing import get_args
 import torch
 
 from locality.checks.named import Checks, hold, refuses
-from locality.checks.specs import as_text, explained, reversible
+from locality.checks.specs import as_text, explained, read, reversible
 from locality.dataset import Dataset
 from locality.datasets import DATASETS, DatasetSpec, Split
 from locality.errors import BadInput, DataUnavailable
@@ -54,13 +54,13 @@ def check_dataset(spec: DatasetSpec | str) -> None:
     """Hold a dataset to every contract, on its own images or on stand-ins that it writes.
 
     Args:
-        spec: a spec, or the text of one: `name:option=value,...`.
+        spec: a spec, or the text of one: `name:option=value,...`; plug-ins of LOCALITY_PLUGINS are found.
     Raises:
         AssertionError: it does not meet one; names it, and what was found.
         unittest.SkipTest: its images are not on this machine; says how to get them.
     """
     with TemporaryDirectory() as folder:
-        DATASET_CHECKS.every(DatasetCase(DATASETS.parse(spec) if isinstance(spec, str) else spec, Path(folder)))
+        DATASET_CHECKS.every(DatasetCase(read(spec, DATASETS), Path(folder)))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from torch import Tensor
 from locality.checks.named import Checks, close, hold, refuses
 from locality.checks.sets import Given, SmallNetwork, eight_bit, floats, given, noisy
 from locality.checks.small import small
-from locality.checks.specs import explained, reversible
+from locality.checks.specs import explained, read, reversible
 from locality.dataset import Images
 from locality.denoisers import DENOISERS, DenoiserSpec, Explains
 from locality.denoisers.parts.bank import AveragingSpec
@@ -86,11 +86,11 @@ def check_denoiser(spec: DenoiserSpec | str) -> None:
     """Hold a denoiser to every contract, on small images made here.
 
     Args:
-        spec: a spec, or the text of one: `name:option=value,...`.
+        spec: a spec, or the text of one: `name:option=value,...`; plug-ins of LOCALITY_PLUGINS are found.
     Raises:
         AssertionError: it does not meet one; names it, and what was found.
     """
-    with denoiser_case(DENOISERS.parse(spec) if isinstance(spec, str) else spec) as case:
+    with denoiser_case(read(spec, DENOISERS)) as case:
         DENOISER_CHECKS.every(case)
 
 

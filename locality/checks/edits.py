@@ -13,7 +13,7 @@ from torch import Tensor
 
 from locality.checks.named import Checks, close, hold
 from locality.checks.sets import Pair, eight_bit
-from locality.checks.specs import explained, reversible
+from locality.checks.specs import explained, read, reversible
 from locality.dataset import Dataset
 from locality.device import Compute
 from locality.edits import EDITS, EditSpec, Stage
@@ -54,11 +54,11 @@ def check_edit(spec: EditSpec | str) -> None:
     """Hold an edit to every contract, on small images made here.
 
     Args:
-        spec: a spec, or the text of one: `name:option=value,...`.
+        spec: a spec, or the text of one: `name:option=value,...`; plug-ins of LOCALITY_PLUGINS are found.
     Raises:
         AssertionError: it does not meet one; names it, and what was found.
     """
-    with edit_case(EDITS.parse(spec) if isinstance(spec, str) else spec) as case:
+    with edit_case(read(spec, EDITS)) as case:
         EDIT_CHECKS.every(case)
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from locality.checks.named import Checks, close, hold
-from locality.checks.specs import explained, reversible
+from locality.checks.specs import explained, read, reversible
 from locality.fields.jacobian import field_rows, pixel_outputs
 from locality.networks import NETWORKS, NetworkDenoiser, NetworkSpec, load_network, save_network
 from locality.types import ImageShape, Pixel
@@ -40,11 +40,11 @@ def check_network(spec: NetworkSpec | str) -> None:
     """Hold a network to every contract. Give a small one: it is built and called some dozens of times.
 
     Args:
-        spec: a spec, or the text of one: `name:option=value,...`.
+        spec: a spec, or the text of one: `name:option=value,...`; plug-ins of LOCALITY_PLUGINS are found.
     Raises:
         AssertionError: it does not meet one; names it, and what was found.
     """
-    NETWORK_CHECKS.every(NetworkCase(NETWORKS.parse(spec) if isinstance(spec, str) else spec))
+    NETWORK_CHECKS.every(NetworkCase(read(spec, NETWORKS)))
 
 
 def build(spec: NetworkSpec, shape: ImageShape = GREY8, seed: int = 0) -> nn.Module:

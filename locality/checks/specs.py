@@ -7,10 +7,18 @@ import json
 from typing import Any, TypeVar
 
 from locality.checks.named import hold
-from locality.specs import Registry, Spec
+from locality.specs import Registry, Spec, load_plugins
 from locality.store.artifact import canonical
 
 S = TypeVar("S", bound=Spec)
+
+
+def read(spec: S | str, registry: Registry[S]) -> S:
+    """A spec, or that of a text, whose plug-in may come from outside. Raises UnknownName, BadInput."""
+    if not isinstance(spec, str):
+        return spec
+    load_plugins()
+    return registry.parse(spec)
 
 
 def explained(cls: type[Spec]) -> None:

@@ -77,8 +77,6 @@ def test_they_are_not_there_without_the_variable() -> None:
 
 
 CHECKS = """
-from locality.specs import load_plugins
-load_plugins()
 from locality.checks import check_dataset, check_denoiser, check_edit, check_network
 from locality.datasets import DATASETS
 from locality.denoisers import DENOISERS
@@ -88,6 +86,7 @@ for registry, check, name in (
     (DENOISERS, check_denoiser, "shrunken"), (DATASETS, check_dataset, "gratings"), (EDITS, check_edit, "fade"),
     (NETWORKS, check_network, "two_layers"),
 ):
+    check(name + ":")
     for text in registry[name].examples:
         check(text)
         print(text)
