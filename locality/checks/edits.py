@@ -89,7 +89,7 @@ def describes_itself(case: EditCase) -> None:
     cls = type(case.spec)
     explained(cls)
     hold(cls.heading and cls.about, "heading or about is empty")
-    low, high = case.spec.reach if cls.dial else (0.0, 1.0)
+    low, high = case.spec.dial_range if cls.dial else (0.0, 1.0)
     hold(low < high, f"its dial goes from {low} to {high}")
 
 
@@ -119,7 +119,7 @@ def identity_tells_edits_apart(case: EditCase) -> None:
 
 
 def _ends(spec: EditSpec) -> tuple[float, ...]:
-    return spec.reach if spec.dial else ()
+    return spec.dial_range if spec.dial else ()
 
 
 def _levels(spec: EditSpec) -> list[EditSpec]:

@@ -206,10 +206,10 @@ def test_a_name_that_is_taken_is_refused(folder: Path) -> None:
 
 
 def test_an_incomplete_class_is_refused(folder: Path) -> None:
-    change(folder / "fade.py", '    symbol: ClassVar[str] = "a"\n', "")
+    change(folder / "fade.py", '    heading: ClassVar[str] = "Fade"\n', "")
     line = refused(run("-m", "locality", "edits", plugins=folder / "fade.py"))
     assert "The edit 'fade' (" in line
-    assert line.endswith("is not complete: symbol is missing: what the dial is called in the formula.")
+    assert line.endswith("is not complete: heading is missing.")
 
 
 def test_places_that_hold_nothing_are_refused(tmp_path: Path) -> None:

@@ -59,8 +59,9 @@ def sweeping(source: Source, asked: Asked) -> None:
 
 
 def _strengths(edit: EditSpec) -> tuple[float, ...]:
-    high = edit.reach[1] if edit.swept is None else edit.swept
-    return tuple(high * i / 4 for i in range(5))
+    low, high = edit.dial_range
+    end = min(high, edit.sweep_end)
+    return tuple(max(low, 0.0) + (end - max(low, 0.0)) * i / 4 for i in range(5))
 
 
 def _chart(made: Sweep, *, from_here: bool) -> None:
