@@ -60,7 +60,7 @@ def stirred(spec: NetworkSpec, shape: ImageShape = GREY8) -> nn.Module:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in net.parameters():
-            weight += 0.05 * torch.randn(weight.shape, generator=generator)
+            weight.add_(0.05 * torch.randn(weight.shape, generator=generator))
     return net
 
 
