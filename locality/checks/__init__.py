@@ -9,7 +9,8 @@ Each raises AssertionError with the name of the contract, what it asks for and w
 cannot meet one says so in its `exempt`, with the reason; those it meets only roughly are in its `tolerance`.
 """
 
-import locality.checks.evidence  # noqa: F401  lists its contracts
+import locality.checks.evidence
+import locality.checks.progress  # noqa: F401  both list contracts of denoisers
 from locality.checks.datasets import DATASET_CHECKS, DatasetCase, check_dataset
 from locality.checks.denoisers import DENOISER_CHECKS, DenoiserCase, check_denoiser
 from locality.checks.edits import EDIT_CHECKS, EditCase, check_edit

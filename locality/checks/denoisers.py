@@ -291,8 +291,9 @@ def gradient_streams(case: DenoiserCase) -> None:
     """Through several chunks of training images the gradient is that through one."""
     images, x = case.sets["colour"], case.x(count=2)
     outputs = pixel_outputs(images.shape, PIXELS[0]).double()
+    whole = field_rows(case.model(), x, outputs, SIGMA)  # windows are found here, and not in small chunks
     parts = field_rows(small(lambda compute: case.fit(images, compute), x, SIGMA), x, outputs, SIGMA)
-    close(parts, field_rows(case.model(), x, outputs, SIGMA), 1e-9)
+    close(parts, whole, 1e-9)
 
 
 # --- errors

@@ -112,6 +112,7 @@ class PcaLocality(ThresholdSpec):
             **super().exempt,
             "order_changes_nothing": "batches follow the order",
             "noise_drowns_everything": "the last batch is smaller and counts as much as the others",
+            "heartbeats_follow_the_chunks": "its chunks are its batches",
             "clean_images_stay": "batches without the image answer too",
             "evidence_makes_the_answer": "evidence is normalised over all images",
             "evidence_shows_the_window": "evidence is normalised over all images",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -12,10 +14,15 @@ from torch import Tensor
 from locality.checks import DENOISER_CHECKS, DenoiserCase, check_denoiser
 from locality.checks.denoisers import denoiser_case
 from locality.dataset import Images
-from locality.denoisers import DENOISERS
+from locality.denoisers import DENOISERS, Evidence
+from locality.denoisers.optimal import Optimal, OptimalDenoiser
+from locality.denoisers.parts.evidence import TOP
+from locality.device import Compute
 from locality.errors import BadInput
 from locality.schedule import check_sigma
-from locality.types import Denoiser
+from locality.store import Store
+from locality.types import Denoiser, Pixel
+from locality.work import Progress, heartbeat, listening
 from tests.made_up import made_up
 
 MET = [(text, name) for text in DENOISERS.examples() for name in DENOISER_CHECKS.of(DENOISERS.parse(text))]
@@ -129,6 +136,76 @@ def test_a_fault_is_found_by_the_contract_it_breaks(fit: Made, fails: str) -> No
             DENOISER_CHECKS.run(fails, case)
         with pytest.raises(AssertionError, match=r"MadeUp\(.*\) fails \w+: "):
             check_denoiser("faulty")
+
+
+# --- and of models that average training images
+
+
+class Spoilt:
+    """The optimal denoiser with a fault."""
+
+    def __init__(self, inner: OptimalDenoiser, fault: str) -> None:
+        self.inner, self.fault, self.shape = inner, fault, inner.shape
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        if self.fault == "deaf":
+            with listening(lambda share: None):
+                return self.inner(x, sigma)
+        if self.fault == "stubborn":
+            try:
+                return self.inner(x, sigma)
+            except Exception:
+                return x
+        if self.fault == "once":
+            with listening(lambda share: None):
+                answer = self.inner(x, sigma)
+            heartbeat(1.0)
+            return answer
+        answer = self.inner(x, sigma)
+        return answer + {"beyond": 2.5, "beyond its pixel": 0.3}.get(self.fault, 0.0)
+
+    def explain(self, x: Tensor, pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
+        found = self.inner.explain(x, pixel, sigma, top)
+        if self.fault == "twice":
+            return replace(found, weights=2 * found.weights)
+        if self.fault == "others":
+            return replace(found, rows=(found.rows + 1) % 40)
+        return replace(found, window=0 * found.window) if self.fault == "blind" else found
+
+
+@pytest.mark.parametrize(
+    ("fault", "fails"),
+    [
+        ("beyond", "averages_stay_in_range_of_the_channel"),
+        ("beyond its pixel", "averages_stay_in_range"),
+        ("deaf", "heartbeats_rise_to_one"),
+        ("once", "heartbeats_follow_the_chunks"),
+        ("stubborn", "work_can_be_stopped"),
+        ("stubborn", "too_little_memory_is_refused"),
+        ("twice", "evidence_adds_up"),
+        ("others", "evidence_makes_the_answer"),
+        ("others", "evidence_makes_every_channel"),
+        ("blind", "evidence_shows_the_window"),
+    ],
+)
+def test_a_fault_of_an_average_is_found(fault: str, fails: str) -> None:
+    @DENOISERS.register("spoilt")
+    @dataclass(frozen=True)
+    class Faulty(Optimal):
+        """The optimal denoiser with a fault."""
+
+        examples: ClassVar[tuple[str, ...]] = ("spoilt",)
+
+        def fit(  # type: ignore[override]
+            self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
+        ) -> Generator[Progress, None, Spoilt]:
+            return Spoilt((yield from super().fit(images, compute, store)), fault)
+
+    try:
+        with denoiser_case(Faulty()) as case, pytest.raises(AssertionError, match=rf"fails {fails}: .*\w"):
+            DENOISER_CHECKS.run(fails, case)
+    finally:
+        del DENOISERS._classes["spoilt"]
 
 
 def test_exemptions_name_a_contract_and_a_reason() -> None:
