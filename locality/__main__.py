@@ -9,6 +9,7 @@ import typer
 from locality.calm import wait_calmly
 from locality.cli import app
 from locality.errors import LocalityError
+from locality.specs import load_plugins
 
 USAGE = 2
 PROGRAM = "python -m locality"
@@ -18,6 +19,7 @@ def main() -> None:
     """Run the command line; without arguments, its help."""
     wait_calmly()  # commands load torch when they run
     try:
+        load_plugins()
         code = app(sys.argv[1:] or ["--help"], prog_name=PROGRAM, standalone_mode=False)
     except LocalityError as error:
         fail(str(error))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from locality.datasets.parts.placed import PlacedSet
 from locality.datasets.parts.spec import DATASETS, DatasetInfo
+from locality.datasets.parts.standins import picture, write_zip
 
 
 @DATASETS.register("afhqv2")
@@ -29,3 +32,9 @@ class AFHQv2(PlacedSet):
         "afhqv2-64x64.zip",
     )
     advice: ClassVar[str] = "Get afhq_v2.zip from the StarGAN v2 project."
+
+    def stand_in(self, folder: Path) -> AFHQv2:
+        animals = {f"00000/img{i:08d}.png": picture(i, 64, 64) for i in range(25)}
+        labels = json.dumps({"labels": [[name, i % 3] for i, name in enumerate(animals)]})
+        write_zip(folder / self.places[-1], {**animals, "dataset.json": labels.encode()})
+        return self

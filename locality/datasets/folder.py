@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -10,6 +10,7 @@ from locality.dataset import Dataset
 from locality.datasets.parts.collection import Collection
 from locality.datasets.parts.images import Crop, Mode
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
+from locality.datasets.parts.standins import picture, write_files
 from locality.errors import DataUnavailable
 from locality.specs import param
 from locality.types import ImageShape
@@ -56,6 +57,10 @@ class Folder(DatasetSpec):
         if why := self.missing():
             raise DataUnavailable(why)
         return self._collection.load(split)
+
+    def stand_in(self, folder: Path) -> Folder:
+        write_files(folder / "mine", {f"{i:03d}.png": picture(i, 20, 30) for i in range(23)})
+        return replace(self, path=str(folder / "mine"))
 
     @property
     def _collection(self) -> Collection:

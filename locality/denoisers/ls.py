@@ -49,6 +49,10 @@ class LocalScore(WindowedSpec):
 
     paper: ClassVar[str] = "Kamb, Ganguli 2025 (arXiv 2412.20292)"
     cost: ClassVar[str] = "N h w c per image and step, whatever the window"
+    ablations: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "windows": tuple(f"ls:window={window}" for window in ("published", "calibrated", 3, 7, 15)),
+        "flips": ("ls:flips=true",),
+    }
     examples: ClassVar[tuple[str, ...]] = ("ls", "ls:window=3", "ls:window=11,flips=true")
     published: ClassVar[Mapping[tuple[str, str], WindowSchedule]] = KAMB_GANGULI
 

@@ -32,6 +32,10 @@ class Optimal(AveragingSpec):
 
     paper: ClassVar[str] = "Empirical Bayes; Karras et al. 2022 (arXiv 2206.00364), appendix B.3"
     cost: ClassVar[str] = "N d per image and step, as one matrix product"
+    ablations: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "temperature": ("optimal:temperature=0.5", "optimal:temperature=2.0", "optimal:temperature=4.0"),
+        "images": ("optimal@first=*",),
+    }
     examples: ClassVar[tuple[str, ...]] = (
         "optimal",
         "optimal:temperature=2",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -32,6 +32,7 @@ from locality.work import Progress
 # Lukoianov et al. 2025 (arXiv 2509.09672), released configurations.
 PUBLISHED_TAU = {"mnist": 0.005, "fashion_mnist": 0.005, "cifar10": 0.05, "celeba_hq": 0.02, "afhqv2": 0.02}
 OTHER_TAU = 0.02
+T = TypeVar("T", bound="ThresholdSpec")
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ class ThresholdSpec(FieldSpec):
     def check(self, dataset: str, shape: ImageShape) -> None:
         self.threshold(dataset)
 
+    def settled(self: T, dataset: str) -> T:
+        return dataclasses.replace(self, tau=str(self.threshold(dataset)))
+
     def threshold(self, dataset: str) -> float:
         """tau as a number. Raises BadInput."""
         if self.tau == "published":
@@ -79,6 +83,16 @@ class PcaLocality(ThresholdSpec):
 
     paper: ClassVar[str] = "Lukoianov, Yuan, Solomon, Sitzmann 2025 (arXiv 2509.09672)"
     cost: ClassVar[str] = "N d times the width of the field per image and step, at most N d^2"
+    ablations: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "softmax": tuple(f"pca_locality:softmax=batch,batch_size={size}" for size in (128, 512, 2048, 8192)),
+        "mask_rule": ("pca_locality:mask_rule=code",),
+        "tau": tuple(f"pca_locality:tau={tau}" for tau in (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)),
+        "temperature": tuple(f"pca_locality:temperature={temperature}" for temperature in (0.5, 2.0, 4.0)),
+        "flips": ("pca_locality:flips=true",),
+        "images": ("pca_locality@first=*",),
+        "steps": ("pca_locality@steps=5", "pca_locality@steps=20", "pca_locality@steps=40"),
+        "clip": ("pca_locality@clip=false",),
+    }
     examples: ClassVar[tuple[str, ...]] = (
         "pca_locality",
         "pca_locality:tau=0.3,mask_rule=code,flips=true",
@@ -101,6 +115,7 @@ class PcaLocality(ThresholdSpec):
             **super().exempt,
             "order_changes_nothing": "batches follow the order",
             "noise_drowns_everything": "the last batch is smaller and counts as much as the others",
+            "heartbeats_follow_the_chunks": "its chunks are its batches",
             "clean_images_stay": "batches without the image answer too",
             "evidence_makes_the_answer": "evidence is normalised over all images",
             "evidence_shows_the_window": "evidence is normalised over all images",

@@ -40,6 +40,9 @@ class SquarePatches(WindowedSpec):
 
     paper: ClassVar[str] = "Niedoba, Zwartsenberg, Murphy, Wood 2025 (arXiv 2411.19339)"
     cost: ClassVar[str] = "2 N h w c per image and step, whatever the window"
+    ablations: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "flips": ("pspc_square:flips=false",),
+    }
     examples: ClassVar[tuple[str, ...]] = ("pspc_square", "pspc_square:window=3")
     published: ClassVar[Mapping[tuple[str, str], WindowSchedule]] = {
         ("cifar10", "unet"): WindowSchedule(tuple(edm_grid(18)), PUBLISHED)

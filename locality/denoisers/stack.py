@@ -32,7 +32,7 @@ KIND, VERSION = "stack", 1
 SIGMAS = log_grid(0.02, 40.0, 12)  # noise levels the weights are learned at, linear in ln sigma between
 _RIDGE = 1e-3  # of the normal matrix's mean diagonal
 _BATCH = 32  # noisy images per call of a member
-_NEXT = re.compile(r"\+(?=[a-z_]+(?:[:+]|$))")  # between members: a name follows
+_NEXT = re.compile(r"\+(?=[a-z_]+(?:[:+]|$)|$)")  # between members: a name follows
 
 
 @DENOISERS.register("stack")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -28,6 +28,11 @@ class Wiener(DenoiserSpec):
     paper: ClassVar[str] = "Wiener 1949; Lukoianov et al. 2025 (arXiv 2509.09672)"
 
     cost: ClassVar[str] = "d^2 per image and step, whatever the number of training images"
+    ablations: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "images": ("wiener@first=*",),
+        "steps": ("wiener@steps=5", "wiener@steps=20", "wiener@steps=40"),
+        "clip": ("wiener@clip=false",),
+    }
     examples: ClassVar[tuple[str, ...]] = ("wiener",)
 
     rank: int = param(0, help="Keep only so many principal components; 0 for all.", low=0)

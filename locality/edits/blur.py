@@ -24,7 +24,7 @@ class Blur(LinearEdit):
     about: ClassVar[str] = r"x_0' = G_r\,x_0,\quad G_r \text{ a Gaussian blur}:\quad S' = G_r S G_r^{\!\top}"
     main: ClassVar[str] = "radius"
     symbol: ClassVar[str] = "r"
-    swept: ClassVar[float | None] = 4.0
+    sweep_end: ClassVar[float] = 4.0
     place: ClassVar[int] = 7
     examples: ClassVar[tuple[str, ...]] = ("blur:radius=1.3", "blur:radius=0")
     dial: ClassVar[str] = "radius"
@@ -33,7 +33,7 @@ class Blur(LinearEdit):
     radius: float = param(1.0, help="Standard deviation r of the Gaussian.", low=0.0, high=32.0, unit="pixels")
 
     @property
-    def reach(self) -> tuple[float, float]:
+    def dial_range(self) -> tuple[float, float]:
         return 0.0, 8.0
 
     def linear(self, x: Float[Tensor, "k d"], shape: ImageShape) -> Float[Tensor, "k d"]:

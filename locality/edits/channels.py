@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -38,6 +39,12 @@ class Channels(EditSpec):
     @property
     def closed(self) -> Closed:  # type: ignore[override]
         return "exact" if self.how == "merge" else "expected"
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        if self.how == "merge":
+            return {}
+        return {"images_do_not_depend_on_those_behind": "channels come from any of the images"}
 
     def check(self, shape: ImageShape) -> None:
         if shape.c < 2:

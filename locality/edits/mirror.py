@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -29,6 +30,10 @@ class Mirror(EditSpec):
     named: ClassVar[tuple[str, ...]] = ("axis",)
 
     axis: str = param("left-right", help="What is exchanged.", choices=("left-right", "up-down"))
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        return {"images_do_not_depend_on_those_behind": "the mirror images come behind them"}
 
     def conflicts(self, earlier: EditSpec) -> str:
         return "the set is its own mirror image already. Leave one out." if earlier == self else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -37,6 +38,10 @@ class Mix(EditSpec):
     dataset: str = param("mnist", help="Name of the other dataset; its images need the same shape.")
     share: float = param(0.5, help="Share t of its images.", low=0.0, high=1.0)
     seed: int = param(0, help="Seed of which images give way to which.", low=0, high=2**31 - 1)
+
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        return {"images_do_not_depend_on_those_behind": "which give way is a draw among all images"}
 
     @property
     def other(self) -> str:

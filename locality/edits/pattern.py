@@ -49,7 +49,7 @@ class Pattern(MaskedSpec):
     )
 
     symbol: ClassVar[str] = "c"
-    swept: ClassVar[float | None] = 1.0
+    sweep_end: ClassVar[float] = 1.0
     place: ClassVar[int] = 1
     examples: ClassVar[tuple[str, ...]] = (
         "pattern:mask=W,strength=0.7",
@@ -64,7 +64,7 @@ class Pattern(MaskedSpec):
     seed: int = param(0, help="Seed of the strengths z.", low=0, high=2**31 - 1)
 
     @property
-    def reach(self) -> tuple[float, float]:
+    def dial_range(self) -> tuple[float, float]:
         return 0.0, 2.0
 
     def conflicts(self, earlier: EditSpec) -> str:

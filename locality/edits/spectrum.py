@@ -35,7 +35,7 @@ class Spectrum(FittedEdit):
     )
     main: ClassVar[str] = "how"
     symbol: ClassVar[str] = "t"
-    swept: ClassVar[float | None] = 1.0
+    sweep_end: ClassVar[float] = 1.0
     place: ClassVar[int] = 3
     examples: ClassVar[tuple[str, ...]] = (
         "spectrum:how=whiten",
@@ -59,8 +59,8 @@ class Spectrum(FittedEdit):
             raise BadInput(f"spectrum:how=whiten,strength={self.strength:g}: give 0 (as it is) to 1 (white).")
 
     @property
-    def reach(self) -> tuple[float, float]:
-        return (0.0, 1.0) if self.how == "whiten" else super().reach
+    def dial_range(self) -> tuple[float, float]:
+        return (0.0, 1.0) if self.how == "whiten" else super().dial_range
 
     def conflicts(self, earlier: EditSpec) -> str:
         return REMOVES_ALL if self.how == "whiten" and self.strength == 1.0 else ""

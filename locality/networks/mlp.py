@@ -35,6 +35,10 @@ class MLP(NetworkSpec):
     width: int = param(640, help="Values between the blocks.", low=16, high=4096)
     depth: int = param(2, help="Residual blocks.", low=1, high=32)
 
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        return {"takes_colour_images_of_32_pixels": "they have more values than it takes"}
+
     def build(self, shape: ImageShape) -> nn.Module:
         if shape.d > LARGEST:
             raise BadInput(

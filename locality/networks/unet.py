@@ -39,6 +39,10 @@ class UNet(NetworkSpec):
     groups: int = param(16, help="Groups of the group normalisation.", low=1, high=64)
     dropout: float = param(0.0, help="Dropout in residual blocks.", low=0.0, high=0.9)
 
+    @property
+    def exempt(self) -> Mapping[str, str]:
+        return {"starts_at_zero": "diffusers' last convolution starts small, not at zero"}
+
     def build(self, shape: ImageShape) -> nn.Module:
         from diffusers import UNet2DModel  # heavy import: only when a network is built
 

@@ -9,7 +9,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from locality.errors import BadInput, UnknownName
 from locality.grammar import Words, read
@@ -23,7 +23,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 class Registry(Mapping[str, type[S]], Generic[S]):
     """The spec classes of one kind, by name. `base` is what they all derive from."""
 
+    every: ClassVar[list[Registry[Any]]] = []
+
     def __init__(self, kind: str, base: type = Spec) -> None:
+        Registry.every.append(self)
         self.kind = kind
         self._base = base
         self._classes: dict[str, type[S]] = {}
@@ -50,6 +53,10 @@ class Registry(Mapping[str, type[S]], Generic[S]):
             return cls
 
         return add
+
+    def forget(self, module: str) -> None:
+        """Leave out the classes of a module."""
+        self._classes = {name: cls for name, cls in self._classes.items() if cls.__module__ != module}
 
     def parse(self, text: str) -> S:
         """`name:option=value,...` -> a checked spec.

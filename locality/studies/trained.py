@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class Trained:
         """`name:option=value,...` as `train --network` takes it: what differs from the defaults."""
         options = dict(self.manifest["network"])
         name = str(options.pop("name"))
+        options.pop("source", None)  # the digest of a plug-in from outside
         usual = {field.name: field.default for field in dataclasses.fields(NETWORKS[name])} if name in NETWORKS else {}
         reported = []
         for option, value in options.items():
@@ -69,9 +71,18 @@ def trained_networks(dataset: str | None = None, *, store: Store | None = None) 
         (place, network)
         for place, root in enumerate(roots)
         for manifest in root.glob(f"*/{MANIFEST}")
-        if dataset in (None, (network := read_trained(manifest.parent)).dataset)
+        if (network := _known(manifest.parent)) is not None and dataset in (None, network.dataset)
     ]
     return [network for _, network in sorted(found, key=_in_order)]
+
+
+def _known(folder: Path) -> Trained | None:
+    """The network of a folder; None where its architecture came with a plug-in that is not loaded now."""
+    try:
+        return read_trained(folder)
+    except UnknownName as error:
+        logging.getLogger(__name__).warning("%s is left out. %s", folder, error)
+        return None
 
 
 def _in_order(found: tuple[int, Trained]) -> tuple[int, str, int, str]:

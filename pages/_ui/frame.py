@@ -8,6 +8,9 @@ import streamlit as st
 from PIL import Image
 from streamlit.navigation.page import StreamlitPage
 
+from locality.specs import load_plugins
+from pages._ui.guard import guard
+
 
 def _icon() -> Image.Image:
     """A field in sixteen squares; local, since an icon by name would be fetched from a foreign host."""
@@ -69,6 +72,12 @@ def begin_process() -> None:
 
 def sidebar(page: StreamlitPage) -> None:
     """The choices that all pages share."""
+    loaded = False
+    with guard():
+        load_plugins()  # once a process: `python -m pages._ui.serve` has done so, `streamlit run app.py` has not
+        loaded = True
+    if not loaded:
+        st.stop()
     # Here and not above: the first run of a process must reach its rerun before a message that the
     # page of a deep link does not exist leaves the server, and this import loads torch.
     from pages._ui.choice import choose_dataset, choose_edits, choose_network

@@ -13,10 +13,17 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
 from locality.calm import wait_calmly
+from locality.errors import LocalityError
 from locality.places import home
+from locality.specs import load_plugins
 
 if __name__ == "__main__":
     wait_calmly()  # torch is loaded with the first page
+    try:
+        load_plugins()
+    except LocalityError as error:
+        sys.stderr.write(f"Error: {error}\n")
+        sys.exit(2)
     PagesManager.uses_pages_directory = False
     sys.argv = ["streamlit", "run", str(home() / "app.py"), *sys.argv[1:]]
     main()

@@ -1,91 +1,107 @@
-"""The dataset contract, over every registered dataset whose images are here or can be made here."""
+"""Every registered dataset meets its contracts, on its own images where they are here, or on stand-ins."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar
 
+import numpy as np
 import pytest
+import torch
 
+from locality.checks import DATASET_CHECKS, DatasetCase, check_dataset
 from locality.dataset import Dataset
-from locality.datasets import DATASETS, DatasetSpec, Split
-from tests import contracts
-from tests.pictures import encode, noise, pngs, write_folder, write_zip
+from locality.datasets import DATASETS, DatasetInfo, DatasetSpec, Split
+from locality.types import ImageShape
 
-_VARIANTS = [
-    "afhq_cats:resolution=64",
-    "faces:variation=0.5",
-    "power_law:a=1,images=200,seed=3",
-    "folder:mode=grey,crop=none,limit=5",
-]
-_BIG_PICTURES = ("celeba_hq", "afhqv2")
-_loaded: dict[tuple[DatasetSpec, Split], Dataset] = {}
+MET = [(text, name) for text in DATASETS.examples() for name in DATASET_CHECKS.of(DATASETS.parse(text))]
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root with small stand-ins, in the true layouts, for the sets nobody may pass on."""
-    root = tmp_path_factory.mktemp("made")
-    people = {f"train/{('female', 'male')[i % 2]}/{i:05d}.png": encode(noise(i, 40, 40, 3)) for i in range(20)}
-    held = {f"val/male/{i:05d}.jpg": encode(noise(100 + i, 48, 40, 3), "JPEG") for i in range(4)}
-    write_folder(root / "celeba_hq", people | held)
-    animals = pngs(25, 64, 64, 3, name="00000/img{:08d}.png")
-    labels = ",".join(f'["{name}", {i % 3}]' for i, name in enumerate(animals))
-    write_zip(root / "afhqv2-64x64.zip", {**animals, "dataset.json": f'{{"labels": [{labels}]}}'.encode()})
-    write_folder(root / "mine", pngs(23, 20, 30, 3))
-    return root
+@pytest.fixture(scope="module")
+def cases() -> Iterator[Callable[[str], DatasetCase]]:
+    """Cases by text, made once: their images are kept."""
+    made: dict[str, DatasetCase] = {}
+    with TemporaryDirectory() as folder:
+
+        def of(text: str) -> DatasetCase:
+            if text not in made:
+                place = Path(folder) / str(len(made))
+                place.mkdir()
+                made[text] = DatasetCase(DATASETS.parse(text), place)
+            return made[text]
+
+        yield of
 
 
-@pytest.fixture(params=[*DATASETS, *_VARIANTS])
-def spec(request: pytest.FixtureRequest, made: Path, monkeypatch: pytest.MonkeyPatch) -> DatasetSpec:
-    spec = DATASETS.parse(request.param)
-    if spec.name == "folder":
-        spec = replace(spec, path=str(made / "mine"))
-    if spec.name in _BIG_PICTURES:
-        monkeypatch.setenv("LOCALITY_DATA", str(made))
-    if spec.missing():
-        why = "LOCALITY_DATA is not set" if "LOCALITY_DATA" not in os.environ else spec.missing()
-        pytest.skip(f"no {spec.name} images here: {why}")
-    return spec
+@pytest.mark.parametrize(("text", "name"), MET)
+def test_datasets_meet_their_contracts(cases: Callable[[str], DatasetCase], text: str, name: str) -> None:
+    DATASET_CHECKS.run(name, cases(text))
 
 
-def load(spec: DatasetSpec, split: Split) -> Dataset:
-    if (spec, split) not in _loaded:
-        _loaded[spec, split] = spec.load(split)
-    return _loaded[spec, split]
+def test_some_datasets_are_there_on_any_machine() -> None:
+    assert not any(DATASETS[name]().missing() for name in ("digits", "photos", "faces", "power_law"))
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_images_are_well_formed(spec: DatasetSpec, split: Split) -> None:
-    contracts.dataset_is_well_formed(spec, load(spec, split), split)
+# --- what the contracts catch
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_loading_is_repeatable(spec: DatasetSpec, split: Split) -> None:
-    contracts.dataset_is_repeatable(spec, load(spec, split), split)
+@contextmanager
+def faulty(fault: str) -> Iterator[DatasetSpec]:
+    """Noise of 4x4 pixels with a fault, registered like any other, and gone afterwards."""
+
+    @DATASETS.register("faulty")
+    @dataclass(frozen=True)
+    class Faulty(DatasetSpec):
+        """Noise."""
+
+        info: ClassVar[DatasetInfo] = DatasetInfo("Noise", "made here", "CC0", "Nothing" + "." * (fault != "about"))
+        examples: ClassVar[tuple[str, ...]] = ("faulty",)
+        fingerprints: ClassVar[dict[str, str]] = {"train": "0" * 64} if fault == "digest" else {}
+
+        @property
+        def shape(self) -> ImageShape:
+            return ImageShape(1, 4, 4)
+
+        def count(self, split: Split = "train") -> int:
+            return 30 if fault == "count" else 20
+
+        def missing(self) -> str:
+            return "Buy it." if fault == "no way" else ""
+
+        def load(self, split: Split = "train") -> Dataset:
+            seed = 0 if split == "train" or fault == "shared" else 1
+            draws = np.random.Generator(np.random.PCG64(None if fault == "random" else seed))
+            pixels = torch.from_numpy(draws.integers(0, 256, (20, 16), dtype=np.uint8))
+            labels = torch.zeros(20, dtype=torch.int32) if fault == "labels" else None
+            return Dataset(self.name, split, self.shape, pixels, labels)
+
+    try:
+        yield Faulty()
+    finally:
+        del DATASETS._classes["faulty"]
 
 
-def test_splits_share_no_image(spec: DatasetSpec) -> None:
-    contracts.splits_share_no_image(load(spec, "train"), load(spec, "test"))
+def test_a_sound_dataset_passes() -> None:
+    with faulty("") as spec:
+        check_dataset(spec)
 
 
-def test_first_takes_a_prefix(spec: DatasetSpec) -> None:
-    contracts.first_takes_a_prefix(load(spec, "train"))
-
-
-@pytest.mark.parametrize("name", list(DATASETS))
-def test_info_is_complete(name: str) -> None:
-    contracts.info_is_complete(DATASETS[name]())
-
-
-@pytest.mark.parametrize("name", list(DATASETS))
-def test_absence_is_explained(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    contracts.absence_is_explained(DATASETS[name](), tmp_path, monkeypatch)
-
-
-def test_every_dataset_of_the_house_is_registered() -> None:
-    embedded = {"digits", "photos", "faces", "power_law"}
-    others = {"mnist", "fashion_mnist", "cifar10", "afhq_cats", "celeba_hq", "afhqv2", "folder"}
-    assert embedded | others <= set(DATASETS)
-    assert not any(DATASETS[name]().missing() for name in embedded)
+@pytest.mark.parametrize(
+    ("fault", "fails"),
+    [
+        ("about", "describes_itself"),
+        ("no way", "absence_is_explained"),
+        ("count", "images_are_well_formed"),
+        ("labels", "images_are_well_formed"),
+        ("random", "loading_is_repeatable"),
+        ("digest", "loading_is_repeatable"),
+        ("shared", "splits_share_no_image"),
+    ],
+)
+def test_a_fault_is_found_by_the_contract_it_breaks(fault: str, fails: str, tmp_path: Path) -> None:
+    with faulty(fault) as spec, pytest.raises(AssertionError, match=rf"fails {fails}: .*\w"):
+        DATASET_CHECKS.run(fails, DatasetCase(spec, tmp_path))

@@ -4,44 +4,32 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from locality.checks import NETWORK_CHECKS, NetworkCase, check_network
+from locality.checks.networks import COLOUR32, GREY8, GREY28, build, labels, pictures, stirred
 from locality.errors import BadInput
-from locality.fields.jacobian import field_rows, pixel_outputs
 from locality.networks import MANIFEST, NETWORKS, NetworkDenoiser, NetworkSpec, load_network, save_network
 from locality.networks.dit import DiT, tokens, untokens, waves
 from locality.networks.mlp import MLP
 from locality.networks.resnet import RECEPTIVE_FIELD, ResNet
 from locality.networks.unet import UNet
 from locality.networks.unet_attention import UNetAttention
-from locality.types import ImageShape, Pixel
+from locality.types import ImageShape
 
 pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
 
-GREY8, GREY28, COLOUR32 = ImageShape(1, 8, 8), ImageShape(1, 28, 28), ImageShape(3, 32, 32)
-SMALL: dict[str, NetworkSpec] = {  # one of each, small enough to try often
-    "unet": UNet(channels=(16, 16), groups=8),
-    "unet_attention": UNetAttention(channels=(16, 32), groups=8),
-    "resnet": ResNet(channels=8),
-    "dit": DiT(width=16, depth=2, heads=2),
-    "mlp": MLP(width=16, depth=2),
-}
-PARAMETERS = {  # of the defaults, for 28x28 grey and for 32x32 colour images
-    "unet": (1_655_361, 1_656_515),
-    "unet_attention": (1_805_121, 1_806_275),
-    "resnet": (645_985, 649_443),
-    "dit": (1_271_428, 1_281_164),
-    "mlp": (3_166_225, None),  # None: refuses them
-}
-LABELS = torch.tensor([150.0, 600.0])
-
-every_network = pytest.mark.parametrize("name", sorted(NETWORKS))
+Change = Callable[[Tensor, Tensor, Tensor], Tensor]
+MET = [(text, name) for text in NETWORKS.examples() for name in NETWORK_CHECKS.of(NETWORKS.parse(text))]
+LABELS = labels()
 
 
 @pytest.fixture(autouse=True)
@@ -53,182 +41,67 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def build(spec: NetworkSpec, shape: ImageShape = GREY8, seed: int = 0) -> nn.Module:
-    """As it starts: its weights are a function of the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return spec.build(shape).eval()
+@pytest.mark.parametrize(("text", "name"), MET)
+def test_networks_meet_their_contracts(text: str, name: str) -> None:
+    NETWORK_CHECKS.run(name, NetworkCase(NETWORKS.parse(text)))
 
 
-def stirred(spec: NetworkSpec, shape: ImageShape = GREY8) -> nn.Module:
-    """With noise on all weights, as after some training: nothing is exactly zero any more."""
-    net = build(spec, shape)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for weight in net.parameters():
-            weight += 0.05 * torch.randn(weight.shape, generator=generator)
-    return net
+class _Spoilt(nn.Module):
+    """A network whose output is changed by a function of images, labels and output."""
+
+    def __init__(self, inner: nn.Module, change: Change) -> None:
+        super().__init__()
+        self.inner, self.change = inner, change
+
+    def forward(self, images: Tensor, label: Tensor) -> Tensor:
+        return self.change(images, label, self.inner(images, label))
 
 
-def pictures(shape: ImageShape = GREY8, n: int = 2) -> Tensor:
-    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(2))
+@contextmanager
+def faulty(change: Change) -> Iterator[NetworkSpec]:
+    """A network with a fault, registered like any other, and gone afterwards."""
+
+    @NETWORKS.register("faulty")
+    @dataclass(frozen=True)
+    class Faulty(ResNet):
+        """A small network with a fault."""
+
+        heading: ClassVar[str] = "Faulty"
+        weights: ClassVar[Mapping[str, int]] = {}
+        examples: ClassVar[tuple[str, ...]] = ("faulty:channels=8",)
+
+        def build(self, shape: ImageShape) -> nn.Module:
+            return _Spoilt(super().build(shape), change)
+
+    try:
+        yield Faulty(channels=8)
+    finally:
+        del NETWORKS._classes["faulty"]
 
 
-# --- every network
+def test_a_sound_network_passes() -> None:
+    with faulty(lambda images, label, out: out) as spec:
+        check_network(spec)
 
 
-@every_network
-def test_is_tried_here(name: str) -> None:
-    """A new network needs a small specimen and its size above."""
-    assert SMALL[name].name == name
-    assert name in PARAMETERS
-
-
-@every_network
-@pytest.mark.parametrize("shape", [GREY8, GREY28, COLOUR32], ids=str)
-def test_images_keep_shape_and_type(name: str, shape: ImageShape) -> None:
-    if name == "mlp" and shape == COLOUR32:
-        return  # its refusal has a test of its own
-    for dtype in (torch.float32, torch.float64):
-        net = stirred(SMALL[name], shape).to(dtype)
-        images = pictures(shape).to(dtype)
-        before = images.clone()
-        out = net(images, LABELS.to(dtype))
-        assert (out.shape, out.dtype) == (images.shape, dtype)
-        assert out.isfinite().all()
-        assert torch.equal(images, before)
-
-
-@every_network
-def test_size_of_the_defaults(name: str) -> None:
-    for shape, want in zip((GREY28, COLOUR32), PARAMETERS[name], strict=True):
-        if want is None:
-            continue
-        with torch.device("meta"):  # counts without memory
-            net = NETWORKS[name]().build(shape)
-        assert sum(weight.numel() for weight in net.parameters()) == want
-
-
-@every_network
-def test_output_depends_on_image_and_noise_level(name: str) -> None:
-    net = stirred(SMALL[name])
-    images = pictures()[:1].expand(2, -1, -1, -1)
-    quiet, loud = net(images, LABELS)
-    assert (quiet - loud).abs().max() > 1e-3 * quiet.abs().max()
-    assert not torch.allclose(net(images, LABELS), net(images + 0.1, LABELS), rtol=1e-3)
-
-
-@every_network
-def test_images_of_a_batch_do_not_meet(name: str) -> None:
-    """Each image and its noise level alone give what they give together."""
-    net = stirred(SMALL[name]).double()
-    images, labels = pictures(n=3).double(), torch.tensor([100.0, 500.0, 1100.0], dtype=torch.float64)
-    together = net(images, labels)
-    for i in range(3):
-        torch.testing.assert_close(net(images[i : i + 1], labels[i : i + 1])[0], together[i], rtol=0, atol=1e-10)
-
-
-@every_network
-def test_weights_are_a_function_of_the_seed(name: str) -> None:
-    spec = SMALL[name]
-    first, same, other = build(spec).state_dict(), build(spec).state_dict(), build(spec, seed=1).state_dict()
-    assert all(torch.equal(first[key], same[key]) for key in first)
-    assert any(not torch.equal(first[key], other[key]) for key in first)
-    images = pictures()
-    assert torch.equal(stirred(spec)(images, LABELS), stirred(spec)(images, LABELS))
-
-
-@every_network
-def test_gradients_reach_every_weight_and_every_input(name: str) -> None:
-    net, images = stirred(SMALL[name]), pictures().requires_grad_(True)
-    weighting = torch.randn(images.shape, generator=torch.Generator().manual_seed(3))
-    (net(images, LABELS) * weighting).sum().backward()
-    assert images.grad is not None
-    assert images.grad.isfinite().all()
-    assert (images.grad != 0).all()
-    for key, weight in net.named_parameters():
-        assert weight.grad is not None, key
-        assert weight.grad.isfinite().all(), key
-        assert (weight.grad != 0).any(), key
-
-
-@every_network
-def test_starts_near_zero(name: str) -> None:
-    """The denoiser starts as c_skip x. diffusers' last convolution starts small, not at zero."""
-    out = build(NETWORKS[name](), GREY28)(pictures(GREY28), LABELS)
-    assert out.abs().max() == 0 if not name.startswith("unet") else out.square().mean() < 0.5
-
-
-@every_network
-def test_bfloat16_is_near(name: str) -> None:
-    """As the training runs it; bfloat16 keeps 8 bits, and some rounding errors add up."""
-    net, images = stirred(SMALL[name]), pictures()
-    exact = net(images, LABELS)
-    with torch.autocast("cpu", torch.bfloat16):
-        rough = net(images, LABELS).float()
-    assert (rough - exact).norm() < 0.05 * exact.norm()
-
-
-@every_network
-def test_options_round_trip_as_text(name: str) -> None:
-    for spec in (NETWORKS[name](), SMALL[name], replace(SMALL[name], prediction="v", sigma_data=0.25)):
-        assert NETWORKS.parse(spec.text()) == spec
-
-
-@every_network
-def test_weights_round_trip_on_disk(name: str, tmp_path: Path) -> None:
-    """The file holds float16: exact once weights are rounded to it."""
-    spec = SMALL[name]
-    net = stirred(spec)
-    net.load_state_dict({key: weight.half().float() for key, weight in net.state_dict().items()})
-    denoiser = NetworkDenoiser(net, spec, GREY8)
-    manifest = save_network(tmp_path, denoiser, {})
-    back = load_network(tmp_path)
-    assert (back.spec, back.shape) == (spec, GREY8)
-    assert manifest["parameters"] == sum(weight.numel() for weight in net.parameters())
-    x = pictures().flatten(1)
-    assert torch.equal(back(x, 0.5), denoiser(x, 0.5).detach())
-
-
-def test_v_of_format_1_is_read_with_its_sign(tmp_path: Path) -> None:
-    """Networks of before answer -v: what was saved then denoises as it did then, by the formula of then."""
-    spec, x, sigma = replace(SMALL["mlp"], prediction="v"), pictures().flatten(1), 0.7
-    net = stirred(spec)
-    net.load_state_dict({key: weight.half().float() for key, weight in net.state_dict().items()})
-    save_network(tmp_path, NetworkDenoiser(net, spec, GREY8), {})
-    with torch.no_grad():
-        raw = NetworkDenoiser(net, spec, GREY8).raw(x, torch.full((len(x),), sigma))
-    skip, scale = 1 / (1 + sigma**2), sigma / math.sqrt(1 + sigma**2)
-    torch.testing.assert_close(load_network(tmp_path)(x, sigma), skip * x - scale * raw)
-    path = tmp_path / MANIFEST
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
-    torch.testing.assert_close(load_network(tmp_path)(x, sigma), skip * x + scale * raw)
-
-
-@pytest.mark.parametrize("number", [0, 3, "new", None])
-def test_a_manifest_of_a_newer_version_is_refused(tmp_path: Path, number: object) -> None:
-    save_network(tmp_path, NetworkDenoiser(stirred(SMALL["mlp"]), SMALL["mlp"], GREY8), {"format": number})
-    with pytest.raises(BadInput, match=r"format .* is of a newer version; known: 1 to 2"):
-        load_network(tmp_path)
-
-
-@every_network
-def test_texts_are_complete(name: str) -> None:
-    cls = NETWORKS[name]
-    assert (cls.__doc__ or "").rstrip().endswith(".")
-    for about in cls.params().values():
-        assert about.help.endswith(".")
-
-
-@every_network
-def test_fields_can_be_taken(name: str) -> None:
-    """A Jacobian row through the denoiser agrees with the change a small push of the input makes."""
-    denoiser = NetworkDenoiser(stirred(SMALL[name]), SMALL[name], GREY8)
-    x, sigma, coordinate = pictures(n=1).flatten(1), 0.5, 3 * 8 + 4
-    row = field_rows(denoiser, x, pixel_outputs(GREY8, Pixel(3, 4)), sigma)[0, 0]
-    push = 1e-2 * row / row.norm()
-    change = denoiser(x + push, sigma) - denoiser(x - push, sigma)
-    assert float(change[0, coordinate].detach() / 2) == pytest.approx(float(row @ push), rel=0.02)
+@pytest.mark.parametrize(
+    ("change", "fails"),
+    [
+        (lambda images, label, out: out[..., :-1], "images_keep_shape_and_type"),
+        (lambda images, label, out: out.float(), "images_keep_shape_and_type"),
+        (lambda images, label, out: images + 0 * out, "output_depends_on_image_and_noise_level"),
+        (lambda images, label, out: out + out.mean(), "images_of_a_batch_do_not_meet"),
+        (lambda images, label, out: out.detach() + images, "gradients_reach_every_weight_and_input"),
+        (lambda images, label, out: out + 1, "starts_near_zero"),
+        (lambda images, label, out: out + 0.1, "starts_at_zero"),
+        (lambda images, label, out: out * (1.2 if torch.is_autocast_enabled("cpu") else 1), "bfloat16_is_near"),
+        (lambda images, label, out: out + torch.rand(()), "weights_survive_the_disk"),
+        (lambda images, label, out: out + (5 * images - (5 * images).detach()), "fields_can_be_taken"),
+    ],
+)
+def test_a_fault_is_found_by_the_contract_it_breaks(change: Change, fails: str) -> None:
+    with faulty(change) as spec, pytest.raises(AssertionError, match=rf"fails {fails}: .*\w"):
+        NETWORK_CHECKS.run(fails, NetworkCase(spec))
 
 
 # --- presets
@@ -239,14 +112,6 @@ def test_presets_are_named_sizes() -> None:
     assert NETWORKS.parse("unet:preset=small") == UNet()
     assert NETWORKS.parse("unet:preset=paper,dropout=0") == UNet(channels=(128, 256, 384, 512), blocks=2, groups=32)
     assert NETWORKS.parse("unet_attention:preset=paper").key()["attention"] == 0
-
-
-@every_network
-def test_presets_build(name: str) -> None:
-    for preset in NETWORKS[name].presets:
-        shape = GREY28 if preset.endswith("28") else COLOUR32
-        with torch.device("meta"):
-            NETWORKS.parse(f"{name}:preset={preset}").build(shape)
 
 
 def test_presets_that_do_not_exist_are_refused() -> None:
@@ -402,3 +267,26 @@ def test_attention_levels_and_heads_must_fit() -> None:
         UNetAttention(channels=(16, 16), groups=8, head=32).build(GREY8)
     with pytest.raises(BadInput, match=r"unet_attention: 3 levels need sides divisible by 4, got 6x8"):
         UNetAttention().build(ImageShape(1, 6, 8))
+
+
+def test_v_of_format_1_is_read_with_its_sign(tmp_path: Path) -> None:
+    """Networks of before answer -v: what was saved then denoises as it did then, by the formula of then."""
+    spec = NETWORKS.parse(NETWORKS["mlp"].examples[0] + ",prediction=v")
+    x, sigma, net = pictures().flatten(1), 0.7, stirred(spec)
+    net.load_state_dict({key: weight.half().float() for key, weight in net.state_dict().items()})
+    save_network(tmp_path, NetworkDenoiser(net, spec, GREY8), {})
+    with torch.no_grad():
+        raw = NetworkDenoiser(net, spec, GREY8).raw(x, torch.full((len(x),), sigma))
+    skip, scale = 1 / (1 + sigma**2), sigma / math.sqrt(1 + sigma**2)
+    torch.testing.assert_close(load_network(tmp_path)(x, sigma), skip * x - scale * raw)
+    path = tmp_path / MANIFEST
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
+    torch.testing.assert_close(load_network(tmp_path)(x, sigma), skip * x + scale * raw)
+
+
+@pytest.mark.parametrize("number", [0, 3, "new", None])
+def test_a_manifest_of_a_newer_version_is_refused(tmp_path: Path, number: object) -> None:
+    spec = NETWORKS.parse(NETWORKS["mlp"].examples[0])
+    save_network(tmp_path, NetworkDenoiser(stirred(spec), spec, GREY8), {"format": number})
+    with pytest.raises(BadInput, match=r"format .* is of a newer version; known: 1 to 2"):
+        load_network(tmp_path)

@@ -13,13 +13,17 @@ from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers import DENOISERS
+from locality.denoisers.ls import LocalScoreDenoiser
 from locality.denoisers.optimal import OptimalDenoiser
 from locality.denoisers.parts.part import Part
 from locality.denoisers.pca_locality import PcaLocalityDenoiser
-from locality.denoisers.stack import SIGMAS, StackDenoiser, least_squares
+from locality.denoisers.stack import SIGMAS, Stack, StackDenoiser, least_squares
+from locality.denoisers.wiener import Wiener
+from locality.device import Compute
 from locality.errors import BadInput, UnknownName
 from locality.store import Store
 from locality.types import Denoiser
+from locality.work import finish
 from tests.made_up import made_up
 from tests.small_sets import COLOUR, Given, eight_bit, fit, floats, given, noisy
 
@@ -172,6 +176,34 @@ def test_a_stack_says_which_images_its_members_see() -> None:
     assert spec.note(20) == ""
     assert DENOISERS.parse("stack:members=wiener+optimal,first=20").note(40) == ""
     assert DENOISERS.parse("stack:members=wiener+ls,first=0").note(40) == ""
+
+
+def test_members_have_options_of_their_own(store: Store) -> None:
+    """The same model twice, with different windows, beside one that keeps few components."""
+    spec = Stack(members="wiener:rank=5,shrinkage=0.1+ls:window=3,first=15+ls:window=5", first=20, validation=8)
+    wiener, narrow, wide = spec.specs()
+    assert (wiener, narrow.key()["first"]) == (Wiener(rank=5, shrinkage=0.1), 15)
+    assert (narrow.key()["window"], wide.key()["window"]) == ("3", "5")
+    model = finish(spec.fit(FORTY, Compute(), store))
+    assert isinstance(model, StackDenoiser)
+    sizes = [member.windows.at(0.5) for member in model.members[1:] if isinstance(member, LocalScoreDenoiser)]
+    seen = [len(member.bank) for member in model.members[1:] if isinstance(member, LocalScoreDenoiser)]
+    assert (sizes, seen) == ([3, 5], [15, 20])
+    assert spec.approximations(40) == [
+        "its local members average the first 20 of 40 training images",
+        "its ls averages the first 15 of 40 training images",
+    ]
+
+
+def test_a_member_that_follows_a_network_is_refused(store: Store) -> None:
+    with pytest.raises(BadInput, match=r"ls follows the network 'unet'; members learn from the training images alone"):
+        fit("stack:members=wiener+ls:window=calibrated", FORTY, store)
+
+
+def test_validation_images_by_their_former_name() -> None:
+    """Texts of before are read, and what was kept under them is found."""
+    assert DENOISERS.parse("stack:judges=50") == Stack(validation=50)
+    assert Stack(validation=50).key()["judges"] == 50
 
 
 def test_a_part_is_another_set_of_images() -> None:

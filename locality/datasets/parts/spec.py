@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from locality.dataset import Dataset
@@ -67,6 +68,13 @@ class DatasetSpec(Spec):
     def missing(self) -> str:
         """Empty when `load` can work, else how to get the images."""
         return ""
+
+    def stand_in(self, folder: Path) -> DatasetSpec | None:
+        """For images nobody may pass on: write a few made-up ones in their layout, for the contract checks.
+
+        Returns the spec that reads them with LOCALITY_DATA at `folder`; None where the checks need the images.
+        """
+        return None
 
     def download(self) -> Download | None:
         """What `download` would fetch, or None where there is nothing to fetch."""

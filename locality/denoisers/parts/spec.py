@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from locality.dataset import Images
 from locality.device import Compute
@@ -14,6 +14,8 @@ from locality.store import Shipment, Store
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress
 
+D = TypeVar("D", bound="DenoiserSpec")
+
 
 @dataclass(frozen=True)
 class DenoiserSpec(Spec):
@@ -21,6 +23,8 @@ class DenoiserSpec(Spec):
 
     paper: ClassVar[str]
     cost: ClassVar[str]
+    # Questions of the benchmark by name -> entries, as `bench --model` takes them, that are compared with the defaults.
+    ablations: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @abstractmethod
     def fit(
@@ -37,6 +41,10 @@ class DenoiserSpec(Spec):
 
     def check(self, dataset: str, shape: ImageShape) -> None:
         """Refuse, before any work, an option that images of this name and shape do not allow. Raises BadInput."""
+
+    def settled(self: D, dataset: str) -> D:  # not Self: the shape checker of the tests refuses it
+        """The same with what is published for a dataset written out."""
+        return self
 
     def note(self, available: int) -> str:
         """What must be said beside every result of this model on so many images; "" for nothing."""

@@ -209,7 +209,7 @@ def weights_digest(reference: Denoiser | None) -> str:
     net = getattr(reference, "net", None)
     if net is None:
         return type(reference).__name__
-    found = hashlib.sha256()
+    found = hashlib.sha256(getattr(getattr(reference, "spec", None), "source", "").encode())
     for name, value in net.state_dict().items():
         found.update(f"{name}:{value.dtype}:{tuple(value.shape)}:".encode())
         found.update(value.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().data)

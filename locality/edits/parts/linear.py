@@ -6,7 +6,7 @@ x0' = m + L (x0 - m),   mean' = m + L (mean - m),   S' = L S L^T
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -43,6 +43,15 @@ class LinearEdit(EditSpec):
 @dataclass(frozen=True)
 class FittedEdit(EditSpec):
     """Base of the linear edits whose map follows from the statistics before: about the mean."""
+
+    @property
+    def tolerance(self) -> Mapping[str, float]:
+        # The map follows from eigenvectors that are stored in float32.
+        return {
+            "mean_is_that_of_its_images": 1e-6,
+            "covariance_is_that_of_its_images": 5e-6,
+            "images_do_not_depend_on_those_behind": 1e-6,
+        }
 
     @abstractmethod
     def fitted(self, before: Statistics, stage: Stage) -> Map:

@@ -53,29 +53,19 @@ class EditSpec(Spec):
     heading: ClassVar[str]
     about: ClassVar[str]
     dial: ClassVar[str] = ""  # the field that says how much, which a sweep varies; "" for none
-    symbol: ClassVar[str] = ""  # of the dial in `about`
-    swept: ClassVar[float | None] = None  # where a sweep over the dial ends by itself; None: where its slider ends
+    symbol: ClassVar[str] = ""  # what `about` calls the dial; "" for its own name
+    sweep_end: ClassVar[float] = math.inf  # where a sweep of the dial ends, unless its range ends before
     switch: ClassVar[bool] = False  # turned on and off at the end of a chain, and not chosen for a place in it
     closed: ClassVar[Closed] = "exact"
 
     @classmethod
     def gaps(cls) -> list[str]:
-        if not cls.dial:
-            return []
-        about = cls.params().get(cls.dial)
-        if about is None:
-            return [f"its dial {cls.dial!r} is none of its fields"]
-        lacks = [] if cls.symbol else ["symbol is missing: what the dial is called in the formula"]
-        if not all(map(math.isfinite, cls().reach)):
-            lacks.append(f"its dial {cls.dial!r} needs low and high, which its slider goes from and to, or `reach`")
-        return lacks
-
-    @property
-    def reach(self) -> tuple[float, float]:
-        """From where to where a slider moves the dial."""
-        about = self.params()[self.dial]
-        low, high = (math.nan if end is None else float(end) for end in (about.low, about.high))
-        return low, high
+        named = {"main": cls.main, "dial": cls.dial}
+        return [
+            f"its {what} {field!r} is none of its fields"
+            for what, field in named.items()
+            if field and field not in cls.params()
+        ]
 
     @property
     def other(self) -> str:
@@ -124,6 +114,12 @@ class EditSpec(Spec):
             raise BadInput(f"The edit {self.name} is all or nothing: it has no strength to vary. Those with: {dials}.")
         kind = type(getattr(self, self.dial))  # a dial may count
         return replace(self, **{self.dial: kind(round(level) if kind is int else level)})
+
+    @property
+    def dial_range(self) -> tuple[float, float]:
+        """Ends of a slider of the dial: those of its field, unless an edit gives nearer ones. It has a dial."""
+        about = type(self).params()[self.dial]
+        return float(about.low or 0.0), max(1.0, 2 * abs(self.level)) if about.high is None else float(about.high)
 
     @property
     def level(self) -> float:

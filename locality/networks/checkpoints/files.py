@@ -66,7 +66,16 @@ def load_manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise BadInput(f"{folder} is not a trained network: no usable {MANIFEST} ({reason}).") from None
-    return manifest
+    return _with_code(manifest)
+
+
+def _with_code(manifest: dict[str, Any]) -> dict[str, Any]:
+    """`sha256` is what results of the network are kept by: of a plug-in from outside its file counts too."""
+    source, weights = NETWORKS[manifest["network"]["name"]].source, manifest.get("sha256")
+    if not source:
+        return manifest
+    both = hashlib.sha256(f"{weights} {source}".encode()).hexdigest()
+    return {**manifest, "sha256": both, "weights_sha256": weights}
 
 
 def load_network(folder: Path) -> NetworkDenoiser:
@@ -81,7 +90,7 @@ def load_network(folder: Path) -> NetworkDenoiser:
     manifest = load_manifest(folder)
     path = folder / WEIGHTS
     payload = path.read_bytes() if path.is_file() else b""
-    if hashlib.sha256(payload).hexdigest() != manifest.get("sha256"):
+    if hashlib.sha256(payload).hexdigest() != manifest.get("weights_sha256", manifest.get("sha256")):
         raise DigestMismatch(f"{path} is missing or is not the file its manifest describes. Copy the folder again.")
     spec, shape = network_spec(manifest["network"], folder), _shape(manifest["shape"])
     net = spec.build(shape)
@@ -118,7 +127,7 @@ def network_spec(options: Mapping[str, Any], folder: Path) -> NetworkSpec:
     """
     cls = NETWORKS[options["name"]]
     defaults = {field.name: field.default for field in dataclasses.fields(cls)}
-    values: dict[str, Any] = {name: value for name, value in options.items() if name != "name"}
+    values: dict[str, Any] = {name: value for name, value in options.items() if name not in ("name", "source")}
     for name, value in values.items():
         if name not in defaults:
             raise CheckpointMismatch(f"{folder}: its manifest has an option {name!r}, which {cls.name} has not.")

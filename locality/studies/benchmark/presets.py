@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from locality.datasets import Source
-from locality.denoisers.pca_locality import OTHER_TAU, PUBLISHED_TAU
+from locality.denoisers import DENOISERS
 from locality.errors import UnknownName
 from locality.studies.benchmark.plan import Entry, parse_entry
 
@@ -21,71 +21,32 @@ class Preset:
 
     name: str
     help: str
-    groups: tuple[tuple[str, ...], ...]
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Every model that answers it, with its variants."""
+        return tuple((name, *cls.ablations[self.name]) for name, cls in DENOISERS.items() if self.name in cls.ablations)
 
     def entries(self, source: Source) -> tuple[tuple[Entry, ...], ...]:
         """The groups as entries; `@first=*` becomes one entry for each number of images below that of the source."""
         return tuple(tuple(_expanded(group, source)) for group in self.groups)
 
 
-def _variants(model: str, option: str, *values: object) -> tuple[str, ...]:
-    """The model as it is, and with each value of an option."""
-    return (model, *(f"{model}:{option}={value}" for value in values))
-
-
+_QUESTIONS = {
+    "softmax": "exact over all images, or normalised in batches and averaged as the released code does",
+    "mask_rule": "the mask relative to each coordinate's own weight (the paper), or to the whole matrix (the released "
+    "code)",
+    "tau": "the threshold of the mask, around the published one",
+    "temperature": "sharper or softer averages",
+    "windows": "how the window follows the noise: from the data, published lists, calibrated on the network, or fixed",
+    "flips": "training images mirrored left to right, or as they are",
+    "images": "the number of training images, as a curve",
+    "steps": "the number of noise levels, for model and network alike",
+    "clip": "estimates clamped to [-1, 1] on the way, or not, for model and network alike",
+}
+_OWN = (name for cls in DENOISERS.values() for name in cls.ablations)  # a plug-in may ask something of its own
 PRESETS: dict[str, Preset] = {
-    preset.name: preset
-    for preset in (
-        Preset(
-            "softmax",
-            "exact over all images, or normalised in batches and averaged as the released code does",
-            (("pca_locality", *(f"pca_locality:softmax=batch,batch_size={b}" for b in (128, 512, 2048, 8192))),),
-        ),
-        Preset(
-            "mask_rule",
-            "the mask relative to each coordinate's own weight (the paper), or to the whole matrix (the released code)",
-            (_variants("pca_locality", "mask_rule", "code"),),
-        ),
-        Preset(
-            "tau",
-            "the threshold of the mask, around the published one",
-            (_variants("pca_locality", "tau", 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),),
-        ),
-        Preset(
-            "temperature",
-            "sharper or softer averages",
-            tuple(_variants(model, "temperature", 0.5, 2.0, 4.0) for model in ("pca_locality", "optimal")),
-        ),
-        Preset(
-            "windows",
-            "how the window of ls follows the noise: from the data, published lists, calibrated on the network, fixed",
-            (_variants("ls", "window", "published", "calibrated", 3, 7, 15),),
-        ),
-        Preset(
-            "flips",
-            "training images mirrored left to right, or as they are",
-            (
-                _variants("pca_locality", "flips", "true"),
-                _variants("ls", "flips", "true"),
-                _variants("pspc_square", "flips", "false"),
-            ),
-        ),
-        Preset(
-            "images",
-            "the number of training images, as a curve",
-            tuple((model, f"{model}@first=*") for model in ("wiener", "optimal", "pca_locality")),
-        ),
-        Preset(
-            "steps",
-            "the number of noise levels, for model and network alike",
-            tuple((model, *(f"{model}@steps={k}" for k in (5, 20, 40))) for model in ("wiener", "pca_locality")),
-        ),
-        Preset(
-            "clip",
-            "estimates clamped to [-1, 1] on the way, or not, for model and network alike",
-            tuple((model, f"{model}@clip=false") for model in ("wiener", "pca_locality")),
-        ),
-    )
+    name: Preset(name, _QUESTIONS.get(name, name.replace("_", " "))) for name in dict.fromkeys((*_QUESTIONS, *_OWN))
 }
 
 
@@ -103,11 +64,12 @@ def _expanded(group: tuple[str, ...], source: Source) -> list[Entry]:
         if text.endswith("@first=*"):
             model = text.removesuffix("@first=*")
             found += [Entry(model, first=size) for size in _SIZES if size < source.count()]
-        elif text not in _published_tau(group[0], source):
+        elif text == group[0] or not _alike(parse_entry(text), group[0], source):
             found.append(parse_entry(text))
     return found
 
 
-def _published_tau(model: str, source: Source) -> tuple[str, ...]:
-    """The baseline with the threshold that it has on this dataset anyway, spelt out."""
-    return (f"{model}:tau={PUBLISHED_TAU.get(source.name, OTHER_TAU)}",)
+def _alike(entry: Entry, baseline: str, source: Source) -> bool:
+    """Whether a variant is the baseline with what it has on this dataset anyway, spelt out."""
+    own, usual = (DENOISERS.parse(text).settled(source.name) for text in (entry.model, baseline))
+    return own == usual and entry == Entry(entry.model)

@@ -192,11 +192,11 @@ def _dial(edit: EditSpec) -> dict[str, Any] | None:
     """The slider of the edit's strength."""
     if not edit.dial:
         return None
-    low, high = edit.reach
+    low, high = edit.dial_range
     counts = isinstance(getattr(edit, edit.dial), int)
-    step = 1 if counts else 10.0 ** math.floor(math.log10((high - low) / 100))
     label = edit.dial.replace("_", " ")
-    return {"label": label, "symbol": edit.symbol, "low": low, "high": high, "step": step}
+    step = 1 if counts else 10.0 ** math.floor(math.log10((high - low) / 100))
+    return {"label": label, "symbol": edit.symbol or label, "low": low, "high": high, "step": step}
 
 
 def _captions(source: Source, planted: bool) -> dict[str, str]:

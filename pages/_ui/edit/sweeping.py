@@ -59,8 +59,8 @@ def sweeping(source: Source, asked: Asked) -> None:
 
 
 def _strengths(edit: EditSpec) -> tuple[float, ...]:
-    low, high = edit.reach
-    start, end = max(low, 0.0), high if edit.swept is None else edit.swept
+    low, high = edit.dial_range
+    start, end = max(low, 0.0), min(high, edit.sweep_end)
     return tuple(dict.fromkeys(edit.scaled(start + (end - start) * i / 4).level for i in range(5)))
 
 
