@@ -22,13 +22,14 @@ def read(spec: S | str, registry: Registry[S]) -> S:
 
 
 def explained(cls: type[Spec]) -> None:
-    """A sentence for the class; for every option one too, and for every number a lower end at least."""
+    """A sentence for the class; for every option one too, and for every number a lower end at least, or choices."""
     hold(cls.summary().endswith((".", ":")), f"the first line of its docstring is no sentence: {cls.summary()!r}")
     for field in dataclasses.fields(cls):
         about = field.metadata["param"]
         hold(about.help.endswith("."), f"the help of {field.name} is no sentence: {about.help!r}")
         numeric = isinstance(field.default, int | float) and not isinstance(field.default, bool)
-        hold(about.low is not None or not numeric, f"the number {field.name} has no lower end")
+        bounded = about.low is not None or about.choices
+        hold(bounded or not numeric, f"the number {field.name} has no lower end")
         hold(not about.choices or field.default in about.choices, f"the default of {field.name} is none of its choices")
 
 
