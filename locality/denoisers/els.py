@@ -13,7 +13,9 @@ from torch import Tensor
 from locality.dataset import Images
 from locality.denoisers._bank import Bank, precise
 from locality.denoisers._boxes import box, planes, round_bands, squared_difference
+from locality.denoisers._compiled import runs_compiled
 from locality.denoisers._evidence import TOP, Evidence, evidence
+from locality.denoisers._patch_walk import WIDEST, patch_means
 from locality.denoisers._spec import DENOISERS
 from locality.denoisers._windows import WindowedSpec, WindowSchedule
 from locality.denoisers.ls import CHUNK, local_windows, weigh
@@ -67,7 +69,7 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EquivariantDenoiser:
-    """Small patches: all pairs by one product. Else, for every shift, the difference map of all images, box-filtered.
+    """Small patches: all pairs, walked or by one product. Else, for every shift, maps of differences, box-filtered.
 
     Memory: a few maps of h w floats per image of a chunk, within the budget of Compute.
     """
@@ -84,6 +86,12 @@ class EquivariantDenoiser:
         self.shape.check(x)
         size = self.windows.at(check_sigma(sigma))
         once = size % 2 == 1 and size <= min(self.shape.h, self.shape.w)  # a patch holds no pixel of the torus twice
+        if once and size**2 * self.shape.c <= WIDEST and runs_compiled(self.bank, x):
+            found = patch_means(
+                self.bank, x, sigma, self.index(size), [group for group in self.groups(size) if len(group)]
+            )
+            if found is not None:
+                return found
         if once and size**2 * self.shape.c <= _FEW:
             return self.by_patches(x, sigma, size)
         return self.by_shifts(x, sigma, size)
@@ -120,6 +128,12 @@ class EquivariantDenoiser:
         """The patch around every pixel, on the torus."""
         padded = torch.nn.functional.pad(flat.reshape(-1, *self.shape), (size // 2,) * 4, mode="circular")
         return torch.nn.functional.unfold(padded, size).transpose(1, 2)
+
+    def index(self, size: int) -> Int[Tensor, "p v"]:
+        """Where in a flat image the patch around every pixel lies; d for what is outside."""
+        numbers = torch.arange(1, self.shape.d + 1, dtype=torch.float64)[None]
+        found = self.patches(numbers, size)[0].long() - 1
+        return torch.where(found < 0, self.shape.d, found)
 
     def groups(self, size: int) -> list[Int[Tensor, " p"]]:
         """Pixels whose patches are compared with each other's: all of them."""
