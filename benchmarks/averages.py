@@ -113,16 +113,14 @@ def _answer(bank: Bank, points: Tensor, columns: Tensor, values: Tensor, sigma: 
 @contextmanager
 def uncompiled() -> Iterator[None]:
     """As where Numba does not run."""
-    name = "locality.denoisers.parts.walk_kernels"
-    loops = sys.modules.pop(name, None)
-    sys.modules[name] = None  # type: ignore[assignment]
+    loops = kernels()
+    assert loops is not None, "Numba is in requirements.txt"
+    sys.modules[loops.__name__] = None  # type: ignore[assignment]
     kernels.cache_clear()
     try:
         yield
     finally:
-        del sys.modules[name]
-        if loops is not None:
-            sys.modules[name] = loops
+        sys.modules[loops.__name__] = loops
         kernels.cache_clear()
 
 

@@ -14,7 +14,9 @@ from locality.dataset import Images
 from locality.denoisers.ls import CHUNK, KAMB_GANGULI, local_windows, weigh
 from locality.denoisers.parts.bank import Bank, precise
 from locality.denoisers.parts.boxes import box, planes, round_bands, squared_difference
+from locality.denoisers.parts.compiled import runs_compiled
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence
+from locality.denoisers.parts.patch_walk import WIDEST, patch_means
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
@@ -78,7 +80,7 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EquivariantDenoiser:
-    """Small patches: all pairs by one product. Else, for every shift, the difference map of all images, box-filtered.
+    """Small patches: all pairs, walked or by one product. Else, for every shift, maps of differences, box-filtered.
 
     Memory: a few maps of h w floats per image of a chunk, within the budget of Compute.
     """
@@ -95,6 +97,12 @@ class EquivariantDenoiser:
         self.shape.check(x)
         size = self.windows.at(check_sigma(sigma))
         once = size % 2 == 1 and size <= min(self.shape.h, self.shape.w)  # a patch holds no pixel of the torus twice
+        if once and size**2 * self.shape.c <= WIDEST and runs_compiled(self.bank, x):
+            found = patch_means(
+                self.bank, x, sigma, self.index(size), [group for group in self.groups(size) if len(group)]
+            )
+            if found is not None:
+                return found
         if once and size**2 * self.shape.c <= _FEW:
             return self.by_patches(x, sigma, size)
         return self.by_shifts(x, sigma, size)
@@ -131,6 +139,12 @@ class EquivariantDenoiser:
         """The patch around every pixel, on the torus."""
         padded = torch.nn.functional.pad(flat.reshape(-1, *self.shape), (size // 2,) * 4, mode="circular")
         return torch.nn.functional.unfold(padded, size).transpose(1, 2)
+
+    def index(self, size: int) -> Int[Tensor, "p v"]:
+        """Where in a flat image the patch around every pixel lies; d for what is outside."""
+        numbers = torch.arange(1, self.shape.d + 1, dtype=torch.float64)[None]
+        found = self.patches(numbers, size)[0].long() - 1
+        return torch.where(found < 0, self.shape.d, found)
 
     def groups(self, size: int) -> list[Int[Tensor, " p"]]:
         """Pixels whose patches are compared with each other's: all of them."""

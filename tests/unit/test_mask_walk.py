@@ -256,8 +256,10 @@ def test_without_numba_dense_products_serve_and_it_is_said(monkeypatch: pytest.M
     x = noisy(bank, 2, 1.0)
     walked = posterior_mean(bank, each_own(mask), x, 1.0)
     assert not tiles
+    loops = kernels()
+    assert loops is not None
     kernels.cache_clear()
-    monkeypatch.setitem(sys.modules, "locality.denoisers.parts.walk_kernels", None)  # as if numba were not installed
+    monkeypatch.setitem(sys.modules, loops.__name__, None)  # as if numba were not installed
     try:
         notes = [event.note for event in ready(1)]
         torch.testing.assert_close(posterior_mean(bank, each_own(mask), x, 1.0), walked, rtol=0, atol=2e-4)
@@ -282,23 +284,23 @@ def test_what_the_walk_does_not_take_goes_to_dense_products(tiles: list[int]) ->
 
 
 def test_a_small_budget_takes_fewer_noisy_images_and_threads_then_dense_products(tiles: list[int]) -> None:
-    masks, plenty = each_own(MASKS["windows"]), bank_of(2100)
+    masks, plenty = each_own(MASKS["windows"]), bank_of(100)
     x = noisy(plenty, 9, 1.0)
     usual = posterior_mean(plenty, masks, x, 1.0)
     whole = Walk.of(plenty, masks, x, 1.0, 1.0, 0)
     assert whole is not None
     assert (whole.queries, whole.threads) == (9, 2)
     need = whole.memory(0)
-    fewer = Walk.of(bank_of(2100, memory=need - 1), masks, x, 1.0, 1.0, 0)
+    fewer = Walk.of(bank_of(100, memory=need - 1), masks, x, 1.0, 1.0, 0)
     assert fewer is not None
     assert (fewer.queries, fewer.threads) == (9, 1)
     assert fewer.memory(0) < need
-    torch.testing.assert_close(posterior_mean(bank_of(2100, memory=need - 1), masks, x, 1.0), usual, rtol=0, atol=0)
+    torch.testing.assert_close(posterior_mean(bank_of(100, memory=need - 1), masks, x, 1.0), usual, rtol=0, atol=0)
     assert not tiles
-    torch.testing.assert_close(posterior_mean(bank_of(2100, memory=20_000), masks, x, 1.0), usual, rtol=0, atol=2e-4)
+    torch.testing.assert_close(posterior_mean(bank_of(100, memory=30_000), masks, x, 1.0), usual, rtol=0, atol=2e-4)
     assert tiles
     with pytest.raises(TooLarge, match=r"needs .* Give at least 1 MB \(--memory MB, Compute\.memory\)"):
-        posterior_mean(bank_of(2100, memory=1000), masks, x, 1.0)
+        posterior_mean(bank_of(100, memory=1000), masks, x, 1.0)
 
 
 _NO_FOLDER = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
 from types import ModuleType
 
 import torch
@@ -17,9 +16,10 @@ from locality.denoisers.parts.bank import Bank
 def kernels() -> ModuleType | None:
     """The compiled loops; None where Numba is missing or does not run."""
     try:
-        return import_module(f"{__package__}.walk_kernels")
+        import locality.denoisers.parts.walk_kernels as loops
     except (ImportError, OSError):
         return None
+    return loops
 
 
 def holds_bytes(bank: Bank) -> bool:

@@ -87,8 +87,16 @@ class Walk:
     threads: int
 
     @staticmethod
-    def of(bank: Bank, masks: Masks, x: Float[Tensor, "b d"], sigma: float, noise: float, batch: int) -> Walk | None:
-        """None where the walk does not serve."""
+    def of(
+        bank: Bank,
+        masks: Masks,
+        x: Float[Tensor, "b d"],
+        sigma: float,
+        noise: float,
+        batch: int,
+        most: int = _QUERIES,
+    ) -> Walk | None:
+        """None where the walk does not serve; at most `most` noisy images at a time."""
         loops = kernels()
         if loops is None or not runs_compiled(bank, x) or 0 < batch < min(_SHORTEST, len(bank)):
             return None
@@ -99,7 +107,7 @@ class Walk:
             if masks.support > _WIDEST:
                 return None
             kind = loops.DIRECT
-        for queries in (min(_QUERIES, len(x)), min(8, len(x)), 1):
+        for queries in (min(most, len(x)), min(8, len(x)), 1):
             form = Form(1 if queries == 1 else 8, masks.outputs.shape[1], lanes, kind)
             for threads in range(torch.get_num_threads(), 0, -1):
                 walk = Walk(bank, masks, noise, form, queries, threads)
