@@ -13,6 +13,7 @@ import typer
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, parse_pixel, say, table, watch
 from locality.cli.sampling import DeviceOpt, option_lines
 from locality.errors import BadInput
+from locality.grammar import read_list
 
 if TYPE_CHECKING:
     from locality.studies import Sweep, SweepPlan
@@ -57,7 +58,7 @@ def sweep(
 
     plan = _plan(strengths, sigma=sigma, draws=draws, seed=seed)
     source, spec = Source.parse(dataset, first), parse_edit(edit)
-    names = None if networks is None else [name.strip() for name in networks.split(",") if name.strip()]
+    names = None if networks is None else [name for name in read_list(networks) if name]
     spot = None if pixel is None else parse_pixel(pixel)
     compute = Compute(usable_device(device))
     made = watch(studies.run_sweep(source, spec, pixel=spot, networks=names, plan=plan, compute=compute))

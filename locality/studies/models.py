@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from locality.datasets import Source, slug
 from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
-from locality.errors import BadInput, DataUnavailable, UnknownName
+from locality.errors import BadInput, DataUnavailable, LocalityError, UnknownName
+from locality.grammar import command, value_text, write
 from locality.linear.wiener import WienerFilter
 from locality.networks import MANIFEST, NETWORKS, WEIGHTS, NetworkDenoiser, load_checkpoint, read_checkpoint
 from locality.store import Store, default_store
@@ -48,7 +50,20 @@ class Trained:
 
     @property
     def dataset(self) -> str:
-        return str(self.manifest["dataset"])
+        """The text of the set it was trained on, as `Source.text`."""
+        written = self.manifest.get("command") if self.manifest.get("format") == 1 else None
+        return _spelled(str(self.manifest["dataset"]), str(written or ""))
+
+    def is_of_variant(self, source: Source) -> bool:
+        """Whether it was trained on the same set with other options."""
+        trained = _parsed(self.dataset)
+        return trained is not None and trained.is_variant(source)
+
+    def warning(self, source: Source) -> str:
+        """What must be said where it is used for these images; "" where it was trained on them."""
+        if self.is_of_variant(source):
+            return f"{self.name} was trained on {self.dataset}; these images are {source.text}."
+        return ""
 
     @property
     def architecture(self) -> str:
@@ -56,12 +71,8 @@ class Trained:
         options = dict(self.manifest["network"])
         name = str(options.pop("name"))
         usual = {field.name: field.default for field in dataclasses.fields(NETWORKS[name])} if name in NETWORKS else {}
-        reported = []
-        for option, value in options.items():
-            plain = tuple(value) if isinstance(value, list) else value
-            if plain != usual.get(option):
-                reported.append(f"{option}={'-'.join(map(str, plain)) if isinstance(plain, tuple) else plain}")
-        return ":".join(filter(None, [name, ",".join(reported)]))
+        plain = {option: tuple(value) if isinstance(value, list) else value for option, value in options.items()}
+        return write(name, {option: value_text(value) for option, value in plain.items() if value != usual.get(option)})
 
     def load(self, device: str = "cpu") -> NetworkDenoiser:
         """The network, ready to denoise. Raises BadInput, DigestMismatch, CheckpointMismatch, NonFinite."""
@@ -71,27 +82,65 @@ class Trained:
 
     def summary(self) -> dict[str, Any]:
         """One row of `networks`: name, dataset, parameters, images seen, error ratios, bytes of its weights."""
-        facts = ("dataset", "parameters", "images_seen", "error_ratio")
+        facts = ("parameters", "images_seen", "error_ratio")
         weights = self.folder / WEIGHTS
         size = weights.stat().st_size if weights.is_file() else None
-        return {"name": self.name, **{fact: self.manifest.get(fact) for fact in facts}, "file_size": size}
+        return {
+            "name": self.name,
+            "dataset": self.dataset,
+            **{fact: self.manifest.get(fact) for fact in facts},
+            "file_size": size,
+        }
 
 
 def trained_networks(dataset: str | None = None, *, store: Store | None = None) -> list[Trained]:
     """The networks under cache/shipped/networks, then cache/local/networks: by architecture, unet first.
 
+    Args:
+        dataset: only those trained on just this set, in any spelling (see `networks_for` for its variants).
     Raises:
         BadInput: a folder there with a damaged manifest.
     """
-    home = store or default_store()
+    home, wanted = store or default_store(), None if dataset is None else _spelled(dataset, "")
     roots = [root / "networks" for root in (home.shipped_root, home.local) if root is not None]
     found = [
         (place, network)
         for place, root in enumerate(roots)
         for manifest in root.glob(f"*/{MANIFEST}")
-        if dataset in (None, (network := read_trained(manifest.parent)).dataset)
+        if wanted in (None, (network := read_trained(manifest.parent)).dataset)
     ]
     return [network for _, network in sorted(found, key=_in_order)]
+
+
+def networks_for(source: Source, *, store: Store | None = None) -> list[Trained]:
+    """The networks trained on these images, then those of the same set with other options (`Trained.warning`).
+
+    Of the latter only those of the images' shape and of a name that is not taken.
+    """
+    found = trained_networks(store=store)
+    own = [network for network in found if network.dataset == source.text]
+    names, shape = {network.name for network in own}, list(source.shape)
+    others = [network for network in found if network.name not in names and network.manifest["shape"] == shape]
+    return own + [network for network in others if network.is_of_variant(source)]
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(text: str) -> Source | None:
+    """The images of a text; None where it names a dataset or an edit that is not known here."""
+    try:
+        return Source.parse(text)
+    except LocalityError:
+        return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _spelled(dataset: str, written: str) -> str:
+    """A manifest's dataset in its one spelling; of format 1, which leaves out options, by the command it names."""
+    source = _parsed(dataset)
+    if source is None:
+        return dataset
+    words = (found for word in written.split() if (found := _parsed(word)) is not None)
+    return next((found.text for found in words if found.name == source.name), source.text)
 
 
 def _in_order(found: tuple[int, Trained]) -> tuple[int, str, int, str]:
@@ -107,14 +156,14 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
         UnknownName: no such network is trained on this dataset; lists those that are.
         BadInput: it was trained on images of another shape.
     """
-    known = {network.name: network for network in trained_networks(source.name, store=store)}
+    known = {network.name: network for network in networks_for(source, store=store)}
     if name not in known and not is_path(name):
-        raise UnknownName(f"model for {source.name}", name, [*DENOISERS, *known])
+        raise UnknownName(f"model for {source.text}", name, [*DENOISERS, *known])
     network = known[name] if name in known else read_trained(Path(name), source.shape)
     if tuple(network.manifest["shape"]) != tuple(source.shape):
         trained = "x".join(map(str, network.manifest["shape"]))
         raise BadInput(
-            f"{name} was trained on {trained} images of {network.dataset}; those of {source.name} are {source.shape}. "
+            f"{name} was trained on {trained} images of {network.dataset}; those of {source.text} are {source.shape}. "
             "Choose a network trained on images of the same shape."
         )
     return network
@@ -133,7 +182,10 @@ def read_trained(path: Path, shape: ImageShape | None = None) -> Trained:
     folder, manifest = read_checkpoint(path, shape)
     if not isinstance(manifest.get("dataset"), str):
         raise BadInput(f"{folder / MANIFEST} does not name the dataset the network was trained on.")
-    return Trained(folder.absolute().name.removeprefix(f"{slug(manifest['dataset'])}-"), folder, manifest)
+    found = Trained(folder.absolute().name, folder, manifest)
+    stems = (f"{slug(dataset)}-" for dataset in (found.dataset, manifest["dataset"]))  # the second: before options
+    stem = next((stem for stem in stems if found.name.startswith(stem)), "")
+    return replace(found, name=found.name.removeprefix(stem))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,9 +216,11 @@ class Model:
 
     def note(self) -> str:
         """What must be said beside every result of this model; "" for nothing."""
+        said = "" if self.network is None else self.network.warning(self.source)
         if self.spec is None:
-            return ""
-        return self.spec.note(self.source.first or self.source.spec.count("train") or len(self.source.train))
+            return said
+        usual = self.spec.note(self.source.first or self.source.spec.count("train") or len(self.source.train))
+        return " ".join(filter(None, (usual, said)))
 
     def open(self, *, store: Store, compute: Compute) -> Generator[Progress, None, Denoiser]:
         """The denoiser, fitted or read, on the device of `compute`."""
@@ -192,9 +246,9 @@ def find_model(source: Source, text: str, *, store: Store | None = None) -> Mode
         spec = DENOISERS.parse(text)
         needed = spec.network_needed()
         return Model(source, spec, _reference(source, text, needed, store) if needed else None)
-    if name in NETWORKS and not trained_networks(source.name, store=store):
+    if name in NETWORKS and not networks_for(source, store=store):
         raise DataUnavailable(
-            f"No {name} is trained on {source.name}. Train one: {_training(source, name)}, then pass --model FOLDER."
+            f"No {name} is trained on {source.text}. Train one: {_training(source, name)}, then pass --model FOLDER."
         )
     return Model(source, None, find_network(source, text, store=store))
 
@@ -214,15 +268,15 @@ def open_denoiser(
 
 def _reference(source: Source, text: str, needed: str, store: Store | None) -> Trained:
     """The trained network an analytic model follows."""
-    trained = [network.name for network in trained_networks(source.name, store=store)]
+    trained = [network.name for network in networks_for(source, store=store)]
     if needed not in trained and not is_path(needed):
-        folder = (store or default_store()).local / "networks" / f"{source.name}-{needed}"
+        folder = (store or default_store()).local / "networks" / f"{source.slug}-{needed}"
         raise DataUnavailable(
-            f"{text} follows the trained network {needed!r}, which {source.name} has not; "
+            f"{text} follows the trained network {needed!r}, which {source.text} has not; "
             f"trained on it: {', '.join(trained) or 'none'}. Train it: {_training(source, needed, folder)}."
         )
     return find_network(source, needed, store=store)
 
 
 def _training(source: Source, network: str, folder: Path | str = "FOLDER") -> str:
-    return f"python -m locality train {source.name} --network {network} --minutes 20 --out {folder}"
+    return command("train", *source.words, "--network", network, "--minutes", 20, "--out", folder)

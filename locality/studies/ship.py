@@ -12,6 +12,7 @@ from locality.device import Compute
 from locality.edits import COUPLING, Pattern
 from locality.errors import BadInput
 from locality.fields.codec import LEARNED_SIGMAS
+from locality.grammar import command
 from locality.linear.statistics import KIND, store_key
 from locality.linear.wiener import pack
 from locality.store import Store, default_store
@@ -29,9 +30,9 @@ def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Pro
     local = Store(default_store().local)
     wiener = yield from fit_wiener(source, store=local)
     if folder is None:
-        return f"{source.name}: eigendecomposition of {wiener.count} images is in the local cache."
-    command = f"python -m locality precompute {source.name} --ship cache/shipped"
-    about = {"dataset": source.name, "images": wiener.count, "command": command}
+        return f"{source.text}: eigendecomposition of {wiener.count} images is in the local cache."
+    written = command("precompute", source.text, "--ship", "cache/shipped")
+    about = {"dataset": source.text, "images": wiener.count, "command": written}
     target = Store(default_store().local, folder)
     path = target.ship(source.slug, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about)
     edit = Pattern()
@@ -57,14 +58,14 @@ def ship_learned_table(
     error = float(table.arrays["error"].median())
     if folder is None:
         default_store().put(LEARNED, learned_key(trained), table)
-        return f"{source.name} {trained.name}: table in the local cache, median relative standard error {error:.1%}."
-    levels = "" if tuple(sigmas) == LEARNED_SIGMAS else f" --sigmas {','.join(f'{sigma:.6g}' for sigma in sigmas)}"
+        return f"{source.text} {trained.name}: table in the local cache, median relative standard error {error:.1%}."
+    words = ["precompute", source.text, "--network", trained.name, "--draws", draws.count, "--step", step]
+    words += [] if tuple(sigmas) == LEARNED_SIGMAS else ["--sigmas", ",".join(f"{sigma:.6g}" for sigma in sigmas)]
     about = {
-        "dataset": source.name,
+        "dataset": source.text,
         "network": trained.name,
         "median_relative_standard_error": round(error, 4) if math.isfinite(error) else None,
-        "command": f"python -m locality precompute {source.name} --network {trained.name} --draws {draws.count} "
-        f"--step {step}{levels} --ship cache/shipped",
+        "command": command(*words, "--ship", "cache/shipped"),
     }
     target = Store(default_store().local, folder)
     path = target.ship(f"{source.slug}-{trained.name}", LEARNED, learned_key(trained), table, about)
@@ -82,7 +83,7 @@ def ship_model(source: Source, text: str, folder: Path | None = None) -> Generat
         raise BadInput(f"{text!r} has no long fit to keep. Give patch_mixture or stack, or no --model for statistics.")
     fitted = yield from spec.fit(source, Compute(), local)
     if folder is None:
-        return f"{source.name}: {spec.name} is in the local cache."
+        return f"{source.text}: {spec.name} is in the local cache."
     if isinstance(spec, patch_mixture.PatchMixture):
         assert isinstance(fitted, patch_mixture.PatchMixtureDenoiser)
         kind, key = patch_mixture.KIND, patch_mixture.store_key(source.fingerprint, spec)
@@ -92,8 +93,8 @@ def ship_model(source: Source, text: str, folder: Path | None = None) -> Generat
         found = local.get(kind, key)
         assert found is not None
         artifact = found
-    command = f"python -m locality precompute {source.name} --model {text} --ship cache/shipped"
+    written = command("precompute", source.text, "--model", text, "--ship", "cache/shipped")
     path = Store(default_store().local, folder).ship(
-        f"{source.slug}-{spec.name}", kind, key, artifact, {"dataset": source.name, "command": command}
+        f"{source.slug}-{spec.name}", kind, key, artifact, {"dataset": source.text, "command": written}
     )
     return f"{path}: {path.stat().st_size / 1e6:.2f} MB"

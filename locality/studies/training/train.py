@@ -73,7 +73,7 @@ def _work(
         training.folder,
         denoiser,
         {
-            "dataset": source.name,
+            "dataset": source.text,
             "fingerprint": source.fingerprint,
             "train": training.train.key(),
             "precision": "bfloat16" if training.bfloat16 else "float32",
