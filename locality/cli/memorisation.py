@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, SeedOpt, app, say, watch
-from locality.cli.sampling import DeviceOpt
+from locality.cli.sampling import DeviceOpt, tell_note
 
 if TYPE_CHECKING:
     from locality.studies import Copies
@@ -31,11 +31,12 @@ def memorisation(
     """
     from locality.datasets import Source
     from locality.device import Compute, usable_device
-    from locality.studies import Sampling, memorisation
+    from locality.studies import Sampling, find_model, memorisation
 
     source, compute = Source.parse(dataset, first), Compute(usable_device(device))
+    tell_note(find_model(source, model))
     found = watch(memorisation(source, model, Sampling(count=n, steps=steps, seed=seed), compute=compute))
-    result = {"dataset": dataset, "model": model, "train_images": len(source.train), "steps": steps, "seed": seed}
+    result = {"dataset": source.text, "model": model, "train_images": len(source.train), "steps": steps, "seed": seed}
     rows = [_line(f"samples of {model}", found.samples), _line("held-out images", found.held_out)]
     say({**result, **found.to_json()}, as_json, "\n".join(rows))
 

@@ -54,6 +54,8 @@ def ship_learned_table(
 ) -> Generator[Progress, None, str]:
     """Compute the hover table of a trained network; kept locally, or with a folder written there."""
     trained = find_network(source, network)
+    if trained.is_of_variant(source):
+        raise BadInput(f"{trained.warning(source)} Its table is filed under the network: make it of {trained.dataset}.")
     table = yield from make_learned_table(source, trained.load(), draws, step=step, sigmas=sigmas)
     error = float(table.arrays["error"].median())
     if folder is None:

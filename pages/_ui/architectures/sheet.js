@@ -8,7 +8,7 @@ export async function saveSheet(view, kind) {
   const svg = new Blob([sheet(view)], { type: "image/svg+xml" }), [row, col] = view.pixel
   const link = document.createElement("a")
   link.href = URL.createObjectURL(kind === "png" ? await rasterise(svg) : svg)
-  link.download = `architectures-${view.head.name}-${row}-${col}-sigma${short(view.sigma)}.${kind}`
+  link.download = `architectures-${view.head.file}-${row}-${col}-sigma${short(view.sigma)}.${kind}`
   link.click()
   setTimeout(() => URL.revokeObjectURL(link.href), 1000)
 }

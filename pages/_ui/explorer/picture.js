@@ -8,7 +8,7 @@ export async function save(view, kind) {
   const [row, col] = view.shown.pixel, svg = new Blob([picture(view)], { type: "image/svg+xml" })
   const link = document.createElement("a")
   link.href = URL.createObjectURL(kind === "png" ? await rasterise(svg) : svg)
-  link.download = `field-${view.head.name}-${row}-${col}-sigma${short(view.sigma)}.${kind}`
+  link.download = `field-${view.head.file}-${row}-${col}-sigma${short(view.sigma)}.${kind}`
   link.click()
   setTimeout(() => URL.revokeObjectURL(link.href), 1000)
 }
