@@ -8,7 +8,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from locality.types import Pixel
 from pages._ui.choice import link_to
 from pages._ui.explorer import facts, files
 from pages._ui.explorer.view import View
-from pages._ui.train.plan import Plan
+from pages._ui.train.plan import Plan, plans
 from tests.app.test_standalone import OPTIONS
 from tests.buffer import unpacked
 from tests.own_networks import own_networks
@@ -71,6 +71,8 @@ def images_of(texts: Iterable[str]) -> list[Source]:
         for line in re.findall(
             r"python -m locality (?:field|train|sample|agreement|memorisation|bench|sweep) .+", text
         ):
+            if "…" in line:
+                continue  # a pattern, not a command
             words = shlex.split(line.partition("`;")[0].partition("</code>")[0])
             first = int(words[words.index("--first") + 1]) if "--first" in words else None
             found.append(Source.parse(words[4], first))
@@ -162,3 +164,27 @@ def test_a_network_of_other_options_is_offered_with_both_names(
     assert names == (["base"] if not source.edits else []) + ["mine", "yours", "theirs"]
     listed = Shell(capsys, monkeypatch)("networks", source.text)
     assert listed.err == f"Note: theirs was trained on {other.text}; these images are {source.text}.\n"
+
+
+def test_a_link_may_give_the_dataset_as_commands_do(source: Source) -> None:
+    st.cache_resource.clear()
+    at = AppTest.from_file(APP, default_timeout=110)
+    at.query_params["dataset"] = source.text
+    at.run()
+    assert not at.exception, at.exception
+    assert unpacked(at.get("bidi_component")[0].proto.bytes)[0]["name"] == source.text
+    asked = {name: at.query_params[name] for name in link_to(source)}
+    assert {name: value if isinstance(value, str) else value[0] for name, value in asked.items()} == link_to(source)
+
+
+def test_a_training_begun_before_options_were_named_keeps_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages._ui.train.plan.home", lambda: tmp_path)
+    plan = Plan("mine", "faces:variation=0.5", "unet", {}, 100)
+    assert plan.key == "faces-variation-0.5-mine"
+    (tmp_path / "faces-mine").mkdir()
+    (tmp_path / "faces-mine" / "plan.json").write_text(json.dumps(asdict(plan)))
+    assert plan.key == "faces-mine"
+    assert plans() == [plan]
+    assert replace(plan, dataset="faces:variation=0.4").key == "faces-variation-0.4-mine"

@@ -65,11 +65,12 @@ def gather(
 
 def bench_command(source: Source, plan: BenchPlan) -> str:
     """The command that makes a benchmark again."""
-    words = ["bench", *source.words, "--reference", plan.reference]
+    words = ["bench", source.text, "--reference", plan.reference]
     words += [word for model in plan.models for word in ("--model", model)]
     words += [word for name in plan.presets for word in ("--preset", name)]
     words += ["-n", str(plan.count), "--steps", str(plan.steps), "--seed", str(plan.seed)]
     usual = BenchPlan()
+    words += source.words[1:]
     words += [] if plan.ceiling == usual.ceiling else ["--ceiling", plan.ceiling]
     words += [] if plan.sigmas == usual.sigmas else ["--sigmas", ",".join(map(repr, plan.sigmas))]
     words += [] if plan.features == usual.features else ["--features", plan.features]
