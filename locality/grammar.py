@@ -25,7 +25,8 @@ Numbers are written so that every bit comes back: with 12 digits where these suf
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+import shlex
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -34,7 +35,8 @@ from locality.errors import BadInput
 
 Item = tuple[str, dict[str, str]]
 _SPACE = " \t\n\r\f\v"
-_OPTION = re.compile(r"[ \t\n\r\f\v]*(\w+)[ \t\n\r\f\v]*=[ \t\n\r\f\v]*", re.ASCII)
+_OPTION = re.compile(r"[ \t\n\r\f\v]*([\w-]+)[ \t\n\r\f\v]*=[ \t\n\r\f\v]*", re.ASCII)
+_HEAD = re.compile(r"[^:,=(]*:[ \t\n\r\f\v]*[\w-]+[ \t\n\r\f\v]*=[ \t\n\r\f\v]*", re.ASCII)
 _NEXT = re.compile(r"\+[ \t\n\r\f\v]*([A-Za-z_]\w*)[ \t\n\r\f\v]*(?=[:+]|\Z)", re.ASCII)
 
 
@@ -75,11 +77,45 @@ def write(name: str, options: Mapping[str, str]) -> str:
 def quoted(value: str) -> str:
     """A value as it stands in a text."""
     plain = "," not in value and "+" not in value and value == value.strip(_SPACE)
-    if plain and not value.startswith(("(", "%(")):
-        return value
+    return value if plain and not value.startswith(("(", "%(")) else _wrapped(value)
+
+
+def _wrapped(value: str) -> str:
     if _closing(f"({value})", 0) == len(value) + 1:
         return f"({value})"
     return "%(" + value.replace("%", "%25").replace("(", "%28").replace(")", "%29") + ")"
+
+
+def read_list(text: str) -> list[str]:
+    """`item,item,...` -> items; an item that holds commas of its own is in parentheses, but for those of its options.
+
+    `ls:window=3,border=zeros,unet` is two.
+    """
+    reader = _Reader(text, None, None)
+    found: list[str] = []
+    begin, plain = 0, False
+    while not found or reader.next(","):
+        start = reader.at
+        more = _OPTION.match(reader.text, start) if plain and ":" in found[-1] else None
+        head = more or _HEAD.match(reader.text, start)
+        reader.at = head.end() if head else start
+        value, whole = reader.value(False)
+        if more:
+            found[-1] = reader.text[begin : reader.at].strip(_SPACE)
+        else:
+            begin, plain = start, whole or head is not None
+            found.append(reader.text[begin : reader.at].strip(_SPACE) if plain else value)
+    return found
+
+
+def write_list(items: Iterable[str]) -> str:
+    """The text that `read_list` takes apart into just these."""
+    return ",".join(item if read_list(f"a:b=c,{item},d") == ["a:b=c", item, "d"] else _wrapped(item) for item in items)
+
+
+def command(*words: object) -> str:
+    """`python -m locality ...` as a shell reads it, whatever the words hold."""
+    return shlex.join(["python", "-m", "locality", *map(str, words)])
 
 
 def value_text(value: Any) -> str:
@@ -112,11 +148,11 @@ class _Reader:
 
     def items(self) -> list[Item]:
         found = [self._item(self.first)]
-        while self._next("+"):
+        while self.next("+"):
             found.append(self._item(self.more))
         return found
 
-    def _next(self, mark: str) -> bool:
+    def next(self, mark: str) -> bool:
         """Go past a mark, if it is what comes next."""
         found = self.text.startswith(mark, self.at)
         self.at += len(mark) if found else 0
@@ -128,19 +164,19 @@ class _Reader:
             self.at += 1
         name = self.text[start : self.at].strip(_SPACE)
         words = Words() if known is None else known.get(name)
-        return name, self._options(name, words) if self._next(":") else {}
+        return name, self._options(name, words) if self.next(":") else {}
 
     def _options(self, name: str, words: Words | None) -> dict[str, str]:
         known, words = words is not None, words or Words()
         options: dict[str, str] = {}
         begin, free, first = 0, "", True  # where the value of the option `free` starts, which may hold commas
-        while first or self._next(","):
+        while first or self.next(","):
             named = _OPTION.match(self.text, self.at)
             option = named[1] if named else words.main if first else ""
             if named:
                 self.at, free = named.end(), option if option in words.texts else ""
             start = self.at
-            value, plain = self._value(bool(free))
+            value, plain = self.value(bool(free))
             if named or (option and value):
                 options[option], begin, free = value, start, free if plain else ""
             elif value and free:
@@ -150,7 +186,7 @@ class _Reader:
             first = False
         return options
 
-    def _value(self, free: bool) -> tuple[str, bool]:
+    def value(self, free: bool) -> tuple[str, bool]:
         """The value that starts here, and whether it is without parentheses; a free one may hold a `+`."""
         for mark in ("(", "%("):
             if self.text.startswith(mark, self.at):

@@ -14,6 +14,7 @@ from locality.cli.parts.matrices import agreement_text
 from locality.cli.parts.npz import check_out, write_npz
 from locality.cli.parts.plans import PlanOpt, planned
 from locality.errors import BadInput
+from locality.grammar import read_list
 from locality.memory import peak_memory
 
 if TYPE_CHECKING:
@@ -76,25 +77,19 @@ def agreement(
 
 
 def _names(text: str) -> list[str]:
-    """Split at commas, but not before an option of the model before: `ls:window=3,border=zeros,unet` is two."""
-    names: list[str] = []
-    for part in text.split(","):
-        if names and ":" in names[-1] and "=" in part.partition(":")[0]:
-            names[-1] += f",{part}"
-        else:
-            names.append(part)
+    names = read_list(text)
     if "" in names:
         raise BadInput(f"--networks {text!r} has an empty name. Write for example --networks wiener,unet.")
     return names
 
 
 def _default(source: Source) -> list[str]:
-    from locality.studies import trained_networks
+    from locality.studies import networks_for
 
-    trained = list(dict.fromkeys(network.name for network in trained_networks(source.name)))
+    trained = list(dict.fromkeys(network.name for network in networks_for(source)))
     if not trained:
         raise BadInput(
-            f"No network is trained on {source.name}. Train one with python -m locality train, or name two models: "
+            f"No network is trained on {source.text}. Train one with python -m locality train, or name two models: "
             "--networks wiener,optimal."
         )
     return ["wiener", *trained]

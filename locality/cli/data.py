@@ -71,7 +71,7 @@ def stats(dataset: DatasetArg, first: FirstOpt = None, as_json: JsonOpt = False)
     start = time.perf_counter()
     wiener = watch(fit_wiener(source))
     result: dict[str, Any] = {
-        "dataset": dataset,
+        "dataset": source.text,
         "n": wiener.count,
         "d": wiener.shape.d,
         "shape": list(wiener.shape),
@@ -84,7 +84,7 @@ def stats(dataset: DatasetArg, first: FirstOpt = None, as_json: JsonOpt = False)
     values = ", ".join(f"{value:.4g}" for value in result["largest_eigenvalues"][:5])
     spent = spent_text(result["seconds"], result["peak_memory_bytes"])
     text = (
-        f"{dataset}: n = {result['n']}, d = {result['d']}, trace = {result['trace']:.5g} ({result['units']})\n"
+        f"{source.text}: n = {result['n']}, d = {result['d']}, trace = {result['trace']:.5g} ({result['units']})\n"
         f"largest eigenvalues: {values}\n{spent}"
     )
     say(result, as_json, text)

@@ -20,6 +20,7 @@ from locality.cli.parts.app import (
     say,
     watch,
 )
+from locality.cli.sampling import tell_note
 from locality.errors import BadInput
 
 
@@ -47,18 +48,19 @@ def field(
     from locality.fields.jacobian import measure, reduce_inputs
     from locality.linear.wiener import coordinates
     from locality.schedule import check_sigma
-    from locality.studies import Draws, pixel_field
+    from locality.studies import Draws, find_model, pixel_field
 
     source, spot = Source.parse(dataset, first), parse_pixel(pixel)
     coordinates(source.shape, spot)
     check_sigma(sigma)
+    tell_note(find_model(source, model))
     out.parent.mkdir(parents=True, exist_ok=True)
     values = watch(pixel_field(source, model, spot, sigma, Draws(draws, seed)))
     with out.open("wb") as file:
         np.savez(file, field=values.numpy(), pixel=np.array(spot), sigma=np.float64(sigma))
     width = measure(reduce_inputs(values.sum(dim=0)), spot)
     result = {
-        "dataset": dataset,
+        "dataset": source.text,
         "model": model,
         "pixel": list(spot),
         "sigma": sigma,

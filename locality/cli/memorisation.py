@@ -9,6 +9,7 @@ import typer
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, say, watch
 from locality.cli.parts.machine import DeviceOpt, compute_on
 from locality.cli.parts.plans import PlanOpt, planned
+from locality.cli.sampling import tell_note
 
 if TYPE_CHECKING:
     from locality.studies import Copies
@@ -37,11 +38,12 @@ def memorisation(
     trained with it: its samples are compared with the images it saw.
     """
     from locality.datasets import Source
-    from locality.studies import memorisation
+    from locality.studies import find_model, memorisation
 
     source, compute = Source.parse(dataset, first), compute_on(device)
+    tell_note(find_model(source, model))
     found = watch(memorisation(source, model, plan, compute=compute))
-    result = {"dataset": dataset, "model": model, "train_images": len(source.train)}
+    result = {"dataset": source.text, "model": model, "train_images": len(source.train)}
     result |= {"steps": plan.steps, "seed": plan.seed}
     rows = [_line(f"samples of {model}", found.samples), _line("held-out images", found.held_out)]
     say({**result, **found.to_json()}, as_json, "\n".join(rows))

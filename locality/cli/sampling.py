@@ -51,13 +51,13 @@ def sample(
     sampling: Sampling = plan
     source, chosen, compute = _ready(dataset, model, first, device, memory)
     check_out(out)
-    note, began = _tell_note(chosen), time.perf_counter()
+    note, began = tell_note(chosen), time.perf_counter()
     drawn = watch(studies.sample(source, model, sampling, compute=compute))
     shape = (sampling.steps, sampling.count, *drawn.shape)
     images, inputs = drawn.x0_hat.reshape(shape).numpy(), drawn.x.reshape(shape).numpy()
     write_npz(out, x0_hat=images, x=inputs, sigmas=np.array(drawn.sigmas))
     result = {
-        "dataset": dataset,
+        "dataset": source.text,
         "model": model,
         "n": sampling.count,
         "steps": sampling.steps,
@@ -98,11 +98,11 @@ def denoise(
     source, chosen, compute = _ready(dataset, model, first, device, memory)
     x = read_images(given, "x", source.shape)
     check_out(out)
-    note, began = _tell_note(chosen), time.perf_counter()
+    note, began = tell_note(chosen), time.perf_counter()
     x0_hat = watch(studies.denoise(source, model, x, sigma, compute=compute))
     write_npz(out, x0_hat=x0_hat.reshape(-1, *source.shape).numpy())
     result = {
-        "dataset": dataset,
+        "dataset": source.text,
         "model": model,
         "n": len(x),
         "sigma": sigma,
@@ -138,7 +138,7 @@ def _ready(dataset: str, model: str, first: int | None, device: str, memory: int
     return source, chosen, compute
 
 
-def _tell_note(chosen: Model) -> str:
+def tell_note(chosen: Model) -> str:
     """What must be said beside the result: on stderr at once, and in the result."""
     note = chosen.note()
     if note:

@@ -22,6 +22,7 @@ from locality.cli.parts.app import (
 from locality.cli.parts.machine import DeviceOpt, compute_on
 from locality.cli.parts.plans import PlanOpt, planned
 from locality.cli.sampling import option_lines
+from locality.grammar import read_list
 
 if TYPE_CHECKING:
     from locality.studies import Sweep
@@ -57,7 +58,7 @@ def sweep(
     from locality.edits import parse_edit
 
     source, spec = Source.parse(dataset, first), parse_edit(edit)
-    names = None if networks is None else [name.strip() for name in networks.split(",") if name.strip()]
+    names = None if networks is None else [name for name in read_list(networks) if name]
     spot = None if pixel is None else parse_pixel(pixel)
     compute = compute_on(device)
     made = watch(studies.run_sweep(source, spec, pixel=spot, networks=names, plan=plan, compute=compute))

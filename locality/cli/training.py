@@ -112,17 +112,21 @@ def _until_interrupt(
 @app.command()
 def networks(
     dataset: Annotated[
-        str | None, typer.Argument(metavar="[DATASET]", help="Only networks trained on this dataset.")
+        str | None,
+        typer.Argument(metavar="[DATASET]", help="Only networks trained on this dataset, with its options and edits."),
     ] = None,
     as_json: JsonOpt = False,
 ) -> None:
     """List the trained networks: size, images seen, held-out error relative to the Wiener filter's."""
-    from locality.datasets import DATASETS
-    from locality.studies import trained_networks
+    from locality.datasets import Source
+    from locality.studies import networks_for, trained_networks
 
-    if dataset is not None:
-        _ = DATASETS[dataset]
-    rows = [network.summary() for network in trained_networks(dataset)]
+    source = None if dataset is None else Source.parse(dataset)
+    found = trained_networks() if source is None else networks_for(source)
+    for network in found:
+        if source is not None and (warning := network.warning(source)):
+            typer.echo(f"Note: {warning}", err=True)
+    rows = [network.summary() for network in found]
     shown = [
         {
             **row,

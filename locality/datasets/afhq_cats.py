@@ -56,7 +56,6 @@ class AfhqCats(DatasetSpec):
         about="Aligned photographs of cats, colour: one eye tells about the other, so fields are non-local.",
     )
     examples: ClassVar[tuple[str, ...]] = ("afhq_cats", "afhq_cats:resolution=64")
-    naming: ClassVar[tuple[str, ...]] = ("resolution",)
     fingerprints: ClassVar[dict[str, str]] = _KNOWN[32]
 
     @property

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from locality.datasets import Source, slug
 from locality.errors import BadInput, DataUnavailable, DigestMismatch
 from locality.features.spec import as_8bit
+from locality.grammar import command
 from locality.networks import MANIFEST, WEIGHTS, load_weights, read_tensors, write_atomic
 from locality.store import Store
 from locality.types import ImageShape
@@ -144,16 +145,17 @@ def find_classifier(source: Source, store: Store, folder: Path | None = None) ->
     places = [folder] if folder else _places(source, store)
     found = next((place for place in places if folder or (place / MANIFEST).is_file()), None)
     if found is None and source.available and source.train.labels is None:
-        raise DataUnavailable(f"{source.name} has no class labels, so no classifier: compare by pixels or inception.")
+        raise DataUnavailable(f"{source.text} has no class labels, so no classifier: compare by pixels or inception.")
     if found is None:
         raise DataUnavailable(
-            f"No classifier is trained on {source.name}. Make one: python -m locality classifier {source.spec.name} "
-            f"--out {store.local / FOLDER / source.spec.name}, or compare by pixels."
+            f"No classifier is trained on {source.text}. Make one: "
+            f"{command('classifier', source.base.text, '--out', store.local / FOLDER / source.base.slug)}, "
+            "or compare by pixels."
         )
     shape = tuple(read_classifier(found)["shape"])
     if shape != tuple(source.shape):
         raise BadInput(
-            f"The classifier in {found} reads {'x'.join(map(str, shape))} images; those of {source.name} are "
+            f"The classifier in {found} reads {'x'.join(map(str, shape))} images; those of {source.text} are "
             f"{source.shape}. Give one of the same shape."
         )
     return found
@@ -161,4 +163,5 @@ def find_classifier(source: Source, store: Store, folder: Path | None = None) ->
 
 def _places(source: Source, store: Store) -> list[Path]:
     roots = [root / FOLDER for root in (store.shipped_root, store.local) if root is not None]
-    return [root / slug(name) for name in (source.name, source.spec.name) for root in roots]
+    names = dict.fromkeys((source.text, source.base.text, source.name, source.spec.name))
+    return [root / slug(name) for name in names for root in roots]

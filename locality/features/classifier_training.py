@@ -50,7 +50,7 @@ def train_classifier(
     net, began = _fresh(source, len(classes), plan.seed).to(device), time.monotonic()
     yield from _fit(net, source.train, classes, plan, device)
     facts = {
-        "dataset": source.name,
+        "dataset": source.text,
         **source.licence(),
         "fingerprint": source.fingerprint,
         "shape": list(source.shape),
@@ -70,12 +70,12 @@ def _classes(source: Source) -> Int[Tensor, " k"]:
     """The labels there are, sorted: class i of the network is the i-th of them."""
     labels, held_out = source.train.labels, source.held_out.labels
     if labels is None or held_out is None:
-        raise BadInput(f"{source.name} has no class labels to learn. Compare its images by pixels or with Inception.")
+        raise BadInput(f"{source.text} has no class labels to learn. Compare its images by pixels or with Inception.")
     classes: Tensor = labels.unique()
     if len(classes) < 2:
-        raise BadInput(f"All images of {source.name} are of one class: there is nothing to tell apart.")
+        raise BadInput(f"All images of {source.text} are of one class: there is nothing to tell apart.")
     if strange := sorted(set(held_out.unique().tolist()) - set(classes.tolist())):
-        raise BadInput(f"{source.name}: held-out images have class {strange[0]}, which no training image has.")
+        raise BadInput(f"{source.text}: held-out images have class {strange[0]}, which no training image has.")
     return classes
 
 

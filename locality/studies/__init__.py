@@ -34,7 +34,7 @@ from locality.studies.sweep.participants import mask_of, pixels_along
 from locality.studies.sweep.plan import PREDICTED, Sweep, SweepPlan
 from locality.studies.sweep.ship import ship_sweep, shipped_sweeps
 from locality.studies.sweep.study import planted_filter, run_sweep
-from locality.studies.trained import Trained, find_network, read_trained, trained_networks
+from locality.studies.trained import Trained, find_network, networks_for, read_trained, trained_networks
 from locality.studies.training.journal import read_log, read_progress
 from locality.studies.training.preview import Frame, Preview, read_preview
 from locality.studies.training.train import train_network
@@ -83,6 +83,7 @@ __all__ = [
     "model_key",
     "model_list",
     "nearest_training",
+    "networks_for",
     "open_denoiser",
     "overflow",
     "pixel_field",

@@ -28,7 +28,7 @@ def trained_on_edit(source: Source, edit: EditSpec, *, store: Store | None = Non
 def trained_on_these(source: Source, *, store: Store | None = None) -> list[Trained]:
     """Networks trained on these images: under their name, then under that of an edit at strength 0."""
     found = trained_networks(store=store)
-    named = [network for network in found if network.dataset == source.name]
+    named = [network for network in found if network.dataset == source.text]
     return named + [network for network in found if _unmoved(source, network.dataset)]
 
 

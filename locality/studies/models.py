@@ -15,10 +15,11 @@ from locality.datasets import Source
 from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import DataUnavailable, NonFinite
+from locality.grammar import command
 from locality.linear.wiener import WienerFilter
 from locality.networks import NETWORKS
 from locality.store import Store, default_store
-from locality.studies.trained import Trained, find_network, is_path, trained_networks
+from locality.studies.trained import Trained, find_network, is_path, networks_for
 from locality.types import Denoiser
 from locality.work import Progress
 
@@ -64,9 +65,11 @@ class Model:
 
     def note(self) -> str:
         """What must be said beside every result of this model; "" for nothing."""
+        said = "" if self.network is None else self.network.warning(self.source)
         if self.spec is None:
-            return ""
-        return self.spec.note(self.source.first or self.source.spec.count("train") or len(self.source.train))
+            return said
+        usual = self.spec.note(self.source.first or self.source.spec.count("train") or len(self.source.train))
+        return " ".join(filter(None, (usual, said)))
 
     def open(self, *, store: Store, compute: Compute) -> Generator[Progress, None, Denoiser]:
         """The denoiser, fitted or read, on the device of `compute`."""
@@ -92,9 +95,9 @@ def find_model(source: Source, text: str, *, store: Store | None = None) -> Mode
         spec = DENOISERS.parse(text)
         needed = spec.network_needed()
         return Model(source, spec, _reference(source, text, needed, store) if needed else None)
-    if name in NETWORKS and not trained_networks(source.name, store=store):
+    if name in NETWORKS and not networks_for(source, store=store):
         raise DataUnavailable(
-            f"No {name} is trained on {source.name}. Train one: {_training(source, name)}, then pass --model FOLDER."
+            f"No {name} is trained on {source.text}. Train one: {_training(source, name)}, then pass --model FOLDER."
         )
     return Model(source, None, find_network(source, text, store=store))
 
@@ -121,15 +124,15 @@ def open_denoiser(
 
 def _reference(source: Source, text: str, needed: str, store: Store | None) -> Trained:
     """The trained network an analytic model follows."""
-    trained = [network.name for network in trained_networks(source.name, store=store)]
+    trained = [network.name for network in networks_for(source, store=store)]
     if needed not in trained and not is_path(needed):
-        folder = (store or default_store()).local / "networks" / f"{source.name}-{needed}"
+        folder = (store or default_store()).local / "networks" / f"{source.slug}-{needed}"
         raise DataUnavailable(
-            f"{text} follows the trained network {needed!r}, which {source.name} has not; "
+            f"{text} follows the trained network {needed!r}, which {source.text} has not; "
             f"trained on it: {', '.join(trained) or 'none'}. Train it: {_training(source, needed, folder)}."
         )
     return find_network(source, needed, store=store)
 
 
 def _training(source: Source, network: str, folder: Path | str = "FOLDER") -> str:
-    return f"python -m locality train {source.name} --network {network} --minutes 20 --out {folder}"
+    return command("train", *source.words, "--network", network, "--minutes", 20, "--out", folder)

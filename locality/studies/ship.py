@@ -12,6 +12,7 @@ from locality.device import Compute
 from locality.edits import EDITS
 from locality.errors import BadInput
 from locality.fields.codec import LEARNED_SIGMAS
+from locality.grammar import command
 from locality.linear.statistics import KIND, store_key
 from locality.linear.wiener import pack
 from locality.store import Store, default_store
@@ -31,9 +32,9 @@ def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Pro
     local = Store(default_store().local)
     wiener = yield from fit_wiener(source, store=local)
     if folder is None:
-        return f"{source.name}: eigendecomposition of {wiener.count} images is in the local cache."
-    command = f"python -m locality precompute {source.name} --ship cache/shipped"
-    about = {"images": wiener.count, "command": command}
+        return f"{source.text}: eigendecomposition of {wiener.count} images is in the local cache."
+    written = command("precompute", source.text, "--ship", "cache/shipped")
+    about = {"images": wiener.count, "command": written}
     path = ship(source, source.slug, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about, folder)
     beside = []
     for cls in EDITS.values():
@@ -54,17 +55,19 @@ def ship_learned_table(
 ) -> Generator[Progress, None, str]:
     """Compute the hover table of a trained network; kept locally, or with a folder written there."""
     trained = find_network(source, network)
+    if trained.is_of_variant(source):
+        raise BadInput(f"{trained.warning(source)} Its table is filed under the network: make it of {trained.dataset}.")
     table = yield from make_learned_table(source, trained.load(), draws, step=step, sigmas=sigmas)
     error = float(table.arrays["error"].median())
     if folder is None:
         default_store().put(LEARNED, learned_key(trained), table)
-        return f"{source.name} {trained.name}: table in the local cache, median relative standard error {error:.1%}."
-    levels = "" if tuple(sigmas) == LEARNED_SIGMAS else f" --sigmas {','.join(f'{sigma:.6g}' for sigma in sigmas)}"
+        return f"{source.text} {trained.name}: table in the local cache, median relative standard error {error:.1%}."
+    words = ["precompute", source.text, "--network", trained.name, "--draws", draws.count, "--step", step]
+    words += [] if tuple(sigmas) == LEARNED_SIGMAS else ["--sigmas", ",".join(f"{sigma:.6g}" for sigma in sigmas)]
     about = {
         "network": trained.name,
         "median_relative_standard_error": round(error, 4) if math.isfinite(error) else None,
-        "command": f"python -m locality precompute {source.name} --network {trained.name} --draws {draws.count} "
-        f"--step {step}{levels} --ship cache/shipped",
+        "command": command(*words, "--ship", "cache/shipped"),
     }
     path = ship(source, f"{source.slug}-{trained.name}", LEARNED, learned_key(trained), table, about, folder)
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB, median relative standard error {error:.1%}"
@@ -82,9 +85,9 @@ def ship_model(source: Source, text: str, folder: Path | None = None) -> Generat
         raise BadInput(f"{text!r} has no long fit to keep. Give {long}, or no --model for statistics.")
     fitted = yield from spec.fit(source, Compute(), local)
     if folder is None:
-        return f"{source.name}: {spec.name} is in the local cache."
+        return f"{source.text}: {spec.name} is in the local cache."
     sent = spec.shipment(source, fitted, local)
     assert sent is not None
-    command = f"python -m locality precompute {source.name} --model {text} --ship cache/shipped"
-    path = ship(source, f"{source.slug}-{spec.name}", *sent, {"command": command}, folder)
+    written = command("precompute", source.text, "--model", text, "--ship", "cache/shipped")
+    path = ship(source, f"{source.slug}-{spec.name}", *sent, {"command": written}, folder)
     return f"{path}: {path.stat().st_size / 1e6:.2f} MB"

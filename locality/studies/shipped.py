@@ -38,7 +38,7 @@ def ship(
     size = sum(array.numel() * array.element_size() for array in artifact.arrays.values())
     if size > LARGEST:
         raise TooLarge(f"The file {kind}/{name}", size, LARGEST, "Keep it in the local cache: leave --ship out.")
-    facts = {"dataset": source.name, **source.licence(), **about}
+    facts = {"dataset": source.text, **source.licence(), **about}
     return Store((store or default_store()).local, folder).ship(name, kind, key, artifact, facts)
 
 

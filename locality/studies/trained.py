@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from locality.datasets import Source, slug
 from locality.denoisers import DENOISERS
-from locality.errors import BadInput, UnknownName
+from locality.errors import BadInput, LocalityError, UnknownName
+from locality.grammar import value_text, write
 from locality.networks import MANIFEST, NETWORKS, WEIGHTS, NetworkDenoiser, load_checkpoint, read_checkpoint
 from locality.store import Store, default_store
 from locality.types import ImageShape
@@ -29,7 +31,20 @@ class Trained:
 
     @property
     def dataset(self) -> str:
-        return str(self.manifest["dataset"])
+        """The text of the set it was trained on, as `Source.text`."""
+        written = self.manifest.get("command") if self.manifest.get("format") == 1 else None
+        return _spelled(str(self.manifest["dataset"]), str(written or ""))
+
+    def is_of_variant(self, source: Source) -> bool:
+        """Whether it was trained on the same set with other options."""
+        trained = _parsed(self.dataset)
+        return trained is not None and trained.is_variant(source)
+
+    def warning(self, source: Source) -> str:
+        """What must be said where it is used for these images; "" where it was trained on them."""
+        if self.is_of_variant(source):
+            return f"{self.name} was trained on {self.dataset}; these images are {source.text}."
+        return ""
 
     @property
     def architecture(self) -> str:
@@ -38,12 +53,8 @@ class Trained:
         name = str(options.pop("name"))
         options.pop("source", None)  # the digest of a plug-in from outside
         usual = {field.name: field.default for field in dataclasses.fields(NETWORKS[name])} if name in NETWORKS else {}
-        reported = []
-        for option, value in options.items():
-            plain = tuple(value) if isinstance(value, list) else value
-            if plain != usual.get(option):
-                reported.append(f"{option}={'-'.join(map(str, plain)) if isinstance(plain, tuple) else plain}")
-        return ":".join(filter(None, [name, ",".join(reported)]))
+        plain = {option: tuple(value) if isinstance(value, list) else value for option, value in options.items()}
+        return write(name, {option: value_text(value) for option, value in plain.items() if value != usual.get(option)})
 
     def load(self, device: str = "cpu") -> NetworkDenoiser:
         """The network, ready to denoise. Raises BadInput, DigestMismatch, CheckpointMismatch, NonFinite."""
@@ -53,27 +64,65 @@ class Trained:
 
     def summary(self) -> dict[str, Any]:
         """One row of `networks`: name, dataset, parameters, images seen, error ratios, bytes of its weights."""
-        facts = ("dataset", "parameters", "images_seen", "error_ratio")
+        facts = ("parameters", "images_seen", "error_ratio")
         weights = self.folder / WEIGHTS
         size = weights.stat().st_size if weights.is_file() else None
-        return {"name": self.name, **{fact: self.manifest.get(fact) for fact in facts}, "file_size": size}
+        return {
+            "name": self.name,
+            "dataset": self.dataset,
+            **{fact: self.manifest.get(fact) for fact in facts},
+            "file_size": size,
+        }
 
 
 def trained_networks(dataset: str | None = None, *, store: Store | None = None) -> list[Trained]:
     """The networks under cache/shipped/networks, then cache/local/networks: by architecture, unet first.
 
+    Args:
+        dataset: only those trained on just this set, in any spelling (see `networks_for` for its variants).
     Raises:
         BadInput: a folder there with a damaged manifest.
     """
-    home = store or default_store()
+    home, wanted = store or default_store(), None if dataset is None else _spelled(dataset, "")
     roots = [root / "networks" for root in (home.shipped_root, home.local) if root is not None]
     found = [
         (place, network)
         for place, root in enumerate(roots)
         for manifest in root.glob(f"*/{MANIFEST}")
-        if (network := _known(manifest.parent)) is not None and dataset in (None, network.dataset)
+        if (network := _known(manifest.parent)) is not None and wanted in (None, network.dataset)
     ]
     return [network for _, network in sorted(found, key=_in_order)]
+
+
+def networks_for(source: Source, *, store: Store | None = None) -> list[Trained]:
+    """The networks trained on these images, then those of the same set with other options (`Trained.warning`).
+
+    Of the latter only those of the images' shape and of a name that is not taken.
+    """
+    found = trained_networks(store=store)
+    own = [network for network in found if network.dataset == source.text]
+    names, shape = {network.name for network in own}, list(source.shape)
+    others = [network for network in found if network.name not in names and network.manifest["shape"] == shape]
+    return own + [network for network in others if network.is_of_variant(source)]
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(text: str) -> Source | None:
+    """The images of a text; None where it names a dataset or an edit that is not known here."""
+    try:
+        return Source.parse(text)
+    except LocalityError:
+        return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _spelled(dataset: str, written: str) -> str:
+    """A manifest's dataset in its one spelling; of format 1, which leaves out options, by the command it names."""
+    source = _parsed(dataset)
+    if source is None:
+        return dataset
+    words = (found for word in written.split() if (found := _parsed(word)) is not None)
+    return next((found.text for found in words if found.name == source.name), source.text)
 
 
 def _known(folder: Path) -> Trained | None:
@@ -99,14 +148,14 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
         UnknownName: no such network is trained on this dataset; lists those that are.
         BadInput: it was trained on images of another shape.
     """
-    known = {network.name: network for network in trained_networks(source.name, store=store)}
+    known = {network.name: network for network in networks_for(source, store=store)}
     if name not in known and not is_path(name):
-        raise UnknownName(f"model for {source.name}", name, [*DENOISERS, *known])
+        raise UnknownName(f"model for {source.text}", name, [*DENOISERS, *known])
     network = known[name] if name in known else read_trained(Path(name), source.shape)
     if tuple(network.manifest["shape"]) != tuple(source.shape):
         trained = "x".join(map(str, network.manifest["shape"]))
         raise BadInput(
-            f"{name} was trained on {trained} images of {network.dataset}; those of {source.name} are {source.shape}. "
+            f"{name} was trained on {trained} images of {network.dataset}; those of {source.text} are {source.shape}. "
             "Choose a network trained on images of the same shape."
         )
     return network
@@ -125,4 +174,7 @@ def read_trained(path: Path, shape: ImageShape | None = None) -> Trained:
     folder, manifest = read_checkpoint(path, shape)
     if not isinstance(manifest.get("dataset"), str):
         raise BadInput(f"{folder / MANIFEST} does not name the dataset the network was trained on.")
-    return Trained(folder.absolute().name.removeprefix(f"{slug(manifest['dataset'])}-"), folder, manifest)
+    found = Trained(folder.absolute().name, folder, manifest)
+    stems = (f"{slug(dataset)}-" for dataset in (found.dataset, manifest["dataset"]))  # the second: before options
+    stem = next((stem for stem in stems if found.name.startswith(stem)), "")
+    return replace(found, name=found.name.removeprefix(stem))

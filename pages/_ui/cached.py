@@ -9,7 +9,7 @@ import streamlit as st
 from locality.datasets import Source
 from locality.linear.wiener import WienerFilter
 from locality.networks import NetworkDenoiser
-from locality.studies import Trained, finish, fit_wiener, learned_table, trained_networks
+from locality.studies import Trained, finish, fit_wiener, learned_table, networks_for
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -32,8 +32,8 @@ def wiener(fingerprint: str, _source: Source) -> WienerFilter:
 
 
 def networks_of(dataset: str) -> dict[str, Trained]:
-    """Trained networks of a dataset by name."""
-    return {network.name: network for network in trained_networks(dataset)}
+    """Trained networks of a dataset by name, then those of its variants (see `networks_for`). Raises LocalityError."""
+    return {network.name: network for network in networks_for(source(dataset))}
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -46,3 +46,9 @@ def network(sha256: str, _trained: Trained) -> NetworkDenoiser:
 def hover_table(sha256: str, _trained: Trained) -> Any:
     """The precomputed fields of a network, None where there are none."""
     return learned_table(_trained)
+
+
+def table_of(source: Source, trained: Trained | None) -> Any:
+    """The precomputed fields of a network on these images, None where there are none or they are of others."""
+    table = None if trained is None else hover_table(str(trained.manifest["sha256"]), trained)
+    return table if table is None or table.meta["dataset"] == source.text else None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import fields
 
 import streamlit as st
 
 from locality.datasets import DATASETS, DatasetSpec, Source
 from locality.edits import chain_text, parse_chain
 from locality.errors import LocalityError
+from locality.grammar import value_text, write
 from locality.studies import Trained
 from pages._ui.cached import networks_of, source
 from pages._ui.controls import controls_for
@@ -22,15 +25,25 @@ EDIT = "edit"  # of the address bar: edits of the dataset's statistics, in order
 def choose_dataset() -> None:
     """Selector of the dataset, its own options below it, and how to get images that are missing."""
     names = [DEFAULT, *(name for name in DATASETS if name != DEFAULT)]
+    _take_apart(st.query_params.get("dataset", ""))
     linked_select("Dataset", names, key="dataset", format_func=lambda name: DATASETS[name].info.title)
     name = st.session_state["dataset"]
     st.caption(DATASETS[name].info.about)
     options = controls_for(DATASETS[name], prefix=name)
-    st.session_state["source"] = ",".join(f"{option}={value}" for option, value in options.items())
     spec = _spec(name, options)
+    st.session_state["source"] = write(name, options) if spec is None else spec.text()
     with guard():
         if spec is not None and (missing := spec.missing()):
             offer_download(name, missing)
+
+
+def _take_apart(text: str) -> None:
+    """A link may give the dataset as commands do, with its options and edits: `dataset=faces:variation=0.5+blur`."""
+    if text in DATASETS:
+        return
+    with suppress(LocalityError):  # what does not exist is reported where the dataset is chosen
+        for name, value in link_to(Source.parse(text)).items():
+            st.query_params[name] = value
 
 
 def _spec(name: str, options: dict[str, str]) -> DatasetSpec | None:
@@ -74,11 +87,13 @@ def _as_they_are() -> None:
 
 def choose_network() -> None:
     """Selector of the trained network, with its held-out error beside it."""
-    names = networks_of(dataset_name())
+    names = _networks()
     if not names:
         st.caption("No network is trained on this dataset yet.")
         return
     chosen = linked_select("Network", list(names), key="network")
+    if warning := names[chosen].warning(current_source()):
+        st.warning(f"{warning} Train one on these, or read its fields with this in mind.", icon=":material/warning:")
     ratios = names[chosen].manifest["error_ratio"]
     st.caption("Held-out error relative to the Wiener filter's, by noise level: below 1 is better.")
     st.table({"σ": list(ratios), "ratio": [f"{ratio:.2f}" for ratio in ratios.values()]}, hide_index=True)
@@ -91,22 +106,28 @@ def current_source() -> Source:
 
 def source_text() -> str:
     """The chosen dataset with its options and edits, as one types it."""
-    name, options, edits = (st.session_state.get(key, "") for key in ("dataset", "source", "edits"))
-    return "+".join(filter(None, (f"{name}:{options}" if options else name, edits)))
+    return "+".join(filter(None, (st.session_state.get("source", ""), st.session_state.get("edits", ""))))
 
 
-def dataset_name() -> str:
-    """What networks call the dataset they are trained on: its name, options that make it another set, and edits."""
-    name = st.session_state["dataset"]
-    options = dict(part.split("=", 1) for part in st.session_state["source"].split(",") if "=" in part)
-    spec = _spec(name, {option: options[option] for option in DATASETS[name].naming if option in options})
-    return "+".join(filter(None, (spec.text() if spec else name, st.session_state.get("edits", ""))))
+def link_to(source: Source) -> dict[str, str]:
+    """The query of a link that opens a page with these images: dataset, its options and edits."""
+    name, usual = source.spec.name, {field.name: field.default for field in fields(source.spec)}
+    chosen = {option: value for option in usual if (value := getattr(source.spec, option)) != usual[option]}
+    query = {"dataset": name, **{f"{name}_{option}": value_text(value) for option, value in chosen.items()}}
+    return {**query, **({EDIT: chain_text(source.edits)} if source.edits else {})}
 
 
 def current_network() -> Trained | None:
     """The chosen network, None where none is trained on the dataset."""
-    found = networks_of(dataset_name())
+    found = _networks()
     return found.get(st.session_state.get("network", ""), next(iter(found.values()), None))
+
+
+def _networks() -> dict[str, Trained]:
+    try:
+        return networks_of(source_text())
+    except LocalityError:
+        return {}  # the page itself explains what is wrong
 
 
 def linked_select(

@@ -5,7 +5,7 @@ import streamlit as st
 from pages._ui import cached
 from pages._ui.architectures import choose, show, show_study
 from pages._ui.architectures.export import offer_export
-from pages._ui.choice import current_source, show_notes
+from pages._ui.choice import current_source, link_to, show_notes
 from pages._ui.guard import guard
 
 st.title("Does architecture matter?", anchor=False)
@@ -39,7 +39,7 @@ def architectures() -> None:
                 "pages/explore/03_Samples.py",
                 label="See what these networks draw from the same noise",
                 icon=":material/grid_view:",
-                query_params={"dataset": source.name, "model": ["wiener", *asked.networks]},
+                query_params={**link_to(source), "model": ["wiener", *asked.networks]},
             )
         with notes:
             show_notes()

@@ -144,7 +144,7 @@ def test_it_says_what_it_shows(text: str) -> None:
 def test_options_of_the_dataset_are_named() -> None:
     source = Source.parse("power_law:images=50,a=1.5")
     shown = facts.Shown(source, finish(fit_wiener(source)), None, OPTIONS, VIEW, "", None, 0.0)
-    assert ", a=1.5, images=50 (50 training images" in dict(facts.facts(shown))["Dataset"]
+    assert ", power_law:a=1.5,images=50 (50 training images" in dict(facts.facts(shown))["Dataset"]
 
 
 def test_the_stated_error_between_levels_is_measured(text: str) -> None:

@@ -16,7 +16,7 @@ from locality.denoisers import DENOISERS
 from locality.edits import EDITS, chain_text, parse_chain
 from locality.edits.parts.masks import is_picture
 from locality.errors import BadInput, UnknownName
-from locality.grammar import Words, quoted, read, read_chain, value_text, write
+from locality.grammar import Words, quoted, read, read_chain, read_list, value_text, write, write_list
 from locality.networks import NETWORKS
 from locality.specs import Registry, Spec
 
@@ -96,6 +96,31 @@ def test_any_text_survives_in_any_order_and_depth(value: str, name: str, before:
         assert read(read(outer)[1]["of"]) == ("thing", thing)
         found = read_chain(f"{text}+b+{outer}", known, known)
         assert found == [("thing", thing), ("b", {}), ("outer", {"of": text, "z": after})]
+
+
+ITEMS = st.one_of(
+    AWKWARD, st.sampled_from(["wiener", "ls:window=3,border=zeros", "untrained:unet:channels=16-32,blocks=2"])
+)
+
+
+@given(st.lists(ITEMS, min_size=1, max_size=4))
+@example(["stack:members=(wiener:rank=1,shrinkage=0.5+optimal),first=3", "unet"])
+@example(["ls:window=3", "first=3"])
+def test_lists_come_back(items: list[str]) -> None:
+    assert read_list(write_list(items)) == items
+
+
+def test_a_list_as_one_types_it() -> None:
+    found = read_list(
+        "wiener, ls:window=3,border=zeros,unet,stack:members=(wiener:rank=2,shrinkage=0+nearest),first=3,/a:b=c"
+    )
+    assert found == [
+        "wiener",
+        "ls:window=3,border=zeros",
+        "unet",
+        "stack:members=(wiener:rank=2,shrinkage=0+nearest),first=3",
+        "/a:b=c",
+    ]
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

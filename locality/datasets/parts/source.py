@@ -60,14 +60,30 @@ class Source(Derived):
         return replace(self, edits=edits)
 
     @property
-    def name(self) -> str:
-        """The dataset's name, and its edits as they are typed: `cifar10+pattern:mask=W,strength=0.5`."""
+    def text(self) -> str:
+        """Its one spelling, as `parse` reads it: `power_law:a=1+pattern:mask=W,strength=0.5`; `first` stands beside."""
         return "+".join(filter(None, (self.spec.text(), chain_text(self.edits))))
 
     @property
+    def words(self) -> list[str]:
+        """These images in a command: the text, and how many where not all."""
+        return [self.text, *([] if self.first is None else ["--first", str(self.first)])]
+
+    @property
+    def name(self) -> str:
+        """The set's name without its options, and its edits: what published settings and keys of models go by."""
+        return "+".join(filter(None, (self.spec.name, chain_text(self.edits))))
+
+    @property
     def slug(self) -> str:
-        """The name in letters a file may have."""
-        return slug(self.name)
+        """The text in letters a file may have."""
+        return slug(self.text)
+
+    def is_variant(self, other: Source) -> bool:
+        """Whether two sources are one set with the same edits and other options: not of other files, say."""
+        options = [{name: getattr(spec, name) for name in spec.words().texts} for spec in (self.spec, other.spec)]
+        same = type(self.spec) is type(other.spec) and options[0] == options[1] and self.edits == other.edits
+        return same and self.spec != other.spec
 
     @property
     def shape(self) -> ImageShape:
@@ -138,7 +154,7 @@ class Source(Derived):
         """
         known = self.spec.known_fingerprint(split)
         if known is None or self.first is not None or self.edits:
-            raise DataUnavailable(f"The {self.name} images are not on this machine. {self.missing()}")
+            raise DataUnavailable(f"The {self.text} images are not on this machine. {self.missing()}")
         return known
 
     def derive(self, compute: Compute, store: Store) -> Generator[Progress, None, Statistics | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -30,13 +30,11 @@ class DatasetSpec(Spec):
     """Base of the dataset plug-ins.
 
     `fingerprints` holds the known content digests per split of sets that never change, at their
-    default parameters: statistics shipped for them are found without the images. `naming` are the
-    options that make it another set, with networks of its own.
+    default parameters: statistics shipped for them are found without the images.
     """
 
     info: ClassVar[DatasetInfo]
     fingerprints: ClassVar[dict[str, str]] = {}
-    naming: ClassVar[tuple[str, ...]] = ()
 
     @property
     @abstractmethod
@@ -54,12 +52,6 @@ class DatasetSpec(Spec):
         Raises:
             DataUnavailable: the files are not on this machine; says how to get them.
         """
-
-    def text(self) -> str:
-        """The name, with the options that make it another set: `afhq_cats:resolution=64`."""
-        own = (field for field in fields(self) if field.name in self.naming)
-        listed = [f"{field.name}={value}" for field in own if (value := getattr(self, field.name)) != field.default]
-        return f"{self.name}:{','.join(listed)}" if listed else self.name
 
     def known_fingerprint(self, split: Split) -> str | None:
         """Content digest of the official images with these options; None where none is known."""

@@ -19,7 +19,7 @@ from locality.linear.statistics import store_key
 from locality.networks import NETWORKS, NetworkDenoiser, NetworkSpec, network_spec
 from locality.store import Store
 from locality.studies.models import Model, find_model
-from locality.studies.trained import find_network, trained_networks
+from locality.studies.trained import find_network, networks_for
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress
 
@@ -120,7 +120,7 @@ def _model(source: Source, name: str, seed: int, store: Store | None) -> Model |
 
 
 def _architecture(source: Source, text: str, store: Store | None) -> NetworkSpec:
-    trained = [network.name for network in trained_networks(source.name, store=store)]
+    trained = [network.name for network in networks_for(source, store=store)]
     name, _ = read(text)
     if text in trained or (text and name not in NETWORKS and Path(text).exists()):
         network = find_network(source, text, store=store)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import BadInput, DataUnavailable
+from locality.grammar import command, write_list
 from locality.store import Artifact, Store, default_store
 from locality.store.artifact import canonical
 from locality.studies.agreement.members import Member, find_members
@@ -51,7 +51,7 @@ def measure_agreement(
     if found is not None:
         return found
     if plan.outputs > len(source.held_out):
-        have = f"{source.name} has {len(source.held_out)} held-out images"
+        have = f"{source.text} has {len(source.held_out)} held-out images"
         raise BadInput(f"outputs={plan.outputs}: {have}. Give 0..{len(source.held_out)}.")
     denoisers = []
     for member in members:
@@ -63,7 +63,7 @@ def measure_agreement(
     if plan.samples:
         arrays |= yield from compare_samples(source, denoisers, plan, compute)
     meta = {"pixels": [list(pixel) for pixel in pixels], "held_out": source.held_out.fingerprint}
-    made = unpack(Artifact(arrays, meta), source.name, plan, [member.facts() for member in members])
+    made = unpack(Artifact(arrays, meta), source.text, plan, [member.facts() for member in members])
     store.put(KIND, *_packed(members, made))
     return made
 
@@ -84,10 +84,11 @@ def found_agreement(
 def ship_agreement(source: Source, made: Agreement, folder: Path, *, store: Store | None = None) -> Path:
     """Write a study to a folder of shipped files as agreement/DATASET; returns the payload's path."""
     plan, members = made.plan, find_members(source, made.names, made.plan.seed, store=store)
-    options = [f"--{name} {getattr(plan, name)}" for name in ("step", "draws", "seed", "outputs", "samples", "steps")]
-    sigmas = [] if plan.sigmas == AgreementPlan().sigmas else [f"--sigmas {','.join(map(repr, plan.sigmas))}"]
-    words = ["python -m locality agreement", source.name, "--networks", shlex.quote(",".join(made.names))]
-    about = {"models": made.names, "command": " ".join([*words, *options, *sigmas, "--ship cache/shipped"])}
+    counts = ("step", "draws", "seed", "outputs", "samples", "steps")
+    words = ["agreement", *source.words, "--networks", write_list(made.names)]
+    words += [word for name in counts for word in (f"--{name}", getattr(plan, name))]
+    words += [] if plan.sigmas == AgreementPlan().sigmas else ["--sigmas", ",".join(map(repr, plan.sigmas))]
+    about = {"models": made.names, "command": command(*words, "--ship", "cache/shipped")}
     return ship(source, source.slug, KIND, *_packed(members, made), about, folder, store=store)
 
 
@@ -146,4 +147,4 @@ def _named(
     places = [canonical(model) for model in key["models"]]
     rows = [places.index(canonical(member.key())) for member in members]
     arrays = {name: pick_rows(name, array, rows) for name, array in kept.arrays.items()}
-    return unpack(Artifact(arrays, kept.meta), source.name, plan, [member.facts() for member in members])
+    return unpack(Artifact(arrays, kept.meta), source.text, plan, [member.facts() for member in members])

@@ -65,7 +65,7 @@ def write_folder(folder: Path, made: Bench) -> list[Path]:
 def _check_same(path: Path, source: Source, plan: BenchPlan) -> None:
     """The results in a folder must be of this benchmark, and of no more models or images than this run has."""
     before = _read(path)
-    same = {"dataset": source.name, "reference": plan.reference, "train_images": source.count()}
+    same = {"dataset": source.text, "reference": plan.reference, "train_images": source.count()}
     now = {**same, "steps": plan.steps, "seed": plan.seed}
     was = {name: before["plan"].get(name) if name in ("steps", "seed") else before.get(name) for name in now}
     for name in now:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.device import machine_facts, versions
 from locality.features import as_8bit
+from locality.grammar import command
 from locality.store import Artifact
 from locality.studies.benchmark.cells import Cell
 from locality.studies.benchmark.competitors import CONTROL, SECOND, Competitor, Setup
@@ -40,7 +40,7 @@ def gather(
     )
     source, second = setup.source, next((e.name for e in setup.competitors if e.kind == SECOND), None)
     return Bench(
-        dataset=source.name,
+        dataset=source.text,
         shape=source.shape,
         reference=setup.reference.name,
         second=second,
@@ -61,17 +61,17 @@ def gather(
 
 def bench_command(source: Source, plan: BenchPlan) -> str:
     """The command that makes a benchmark again."""
-    words = ["python", "-m", "locality", "bench", source.name, "--reference", plan.reference]
+    words = ["bench", source.text, "--reference", plan.reference]
     words += [word for model in plan.models for word in ("--model", model)]
     words += [word for name in plan.presets for word in ("--preset", name)]
     words += ["-n", str(plan.count), "--steps", str(plan.steps), "--seed", str(plan.seed)]
     usual = BenchPlan()
-    words += [] if source.first is None else ["--first", str(source.first)]
+    words += source.words[1:]
     words += [] if plan.ceiling == usual.ceiling else ["--second", plan.ceiling]
     words += [] if plan.sigmas == usual.sigmas else ["--sigmas", ",".join(map(repr, plan.sigmas))]
     words += [] if plan.features == usual.features else ["--features", plan.features]
     words += [] if plan.real == usual.real else ["--real", str(plan.real)]
-    return shlex.join(words)
+    return command(*words)
 
 
 def _result(setup: Setup, competitor: Competitor, every: Sequence[Cell], found: Mapping[str, Artifact]) -> Result:

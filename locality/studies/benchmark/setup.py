@@ -26,7 +26,7 @@ from locality.studies.benchmark.presets import find_presets
 from locality.studies.benchmark.sampling import SamplingConfig
 from locality.studies.edited import trained_on_these
 from locality.studies.models import Model, find_model
-from locality.studies.trained import Trained, trained_networks
+from locality.studies.trained import Trained, networks_for, trained_networks
 
 _UNKNOWN = "unknown origin"  # what a checkpoint made elsewhere says of its training images
 
@@ -40,7 +40,7 @@ def enter(source: Source, plan: BenchPlan, store: Store) -> Setup:
             set or shape, or an entry that cannot be.
     """
     if not source.available:
-        raise DataUnavailable(f"The {source.name} images are not on this machine. {source.missing()}")
+        raise DataUnavailable(f"The {source.text} images are not on this machine. {source.missing()}")
     _ = source.train  # more images than there are (--first) is reported first
     whole = source if source.first is None else replace(source, first=None)
     entering = _Entering(source, whole, plan, store)
@@ -66,10 +66,10 @@ class _Entering:
     def network(self, text: str, kind: str, option: str) -> Competitor:
         """A trained network as reference or second network, by the name or path it is asked for."""
         if text.partition(":")[0] in DENOISERS:
-            known = [network.name for network in trained_networks(self.source.name, store=self.store)]
+            known = [network.name for network in networks_for(self.source, store=self.store)]
             raise BadInput(
                 f"{option} {text!r} is an analytic model; a trained network is needed. "
-                f"Trained on {self.source.name}: {', '.join(known) or 'none'}; or give a checkpoint's folder."
+                f"Trained on {self.source.text}: {', '.join(known) or 'none'}; or give a checkpoint's folder."
             )
         model = find_model(self.source, text, store=self.store)
         assert model.network is not None
@@ -78,15 +78,17 @@ class _Entering:
         return Competitor(text, kind, sampling, self.whole, model, tuple(self.network_notes(model.network)))
 
     def check_dataset(self, network: Trained, text: str) -> None:
-        if network.dataset not in (self.source.name, _UNKNOWN):
+        if network.dataset not in (self.source.text, _UNKNOWN) and not network.is_of_variant(self.source):
             raise BadInput(
-                f"{text} was trained on {network.dataset}, not on {self.source.name}: it explains nothing here. "
-                f"Give a network trained on {self.source.name}, or run the benchmark of {network.dataset}."
+                f"{text} was trained on {network.dataset}, not on {self.source.text}: it explains nothing here. "
+                f"Give a network trained on {self.source.text}, or run the benchmark of {network.dataset}."
             )
 
     def network_notes(self, network: Trained) -> list[str]:
         if network.dataset == _UNKNOWN:
             return ["a checkpoint made elsewhere: which images it was trained on is not known"]
+        if warning := network.warning(self.whole):
+            return [warning.removeprefix(f"{network.name} was ").removesuffix(".")]
         seen = network.manifest.get("fingerprint")
         if seen is not None and seen != self.whole.fingerprint:
             return [f"trained on other images than the {self.whole.count():,} training images here"]
@@ -106,12 +108,12 @@ class _Entering:
             found = self.named(network)
             if found.key != reference.key:
                 return found, []
-        return None, [f"No second network is trained on {self.source.name}: the table is without."]
+        return None, [f"No second network is trained on {self.source.text}: the table is without."]
 
     def named(self, network: Trained) -> Competitor:
         """A network of this dataset, by its name; one of these images under another name, by its architecture."""
-        listed = network.dataset == self.whole.name
-        taken = {one.name for one in trained_networks(self.whole.name, store=self.store)}
+        listed = network.dataset == self.whole.text
+        taken = {one.name for one in trained_networks(self.whole.text, store=self.store)}
         named = network.folder.name if network.architecture in taken else network.architecture
         name = network.name if listed else named
         sampling = SamplingConfig(self.plan.steps, True, self.plan.seed)
@@ -149,7 +151,7 @@ class _Entering:
             return self.source
         if entry.first > self.source.count():
             raise BadInput(
-                f"--model {str(entry)!r}: {self.source.name} has {self.source.count():,} training images here. "
+                f"--model {str(entry)!r}: {self.source.text} has {self.source.count():,} training images here. "
                 f"Give first=2..{self.source.count()}."
             )
         return replace(self.source, first=entry.first)
@@ -183,7 +185,7 @@ class _Entering:
         elif count < 128:
             notes.append(f"{count} images: differences are often smaller than the errors. Tables use at least 128.")
         if held_out < count:
-            notes.append(f"{self.source.name} has {held_out} held-out images: denoise_ratio and the control use them.")
+            notes.append(f"{self.source.text} has {held_out} held-out images: denoise_ratio and the control use them.")
         return notes
 
 

@@ -33,7 +33,7 @@ def ship_bench(source: Source, made: Bench, folder: Path, *, store: Store | None
     """
     if made.missing:
         raise BadInput(f"{len(made.missing)} cells are not finished: run the benchmark to its end before shipping it.")
-    key = {"fingerprint": source.fingerprint, "plan": made.plan.key(), "dataset": source.name, "version": VERSION}
+    key = {"fingerprint": source.fingerprint, "plan": made.plan.key(), "dataset": source.text, "version": VERSION}
     about = {
         "reference": made.reference,
         "ceiling": made.second,

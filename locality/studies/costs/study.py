@@ -62,7 +62,7 @@ def measure_costs(
             with _threads(plan.threads):
                 spent = _measure(denoiser, images, batch, plan, compute.device)
             points.append({"model": text, "axis": axis, "N": n, "d": images.shape.d, "batch": batch, **spent})
-    return Costs(source.name, plan, tuple(points), tuple(notes))
+    return Costs(source.text, plan, tuple(points), tuple(notes))
 
 
 def pooled(data: Dataset, side: int) -> InMemory:
@@ -82,7 +82,7 @@ def _settings(source: Source, plan: CostPlan) -> tuple[list[tuple[str, int, int,
     base = min(plan.base_images, most)
     sizes = [n for n in plan.images if n <= most]
     if len(sizes) < len(plan.images):
-        notes.append(f"{source.name} has {most:,} training images: no point with more.")
+        notes.append(f"{source.text} has {most:,} training images: no point with more.")
     side = min(source.shape.h, source.shape.w)
     pools = [pool for pool in plan.pools if side // pool >= _LEAST]
     if len(pools) < len(plan.pools):

@@ -81,7 +81,7 @@ def make_learned_table(
         "draws": draws.count,
         "seed": draws.seed,
         "images": "held-out",
-        "dataset": source.name,
+        "dataset": source.text,
     }
     return Artifact({"codes": codes, "scale": scale, "error": errors}, meta)
 

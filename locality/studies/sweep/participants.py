@@ -46,13 +46,13 @@ def participating_networks(
     Raises:
         UnknownName: a wanted network is trained at none of the strengths.
     """
-    trained = {c: trained_networks(edited.name, store=store) for c, edited in steps.items()}
+    trained = {c: trained_networks(edited.text, store=store) for c, edited in steps.items()}
     plain = {c for c, edited in steps.items() if edited.edits == source.edits}
-    unmoved = trained_networks(source.edited((*source.edits, edit.scaled(0.0))).name, store=store) if plain else []
+    unmoved = trained_networks(source.edited((*source.edits, edit.scaled(0.0))).text, store=store) if plain else []
     kinds = {network.name: network.manifest["network"] for c in steps if c not in plain for network in trained[c]}
     missing = next((name for name in wanted or () if name not in kinds), None)
     if missing is not None:
-        raise UnknownName(f"network trained on edited {source.name} images", missing, kinds)
+        raise UnknownName(f"network trained on edited {source.text} images", missing, kinds)
     kinds = {name: kind for name, kind in sorted(kinds.items()) if wanted is None or name in wanted}
     found: Members = {}
     notes = []

@@ -80,7 +80,7 @@ def run_sweep(
             done += 1
     facts = [_facts(network) for members in taking.values() for _, network in members]
     chance = math.nan if mask is None else float(mask.double().mean())
-    return Sweep(source.name, edit.text(), plan, [list(one) for one in pixels], chance, rows, facts, notes)
+    return Sweep(source.text, edit.text(), plan, [list(one) for one in pixels], chance, rows, facts, notes)
 
 
 def _predictor(

@@ -74,7 +74,7 @@ def _work(
         training.folder,
         denoiser,
         {
-            "dataset": source.name,
+            "dataset": source.text,
             **source.licence(),
             "fingerprint": source.fingerprint,
             "train": training.train.key(),

@@ -9,6 +9,7 @@ import streamlit as st
 
 from locality.datasets import Source
 from locality.errors import BadInput, LocalityError
+from locality.grammar import read_list, write_list
 from locality.studies import Trained, find_network
 from pages._ui.cached import networks_of
 from pages._ui.choice import note
@@ -28,9 +29,9 @@ class Asked:
 
 def choose(source: Source) -> Asked:
     """Draw the controls, started from the link, and write what they say back to it."""
-    known = networks_of(source.name)
+    known = networks_of(source.text)
     names = list(known)
-    state = f"{_KEY}_{source.name}"  # every dataset has networks of its own
+    state = f"{_KEY}_{source.text}"  # every dataset has networks of its own
     if state not in st.session_state:
         st.session_state[state] = _asked(names)
     left, right = st.columns([4, 1], vertical_alignment="bottom")
@@ -65,7 +66,7 @@ def _asked(names: list[str]) -> list[str]:
     text = st.query_params.get(_URL)
     if text is None:
         return names[:MOST]
-    asked = list(dict.fromkeys(part for part in text.split(",") if part and part != _ALONE))
+    asked = list(dict.fromkeys(part for part in read_list(text) if part and part != _ALONE))
     if len(asked) > MOST:
         note(f"The link asks for {len(asked)} networks; at most {MOST} are shown.")
     return asked[:MOST]
@@ -75,7 +76,7 @@ def _write(chosen: list[str], names: list[str]) -> None:
     if chosen == names[:MOST]:
         st.query_params.pop(_URL, None)
     else:
-        st.query_params[_URL] = ",".join(chosen) or _ALONE
+        st.query_params[_URL] = write_list(chosen) or _ALONE
 
 
 def _found(source: Source, chosen: list[str], known: dict[str, Trained]) -> dict[str, Trained]:
@@ -88,6 +89,8 @@ def _found(source: Source, chosen: list[str], known: dict[str, Trained]) -> dict
                 st.info(f"“{network.name}” is shown already: its weights are the same.")
             else:
                 found[name if name in known else str(network.folder)] = network
+                if warning := network.warning(source):
+                    st.warning(warning, icon=":material/warning:")
     return found
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 
 from locality.datasets import Source
 from locality.fields.codec import LEARNED_SIGMAS
+from locality.grammar import command, write_list
 from locality.linear.wiener import WienerFilter
 from locality.types import Pixel
 from pages._ui.architectures import live
@@ -32,12 +33,13 @@ def offer_export(source: Source, wiener: WienerFilter, entries: Sequence[Entry],
         help="Every field of the chosen pixel at the six noise levels, [level, row, column], summed over channels.",
     )
     with right.expander("Reproduce this"):
-        names = ",".join(["wiener", *(entry.text for entry in entries if entry.trained is not None)])
-        field = f"python -m locality field {source.name} --pixel {row},{col} --sigma {sigma:.6g}"
+        field = ["field", *source.words, "--pixel", f"{row},{col}", "--sigma", f"{sigma:.6g}"]
         models = [entry.text for entry in entries if entry.trained is not None]
-        lines = [f"{field} --out predicted.npz"]
-        lines += [f"{field} --model {name} --draws 32 --out {name.replace('/', '_')}.npz" for name in models]
-        st.code("\n".join([*lines, f"python -m locality agreement {source.name} --networks {names}"]), "bash")
+        lines = [command(*field, "--out", "predicted.npz")]
+        for name in models:
+            lines.append(command(*field, "--model", name, "--draws", 32, "--out", f"{name.replace('/', '_')}.npz"))
+        lines.append(command("agreement", *source.words, "--networks", write_list(["wiener", *models])))
+        st.code("\n".join(lines), "bash")
 
 
 def numbers(source: Source, wiener: WienerFilter, entries: Sequence[Entry], pixel: Pixel) -> bytes:
@@ -48,5 +50,6 @@ def numbers(source: Source, wiener: WienerFilter, entries: Sequence[Entry], pixe
         if all(field is not None for field in found):
             fields[entry.text.replace("/", "_")] = np.stack([field for field in found if field is not None])
     buffer = BytesIO()
-    np.savez(buffer, **fields, pixel=np.array(pixel), sigmas=np.array(LEARNED_SIGMAS))
+    about = {"pixel": np.array(pixel), "sigmas": np.array(LEARNED_SIGMAS), "dataset": np.array(source.text)}
+    np.savez(buffer, **fields, **about)
     return buffer.getvalue()

@@ -23,7 +23,7 @@ from pages._ui.explorer import fields, files
 
 def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry], Agreement | None, Pixel, View]:
     """Paint the view with everything at hand; afterwards make hover tables that are missing, and paint again."""
-    entries = entries_of(source.name, asked.networks)
+    entries = entries_of(source.text, asked.networks)
     pixels = pixel_grid(source.shape, STEP)
     view = current_view(source.shape, pixels, LEARNED_SIGMAS, [entry.text for entry in entries])
     pixel, sigma = pixels[view.place], LEARNED_SIGMAS[view.level]
@@ -44,7 +44,8 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
     study, no_study = reported_study(source, found)
     head = {
         "context": f"{source.fingerprint} {[entry.text + entry.sha256 for entry in entries]} {asked.twins}",
-        "name": source.name,
+        "name": source.text,
+        "file": source.slug,
         "shape": list(source.shape),
         "image": title,
         "pixels": [list(pixel) for pixel in pixels],

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.errors import LocalityError
+from locality.grammar import command
 from locality.studies import Agreement, found_agreement
 from pages._ui.architectures.entries import Entry
 from pages._ui.architectures.live import twin_name
@@ -20,7 +21,7 @@ _MATRICES = ("pearson", "off_centre", "cosine")
 def reported_study(source: Source, found: Agreement | None) -> tuple[dict[str, Any] | None, str]:
     """A study for the browser; else None and what makes one."""
     if found is None:
-        return None, f"Not made yet: python -m locality agreement {source.name}"
+        return None, f"Not made yet: {command('agreement', *source.words)}"
     reported: dict[str, Any] = {"names": [_shown(name) for name in found.names], "pixels": len(found.pixels)}
     for name in _MATRICES:
         part = getattr(found, name)
@@ -38,7 +39,7 @@ def show_study(source: Source, entries: Sequence[Entry], found: Agreement | None
     with st.expander("The study in numbers"):
         if found is None:
             st.markdown("No study of these networks is stored yet. It takes some minutes; this makes it:")
-            st.code(f"python -m locality agreement {source.name}", "bash")
+            st.code(command("agreement", *source.words), "bash")
             return
         titles = {entry.text: entry.title for entry in entries}
         shown = [titles[_shown(name)] for name in found.names]
@@ -46,7 +47,7 @@ def show_study(source: Source, entries: Sequence[Entry], found: Agreement | None
         _twins(source, entries, found)
         _explained(found, shown, level)
         _ceilings(found, shown)
-        st.caption(f"Made by `python -m locality agreement {source.name}`; `--json` prints every number.")
+        st.caption(f"Made by `{command('agreement', *source.words)}`; `--json` prints every number.")
 
 
 def find_study(source: Source, entries: Sequence[Entry]) -> Agreement | None:

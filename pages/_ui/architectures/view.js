@@ -173,7 +173,7 @@ class Architectures extends Lab {
   }
   stopped() { this.commit("noise") }
 
-  fileName() { return `architectures-${this.head.name}-${this.pixel.join("-")}-sigma${short(this.sigma)}` }
+  fileName() { return `architectures-${this.head.file}-${this.pixel.join("-")}-sigma${short(this.sigma)}` }
 
   poster() {
     const { head, picture, trained, h, w, shown: { pixel, limit, matrix, title, over, fields } } = this, [row, col] = pixel

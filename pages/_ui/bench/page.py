@@ -28,7 +28,7 @@ def _shipped() -> list[Bench]:
 
 def show(source: Source) -> None:
     """Everything below the title."""
-    shipped = [table for table in _shipped() if table.dataset == source.name]
+    shipped = [table for table in _shipped() if table.dataset == source.text]
     tables = {f"{table.reference}, n = {table.plan.count}": table for table in shipped if not table.plan.presets}
     own = _own(source)
     if own is not None:
@@ -51,7 +51,7 @@ def show(source: Source) -> None:
         )
     run_section(source)
     show_ablations([table for table in shipped if table.plan.presets])
-    show_costs(source.name)
+    show_costs(source.text)
     show_published(source.spec.name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +46,7 @@ def run_section(source: Source) -> None:
     if not source.available:
         st.info(f"A run needs the images. {source.missing()}", icon=":material/hide_image:")
         return
-    known = networks_of(source.name)
+    known = networks_of(source.text)
     if not known:
         st.info("No network is trained on this dataset: train one on the Train page.", icon=":material/model_training:")
         return
@@ -60,7 +61,8 @@ def run_section(source: Source) -> None:
             "More, with options",
             key="bench_entries",
             placeholder="pca_locality:tau=0.02 ls:window=7@first=1000",
-            help="Separated by blanks. After @: first=N training images, steps=K, clip=false for this entry alone.",
+            help="Separated by blanks; one with blanks in quotes. After @: first=N training images, steps=K, "
+            "clip=false for this entry alone.",
         )
         with st.container(horizontal=True, vertical_alignment="bottom"):
             n = _number("Images", 1, 4096, 32, "bench_n")
@@ -69,7 +71,7 @@ def run_section(source: Source) -> None:
             first = _number("Training images", 0, 10**9, 0, "bench_first", help="The first so many; 0 takes all.")
             pressed = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:")
     if pressed:
-        text = _written(reference, [*models, *entries.split()], n, steps, seed, first)
+        text = _written(reference, [*models, *shlex.split(entries)], n, steps, seed, first)
         with guard():
             asked = _parsed(source, text)
             found(*asked)  # every mistake is reported before any work
@@ -113,14 +115,15 @@ def _key(source: Source, plan: BenchPlan) -> str:
 
 
 def _written(reference: str, models: list[str], n: int, steps: int, seed: int, first: int) -> str:
-    """The plan in the link: blanks between entries."""
-    return " ".join([f"reference={reference}", f"n={n}", f"steps={steps}", f"seed={seed}", f"first={first}", *models])
+    """The plan in the link: blanks between entries, quotes as in a shell."""
+    settings = [f"reference={reference}", f"n={n}", f"steps={steps}", f"seed={seed}", f"first={first}"]
+    return shlex.join([*settings, *models])
 
 
 def _parsed(source: Source, text: str) -> tuple[Source, BenchPlan]:
     """The plan of a link. Raises BadInput, UnknownName, ValueError."""
     settings, models = {}, []
-    for part in text.split():
+    for part in shlex.split(text):
         name, equals, value = part.partition("=")
         if equals and name in ("reference", "n", "steps", "seed", "first"):
             settings[name] = value

@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from locality.datasets import slug
 from locality.metrics import Summary
 from locality.studies import Bench
 from locality.studies.benchmark import ABOUT, METRICS, Column, Leaderboard, as_csv, latex, leaderboard, markdown, number
@@ -99,7 +100,7 @@ def usual_columns(board: Leaderboard) -> list[str]:
 
 def offer_text(made: Bench) -> None:
     """The table as Markdown, LaTeX, CSV and JSON, each with a button that copies it and one that saves it."""
-    stem = f"bench-{made.dataset.replace('+', '-').replace(':', '-')}-{made.reference}"
+    stem = f"bench-{slug(made.dataset)}-{slug(made.reference)}"
     kinds: dict[str, tuple[str, Any]] = {
         "Markdown": ("md", lambda: markdown(made)),
         "LaTeX": ("tex", lambda: latex(made)),

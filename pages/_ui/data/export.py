@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from locality.datasets import Source
 from locality.linear.wiener import WienerFilter
 from pages._ui.charts import choose_format
-from pages._ui.choice import source_text
 from pages._ui.data.summary import Summary
 
 _CODE = """\
@@ -63,7 +62,7 @@ def export(source: Source, wiener: WienerFilter, found: Summary) -> None:
                 on_click="ignore",
             )
             choose_format()
-        st.code(reproduce(source_text(), file), language="python")
+        st.code(reproduce(source.text, file), language="python")
 
 
 def reproduce(text: str, file: str) -> str:

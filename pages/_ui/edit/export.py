@@ -8,10 +8,11 @@ import numpy as np
 import streamlit as st
 
 from locality.datasets import Source
-from locality.edits import chain_text, draw_mask
+from locality.edits import draw_mask
+from locality.grammar import command
 from locality.linear.wiener import coordinates
 from pages._ui import cached
-from pages._ui.choice import EDIT, source_text
+from pages._ui.choice import link_to
 from pages._ui.edit.details import after_of
 from pages._ui.edit.state import Asked
 
@@ -29,19 +30,19 @@ def offer_export(source: Source, asked: Asked) -> None:
         width="stretch",
         help="Predicted fields before and after, [c_out, c_in, row, column], the mask, pixel and noise level.",
     )
-    text = "+".join((source_text(), chain_text(asked.chain)))
+    after = asked.after(source)
     with middle.expander("Reproduce this"):
-        field = f"--pixel {row},{col} --sigma {asked.sigma:.6g}"
-        st.code(
-            f"python -m locality field {source_text()} {field} --out before.npz\n"
-            f'python -m locality field "{text}" {field} --out after.npz\n'
-            f'python -m locality train "{text}" --network unet:channels=16-32-48 --minutes 5 --out mine\n'
-            f'python -m locality sample "{text}" --model wiener -n 8 --out samples.npz',
-            "bash",
-            wrap_lines=True,
-        )
+        field = ("--pixel", f"{row},{col}", "--sigma", f"{asked.sigma:.6g}", "--out")
+        small = ("--network", "unet:channels=16-32-48", "--minutes", 5, "--out", "mine")
+        lines = [
+            command("field", *source.words, *field, "before.npz"),
+            command("field", *after.words, *field, "after.npz"),
+            command("train", *after.words, *small),
+            command("sample", *after.words, "--model", "wiener", "-n", 8, "--out", "samples.npz"),
+        ]
+        st.code("\n".join(lines), "bash", wrap_lines=True)
     with right.expander("Use these images on other pages"):
-        query = {"dataset": source.spec.name, EDIT: chain_text(asked.chain)}
+        query = link_to(after)
         st.page_link(
             "pages/explore/03_Samples.py",
             label="Samples: the pattern in what the models draw",
@@ -65,5 +66,5 @@ def _numbers(source: Source, asked: Asked) -> bytes:
         arrays["mask"] = draw_mask(asked.masked.mask, source.shape.h, source.shape.w)
     buffer = BytesIO()
     where = {"pixel": np.array(asked.pixel), "sigma": np.float64(asked.sigma)}
-    np.savez(buffer, **arrays, **where, edit=np.array(asked.after(source).name))
+    np.savez(buffer, **arrays, **where, edit=np.array(asked.after(source).text))
     return buffer.getvalue()

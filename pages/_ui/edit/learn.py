@@ -9,7 +9,6 @@ from locality.errors import LocalityError
 from locality.networks import NETWORKS, parameter_count
 from locality.studies import read_progress
 from locality.types import ImageShape
-from pages._ui.choice import source_text
 from pages._ui.edit.state import Asked
 from pages._ui.guard import guard
 from pages._ui.train.plan import Plan, free_name, plans
@@ -46,8 +45,7 @@ def learn(source: Source, asked: Asked) -> None:
     if start:
         with guard():
             for name in chosen:
-                dataset = "+".join((source_text(), *(edit.text() for edit in asked.chain)))
-                RUNS.start(Plan(free_name(after.name, name), dataset, possible[name], {}, None, float(minutes)))
+                RUNS.start(Plan(free_name(after.text, name), after.text, possible[name], {}, None, float(minutes)))
             st.rerun()
     _trainings(after)
 
@@ -67,14 +65,14 @@ def _possible(shape: ImageShape) -> dict[str, str]:
 
 def _trainings(after: Source) -> None:
     """Trainings on these images, live; the whole page again when one has ended."""
-    mine = [plan for plan in plans() if plan.source().name == after.name]
+    mine = [plan for plan in plans() if plan.source().text == after.text]
     active = [plan.key for plan in mine if state_of(plan)[0] in ACTIVE]
     if mine:
-        st.fragment(_lines, run_every=_POLL if active else None)(after.name, active)
+        st.fragment(_lines, run_every=_POLL if active else None)(after.text, active)
 
 
-def _lines(name: str, active: list[str]) -> None:
-    mine = [plan for plan in plans() if plan.source().name == name]
+def _lines(text: str, active: list[str]) -> None:
+    mine = [plan for plan in plans() if plan.source().text == text]
     if active and [plan.key for plan in mine if state_of(plan)[0] in ACTIVE] != active:
         st.rerun()
     for plan in mine:

@@ -9,7 +9,7 @@ from locality.datasets import Source
 from locality.edits import EditSpec
 from locality.networks import NETWORKS
 from locality.store.artifact import Artifact
-from locality.studies import Trained, trained_on_edit
+from locality.studies import Trained, trained_networks, trained_on_edit
 from pages._ui import cached
 from pages._ui.architectures.entries import COLOURS
 from pages._ui.explorer import files
@@ -35,7 +35,7 @@ def families(source: Source, before: Source, edit: EditSpec) -> list[Family]:
     by_name: dict[str, list[tuple[float, Trained]]] = {}
     for level, network in trained_on_edit(before, edit):
         by_name.setdefault(network.name, []).append((level, network))
-    plain = list(cached.networks_of(source.name).values())
+    plain = list({network.name: network for network in trained_networks(source.text)}.values())
     found = []
     for place, (name, trained) in enumerate(sorted(by_name.items(), key=_first)):
         kind = trained[0][1].manifest["network"]

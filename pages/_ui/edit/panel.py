@@ -54,7 +54,7 @@ def show(source: Source, asked: Asked) -> list[Family]:
     shape = source.shape
     head = {
         "context": f"{source.fingerprint} {_without_dial(asked)} {[one.name for one in beside]}",
-        "name": after_source.name,
+        "name": after_source.text,
         "file": after_source.slug,
         "title": edit.heading,
         "before": "The images as they are",

@@ -14,6 +14,7 @@ import streamlit as st
 
 from locality.datasets import Source
 from locality.edits import EditSpec
+from locality.grammar import command, value_text
 from locality.store.artifact import digest
 from locality.studies import PREDICTED, Sweep, SweepPlan, run_sweep, shipped_sweeps
 from pages._ui.charts import GREY, figure, name_lines, show
@@ -135,13 +136,9 @@ def _tables(made: Sweep) -> None:
             st.table(lines, hide_index=True)
         for text in made.notes:
             st.caption(text)
-        strengths = ",".join(f"{value:g}" for value in made.plan.strengths)
-        st.code(
-            f'python -m locality sweep "{made.dataset}" --edit "{made.edit}" --strengths {strengths} '
-            f"--sigma {made.plan.sigma:g} --json",
-            "bash",
-            wrap_lines=True,
-        )
+        strengths = ",".join(map(value_text, made.plan.strengths))
+        words = ("--edit", made.edit, "--strengths", strengths, "--sigma", value_text(made.plan.sigma), "--json")
+        st.code(command("sweep", made.dataset, *words), "bash", wrap_lines=True)
         left, right = st.columns(2)
         left.download_button(
             "All numbers (JSON)", lambda: _json(made), "sweep.json", on_click="ignore", key="sweep_json"

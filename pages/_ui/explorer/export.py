@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from io import BytesIO
 from urllib.parse import urlencode
 
@@ -9,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from locality.datasets import Source
+from locality.grammar import command
 from locality.linear.wiener import WienerFilter
 from locality.studies import Trained
 from pages._ui.explorer import fields
@@ -29,7 +31,9 @@ def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, 
             sha = str(trained.manifest["sha256"])
             found["learned"] = fields.learned(sha, tuple(view.pixel), view.sigma, options, source, trained)
         buffer = BytesIO()
-        np.savez(buffer, **found, pixel=np.array(view.pixel), sigma=np.float64(view.sigma))
+        np.savez(
+            buffer, **found, pixel=np.array(view.pixel), sigma=np.float64(view.sigma), dataset=np.array(source.text)
+        )
         return buffer.getvalue()
 
     row, col = view.pixel
@@ -40,16 +44,16 @@ def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, 
         _offer_file(source, wiener, trained, options, view)
     with right.expander("Reproduce these fields"):
         model = trained.name if trained is not None else "wiener"
-        first = f"python -m locality field {source.name} --pixel {row},{col} --sigma {view.sigma:.6g}"
-        second = f"{first} --model {model} --draws {options.draws} --out learned.npz"
+        first = command("field", *source.words, "--pixel", f"{row},{col}", "--sigma", f"{view.sigma:.6g}")
+        second = f"{first} --model {shlex.quote(model)} --draws {options.draws} --out learned.npz"
         st.code(f"{first} --out predicted.npz\n{second}", "bash")
         st.code(
             "from locality.datasets import Source\n"
             "from locality.studies import Draws, finish, pixel_field\n"
             "from locality.types import Pixel\n\n"
-            f'source, pixel, sigma = Source.parse("{source.name}"), Pixel({row}, {col}), {view.sigma:.6g}\n'
+            f"source, pixel, sigma = Source.parse({source.text!r}), Pixel({row}, {col}), {view.sigma:.6g}\n"
             f'predicted = finish(pixel_field(source, "wiener", pixel, sigma, Draws()))\n'
-            f'learned = finish(pixel_field(source, "{model}", pixel, sigma, Draws({options.draws})))\n'
+            f"learned = finish(pixel_field(source, {model!r}, pixel, sigma, Draws({options.draws})))\n"
             "# [c_out, c_in, h, w]; the page shows .sum(dim=(0, 1))",
             "python",
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from html import escape
 
 import locality
 from locality.datasets import Source
 from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW, TABLE_SIGMAS
+from locality.grammar import command
 from locality.linear.wiener import WienerFilter
 from locality.store.artifact import Artifact
 from locality.studies import Trained
@@ -51,7 +51,7 @@ class Shown:
 def facts(shown: Shown) -> list[tuple[str, str]]:
     """Terms and their explanations, as HTML."""
     link, pixel = escape(f"?{shown.query}"), "{},{}".format(*shown.view.pixel)
-    command = f"python -m locality field {shown.source.name} --pixel {pixel} --sigma {shown.view.sigma:.6g}"
+    exact = command("field", *shown.source.words, "--pixel", pixel, "--sigma", f"{shown.view.sigma:.6g}")
     return [
         ("Dataset", _dataset(shown)),
         ("Predicted", _predicted(shown)),
@@ -60,14 +60,13 @@ def facts(shown: Shown) -> list[tuple[str, str]]:
         ("Noise", f"x = x₀ + σ ε, x₀ in [−1, 1]; σ from {SIGMA_LOW:g} to {SIGMA_HIGH:g}; t of the DDPM schedule"),
         ("Made with", f"Locality Lab {escape(locality.__version__)}"),
         ("This view in the app", f"<code>{link}</code> after the address of a running app"),
-        ("Exact numbers", f"<code>{escape(command)} --out predicted.npz</code>"),
+        ("Exact numbers", f"<code>{escape(exact)} --out predicted.npz</code>"),
     ]
 
 
 def _dataset(shown: Shown) -> str:
-    spec, (c, h, w) = shown.source.spec, shown.source.shape
-    info, usual = spec.info, {field.name: field.default for field in dataclasses.fields(spec)}
-    chosen = "".join(f", {name}={value}" for name in usual if (value := getattr(spec, name)) != usual[name])
+    info, (c, h, w) = shown.source.spec.info, shown.source.shape
+    chosen = "" if shown.source.text == shown.source.spec.name else f", {shown.source.text}"
     size = f"{shown.wiener.count:,} training images of {h} × {w} pixels, {c} channel{'s' * (c > 1)}"
     words = (
         f"{info.title}{chosen} ({size}). {info.about} Licence: {info.licence}. Digest {shown.source.fingerprint[:12]}."

@@ -8,6 +8,7 @@ import streamlit as st
 
 from locality.datasets import Source
 from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW, TABLE_SIGMAS
+from locality.grammar import command
 from locality.linear.wiener import WienerFilter
 from locality.studies import Trained
 from pages._ui import cached
@@ -36,7 +37,7 @@ def show(source: Source, wiener: WienerFilter, trained: Trained | None, options:
     head, arrays = contents(source, wiener, trained, options, view)
     if trained is not None and live and not cold and not view.resting:
         arrays["learned"] = fields.learned(sha, tuple(view.target), view.sigma, options, source, trained)
-    table = None if trained is None else cached.hover_table(sha, trained)
+    table = cached.table_of(source, trained)
     tables = None
     if options.stored and have_tables:
         learned_url = None if table is None or trained is None else files.url(files.learned_name(sha, table))
@@ -72,7 +73,8 @@ def contents(
     sha = "" if trained is None else str(trained.manifest["sha256"])
     head = {
         "context": f"{source.fingerprint}{sha}{options}",
-        "name": source.name,
+        "name": source.text,
+        "file": source.slug,
         "shape": list(source.shape),
         "pixel": list(view.pixel),
         "sigma": view.sigma,
@@ -121,8 +123,8 @@ def _status(cold: bool, have_tables: bool, options: Options) -> str:
 def _empty(source: Source, trained: Trained | None, stored: bool, cold: bool, options: Options) -> dict[str, str]:
     """What to say where a panel has nothing to show."""
     if trained is None:
-        command = f"python -m locality train {source.name} --network unet --minutes 20 --out cache/local/networks/mine"
-        learned = f"No network is trained on this dataset yet. Train one: {command}"
+        words = ("--network", "unet", "--minutes", 20, "--out", "cache/local/networks/mine")
+        learned = f"No network is trained on this dataset yet. Train one: {command('train', *source.words, *words)}"
     elif cold:
         learned = "Loading the network…"
     elif not source.available and not (stored and options.stored):

@@ -21,7 +21,7 @@ from locality.fields.jacobian import pixel_outputs, reduce_inputs
 from locality.linear.wiener import WienerFilter
 from locality.store.artifact import Artifact
 from locality.studies import Draws, Trained, learned_field
-from pages._ui.cached import hover_table, network
+from pages._ui.cached import network, table_of
 from pages._ui.explorer import facts, fields, panel
 from pages._ui.explorer.files import payload
 from pages._ui.explorer.options import Options
@@ -55,7 +55,7 @@ def standalone(
     learned = None
     if trained is not None:
         sha = str(trained.manifest["sha256"])
-        learned = hover_table(sha, trained) if options.stored else None
+        learned = table_of(source, trained) if options.stored else None
         if source.available:
             arrays["learned"] = fields.learned(sha, tuple(view.pixel), view.sigma, options, source, trained)
             learned = learned or _learned_here(source, trained, options, view)

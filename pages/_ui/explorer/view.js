@@ -173,7 +173,7 @@ export class Explorer extends Lab {
 
   fileName() {
     const { head, shown: { pixel: [row, col], sigma } } = this
-    return `field-${head.name}-${row}-${col}-sigma${short(sigma)}`
+    return `field-${head.file}-${row}-${col}-sigma${short(sigma)}`
   }
 
   poster() {

@@ -38,7 +38,7 @@ def choose(source: Source) -> Asked:
         BadInput: options that do not go together, or more numbers than a page can hold.
         DataUnavailable: neither images nor statistics nor a network of this dataset are on the machine.
     """
-    trained = networks_of(source.name)
+    trained = networks_of(source.text)
     if not trained and not source.available:
         source.known_fingerprint("train")  # nothing could run: say once what is missing
     known = [*DENOISERS, *(name for name in trained if name not in DENOISERS)]
@@ -82,7 +82,7 @@ def _start(source: Source, known: list[str]) -> None:
 def _defaults(source: Source, known: list[str]) -> list[str]:
     """A few quick ones; those that average training images only where these are on the machine."""
     usual = _USUAL if source.available else ("wiener",)
-    return [name for name in (*usual, *list(networks_of(source.name))[:1]) if name in known]
+    return [name for name in (*usual, *list(networks_of(source.text))[:1]) if name in known]
 
 
 def _start_model(text: str, known: list[str]) -> str:

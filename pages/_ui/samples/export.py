@@ -37,7 +37,8 @@ def offer_downloads(source: Source, sampling: Sampling, rows: Sequence[Row]) -> 
             "application/octet-stream",
             icon=":material/download:",
             on_click="ignore",
-            help="x0_hat and x of every step, [models, steps, images, channels, rows, columns], sigmas, model names.",
+            help="x0_hat and x of every step, [models, steps, images, channels, rows, columns], sigmas, names of "
+            "models and dataset.",
         )
 
 
@@ -55,6 +56,7 @@ def numbers(source: Source, sampling: Sampling, rows: Sequence[Row]) -> bytes:
         "x": np.stack([row.x.numpy() for row in rows]).reshape(shape),
         "sigmas": np.array(sampling.sigmas()),
         "models": np.array([row.text for row in rows]),
+        "dataset": np.array(source.text),
     }
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)

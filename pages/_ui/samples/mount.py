@@ -25,7 +25,7 @@ def grid(source: Source, rows: Sequence[Row], sampling: Sampling, pick: list[int
     shown = shown_steps(len(rows), sampling, source.shape.d)
     head: dict[str, Any] = {
         "context": context,
-        "name": source.name,
+        "name": source.text,
         "shape": list(source.shape),
         "count": sampling.count,
         "sigmas": sampling.sigmas(),

@@ -113,7 +113,7 @@ def _buttons(plan: Plan, state: State) -> None:
 
 def _about(plan: Plan) -> str:
     length = f"{plan.images:,} images" if plan.images else f"{plan.minutes:g} min"
-    parts = [plan.source().name, plan.network, length]
+    parts = [plan.source().text, plan.network, length]
     parts += [] if plan.first is None else [f"first {plan.first:,} training images"]
     parts += [
         {"flips": "mirrored", "ambient": f"ambient from σ = {text}"}.get(option, f"{option} {text}")

@@ -9,7 +9,6 @@ import streamlit as st
 from locality.datasets import Source
 from locality.grammar import read
 from locality.networks import NETWORKS, NetworkSpec, TrainSpec, parameter_count
-from pages._ui.choice import source_text
 from pages._ui.controls import as_text, option, start_option, written
 from pages._ui.guard import guard
 from pages._ui.samples.jobs import spoken
@@ -28,7 +27,7 @@ def new_training(source: Source) -> None:
     st.subheader("New training", anchor=False)
     if not source.available:
         st.info(
-            f"Training needs the {source.name} images, which are not on this machine. Choose another dataset in the "
+            f"Training needs the {source.text} images, which are not on this machine. Choose another dataset in the "
             "sidebar, or get these: it says there how.",
             icon=":material/hide_image:",
         )
@@ -37,11 +36,11 @@ def new_training(source: Source) -> None:
         network, spec, count = _network(source)
         images, minutes = _length()
         options, first = _options(source)
-        wish = free_name(source.name, read(network)[0])
+        wish = free_name(source.text, read(network)[0])
         if st.session_state.pop("train_started", False):
             st.session_state["train_name"] = ""  # the next one needs another
         name = st.text_input("Name", key="train_name", placeholder=wish, help="Of the network in the sidebar's list.")
-        plan = Plan(name.strip() or wish, source_text(), network, options, images, minutes, first)
+        plan = Plan(name.strip() or wish, source.text, network, options, images, minutes, first)
         if st.button("Start", type="primary", icon=":material/play_arrow:", width="stretch", key="train_start"):
             RUNS.start(plan)
             st.query_params[WATCH] = plan.key
@@ -127,7 +126,7 @@ def _options(source: Source) -> tuple[dict[str, str], int | None]:
         found["ambient"] = option(TrainSpec, "ambient", prefix=_PREFIX, label="Ambient σ", help=_AMBIENT)
     with st.popover("More options", icon=":material/tune:", width="stretch"):
         size = len(source.train)
-        first = st.number_input("Training images", 1, size, size, key=f"train_first_{source.name}", help=_FIRST)
+        first = st.number_input("Training images", 1, size, size, key=f"train_first_{source.text}", help=_FIRST)
         for field in fields(TrainSpec):
             if field.name not in _VISIBLE:
                 found[field.name] = option(TrainSpec, field.name, prefix=_PREFIX)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from locality.datasets import Source, slug
 from locality.denoisers import DENOISERS
 from locality.errors import BadInput
+from locality.grammar import command
 from locality.networks import NETWORKS, Budget, NetworkSpec, TrainSpec, write_atomic
 from locality.store import default_store
 from locality.studies import trained_networks
@@ -36,8 +36,11 @@ class Plan:
 
     @property
     def key(self) -> str:
-        """Name of its folder: DATASET-NAME."""
-        return f"{self.source().slug}-{self.name}"
+        """Name of its folder: DATASET-NAME; of one begun when names left out the dataset's options, without them."""
+        source = self.source()
+        before = f"{slug(source.name)}-{self.name}"
+        old = source.name != source.text and _begun(before, self)
+        return before if old else f"{source.slug}-{self.name}"
 
     @property
     def folder(self) -> Path:
@@ -74,7 +77,7 @@ class Plan:
 
     def command(self) -> str:
         """What anybody can type to do the same."""
-        return shlex.join(["python", "-m", "locality", *self.words()])
+        return command(*self.words())
 
     def check(self) -> None:
         """Refuse what cannot be started, before a process is.
@@ -85,13 +88,21 @@ class Plan:
         """
         if not _NAME.fullmatch(self.name):
             raise BadInput(f"The name {self.name!r} is no folder's name. Use up to 40 letters, digits, '.', '_', '-'.")
-        if self.name in taken(self.source().name):
+        if self.name in taken(self.source().text):
             raise BadInput(f"The name {self.name!r} is taken on this dataset. Choose another name.")
         self.spec(), self.train(), self.budget()
 
     def save(self) -> None:
         """Write it into its folder."""
         write_atomic(self.folder / PLAN, json.dumps(asdict(self), indent=1).encode())
+
+
+def _begun(key: str, plan: Plan) -> bool:
+    """Whether a folder holds this very plan."""
+    try:
+        return bool(json.loads((home() / key / PLAN).read_text(encoding="utf-8")) == asdict(plan))
+    except (OSError, ValueError):
+        return False
 
 
 def home() -> Path:

@@ -7,6 +7,7 @@ import streamlit as st
 import torch
 
 from locality.fields.jacobian import common_limit, compare
+from locality.grammar import command
 from locality.networks import HELD_OUT_SIGMA, MANIFEST, load_manifest
 from locality.studies import Frame, Preview, read_log, read_preview
 from pages._ui import charts
@@ -160,9 +161,7 @@ def _finished(plan: Plan) -> None:
         f"{facts['parameters'] / 1e6:.2g} million parameters."
     )
     shown = {"σ": list(ratios), "held-out error / Wiener's": [f"{ratio:.3f}" for ratio in ratios.values()]}
-    name = plan.source().name
     with st.expander("Errors at every noise level; does it copy its training images?"):
         st.table(shown, hide_index=True)
-        first = "" if plan.first is None else f" --first {plan.first}"
         st.caption("Share of its samples that copy a training image, beside the same share of held-out images:")
-        st.code(f"python -m locality memorisation {name} --model {plan.name}{first}", "bash", wrap_lines=True)
+        st.code(command("memorisation", *plan.source().words, "--model", plan.name), "bash", wrap_lines=True)
