@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks import agreement, browser, covariance, denoisers, edits, fields, shipped
+from benchmarks import agreement, browser, covariance, denoisers, edits, eyes, fields, shipped
 
 BENCHMARKS = {
     "covariance": covariance.run,
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "denoisers": denoisers.run,
     "browser": browser.run,
     "edits": edits.run,
+    "eyes": eyes.run,
     "shipped": shipped.run,
 }
 

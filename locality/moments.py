@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int, Int8, Shaped
+from jaxtyping import Float, Int, Int8, Shaped, UInt8
 from torch import Tensor
 
 from locality.device import fast_integers
@@ -99,7 +99,7 @@ def _add(part: Shaped[Tensor, "k d"], sums: Shaped[Tensor, " d"], gram: Shaped[T
     """Add one chunk to the sums, upper block triangle only."""
     exact = part.dtype == torch.uint8
     if exact:
-        values = _pad(part.bitwise_xor(128).view(torch.int8))  # u - 128 in two's complement
+        values = _pad(shifted(part))
         sums += values[:, : len(sums)].sum(dim=0, dtype=torch.int64)
     else:
         values = part.double()
@@ -110,11 +110,16 @@ def _add(part: Shaped[Tensor, "k d"], sums: Shaped[Tensor, " d"], gram: Shaped[T
     d = len(sums)
     for i in range(0, d, _BLOCK):
         left, right = rows[i : i + _BLOCK], values[:, i:]
-        product = _integer_product(left, right) if exact else left @ right
+        product = integer_product(left, right) if exact else left @ right
         gram[i : i + _BLOCK, i:] += product[: d - i, : d - i]
 
 
-def _integer_product(left: Int8[Tensor, "a k"], right: Int8[Tensor, "k b"]) -> Int[Tensor, "a b"]:
+def shifted(pixels: UInt8[Tensor, "k d"]) -> Int8[Tensor, "k d"]:
+    """8-bit pixels minus 128."""
+    return pixels.bitwise_xor(128).view(torch.int8)  # in two's complement
+
+
+def integer_product(left: Int8[Tensor, "a k"], right: Int8[Tensor, "k b"]) -> Int[Tensor, "a b"]:
     """left @ right without rounding."""
     if fast_integers(left.device.type):
         product: Tensor = torch._int_mm(left, right.contiguous())

@@ -14,11 +14,15 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from locality.compact import is_compact, unpack_compact
 from locality.dataset import Dataset, Images
 from locality.device import Compute
-from locality.errors import NonFinite
+from locality.errors import NonFinite, TooLarge
+from locality.gram import decompose_images
+from locality.memory import free_memory
 from locality.moments import accumulate_moments
 from locality.store import Store
+from locality.timed import with_time_left
 from locality.types import ImageShape, Progress
 from locality.wiener import WienerFilter, decompose, pack, unpack
 
@@ -55,35 +59,69 @@ class Derived(Images):
         """Its statistics from those of the other set; None where its images have to be looked at."""
 
 
-def fit_filter(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, WienerFilter]:
+def fit_filter(
+    images: Images, compute: Compute, store: Store, *, exact: bool = False
+) -> Generator[Progress, None, WienerFilter]:
     """One pass over the images, or none for a set that derives, and one eigendecomposition; or what the store has.
 
-    Memory: 24 d^2 bytes at the peak (227 MB at d = 3072), whatever the number of images; 48 d^2 for a derived set.
+    Memory: 24 d^2 bytes at the peak (227 MB at d = 3072), whatever the number of images; 48 d^2 for a derived set;
+    32 n^2 + 4 n d for n < d images.
+
+    What is shipped may be a compact basis, whose `error` says how far its rows may be off; `exact` takes none.
 
     Raises:
         DataUnavailable: the images are needed and are not on this machine.
     """
-    key = store_key(images.fingerprint)
+    key: dict[str, str | int | bool] = {**store_key(images.fingerprint)}
     found = store.get(KIND, key)
+    if exact and found is not None and is_compact(found):
+        key["exact"] = True
+        found = store.get(KIND, key)
     if found is None:
         with store.lock(KIND, key):
             found = store.get(KIND, key)
             if found is None:
                 found = pack((yield from _fit(images, compute, store)), compact=False)
                 store.put(KIND, key, found)
-    return unpack(found)
+    return unpack_compact(found) if is_compact(found) else unpack(found)
+
+
+def check_budget(n: int, shape: ImageShape, compute: Compute) -> None:
+    """Refuse a decomposition that the memory does not hold, and say what it would hold.
+
+    Raises:
+        TooLarge: with the largest number of images and the largest square images that fit.
+    """
+    budget, d = compute.decomposition or free_memory(), shape.d
+    need = _needed(n, d)
+    if budget is None or need <= budget:
+        return
+    few = next((k for k in (2**i for i in range(20, 0, -1)) if k < min(n, d) and _needed(k, d) <= budget), 0)
+    side = next((s for s in range(max(shape.h, shape.w), 0, -1) if _needed(n, shape.c * s * s) <= budget), 0)
+    fits = [f"images of {side}x{side}"] * (side > 0) + [f"the first {few:,} of them (rank {few - 1:,})"] * (few > 0)
+    raise TooLarge(
+        f"The decomposition of {n:,} images of {shape}", need, budget, f"What fits: {' or '.join(fits) or 'nothing'}."
+    )
+
+
+def _needed(n: int, d: int) -> int:
+    """Bytes at the peak, measured: two matrices of LAPACK's beside the covariance and its basis, or the Gram matrix."""
+    return 40 * n * n + 6 * n * d if n < d else 42 * d * d
 
 
 def _fit(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, WienerFilter]:
     known = (yield from images.derive(compute, store)) if isinstance(images, Derived) else None
     if known is None:
         train = images.train
+        check_budget(len(train), train.shape, compute)
+        if len(train) < train.shape.d:
+            return (yield from decompose_images(train.data, train.shape, device=compute.device))
         for moments in accumulate_moments(train.chunks(compute.images), device=compute.device):
             yield Progress(0.5 * moments.count, len(train), "Covariance")
-        yield Progress(0.5, 1.0, "Eigendecomposition")
-        return WienerFilter.fit(moments, train.shape)
-    yield Progress(0.5, 1.0, "Eigendecomposition")
-    return known.wiener(images.shape)
+        covariance = Statistics(moments.count, moments.mean(), moments.cov())
+    else:
+        covariance = known
+    return (yield from with_time_left(lambda: covariance.wiener(images.shape), images.shape.d, 0.5, 1.0))
 
 
 def statistics_of(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, Statistics]:
@@ -92,9 +130,10 @@ def statistics_of(images: Images, compute: Compute, store: Store) -> Generator[P
 
 
 def covariance_of(wiener: WienerFilter) -> Statistics:
-    """S = U diag(lambda) U^T, symmetric to the last bit."""
+    """S = U diag(lambda) U^T + rest (I - U U^T), symmetric to the last bit."""
     basis = wiener.eigvecs.double()
-    cov = (basis * wiener.eigvals) @ basis.T
+    cov = (basis * (wiener.eigvals - wiener.rest)) @ basis.T
+    cov.diagonal().add_(wiener.rest)
     return Statistics(wiener.count, wiener.mean.double(), torch.tril(cov) + torch.tril(cov, -1).T)
 
 

@@ -9,6 +9,7 @@ import torch
 
 from locality.dataset import Dataset
 from locality.datasets import DATASETS, DatasetSpec, Split
+from locality.datasets._excerpt import shipped_excerpt
 from locality.errors import BadInput, DataUnavailable
 
 
@@ -69,7 +70,11 @@ def absence_is_explained(spec: DatasetSpec, empty: Path, monkeypatch: pytest.Mon
         return
     assert "Run `" in text or "Put it under LOCALITY_DATA" in text or "path" in text
     assert spec.count("train") is None or spec.count("train")
-    for split in ("train", "test"):
+    held_out = shipped_excerpt(spec)
+    if held_out is not None:
+        assert torch.equal(spec.load("test").data, held_out.data)
+        assert spec.count("test") == len(held_out) == spec.excerpt
+    for split in ("train",) if held_out is not None else ("train", "test"):
         with pytest.raises(DataUnavailable) as caught:
             spec.load(split)
         assert text in str(caught.value)

@@ -14,6 +14,7 @@ import typer
 from locality.errors import BadInput
 
 if TYPE_CHECKING:
+    from locality.device import Compute
     from locality.types import Pixel, Progress
 
 T = TypeVar("T")
@@ -29,10 +30,26 @@ DatasetArg = Annotated[
     str, typer.Argument(metavar="DATASET", help="A name from `datasets`, with options as name:key=value,...")
 ]
 FirstOpt = Annotated[int | None, typer.Option("--first", metavar="N", help="Use the first N training images only.")]
+ExactOpt = Annotated[
+    bool, typer.Option("--exact", help="Decompose the images where a compact basis with a stated error is shipped.")
+]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
+MemoryOpt = Annotated[
+    float | None,
+    typer.Option("--memory", metavar="GB", help="Memory for an eigendecomposition; by default what is free."),
+]
 OutOpt = Annotated[Path, typer.Option("--out", metavar="F.npz", help="File to write.")]
 SigmaOpt = Annotated[float, typer.Option("--sigma", metavar="S", help="Noise level in units of images in [-1, 1].")]
 SeedOpt = Annotated[int, typer.Option("--seed", help="Seed of every random draw.")]
+
+
+def decomposing(gigabytes: float | None) -> Compute:
+    """The computation of statistics with so much memory. Raises BadInput."""
+    from locality.device import Compute
+
+    if gigabytes is not None and not (math.isfinite(gigabytes) and gigabytes > 0):
+        raise BadInput(f"--memory {gigabytes:g}: give a positive number of GB.")
+    return Compute(decomposition=None if gigabytes is None else math.ceil(gigabytes * 1e9))
 
 
 def watch(work: Generator[Progress, None, T]) -> T:

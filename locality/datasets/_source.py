@@ -14,6 +14,7 @@ from functools import cached_property
 
 from locality.artifact import canonical
 from locality.dataset import Dataset
+from locality.datasets._excerpt import shipped_excerpt
 from locality.datasets._spec import DATASETS, DatasetSpec, Split
 from locality.device import Compute
 from locality.edits import Chain, Stage, chain_text, check_chain, split_edits
@@ -71,6 +72,17 @@ class Source(Derived):
         return self.spec.shape
 
     @property
+    def credit(self) -> dict[str, str]:
+        """Licence and source to name in every manifest of what is made from these images; empty where none asks."""
+        info = self.spec.info
+        found = {"licence": info.licence, "source": info.source} if info.passes_on else {}
+        others = [other for edit in self.edits if edit.other and (other := Source.parse(edit.other).credit)]
+        for other in others:
+            if other != found:
+                found = {name: "; ".join(filter(None, [found.get(name), text])) for name, text in other.items()}
+        return found
+
+    @property
     def base(self) -> Source:
         """The same images as they are."""
         return Source(self.spec, self.first)
@@ -83,6 +95,12 @@ class Source(Derived):
     def available(self) -> bool:
         """Whether the images are on this machine."""
         return not self.missing()
+
+    @property
+    def shows_held_out(self) -> bool:
+        """Whether held-out images can be read: all of them, or those that come with the repository."""
+        others = all(Source.parse(edit.other).shows_held_out for edit in self.edits if edit.other)
+        return others and (self.available_base or shipped_excerpt(self.spec) is not None)
 
     def missing(self) -> str:
         """Empty when the images can be read, else how to get those that are not on this machine."""

@@ -63,7 +63,7 @@ def train_classifier(
     accuracy, count = yield from _judge(net.eval(), source.held_out, classes, device)
     error = math.sqrt(accuracy * (1.0 - accuracy) / count)
     about = {"held_out_accuracy": round(accuracy, 4), "held_out_stderr": round(error, 4), "held_out_images": count}
-    return save_classifier(folder, net, {**facts, **about})
+    return save_classifier(folder, net, {**facts, **about, **source.credit})
 
 
 def _classes(source: Source) -> Int[Tensor, " k"]:

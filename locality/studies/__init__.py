@@ -33,7 +33,7 @@ from locality.studies._nearest import nearest_training
 from locality.studies._preview import Frame, Preview, read_preview
 from locality.studies._samples import denoise, found_samples, sample
 from locality.studies._sampling import Sampling, Stepped, Trajectory
-from locality.studies._ship import ship_learned_table, ship_model, ship_statistics
+from locality.studies._ship import ship_held_out, ship_learned_table, ship_model, ship_statistics
 from locality.studies._sweep import at_strength, mask_of, part_takers, pixels_along, planted_filter, sweep
 from locality.studies._sweep_plan import PREDICTED, Sweep, SweepPlan
 from locality.studies._sweep_ship import ship_sweep, shipped_sweeps
@@ -127,6 +127,7 @@ __all__ = [
     "ship_agreement",
     "ship_bench",
     "ship_costs",
+    "ship_held_out",
     "ship_learned_table",
     "ship_model",
     "ship_statistics",

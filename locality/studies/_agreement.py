@@ -91,6 +91,7 @@ def ship_agreement(source: Source, made: Agreement, folder: Path, *, store: Stor
         "dataset": source.name,
         "models": made.names,
         "command": " ".join([*words, *options, *sigmas, "--ship cache/shipped"]),
+        **source.credit,
     }
     key, artifact = _packed(members, made)
     return Store(home.local, folder).ship(source.slug, KIND, key, artifact, about)

@@ -30,7 +30,7 @@ def ship_costs(source: Source, made: Costs, command: str, folder: Path, *, store
         "machine": machine,
     }
     artifact = Artifact({"seconds": torch.tensor([point["seconds"] for point in made.points]).double()}, meta)
-    about = {"dataset": made.dataset, "command": command, "machine": machine}
+    about = {"dataset": made.dataset, "command": command, "machine": machine, **source.credit}
     return Store((store or default_store()).local, folder).ship(source.slug, KIND, key, artifact, about)
 
 

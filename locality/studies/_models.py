@@ -14,6 +14,7 @@ from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput, DataUnavailable, UnknownName
 from locality.networks import MANIFEST, NETWORKS, WEIGHTS, NetworkDenoiser, load_checkpoint, read_checkpoint
+from locality.statistics import fit_filter
 from locality.store import Store, default_store
 from locality.types import Denoiser, ImageShape, Progress
 from locality.wiener import WienerFilter
@@ -22,16 +23,14 @@ _FIRST = ("unet", "unet_attention", "resnet", "dit", "mlp")  # from the most to 
 
 
 def fit_wiener(
-    source: Source, *, store: Store | None = None, compute: Compute | None = None
+    source: Source, *, store: Store | None = None, compute: Compute | None = None, exact: bool = False
 ) -> Generator[Progress, None, WienerFilter]:
-    """Eigendecomposition of a dataset's covariance: from the store, else computed once.
+    """Eigendecomposition of a dataset's covariance: from the store, else computed once; `exact`: no compact basis.
 
     Raises:
         DataUnavailable: neither the images nor shipped statistics are on this machine.
     """
-    fitted = yield from DENOISERS["wiener"]().fit(source, compute or Compute(), store or default_store())
-    assert isinstance(fitted, WienerFilter)
-    return fitted
+    return (yield from fit_filter(source, compute or Compute(), store or default_store(), exact=exact))
 
 
 @dataclass(frozen=True)
@@ -215,7 +214,7 @@ def _reference(source: Source, text: str, needed: str, store: Store | None) -> T
     """The trained network an analytic model follows."""
     trained = [network.name for network in trained_networks(source.name, store=store)]
     if needed not in trained and not is_path(needed):
-        folder = (store or default_store()).local / "networks" / f"{source.name}-{needed}"
+        folder = (store or default_store()).local / "networks" / f"{source.slug}-{needed}"
         raise DataUnavailable(
             f"{text} follows the trained network {needed!r}, which {source.name} has not; "
             f"trained on it: {', '.join(trained) or 'none'}. Train it: {_training(source, needed, folder)}."

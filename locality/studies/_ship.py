@@ -6,7 +6,8 @@ import math
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from locality.datasets import Source
+from locality.compact import Tolerance, pack_compact
+from locality.datasets import Source, ship_excerpt
 from locality.denoisers import DENOISERS, patch_mixture, stack
 from locality.device import Compute
 from locality.edits import COUPLING, Pattern
@@ -21,19 +22,24 @@ from locality.types import Progress
 from locality.wiener import pack
 
 
-def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Progress, None, str]:
+def ship_statistics(
+    source: Source, folder: Path | None = None, tolerance: Tolerance | None = None
+) -> Generator[Progress, None, str]:
     """Compute a dataset's eigendecomposition, and its covariance with the strengths of a planted pattern.
 
-    With a folder, write both there, the first compactly.
+    With a folder, write both there, the first compactly: in 16 bits a value, or as coarsely as a tolerance allows.
     """
     local = Store(default_store().local)
     wiener = yield from fit_wiener(source, store=local)
     if folder is None:
         return f"{source.name}: eigendecomposition of {wiener.count} images is in the local cache."
-    command = f"python -m locality precompute {source.name} --ship cache/shipped"
-    about = {"dataset": source.name, "images": wiener.count, "command": command}
+    yield Progress(0.9, 1.0, "Compact basis")
+    artifact = pack(wiener, compact=True) if tolerance is None else pack_compact(wiener, tolerance)
+    told = "" if tolerance is None else f" --tolerance {tolerance.field:g},{tolerance.row:g}"
+    command = f"python -m locality precompute {source.name}{told} --ship cache/shipped"
+    about = {"dataset": source.name, "images": wiener.count, "command": command, **source.credit}
     target = Store(default_store().local, folder)
-    path = target.ship(source.slug, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about)
+    path = target.ship(source.slug, KIND, store_key(source.fingerprint), artifact, about)
     edit = Pattern()
     stage = source.edited((edit,)).stage(0, store=local)
     edit.coupling(stage)
@@ -41,6 +47,13 @@ def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Pro
     assert coupling is not None
     target.ship(source.slug, COUPLING, edit.coupling_key(stage), coupling, about)
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB, and {COUPLING}/{source.slug}"
+
+
+def ship_held_out(source: Source, folder: Path) -> str:
+    """Write those held-out images of a dataset that may come with the repository. Raises BadInput where none may."""
+    command = f"python -m locality precompute {source.name} --held-out --ship cache/shipped"
+    path = ship_excerpt(source.spec, folder, command)
+    return f"{path}: {path.stat().st_size / 1e6:.2f} MB, and its LICENSE"
 
 
 def ship_learned_table(
@@ -65,6 +78,7 @@ def ship_learned_table(
         "median_relative_standard_error": round(error, 4) if math.isfinite(error) else None,
         "command": f"python -m locality precompute {source.name} --network {trained.name} --draws {draws.count} "
         f"--step {step}{levels} --ship cache/shipped",
+        **source.credit,
     }
     target = Store(default_store().local, folder)
     path = target.ship(f"{source.slug}-{trained.name}", LEARNED, learned_key(trained), table, about)
@@ -94,6 +108,6 @@ def ship_model(source: Source, text: str, folder: Path | None = None) -> Generat
         artifact = found
     command = f"python -m locality precompute {source.name} --model {text} --ship cache/shipped"
     path = Store(default_store().local, folder).ship(
-        f"{source.slug}-{spec.name}", kind, key, artifact, {"dataset": source.name, "command": command}
+        f"{source.slug}-{spec.name}", kind, key, artifact, {"dataset": source.name, "command": command, **source.credit}
     )
     return f"{path}: {path.stat().st_size / 1e6:.2f} MB"

@@ -22,9 +22,9 @@ def ship_sweep(source: Source, made: Sweep, command: str, folder: Path, *, store
     edit = parse_edit(made.edit)
     kept = Artifact({"strengths": torch.tensor(made.plan.strengths).double()}, _plain(made.to_json()))
     key = {"family": _family(source, edit), "plan": made.plan.key(), "pixels": made.pixels, "version": VERSION}
-    about = {"dataset": made.dataset, "edit": made.edit, "models": made.models, "command": command}
+    facts = {"dataset": made.dataset, "edit": made.edit, "models": made.models, "command": command}
     name = source.edited((*source.edits, edit)).slug
-    return Store((store or default_store()).local, folder).ship(name, KIND, key, kept, about)
+    return Store((store or default_store()).local, folder).ship(name, KIND, key, kept, {**facts, **source.credit})
 
 
 def shipped_sweeps(source: Source, edit: EditSpec, *, store: Store | None = None) -> list[Sweep]:

@@ -83,6 +83,7 @@ def _work(
             "sigma in units of [-1, 1]",
             "command": command,
             "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+            **source.credit,
         },
     )
     return read_trained(training.folder)

@@ -42,6 +42,7 @@ def ship_bench(source: Source, made: Bench, folder: Path, *, store: Store | None
         "n": made.plan.count,
         "models": made.names,
         "command": f"{bench_command(source, made.plan)} --ship cache/shipped",
+        **source.credit,
     }
     return Store(home.local, folder).ship(bench_name(source, made.plan), KIND, key, pack(made), about)
 

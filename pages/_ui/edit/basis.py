@@ -17,9 +17,12 @@ _VERSION, _LEVELS = 1, 32_767
 
 
 def fits(wiener: WienerFilter, colour: str) -> bool:
-    """Whether a basis is small enough: 2 h w d bytes, twice for a pattern in colour."""
+    """Whether a basis is whole, as the browser takes it to be, and small enough: 2 h w d bytes, twice in colour."""
     _, h, w = wiener.shape
-    return 2 * h * w * wiener.shape.d * (2 if _tinted(wiener, colour) else 1) <= LARGEST
+    return (
+        len(wiener.eigvals) == wiener.shape.d
+        and 2 * h * w * wiener.shape.d * (2 if _tinted(wiener, colour) else 1) <= LARGEST
+    )
 
 
 def basis_file(fingerprint: str, wiener: WienerFilter, colour: str = "white") -> str:

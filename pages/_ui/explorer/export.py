@@ -25,7 +25,7 @@ def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, 
             "predicted": fields.predicted(wiener, view.pixel, view.sigma, options),
             "projection": fields.predicted(wiener, view.pixel, view.sigma, options, projection=True),
         }
-        if trained is not None and source.available:
+        if trained is not None and source.shows_held_out:
             sha = str(trained.manifest["sha256"])
             found["learned"] = fields.learned(sha, tuple(view.pixel), view.sigma, options, source, trained)
         buffer = BytesIO()

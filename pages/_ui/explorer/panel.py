@@ -32,7 +32,7 @@ def show(source: Source, wiener: WienerFilter, trained: Trained | None, options:
     sha = "" if trained is None else str(trained.manifest["sha256"])
     names = files.predicted_names(source.fingerprint)
     have_tables = files.ready(names)
-    live = trained is not None and source.available
+    live = trained is not None and source.shows_held_out
     cold = live and sha not in _warm()
     head, arrays = contents(source, wiener, trained, options, view)
     if trained is not None and live and not cold and not view.resting:
@@ -127,7 +127,7 @@ def _empty(source: Source, trained: Trained | None, stored: bool, cold: bool, op
         learned = f"No network is trained on this dataset yet. Train one: {command}"
     elif cold:
         learned = "Loading the network…"
-    elif not source.available and not (stored and options.stored):
+    elif not source.shows_held_out and not (stored and options.stored):
         learned = "Needs the images, which are not on this machine."
     else:
         learned = "Click to compute"
