@@ -19,10 +19,10 @@ from locality.field import mass_on
 from locality.studies import Draws, Sweep, finish, pixel_field
 from locality.types import ImageShape, Pixel
 from pages._ui.edit import export
-from pages._ui.edit.basis import basis_file
 from pages._ui.edit.state import KEY, Asked, named, place_of
 from pages._ui.edit.sweeping import _csv, _json
 from pages._ui.explorer import files
+from pages._ui.explorer.basis import basis_file
 from pages._ui.train.runs import RUNS
 from tests.buffer import sent, unpacked
 from tests.own_networks import own_networks

@@ -65,7 +65,7 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
         "status": _status(entries, bool(stored), source.available or not asked.twins),
     }
     view_component(head, arrays)
-    if not stored:
+    if not stored and files.tables_fit(source.shape):
         files.write_predicted(source.fingerprint, wiener)
         st.rerun()
     return entries, found, pixel, view

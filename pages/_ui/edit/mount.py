@@ -20,7 +20,9 @@ _COMPONENT = st.components.v2.component(
     "locality_edit",
     html=(_HERE / "view.html").read_text(encoding="utf-8"),
     css=(_HERE / "style.css").read_text(encoding="utf-8"),
-    js=joined(*(_SHARED / f"{name}.js" for name in ("math", "picture")), *(_HERE / f"{name}.js" for name in _PARTS)),
+    js=joined(
+        *(_SHARED / f"{name}.js" for name in ("math", "picture", "basis")), *(_HERE / f"{name}.js" for name in _PARTS)
+    ),
 )
 
 

@@ -17,12 +17,12 @@ from locality.types import Pixel
 from locality.wiener import WienerFilter, coordinates
 from pages._ui import cached
 from pages._ui.architectures import live
-from pages._ui.edit.basis import basis_file, fits
 from pages._ui.edit.details import planted_of
 from pages._ui.edit.mount import edit_view
 from pages._ui.edit.networks import Family, families, stored, told
 from pages._ui.edit.state import Asked
 from pages._ui.explorer import fields
+from pages._ui.explorer.basis import basis_file, fits
 
 _MOSAIC = (2, 2)
 _SEED = 7  # of the draws that stand for images where these are not on the machine

@@ -2,7 +2,8 @@
 // when the pointer lets go: for exact fields, for networks without stored ones, and for edits that need a new basis.
 import { brush, between2, maskText, readMask } from "./paint.js"
 import { about, colour, largest, mixRows, nearest, paintField, short, unpack } from "./math.js"
-import { Basis, massOn, Plant } from "./plant.js"
+import { Basis } from "../explorer/basis.js"
+import { massOn, Plant } from "./plant.js"
 import { massChart } from "./masschart.js"
 import { measured, measuredTable } from "./measured.js"
 import { saveBoard } from "./board.js"

@@ -11,7 +11,7 @@ import streamlit as st
 from locality.datasets import Source
 from locality.studies import Trained
 from locality.wiener import WienerFilter
-from pages._ui.explorer import fields
+from pages._ui.explorer import fields, files
 from pages._ui.explorer.options import Options
 from pages._ui.explorer.standalone import expected_size, standalone
 from pages._ui.explorer.view import View
@@ -57,6 +57,9 @@ def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, 
 
 def _offer_file(source: Source, wiener: WienerFilter, trained: Trained | None, options: Options, view: View) -> None:
     """A download of the view as one HTML file, made when it is clicked."""
+    if not files.tables_fit(wiener.shape):
+        st.caption("One HTML file would hold the fields of every pixel: too large for these images.")
+        return
     query, size = _link(view), expected_size(wiener)
     wait = "some seconds" if options.stored else "up to a minute, since the options ask for fields that are not stored"
     st.download_button(

@@ -27,7 +27,7 @@ _KINDS = {
 
 def script() -> str:
     """One ES module: the parts without their exports, then the view, all without their imports."""
-    return joined(*(_HERE / f"{name}.js" for name in ("math", "chart", "numbers", "picture", "view")))
+    return joined(*(_HERE / f"{name}.js" for name in ("math", "basis", "chart", "numbers", "picture", "view")))
 
 
 def joined(*files: Path) -> str:

@@ -12,12 +12,14 @@ from locality.tables import SIGMA_HIGH, SIGMA_LOW, TABLE_SIGMAS
 from locality.wiener import WienerFilter
 from pages._ui import cached
 from pages._ui.explorer import fields, files
+from pages._ui.explorer.basis import leading_name, write_leading
 from pages._ui.explorer.mount import explorer_view
 from pages._ui.explorer.options import Options
 from pages._ui.explorer.view import View
 
 OUTSIDE = 4  # pixels beyond which mass counts as non-local
 _PREVIEW = "Preview: 8-bit fields, interpolated over noise. Rest the pointer for exact values."
+_LEADING = "Preview: leading components. Rest the pointer for all."
 _FAILED = "Hover tables did not load; clicks still work. Reload the page to try again."
 
 
@@ -30,7 +32,8 @@ def _warm() -> set[str]:
 def show(source: Source, wiener: WienerFilter, trained: Trained | None, options: Options, view: View) -> None:
     """Paint the view with everything at hand; afterwards make tables or load the network, and paint again."""
     sha = "" if trained is None else str(trained.manifest["sha256"])
-    names = files.predicted_names(source.fingerprint)
+    whole = files.tables_fit(source.shape)
+    names = files.predicted_names(source.fingerprint) if whole else [leading_name(source.fingerprint)]
     have_tables = files.ready(names)
     live = trained is not None and source.shows_held_out
     cold = live and sha not in _warm()
@@ -41,19 +44,20 @@ def show(source: Source, wiener: WienerFilter, trained: Trained | None, options:
     tables = None
     if options.stored and have_tables:
         learned_url = None if table is None or trained is None else files.url(files.learned_name(sha, table))
-        tables = {"predicted": [files.url(name) for name in names], "levels": list(TABLE_SIGMAS)}
+        tables = {"predicted": [files.url(name) for name in names] if whole else [], "levels": list(TABLE_SIGMAS)}
+        tables["basis"] = None if whole else files.url(names[0])
         tables["learned"] = learned_url
         tables["key"] = f"{names[0]}{learned_url}"
     status = _status(cold, have_tables, options)
     head |= {
         "tables": tables,
         "status": status,
-        "texts": {"preview": _PREVIEW, "failed": _FAILED},
+        "texts": {"preview": _PREVIEW if whole else _LEADING, "failed": _FAILED},
         "empty": _empty(source, trained, table is not None, cold, options),
     }
     explorer_view(head, arrays)
     if not have_tables:
-        files.write_predicted(source.fingerprint, wiener)
+        (files.write_predicted if whole else write_leading)(source.fingerprint, wiener)
     if cold and trained is not None:
         fields.learned(sha, tuple(view.pixel), view.sigma, options, source, trained)
         _warm().add(sha)

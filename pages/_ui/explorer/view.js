@@ -1,5 +1,6 @@
 // The explorer's view: panels, slider, linked cursor, numbers, chart, export. Reads what Python sends,
 // previews from tables while the pointer moves, and asks Python for exact fields when it rests.
+import { Basis } from "./basis.js"
 import { chart } from "./chart.js"
 import { about, alphaBar, between, colour, decodeRow, largest, mixRows, nearest, paintField, paintImage, pearson, short, timestep, unpack } from "./math.js"
 import { numbersOf, numbersTable } from "./numbers.js"
@@ -83,6 +84,8 @@ class View {
     const [near] = between(tables.levels, this.sigma)
     const order = tables.predicted.map((_, i) => i).sort((a, b) => Math.abs(a - near) - Math.abs(b - near))
     try {
+      if (tables.basis) mine.basis = new Basis(await load(tables.basis), this.h, this.w)
+      if (this.tables === mine && tables.basis) this.ask()
       if (tables.learned) mine.learned = await load(tables.learned)
       for (const i of order) {
         mine.predicted[i] = await load(tables.predicted[i])
@@ -100,9 +103,10 @@ class View {
   predictedAt(pixel, sigma) {
     const found = this.exact.get(this.key(pixel, sigma))
     if (found?.predicted) return { field: found.predicted, exact: true }
-    const levels = this.tables.levels || [], size = this.h * this.w
-    if (!levels.length) return null
-    const index = pixel[0] * this.w + pixel[1], near = about(levels, sigma).map(([k, weight]) => [this.tables.predicted[k], weight])
+    const levels = this.tables.levels || [], size = this.h * this.w, index = pixel[0] * this.w + pixel[1]
+    if (this.tables.basis) return { field: this.tables.basis.row(index, sigma), exact: false }
+    if (!levels.length || !this.tables.predicted.length) return null
+    const near = about(levels, sigma).map(([k, weight]) => [this.tables.predicted[k], weight])
     if (near.some(([table]) => !table)) return null
     return { field: mixRows(near.map(([{ arrays }, weight]) => [arrays.codes, arrays.scale, index, weight]), size), exact: false }
   }
@@ -247,12 +251,17 @@ class View {
   // Pearson r against sigma: from the stored tables at the nearest stored pixel.
   curve(pixel) {
     const table = this.tables.learned, levels = this.tables.levels || []
-    if (!table || this.tables.predicted.filter(Boolean).length < levels.length) return null
+    const basis = this.tables.basis
+    if (!table || (!basis && this.tables.predicted.filter(Boolean).length < levels.length)) return null
     const { sigmas, pixels, draws } = table.head, p = nearest(pixels, ...pixel), index = pixels[p][0] * this.w + pixels[p][1]
-    const points = sigmas.map((sigma, i) => {
+    const predicted = sigma => {
+      if (basis) return basis.row(index, sigma)
       const [k, weight] = between(levels, sigma), { arrays } = this.tables.predicted[weight < 0.5 ? k : k + 1]
-      return [sigma, pearson(decodeRow(arrays.codes, arrays.scale, index, this.h * this.w), this.learnedRow(i, p))]
-    })
+      return decodeRow(arrays.codes, arrays.scale, index, this.h * this.w)
+    }
+    const curves = (this.tables.curves ||= new Map()) // by pixel: rows of a basis take a while
+    if (!curves.has(p)) curves.set(p, sigmas.map((sigma, i) => [sigma, pearson(predicted(sigma), this.learnedRow(i, p))]))
+    const points = curves.get(p)
     return { points, note: `row ${pixels[p][0]}, column ${pixels[p][1]}, ${draws} draws` }
   }
 
