@@ -10,17 +10,14 @@ on the exact ones and travels with the basis.
 from __future__ import annotations
 
 import math
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int, Shaped
-from numpy.typing import NDArray
 from torch import Tensor
 
+from locality.blocks import LARGEST, pack_codes, unpack_codes
 from locality.errors import BadInput
 from locality.schedule import check_sigma
 from locality.store import Artifact
@@ -30,9 +27,6 @@ from locality.wiener import RowError, WienerFilter
 CODING = "cosines"
 _SIGMAS = (1.0, 1.5, 2.5, 5.0, 10.0, 20.0, 80.0, 800.0)  # noise levels that count, in units of the lowest
 _PIXELS = 128  # whose rows are measured
-_SIDES = (16, 64)  # components and frequencies of a block
-_BYTE = 127
-_LARGEST = 2**22  # of a code: three bytes, and float32 holds it
 _GREY = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
 
 
@@ -69,7 +63,7 @@ def pack_compact(wiener: WienerFilter, tolerance: Tolerance) -> Artifact:
             raise BadInput(f"A compact basis cannot keep {tolerance.field:g} here: {error}. Allow more.")
         scale, best = scale * 0.9 / excess, excess
     still = (wiener.eigvecs.double().square() @ wiener.eigvals == 0).nonzero().flatten()  # their rows stay zeros
-    arrays = {"mean": wiener.mean, "eigvals": wiener.eigvals, "steps": steps, "still": still, **_packed(codes)}
+    arrays = {"mean": wiener.mean, "eigvals": wiener.eigvals, "steps": steps, "still": still, **pack_codes(codes)}
     meta = {
         "shape": list(wiener.shape),
         "count": wiener.count,
@@ -90,7 +84,7 @@ def unpack_compact(artifact: Artifact) -> WienerFilter:
     arrays, meta = artifact.arrays, artifact.meta
     shape: Any = ImageShape(*meta["shape"])
     steps = arrays["steps"]
-    eigvecs = _restored(_unpacked(arrays, len(steps), shape), steps, shape)
+    eigvecs = _restored(unpack_codes(arrays, len(steps), shape), steps, shape)
     eigvecs[arrays["still"]] = 0.0
     return WienerFilter(
         shape, int(meta["count"]), arrays["mean"], arrays["eigvals"], eigvecs, meta["rest"], RowError(**meta["error"])
@@ -131,7 +125,7 @@ def _quantise(
     rows, columns = _cosines(shape.h), _cosines(shape.w)
     found = (rows @ turned @ columns.T).flatten(2)[:, :, _frequencies(shape)]
     steps = _steps(wiener, tolerance, scale).float()
-    steps = torch.maximum(steps, found.abs().amax(dim=2) / _LARGEST)
+    steps = torch.maximum(steps, found.abs().amax(dim=2) / LARGEST)
     return (found / steps[:, :, None]).round().int(), steps
 
 
@@ -169,53 +163,6 @@ def _restored(codes: Shaped[Tensor, "k c hw"], steps: Float[Tensor, "k c"], shap
         images = torch.einsum("ij,kihw->kjhw", colours, rows.T @ found @ columns)
         eigvecs[:, part] = images.reshape(len(images), -1).T
     return eigvecs
-
-
-def _packed(codes: Int[Tensor, "k c hw"]) -> dict[str, Tensor]:
-    """Blocks sorted by size as zlib bytes, and their places in this order; blocks of zeros are left out.
-
-    One byte a value, then the two higher ones of the last `wide` blocks.
-    """
-    blocks = _blocks(codes)
-    flat = blocks.reshape(len(blocks), -1)
-    peak = np.maximum(flat.max(axis=1), -flat.min(axis=1))
-    energy = np.einsum("bi,bi->b", flat, flat, dtype=np.float64)
-    order = np.lexsort((energy, peak > _BYTE))
-    ordered = blocks[order[peak[order] > 0]]
-    wide = int((peak > _BYTE).sum())
-    high = (ordered[len(ordered) - wide :] + 128) >> 8
-    planes = [ordered.astype(np.int8), high.astype(np.int8), ((high + 128) >> 8).astype(np.int8)]
-    stream = np.frombuffer(zlib.compress(b"".join(plane.tobytes() for plane in planes), 9), np.uint8)
-    places = order[peak[order] > 0].astype(np.int32)
-    return {
-        "stream": torch.from_numpy(stream.copy()),
-        "order": torch.from_numpy(places),
-        "wide": torch.tensor(wide),
-    }
-
-
-def _unpacked(arrays: Mapping[str, Tensor], components: int, shape: ImageShape) -> Float[Tensor, "k c hw"]:
-    """The codes, whole numbers as float32."""
-    planes = np.frombuffer(zlib.decompress(arrays["stream"].numpy().data), np.int8)
-    order, wide, size = arrays["order"].numpy(), int(arrays["wide"]), _SIDES[0] * _SIDES[1]
-    ends = np.cumsum([len(order) * size, wide * size, wide * size])
-    low, middle, high = (part.reshape(-1, *_SIDES).astype(np.float32) for part in np.split(planes, ends[:2]))
-    low[len(order) - wide :] += 256.0 * (middle + 256.0 * high)
-    k, f = (-(-count // side) for count, side in zip((components, shape.h * shape.w), _SIDES, strict=True))
-    blocks = np.zeros((k * shape.c * f, *_SIDES), np.float32)
-    blocks[order] = low
-    whole = blocks.reshape(k, shape.c, f, *_SIDES).transpose(0, 3, 1, 2, 4)
-    whole = whole.reshape(k * _SIDES[0], shape.c, f * _SIDES[1])
-    return torch.from_numpy(whole)[:components, :, : shape.h * shape.w]
-
-
-def _blocks(codes: Int[Tensor, "k c hw"]) -> NDArray[np.int32]:
-    """[blocks, components, frequencies], filled up with zeros."""
-    k, c, hw = codes.shape
-    padded = torch.nn.functional.pad(codes, (0, -hw % _SIDES[1], 0, 0, 0, -k % _SIDES[0]))
-    parts = padded.reshape(-1, _SIDES[0], c, padded.shape[2] // _SIDES[1], _SIDES[1]).permute(0, 2, 3, 1, 4)
-    found: NDArray[np.int32] = parts.reshape(-1, *_SIDES).numpy()
-    return found
 
 
 def _cosines(n: int) -> Float[Tensor, "n n"]:

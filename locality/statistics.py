@@ -11,7 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from locality.compact import is_compact, unpack_compact
@@ -21,6 +21,7 @@ from locality.errors import NonFinite, TooLarge
 from locality.gram import decompose_images
 from locality.memory import free_memory
 from locality.moments import accumulate_moments
+from locality.schedule import check_sigma
 from locality.store import Store
 from locality.timed import with_time_left
 from locality.types import ImageShape, Progress
@@ -42,9 +43,13 @@ class Statistics:
 
     def wiener(self, shape: ImageShape) -> WienerFilter:
         """The eigendecomposition. Raises NonFinite (values too large for float64 squares)."""
+        return WienerFilter(shape, self.count, self.mean, *decompose(self.finite_cov()))
+
+    def finite_cov(self) -> Float64[Tensor, "d d"]:
+        """The covariance. Raises NonFinite."""
         if not bool(self.cov.isfinite().all()):
             raise NonFinite("The covariance is not finite. The images hold NaN, infinity or huge values.")
-        return WienerFilter(shape, self.count, self.mean, *decompose(self.cov))
+        return self.cov
 
 
 class Derived(Images):
@@ -99,6 +104,7 @@ def check_budget(n: int, shape: ImageShape, compute: Compute) -> None:
     few = next((k for k in (2**i for i in range(20, 0, -1)) if k < min(n, d) and _needed(k, d) <= budget), 0)
     side = next((s for s in range(max(shape.h, shape.w), 0, -1) if _needed(n, shape.c * s * s) <= budget), 0)
     fits = [f"images of {side}x{side}"] * (side > 0) + [f"the first {few:,} of them (rank {few - 1:,})"] * (few > 0)
+    fits += ["one field at a time without it (field --solve)"] * (24 * d * d <= budget)
     raise TooLarge(
         f"The decomposition of {n:,} images of {shape}", need, budget, f"What fits: {' or '.join(fits) or 'nothing'}."
     )
@@ -116,12 +122,39 @@ def _fit(images: Images, compute: Compute, store: Store) -> Generator[Progress, 
         check_budget(len(train), train.shape, compute)
         if len(train) < train.shape.d:
             return (yield from decompose_images(train.data, train.shape, device=compute.device))
-        for moments in accumulate_moments(train.chunks(compute.images), device=compute.device):
-            yield Progress(0.5 * moments.count, len(train), "Covariance")
-        covariance = Statistics(moments.count, moments.mean(), moments.cov())
-    else:
-        covariance = known
-    return (yield from with_time_left(lambda: covariance.wiener(images.shape), images.shape.d, 0.5, 1.0))
+        known = yield from _measured(train, compute)
+    return (yield from with_time_left(lambda: known.wiener(images.shape), images.shape.d, 0.5, 1.0))
+
+
+def _measured(train: Dataset, compute: Compute) -> Generator[Progress, None, Statistics]:
+    for moments in accumulate_moments(train.chunks(compute.images), device=compute.device):
+        yield Progress(0.5 * moments.count, len(train), "Covariance")
+    return Statistics(moments.count, moments.mean(), moments.cov())
+
+
+def solved_rows(
+    images: Images, coords: Int[Tensor, " p"], sigma: float, compute: Compute, store: Store
+) -> Generator[Progress, None, Float[Tensor, "p d"]]:
+    """Exact rows of the Wiener filter without any basis, from one Cholesky factor; float32.
+
+        row q of W = e_q - sigma^2 (S + sigma^2 I)^-1 e_q
+
+    For images whose decomposition takes too long or does not fit. Memory: 24 d^2 bytes.
+
+    Raises:
+        BadInput: sigma is not a noise level.
+        DataUnavailable: the images are needed and are not on this machine.
+        NonFinite: the covariance is not finite.
+    """
+    noise = check_sigma(sigma) ** 2
+    known = (yield from images.derive(compute, store)) if isinstance(images, Derived) else None
+    system = (known or (yield from _measured(images.train, compute))).finite_cov().clone()
+    yield Progress(0.6, 1.0, "Cholesky factor")
+    system.diagonal().add_(noise)
+    units = torch.zeros(len(system), len(coords), dtype=system.dtype, device=system.device)
+    units[coords, torch.arange(len(coords))] = 1.0
+    torch.linalg.cholesky(system, out=system)
+    return (units - noise * torch.cholesky_solve(units, system)).T.float()
 
 
 def statistics_of(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, Statistics]:

@@ -43,6 +43,9 @@ def field(
     seed: SeedOpt = 0,
     exact: ExactOpt = False,
     memory: MemoryOpt = None,
+    solve: Annotated[
+        bool, typer.Option("--solve", help="One exact row of the Wiener filter by a Cholesky solve, no decomposition.")
+    ] = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Sensitivity field of a pixel, signed: d x0_hat[c_out, ROW, COL] / d x[c_in, :, :].
@@ -54,6 +57,8 @@ def field(
     from locality.datasets import Source
     from locality.field import measure, reduce_inputs
     from locality.schedule import check_sigma
+    from locality.statistics import solved_rows
+    from locality.store import default_store
     from locality.studies import Draws, fit_wiener, pixel_field
     from locality.wiener import coordinates
 
@@ -61,7 +66,12 @@ def field(
     coords = coordinates(source.shape, spot)
     check_sigma(sigma)
     out.parent.mkdir(parents=True, exist_ok=True)
-    if model == "wiener":
+    if solve and model != "wiener":
+        raise BadInput(f"--solve is for the Wiener filter: {model} has no rows to solve for.")
+    if solve:
+        values = watch(solved_rows(source, coords, sigma, decomposing(memory), default_store()))
+        values, error = values.reshape(-1, *source.shape), None
+    elif model == "wiener":
         wiener = watch(fit_wiener(source, compute=decomposing(memory), exact=exact))
         values, error = wiener.rows(coords, sigma).reshape(-1, *source.shape), wiener.error
     else:

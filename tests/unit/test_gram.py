@@ -20,7 +20,7 @@ from locality.gram import decompose_images
 from locality.moments import estimate_moments
 from locality.planted import Planted
 from locality.spectrum import power_spectrum, share_above
-from locality.statistics import check_budget, covariance_of, fit_filter
+from locality.statistics import check_budget, covariance_of, fit_filter, solved_rows
 from locality.store import Store
 from locality.studies import finish
 from locality.types import ImageShape
@@ -168,10 +168,23 @@ def test_a_rank_the_images_do_not_allow_is_refused(tmp_path: Path) -> None:
         finish(DENOISERS["wiener"](rank=20).fit(Given(images(20)), Compute(), Store(tmp_path)))  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize("n", [20, 70])
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_rows_by_a_solve_are_those_of_the_decomposition(tmp_path: Path, n: int, sigma: float) -> None:
+    coords = torch.tensor([4, 7, 31])
+    found = finish(solved_rows(Given(images(n)), coords, sigma, Compute(), Store(tmp_path)))
+    torch.testing.assert_close(found, direct(images(n)).rows(coords, sigma), rtol=0, atol=3e-6)
+
+
 @pytest.mark.parametrize(
     ("n", "shape", "budget", "fits"),
     [
-        (30_000, ImageShape(3, 64, 64), 5 * 10**9, "images of 60x60 or the first 8,192 of them (rank 8,191)"),
+        (
+            30_000,
+            ImageShape(3, 64, 64),
+            5 * 10**9,
+            "images of 60x60 or the first 8,192 of them (rank 8,191) or one field at a time without it (field --solve)",
+        ),
         (30_000, ImageShape(3, 64, 64), 10**9, "images of 40x40 or the first 4,096 of them (rank 4,095)"),
         (500, ImageShape(3, 64, 64), 10**6, "images of 7x7 or the first 8 of them (rank 7)"),
         (500, ImageShape(3, 64, 64), 10, "nothing"),

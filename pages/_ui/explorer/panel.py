@@ -86,18 +86,22 @@ def contents(
         "range": [SIGMA_LOW, SIGMA_HIGH],
         "exact": {"pixel": list(view.target), "sigma": view.sigma},
         "options": {"symlog": options.symlog, "outside_radius": OUTSIDE},
-        "panels": _panels(title, options, trained, source),
+        "panels": _panels(title, options, trained, wiener),
         "learned_note": _learned_note(options),
     }
     return head, arrays
 
 
-def _panels(title: str, options: Options, trained: Trained | None, source: Source) -> list[dict[str, str]]:
+def _panels(title: str, options: Options, trained: Trained | None, wiener: WienerFilter) -> list[dict[str, str]]:
     noisy = "as a network sees it: √ᾱ (x₀ + σ ε)" if options.noise else "without noise"
     mean = "|W|" if options.average == "absolute" else "W"
     panels = [
         _panel("image", title, noisy),
-        _panel("predicted", "Predicted from the data", f"Row of {mean} = S (S + σ²I)⁻¹, from the covariance S alone"),
+        _panel(
+            "predicted",
+            "Predicted from the data",
+            f"Row of {mean} = S (S + σ²I)⁻¹, from the covariance S alone{_accuracy(wiener, options)}",
+        ),
         _panel("learned", f"Learned by {trained.name if trained else 'a network'}", _learned_note(options)),
     ]
     if "projection" in options.extra:
@@ -105,6 +109,14 @@ def _panels(title: str, options: Options, trained: Trained | None, source: Sourc
     if "difference" in options.extra:
         panels.append(_panel("difference", "Difference", "Predicted minus learned, same colour scale"))
     return panels
+
+
+def _accuracy(wiener: WienerFilter, options: Options) -> str:
+    """How far an approximate decomposition may be off; nothing for an exact one."""
+    if wiener.error is None:
+        return ""
+    most = wiener.error.field if options.stored else wiener.error.row
+    return f"; within {100 * most:.2g} % of its largest value for σ ≥ {wiener.error.sigma:g}"
 
 
 def _panel(kind: str, title: str, sub: str) -> dict[str, str]:
