@@ -174,7 +174,7 @@ def test_large_images_are_previewed_from_leading_components(monkeypatch: pytest.
     assert stored["rest"] == pytest.approx(float(outside.mean()), rel=1e-6)
     most = float((outside / (outside + sigma**2) - rest).abs().max())  # what the discarded components can change
     assert np.abs(field - truth).max() < most + 1e-4
-    assert most < 0.02 * np.abs(truth).max()
+    assert most < 0.1 * np.abs(truth).max()
 
 
 def test_the_script_is_one_module() -> None:
