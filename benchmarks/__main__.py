@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks import agreement, averages, browser, calm, covariance, denoisers, edits, fields, shipped, training
+from benchmarks import agreement, averages, browser, calm, covariance, denoisers, edits, eyes, fields, shipped, training
 
 BENCHMARKS = {
     "covariance": covariance.run,
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "calm": calm.run,
     "browser": browser.run,
     "edits": edits.run,
+    "eyes": eyes.run,
     "shipped": shipped.run,
     "training": training.run,
 }

@@ -22,17 +22,21 @@ class Compute:
         images: images per chunk of a streamed statistic.
         draws: (image, noise) pairs per batch of a Jacobian.
         memory: bytes for the working arrays of one denoising call.
+        decomposition: bytes for the eigendecomposition of a dataset; None for what is free on this machine.
     """
 
     device: str = "cpu"
     images: int = 8192
     draws: int = 16
     memory: int = 512 * 1024**2
+    decomposition: int | None = None
 
     def __post_init__(self) -> None:
         for knob in ("images", "draws", "memory"):
             if getattr(self, knob) < 1:
                 raise BadInput(f"Compute.{knob}={getattr(self, knob)}: give at least 1.")
+        if self.decomposition is not None and self.decomposition < 1:
+            raise BadInput(f"Compute.decomposition={self.decomposition}: give at least 1.")
 
 
 def usable_device(name: str) -> str:

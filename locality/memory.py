@@ -1,4 +1,4 @@
-"""How much memory this process takes, and took at most: for reports, never for a decision."""
+"""How much memory this process takes, and took at most, and how much is left: for reports and refusals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import ctypes
 import sys
 from pathlib import Path
 
+_MEMORY = Path("/proc/meminfo")
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -21,6 +22,14 @@ def peak_memory() -> int | None:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def free_memory() -> int | None:
+    """Bytes a new allocation may take without others being pushed out; None where the system does not tell."""
+    if not _MEMORY.exists():
+        return None
+    line = next((line for line in _MEMORY.read_text().splitlines() if line.startswith("MemAvailable:")), None)
+    return None if line is None else int(line.split()[1]) * 1024
 
 
 def _give_back() -> None:

@@ -16,6 +16,7 @@ from locality.checks.named import Checks, hold, refuses
 from locality.checks.specs import as_text, explained, read, reversible
 from locality.dataset import Dataset
 from locality.datasets import DATASETS, DatasetSpec, Split
+from locality.datasets.parts.excerpt import shipped_excerpt
 from locality.errors import BadInput, DataUnavailable
 
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -104,7 +105,12 @@ def absence_is_explained(case: DatasetCase) -> None:
             return
         hold(any(way in text for way in ("Run `", "LOCALITY_DATA", "path")), f"{text!r} does not say how to get them")
         hold(spec.count("train") != 0, "it has no training image")
-        for split in SPLITS:
+        excerpt = shipped_excerpt(spec)
+        if excerpt is not None:
+            same = torch.equal(spec.load("test").data, excerpt.data)
+            same &= spec.count("test") == len(excerpt) == spec.excerpt
+            hold(same, "its held-out images are not those shipped")
+        for split in SPLITS if excerpt is None else ("train",):
             try:
                 spec.load(split)
             except DataUnavailable as error:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, say, table, watch
-from locality.cli.parts.machine import spent_text
+from locality.cli.parts.app import DatasetArg, ExactOpt, FirstOpt, JsonOpt, app, say, table, watch
+from locality.cli.parts.machine import SpaceOpt, decomposing, spent_text
 from locality.errors import BadInput, LocalityError
 from locality.memory import peak_memory
 
 if TYPE_CHECKING:
     from locality.datasets import DatasetSpec, Download
+    from locality.linear.wiener import WienerFilter
     from locality.work import Progress
 
 
@@ -62,22 +63,31 @@ def _state(spec: DatasetSpec) -> tuple[str, int | None]:
 
 
 @app.command()
-def stats(dataset: DatasetArg, first: FirstOpt = None, as_json: JsonOpt = False) -> None:
+def stats(
+    dataset: DatasetArg,
+    first: FirstOpt = None,
+    exact: ExactOpt = False,
+    memory: SpaceOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
     """Mean and covariance of a dataset: size, trace, largest eigenvalues, time and peak memory."""
     from locality.datasets import Source
     from locality.studies import fit_wiener
 
     source = Source.parse(dataset, first)
     start = time.perf_counter()
-    wiener = watch(fit_wiener(source))
+    wiener = watch(fit_wiener(source, compute=decomposing(memory), exact=exact))
     result: dict[str, Any] = {
         "dataset": source.text,
         "n": wiener.count,
         "d": wiener.shape.d,
         "shape": list(wiener.shape),
-        "trace": float(wiener.eigvals.sum()),
+        "trace": wiener.trace,
         "largest_eigenvalues": wiener.eigvals[:10].tolist(),
         "units": "images in [-1, 1], squared",
+        "components": len(wiener.eigvals),
+        "rest": wiener.rest,
+        "error": None if wiener.error is None else vars(wiener.error),
         "seconds": time.perf_counter() - start,
         "peak_memory_bytes": peak_memory(),
     }
@@ -85,9 +95,14 @@ def stats(dataset: DatasetArg, first: FirstOpt = None, as_json: JsonOpt = False)
     spent = spent_text(result["seconds"], result["peak_memory_bytes"])
     text = (
         f"{source.text}: n = {result['n']}, d = {result['d']}, trace = {result['trace']:.5g} ({result['units']})\n"
-        f"largest eigenvalues: {values}\n{spent}"
+        f"largest eigenvalues: {values}\n{_accuracy(wiener)}{spent}"
     )
     say(result, as_json, text)
+
+
+def _accuracy(wiener: WienerFilter) -> str:
+    """One line about the error of an approximate decomposition; nothing for an exact one."""
+    return "" if wiener.error is None else f"{wiener.error}; --exact for all digits\n"
 
 
 @app.command()

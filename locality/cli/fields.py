@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from locality.cli.parts.app import (
     DatasetArg,
+    ExactOpt,
     FirstOpt,
     JsonOpt,
     OutOpt,
@@ -20,8 +21,12 @@ from locality.cli.parts.app import (
     say,
     watch,
 )
+from locality.cli.parts.machine import SpaceOpt, decomposing
 from locality.cli.sampling import tell_note
 from locality.errors import BadInput
+
+if TYPE_CHECKING:
+    from locality.linear.compact import Tolerance
 
 
 @app.command()
@@ -36,6 +41,11 @@ def field(
     model: Annotated[str, typer.Option(help="wiener, a trained network's name, or a checkpoint folder.")] = "wiener",
     draws: Annotated[int, typer.Option(help="Pairs (held-out image, noise) a network's field is averaged over.")] = 16,
     seed: SeedOpt = 0,
+    exact: ExactOpt = False,
+    memory: SpaceOpt = None,
+    solve: Annotated[
+        bool, typer.Option("--solve", help="One exact row of the Wiener filter by a Cholesky solve, no decomposition.")
+    ] = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Sensitivity field of a pixel, signed: d x0_hat[c_out, ROW, COL] / d x[c_in, :, :].
@@ -46,16 +56,27 @@ def field(
 
     from locality.datasets import Source
     from locality.fields.jacobian import measure, reduce_inputs
+    from locality.linear.statistics import solved_rows
     from locality.linear.wiener import coordinates
     from locality.schedule import check_sigma
-    from locality.studies import Draws, find_model, pixel_field
+    from locality.store import default_store
+    from locality.studies import Draws, find_model, fit_wiener, pixel_field
 
     source, spot = Source.parse(dataset, first), parse_pixel(pixel)
-    coordinates(source.shape, spot)
+    coords = coordinates(source.shape, spot)
     check_sigma(sigma)
     tell_note(find_model(source, model))
     out.parent.mkdir(parents=True, exist_ok=True)
-    values = watch(pixel_field(source, model, spot, sigma, Draws(draws, seed)))
+    if solve and model != "wiener":
+        raise BadInput(f"--solve is for the Wiener filter: {model} has no rows to solve for.")
+    if solve:
+        values = watch(solved_rows(source, coords, sigma, decomposing(memory), default_store()))
+        values, error = values.reshape(-1, *source.shape), None
+    elif model == "wiener":
+        wiener = watch(fit_wiener(source, compute=decomposing(memory), exact=exact))
+        values, error = wiener.rows(coords, sigma).reshape(-1, *source.shape), wiener.error
+    else:
+        values, error = watch(pixel_field(source, model, spot, sigma, Draws(draws, seed))), None
     with out.open("wb") as file:
         np.savez(file, field=values.numpy(), pixel=np.array(spot), sigma=np.float64(sigma))
     width = measure(reduce_inputs(values.sum(dim=0)), spot)
@@ -67,10 +88,12 @@ def field(
         "shape": list(values.shape),
         "radius": width.radius,
         "outside": width.outside,
+        "error": None if error is None else vars(error),
         "out": str(out),
     }
     about = f"half of its mass within {width.radius:.3g} px, {width.outside:.1%} beyond 4 px"
     text = f"{out}: field {tuple(values.shape)}; {about if math.isfinite(width.radius) else 'zero everywhere'}"
+    text += "" if error is None else f"\n{error}; --exact for all digits"
     say(result, as_json, text)
 
 
@@ -89,21 +112,45 @@ def precompute(
         str | None, typer.Option(metavar="S,S,...", help="Noise levels of the hover table; by default six to 20.")
     ] = None,
     seed: SeedOpt = 0,
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELD[,ROW]",
+            help="Ship statistics as coarsely as this: largest error of a field and of a row for sigma >= 0.1, "
+            "over their largest value; by default 16 bits a value.",
+        ),
+    ] = None,
+    held_out: Annotated[bool, typer.Option("--held-out", help="Ship some held-out images instead.")] = False,
     ship: Annotated[Path | None, typer.Option(help="Also write it to this folder of shipped files, compactly.")] = None,
 ) -> None:
     """Prepare what pages open with: a dataset's eigendecomposition, a network's hover table, a model's long fit."""
     from locality.datasets import Source
     from locality.fields.codec import LEARNED_SIGMAS
-    from locality.studies import Draws, ship_learned_table, ship_model, ship_statistics
+    from locality.studies import Draws, ship_held_out, ship_learned_table, ship_model, ship_statistics
 
     source = Source.parse(dataset)
-    if model is not None:
+    if held_out:
+        if ship is None:
+            raise BadInput("--held-out writes files: give --ship FOLDER.")
+        typer.echo(ship_held_out(source, ship))
+    elif model is not None:
         typer.echo(watch(ship_model(source, model, ship)))
     elif network is None:
-        typer.echo(watch(ship_statistics(source, ship)))
+        typer.echo(watch(ship_statistics(source, ship, None if tolerance is None else _tolerance(tolerance))))
     else:
         levels = LEARNED_SIGMAS if sigmas is None else _levels(sigmas)
         typer.echo(watch(ship_learned_table(source, network, Draws(draws, seed), step, ship, levels)))
+
+
+def _tolerance(text: str) -> Tolerance:
+    """`FIELD` or `FIELD,ROW`; rows may be off by four times as much where nothing else is said."""
+    from locality.linear.compact import Tolerance
+
+    try:
+        field, _, row = text.partition(",")
+        return Tolerance(float(field), float(row) if row else 4 * float(field))
+    except ValueError:
+        raise BadInput(f"--tolerance {text!r} is not FIELD or FIELD,ROW. Write for example 0.001,0.004.") from None
 
 
 def _levels(text: str) -> tuple[float, ...]:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from locality.dataset import Dataset
 from locality.datasets.parts.archive import open_archive
+from locality.datasets.parts.excerpt import shipped_excerpt
 from locality.datasets.parts.files import find_file
 from locality.datasets.parts.images import decode
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.datasets.parts.verify import sha256_of
 from locality.errors import BadInput, DataUnavailable, DigestMismatch
 from locality.specs import param
-from locality.types import ImageShape
+from locality.types import ImageShape, Pixel
 
 ZIP = "afhq_cat_64.zip"
 _PLACES = (ZIP, f"afhq/{ZIP}", f"afhq_cats/{ZIP}")
@@ -26,6 +27,10 @@ _SIZE, _SHA256 = 44_474_569, "83102288cc04b3f93e97635911ba4afed307bcc315846e865a
 _SIDE = 64
 _COUNT = 5153
 _HELD_OUT = 500  # the last names in sorted order
+_EYES = {
+    32: {"left eye": (16, 11), "right eye": (16, 20)},
+    64: {"left eye": (32, 22), "right eye": (32, 41)},
+}
 _KNOWN = {
     32: {
         "train": "990f63e8103059d38459ccc0abc6543c74095b97aee2a6cb0bec454a94ad49be",
@@ -54,8 +59,12 @@ class AfhqCats(DatasetSpec):
         source="Choi, Uh, Yoo, Ha, StarGAN v2, CVPR 2020 (arXiv 1912.01865), AFHQ by NAVER Corp.",
         licence="CC BY-NC 4.0",
         about="Aligned photographs of cats, colour: one eye tells about the other, so fields are non-local.",
+        passes_on=True,
+        licence_url="https://creativecommons.org/licenses/by-nc/4.0/",
+        changes="512x512 pixels averaged to 64x64, or further to 32x32",
     )
     examples: ClassVar[tuple[str, ...]] = ("afhq_cats", "afhq_cats:resolution=64")
+    excerpt: ClassVar[int] = 48
     fingerprints: ClassVar[dict[str, str]] = _KNOWN[32]
 
     @property
@@ -63,7 +72,11 @@ class AfhqCats(DatasetSpec):
         return ImageShape(3, self.resolution, self.resolution)
 
     def count(self, split: Split = "train") -> int:
-        return _COUNT - _HELD_OUT if split == "train" else _HELD_OUT
+        """Number of images; 48 held-out ones where only those of the repository are on this machine."""
+        if split == "train":
+            return _COUNT - _HELD_OUT
+        part = None if find_file(_PLACES) else shipped_excerpt(self)
+        return _HELD_OUT if part is None else len(part)
 
     def missing(self) -> str:
         if find_file(_PLACES):
@@ -74,11 +87,17 @@ class AfhqCats(DatasetSpec):
             "folder:path=afhq/train/cat,resolution=64."
         )
 
+    def landmarks(self) -> dict[str, Pixel]:
+        """The eyes, left and right in the picture, as they lie in the mean of the training photographs."""
+        return {name: Pixel(*place) for name, place in _EYES[self.resolution].items()}
+
     def known_fingerprint(self, split: Split) -> str | None:
         return _KNOWN[self.resolution][split]
 
     def load(self, split: Split = "train") -> Dataset:
         path = find_file(_PLACES)
+        if path is None and split == "test" and (part := shipped_excerpt(self)) is not None:
+            return part
         if path is None:
             raise DataUnavailable(f"The {self.name} images are not on this machine. {self.missing()}")
         _check(path)

@@ -50,11 +50,15 @@ class Wiener(DenoiserSpec):
         Raises:
             BadInput: more components than there are.
         """
-        d = len(wiener.eigvals)
-        if self.rank > d:
-            raise BadInput(f"wiener:rank={self.rank}: the images have {d} principal components. Give 1..{d}, or 0.")
+        known = len(wiener.eigvals)
+        if self.rank > known:
+            raise BadInput(
+                f"wiener:rank={self.rank}: the images have {known} principal components. Give 1..{known}, or 0."
+            )
         if not self.rank and not self.shrinkage:
             return wiener
-        eigvals = torch.lerp(wiener.eigvals, wiener.eigvals.mean().expand(d), self.shrinkage)
-        eigvals[self.rank or d :] = 0.0
-        return replace(wiener, eigvals=eigvals)
+        mean = wiener.trace / wiener.shape.d
+        eigvals = torch.lerp(wiener.eigvals, torch.full_like(wiener.eigvals, mean), self.shrinkage)
+        eigvals[self.rank or known :] = 0.0
+        rest = 0.0 if self.rank else (1 - self.shrinkage) * wiener.rest + self.shrinkage * mean
+        return replace(wiener, eigvals=eigvals, rest=rest)

@@ -59,4 +59,4 @@ class Shrink(EditSpec):
 
 def _deviations(wiener: WienerFilter) -> torch.Tensor:
     """Standard deviation of every coordinate, float32 [d]."""
-    return (wiener.eigvecs.double().square() @ wiener.eigvals).sqrt().float()
+    return (wiener.eigvecs.double().square() @ (wiener.eigvals - wiener.rest) + wiener.rest).sqrt().float()

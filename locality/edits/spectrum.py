@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from locality.edits.parts.linear import FittedEdit, Map, filter_before, pixels
@@ -73,10 +73,20 @@ class Spectrum(FittedEdit):
 
 def whitening(wiener: WienerFilter, share: float) -> Map:
     """x -> U diag(f) U^T x with f_k^2 = kappa (lambda_k + floor)^-share; kappa keeps the sum of eigenvalues."""
-    floor = _FLOOR * float(wiener.eigvals.mean())
-    power = (wiener.eigvals + floor).pow(-share)
-    factor = (power * (wiener.eigvals.sum() / (power * wiener.eigvals).sum())).sqrt()
-    return lambda x: (x @ wiener.eigvecs.to(x) * factor.to(x)) @ wiener.eigvecs.to(x).T
+    d, inside = wiener.shape.d, len(wiener.eigvals)
+    eigvals = torch.cat([wiener.eigvals, wiener.eigvals.new_full((min(1, d - inside),), wiener.rest)])
+    many = torch.ones_like(eigvals)
+    many[inside:] = d - inside  # directions outside of the basis share one variance
+    floor = _FLOOR * wiener.trace / d
+    power = (eigvals + floor).pow(-share)
+    factor = (power * (wiener.trace / (many * power * eigvals).sum())).sqrt()
+    own, outside = factor[:inside], 0.0 if inside == d else float(factor[-1])
+
+    def whiten(x: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
+        changed = (x @ wiener.eigvecs.to(x) * (own - outside).to(x)) @ wiener.eigvecs.to(x).T
+        return changed + outside * x if outside else changed
+
+    return whiten
 
 
 def tilting(before: Statistics, shape: ImageShape, exponent: float) -> Map:

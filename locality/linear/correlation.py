@@ -56,7 +56,7 @@ class RadialCorrelation:
 
 def pixel_variance(wiener: WienerFilter) -> Float64[Tensor, " d"]:
     """Diagonal of the covariance, in [-1, 1] units squared."""
-    return (wiener.eigvecs.square() @ wiener.eigvals.to(wiener.eigvecs)).double()
+    return (wiener.eigvecs.square() @ (wiener.eigvals - wiener.rest).to(wiener.eigvecs)).double() + wiener.rest
 
 
 def correlation_function(wiener: WienerFilter) -> Correlation:
@@ -71,7 +71,8 @@ def correlation_function(wiener: WienerFilter) -> Correlation:
     total = torch.zeros(2 * h - 1, 2 * w - 1, dtype=torch.float64)
     for part in batches(wiener, 4 * c * h * w):
         white = (wiener.eigvecs[:, part] * scale.float()[:, None]).T.reshape(-1, c, h, w)
-        total += _autocorrelation(white, wiener.eigvals[part].double())
+        total += _autocorrelation(white, wiener.eigvals[part].double() - wiener.rest)
+    total[h - 1, w - 1] += wiener.rest * float(scale.square().sum())
     pairs = _pairs(varies.reshape(c, h, w))
     value = torch.where(pairs > 0, total / pairs.clamp(min=1), 0.0).clamp(-1, 1)
     return Correlation(value, pairs, int((~varies).sum()))

@@ -84,12 +84,12 @@ class PixelMoments(Moments):
         return PixelMoments(self.count + other.count, self.sums + other.sums, self.gram + other.gram)
 
     def _plus(self, part: UInt8[Tensor, "k d"]) -> PixelMoments:
-        values = _pad(part.bitwise_xor(128).view(torch.int8))  # u - 128 in two's complement
+        values = _pad(shifted(part))
         d = len(self.sums)
         self.sums.add_(values[:, :d].sum(dim=0, dtype=torch.int64))
         rows = values.T.contiguous()
         for i in range(0, d, _BLOCK):
-            product = _integer_product(rows[i : i + _BLOCK], values[:, i:])
+            product = integer_product(rows[i : i + _BLOCK], values[:, i:])
             self.gram[i : i + _BLOCK, i:] += product[: d - i, : d - i]
         return PixelMoments(self.count + len(part), self.sums, self.gram)
 
@@ -175,7 +175,12 @@ def _symmetric(sums: Shaped[Tensor, "d d"]) -> Shaped[Tensor, "d d"]:
     return upper + torch.triu(upper, 1).T
 
 
-def _integer_product(left: Int8[Tensor, "a k"], right: Int8[Tensor, "k b"]) -> Int[Tensor, "a b"]:
+def shifted(pixels: UInt8[Tensor, "k d"]) -> Int8[Tensor, "k d"]:
+    """8-bit pixels minus 128."""
+    return pixels.bitwise_xor(128).view(torch.int8)  # in two's complement
+
+
+def integer_product(left: Int8[Tensor, "a k"], right: Int8[Tensor, "k b"]) -> Int[Tensor, "a b"]:
     """left @ right without rounding."""
     if fast_integers(left.device.type):
         product: Tensor = torch._int_mm(left, right.contiguous())

@@ -57,10 +57,12 @@ class Planted:
 
     def columns(self, sigma: float) -> tuple[Float64[Tensor, "2 d"], Float64[Tensor, "2 2"]]:
         """V^T = [A w, A a] and B^T V; they depend on the noise level alone."""
-        inverse = 1.0 / (self.base.eigvals + check_sigma(sigma) ** 2)
-        scaled = self.spectra * inverse
-        columns = (self.base.eigvecs @ scaled.to(self.base.eigvecs).T).T.double()
-        return columns, self.spectra @ scaled.T
+        noise = check_sigma(sigma) ** 2
+        whole = len(self.base.eigvals) == self.base.shape.d
+        outside = 0.0 if whole else 1.0 / (self.base.rest + noise)
+        scaled = self.spectra * (1.0 / (self.base.eigvals + noise) - outside)
+        columns = (self.base.eigvecs @ scaled.to(self.base.eigvecs).T).T.double() + outside * self._both
+        return columns, self.spectra @ scaled.T + outside * self._both @ self._both.T
 
     def weights(self, gram: Float64[Tensor, "2 2"], strength: float) -> Float64[Tensor, "2 2"]:
         """M(c) = C (I + B^T V C)^-1, symmetric.
@@ -92,14 +94,18 @@ class Planted:
     def variance_along(self, strength: float) -> float:
         """Variance of the edited images along the pattern, w^T S' w / |w|^2, in [-1, 1] units squared."""
         w, c = self.pattern, strength
-        own = float((self.spectra[0].square() * self.base.eigvals).sum() / (w @ w))
+        inside = float((self.spectra[0].square() * (self.base.eigvals - self.base.rest)).sum() / (w @ w))
+        own = inside + self.base.rest
         return own + 2 * c * float(self.coupling @ w) + c * c * self.variance * float(w @ w)
 
     @cached_property
-    def spectra(self) -> Float64[Tensor, "2 d"]:
+    def spectra(self) -> Float64[Tensor, "2 k"]:
         """B^T U: pattern and coupling in the eigenbasis."""
-        both = torch.stack([self.pattern, self.coupling])
-        return (self.base.eigvecs.T @ both.to(self.base.eigvecs).T).T.double()
+        return (self.base.eigvecs.T @ self._both.to(self.base.eigvecs).T).T.double()
+
+    @property
+    def _both(self) -> Float64[Tensor, "2 d"]:
+        return torch.stack([self.pattern, self.coupling])
 
 
 @dataclass(frozen=True, eq=False)

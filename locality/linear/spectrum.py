@@ -67,9 +67,12 @@ def share_above(wiener: WienerFilter, sigma: float) -> float:
     Raises:
         BadInput: sigma is not positive and finite.
     """
-    total = float(wiener.eigvals.sum())
-    above = wiener.eigvals > check_sigma(sigma) ** 2
-    return float(wiener.eigvals[above].sum()) / total if total > 0 else 0.0
+    noise = check_sigma(sigma) ** 2
+    inside = float(wiener.eigvals.sum())
+    above = float(wiener.eigvals[wiener.eigvals > noise].sum()) + (
+        wiener.trace - inside if wiener.rest > noise else 0.0
+    )
+    return above / wiener.trace if wiener.trace > 0 else 0.0
 
 
 def power_spectrum(wiener: WienerFilter) -> Float64[Tensor, "h w"]:
@@ -84,8 +87,8 @@ def power_spectrum(wiener: WienerFilter) -> Float64[Tensor, "h w"]:
     for part in batches(wiener, c * h * w):
         images = wiener.eigvecs[:, part].T.reshape(-1, c, h, w)
         squared = torch.fft.fft2(images, norm="ortho").abs().square().sum(dim=1).double()
-        power += torch.einsum("n,nhw->hw", wiener.eigvals[part].double(), squared)
-    return power / c
+        power += torch.einsum("n,nhw->hw", wiener.eigvals[part].double() - wiener.rest, squared)
+    return power / c + wiener.rest
 
 
 def frequencies(shape: ImageShape) -> Float64[Tensor, "h w"]:
@@ -139,5 +142,5 @@ def fit_power_law(rings: Rings, low: float, high: float) -> PowerLawFit:
 
 def batches(wiener: WienerFilter, size: int) -> list[slice]:
     """Slices over the components that hold variance: at `size` numbers each, a slice bounds the memory."""
-    used, step = int((wiener.eigvals > 0).sum()), max(1, _VALUES // size)
+    used, step = int((wiener.eigvals != wiener.rest).sum()), max(1, _VALUES // size)
     return [slice(start, min(start + step, used)) for start in range(0, used, step)]

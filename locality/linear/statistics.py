@@ -11,14 +11,19 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from locality.dataset import Dataset, Images
 from locality.device import Compute
-from locality.errors import NonFinite
+from locality.errors import NonFinite, TooLarge
+from locality.linear.compact import is_compact, unpack_compact
+from locality.linear.gram import decompose_images
 from locality.linear.moments import accumulate_moments
+from locality.linear.timed import with_time_left
 from locality.linear.wiener import WienerFilter, decompose, pack, unpack
+from locality.memory import free_memory
+from locality.schedule import check_sigma
 from locality.store import Artifact, Store
 from locality.types import ImageShape
 from locality.work import Progress
@@ -39,9 +44,13 @@ class Statistics:
 
     def wiener(self, shape: ImageShape) -> WienerFilter:
         """The eigendecomposition. Raises NonFinite (values too large for float64 squares)."""
+        return WienerFilter(shape, self.count, self.mean, *decompose(self.finite_cov()))
+
+    def finite_cov(self) -> Float64[Tensor, "d d"]:
+        """The covariance. Raises NonFinite."""
         if not bool(self.cov.isfinite().all()):
             raise NonFinite("The covariance is not finite. The images hold NaN, infinity or huge values.")
-        return WienerFilter(shape, self.count, self.mean, *decompose(self.cov))
+        return self.cov
 
 
 class Derived(Images):
@@ -56,28 +65,92 @@ class Derived(Images):
         """Its statistics from those of the other set; None where its images have to be looked at."""
 
 
-def fit_filter(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, WienerFilter]:
+def fit_filter(
+    images: Images, compute: Compute, store: Store, *, exact: bool = False
+) -> Generator[Progress, None, WienerFilter]:
     """One pass over the images, or none for a set that derives, and one eigendecomposition; or what the store has.
 
-    Memory: 24 d^2 bytes at the peak (227 MB at d = 3072), whatever the number of images; 48 d^2 for a derived set.
+    Memory: 24 d^2 bytes at the peak (227 MB at d = 3072), whatever the number of images; 48 d^2 for a derived set;
+    32 n^2 + 4 n d for n < d images.
+
+    What is shipped may be a compact basis, whose `error` says how far its rows may be off; `exact` takes none.
 
     Raises:
         DataUnavailable: the images are needed and are not on this machine.
     """
-    work = _fit(images, compute, store)
-    return unpack((yield from store.kept(KIND, store_key(images.fingerprint), work)))
+    key: dict[str, str | int | bool] = {**store_key(images.fingerprint)}
+    if exact and (kept := store.get(KIND, key)) is not None and is_compact(kept):
+        key["exact"] = True
+    found = yield from store.kept(KIND, key, _fit(images, compute, store))
+    return unpack_compact(found) if is_compact(found) else unpack(found)
+
+
+def check_budget(n: int, shape: ImageShape, compute: Compute) -> None:
+    """Refuse a decomposition that the memory does not hold, and say what it would hold.
+
+    Raises:
+        TooLarge: with the largest number of images and the largest square images that fit.
+    """
+    budget, d = compute.decomposition or free_memory(), shape.d
+    need = _needed(n, d)
+    if budget is None or need <= budget:
+        return
+    few = next((k for k in (2**i for i in range(20, 0, -1)) if k < min(n, d) and _needed(k, d) <= budget), 0)
+    side = next((s for s in range(max(shape.h, shape.w), 0, -1) if _needed(n, shape.c * s * s) <= budget), 0)
+    fits = [f"images of {side}x{side}"] * (side > 0) + [f"the first {few:,} of them (rank {few - 1:,})"] * (few > 0)
+    fits += ["one field at a time without it (field --solve)"] * (24 * d * d <= budget)
+    raise TooLarge(
+        f"The decomposition of {n:,} images of {shape}", need, budget, f"What fits: {' or '.join(fits) or 'nothing'}."
+    )
+
+
+def _needed(n: int, d: int) -> int:
+    """Bytes at the peak, measured: two matrices of LAPACK's beside the covariance and its basis, or the Gram matrix."""
+    return 40 * n * n + 6 * n * d if n < d else 42 * d * d
 
 
 def _fit(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, Artifact]:
     known = (yield from images.derive(compute, store)) if isinstance(images, Derived) else None
     if known is None:
         train = images.train
-        for moments in accumulate_moments(train.chunks(compute.images), device=compute.device):
-            yield Progress(0.5 * moments.count, len(train), "Covariance")
-        yield Progress(0.5, 1.0, "Eigendecomposition")
-        return pack(WienerFilter.fit(moments, train.shape), compact=False)
-    yield Progress(0.5, 1.0, "Eigendecomposition")
-    return pack(known.wiener(images.shape), compact=False)
+        check_budget(len(train), train.shape, compute)
+        if len(train) < train.shape.d:
+            small = yield from decompose_images(train.data, train.shape, device=compute.device)
+            return pack(small, compact=False)
+        known = yield from _measured(train, compute)
+    whole = yield from with_time_left(lambda: known.wiener(images.shape), images.shape.d, 0.5, 1.0)
+    return pack(whole, compact=False)
+
+
+def _measured(train: Dataset, compute: Compute) -> Generator[Progress, None, Statistics]:
+    for moments in accumulate_moments(train.chunks(compute.images), device=compute.device):
+        yield Progress(0.5 * moments.count, len(train), "Covariance")
+    return Statistics(moments.count, moments.mean(), moments.cov())
+
+
+def solved_rows(
+    images: Images, coords: Int[Tensor, " p"], sigma: float, compute: Compute, store: Store
+) -> Generator[Progress, None, Float[Tensor, "p d"]]:
+    """Exact rows of the Wiener filter without any basis, from one Cholesky factor; float32.
+
+        row q of W = e_q - sigma^2 (S + sigma^2 I)^-1 e_q
+
+    For images whose decomposition takes too long or does not fit. Memory: 24 d^2 bytes.
+
+    Raises:
+        BadInput: sigma is not a noise level.
+        DataUnavailable: the images are needed and are not on this machine.
+        NonFinite: the covariance is not finite.
+    """
+    noise = check_sigma(sigma) ** 2
+    known = (yield from images.derive(compute, store)) if isinstance(images, Derived) else None
+    system = (known or (yield from _measured(images.train, compute))).finite_cov().clone()
+    yield Progress(0.6, 1.0, "Cholesky factor")
+    system.diagonal().add_(noise)
+    units = torch.zeros(len(system), len(coords), dtype=system.dtype, device=system.device)
+    units[coords, torch.arange(len(coords))] = 1.0
+    torch.linalg.cholesky(system, out=system)
+    return (units - noise * torch.cholesky_solve(units, system)).T.float()
 
 
 def statistics_of(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, Statistics]:
@@ -86,9 +159,10 @@ def statistics_of(images: Images, compute: Compute, store: Store) -> Generator[P
 
 
 def covariance_of(wiener: WienerFilter) -> Statistics:
-    """S = U diag(lambda) U^T, symmetric to the last bit."""
+    """S = U diag(lambda) U^T + rest (I - U U^T), symmetric to the last bit."""
     basis = wiener.eigvecs.double()
-    cov = (basis * wiener.eigvals) @ basis.T
+    cov = (basis * (wiener.eigvals - wiener.rest)) @ basis.T
+    cov.diagonal().add_(wiener.rest)
     return Statistics(wiener.count, wiener.mean.double(), torch.tril(cov) + torch.tril(cov, -1).T)
 
 

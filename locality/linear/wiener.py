@@ -1,13 +1,16 @@
 """The Wiener filter: the best affine denoiser, and the field it predicts for every pixel.
 
-    W(sigma) = S (S + sigma^2 I)^-1 = U diag(g) U^T,   g_k = lambda_k / (lambda_k + sigma^2)
+    W(sigma) = S (S + sigma^2 I)^-1 = U diag(g) U^T + g_rest (I - U U^T),   g_k = lambda_k / (lambda_k + sigma^2)
 
-S is the covariance of the images, decomposed once; any noise level costs a product, no solve.
+S is the covariance of the images, decomposed once; any noise level costs a product, no solve. U has as many
+columns as S has directions with variance of their own; outside of them S is one number, `rest`: exactly zero
+where there are fewer images than coordinates.
 Source: Lukoianov et al. 2025 (arXiv 2509.09672); Wiener 1949.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,19 +28,42 @@ _ROUNDING = 1e-13  # variance below this share of the largest is rounding of flo
 _LEVELS = 32_767  # of the int16 code of an eigenvector; one scale per column
 
 
+@dataclass(frozen=True)
+class RowError:
+    """How far the rows of an approximate filter may be from the exact ones, for noise levels from `sigma` on.
+
+    Largest difference over the largest value of the row: `field` of rows summed over channels of the clicked pixel
+    and of the image, as fields are drawn; `row` of single rows. `about` says how it is known.
+    """
+
+    sigma: float
+    field: float
+    row: float
+    about: str
+
+    def __str__(self) -> str:
+        return (
+            f"fields are within {self.field:.1g} and single rows within {self.row:.1g} of their largest value for "
+            f"sigma >= {self.sigma:g} ({self.about})"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class WienerFilter:
     """Eigendecomposition of a covariance and everything linear that follows from it.
 
-    `eigvals` [d] float64, descending, >= 0; `eigvecs` [d, d] float32 with one eigenvector per
-    column. Memory: 4 d^2 bytes.
+    `eigvals` [k] float64, descending, >= 0; `eigvecs` [d, k] float32 with one eigenvector per column, k <= d;
+    `rest`: variance of every direction outside of them, in [-1, 1] units squared. `error` says how far rows may
+    be from those of the exact decomposition, None where this is it. Memory: 4 d k bytes.
     """
 
     shape: ImageShape
     count: int
     mean: Float[Tensor, " d"]
-    eigvals: Float[Tensor, " d"]
-    eigvecs: Float[Tensor, "d d"]
+    eigvals: Float[Tensor, " k"]
+    eigvecs: Float[Tensor, "d k"]
+    rest: float = 0.0
+    error: RowError | None = None
 
     @staticmethod
     def fit(moments: Moments, shape: ImageShape) -> WienerFilter:
@@ -52,7 +78,12 @@ class WienerFilter:
             raise NonFinite("The covariance is not finite. The images hold NaN, infinity or huge values.")
         return WienerFilter(shape, moments.count, moments.mean(), *decompose(cov))
 
-    def gain(self, sigma: float) -> Float[Tensor, " d"]:
+    @property
+    def trace(self) -> float:
+        """Total variance of an image, in [-1, 1] units squared."""
+        return float(self.eigvals.sum()) + self.rest * self._outside
+
+    def gain(self, sigma: float) -> Float[Tensor, " k"]:
         """Fraction of each principal component that survives: lambda / (lambda + sigma^2).
 
         Dimensionless, in [0, 1], same order as `eigvals`, float64.
@@ -64,21 +95,28 @@ class WienerFilter:
 
     def rows(self, coords: Int[Tensor, " p"], sigma: float) -> Float[Tensor, "p d"]:
         """Rows of W: how the estimate of each coordinate weighs every input coordinate; float32."""
-        return self._rows(coords, self.gain(sigma))
+        return self._rows(coords, self.gain(sigma), self._rest_gain(sigma))
 
     def projection_rows(self, coords: Int[Tensor, " p"], sigma: float) -> Float[Tensor, "p d"]:
         """Rows of the projection on components above the noise, lambda_k > sigma^2: a rough proxy of W."""
-        return self._rows(coords, (self.eigvals > check_sigma(sigma) ** 2).double())
+        noise = check_sigma(sigma) ** 2
+        return self._rows(coords, (self.eigvals > noise).double(), float(self.rest > noise))
 
     def matrix(self, sigma: float) -> Float[Tensor, "d d"]:
         """W in full; float32."""
-        return (self.eigvecs * self.gain(sigma).float()) @ self.eigvecs.T
+        rest = self._rest_gain(sigma)
+        found = (self.eigvecs * (self.gain(sigma) - rest).float()) @ self.eigvecs.T
+        found.diagonal().add_(rest)
+        return found
 
     def pixel_matrix(self, sigma: float) -> Float[Tensor, "hw hw"]:
         """W summed over output and input channels: one row per pixel; float32."""
         hw = self.shape.h * self.shape.w
         summed = self.eigvecs.reshape(self.shape.c, hw, -1).sum(dim=0)
-        return (summed * self.gain(sigma).float()) @ summed.T
+        rest = self._rest_gain(sigma)
+        found = (summed * (self.gain(sigma) - rest).float()) @ summed.T
+        found.diagonal().add_(rest * self.shape.c)
+        return found
 
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Best affine estimate mu + W (x - mu); differentiable in x.
@@ -89,24 +127,42 @@ class WienerFilter:
         """
         self.shape.check(x)
         basis, mean = self.eigvecs.to(x), self.mean.to(x)
-        return mean + ((x - mean) @ basis * self.gain(sigma).to(x)) @ basis.T
+        rest, away = self._rest_gain(sigma), x - mean
+        inside = (away @ basis * (self.gain(sigma) - rest).to(x)) @ basis.T
+        return mean + inside + rest * away if rest else mean + inside
 
     def expected_error(self, sigma: float) -> float:
         """Mean squared error summed over coordinates, sigma^2 tr W, in [-1, 1] units squared."""
-        return check_sigma(sigma) ** 2 * float(self.gain(sigma).sum())
+        return check_sigma(sigma) ** 2 * (float(self.gain(sigma).sum()) + self._rest_gain(sigma) * self._outside)
 
     def above_noise(self, sigma: float) -> int:
         """Number of principal components with variance above sigma^2."""
-        return int((self.eigvals > check_sigma(sigma) ** 2).sum())
+        noise = check_sigma(sigma) ** 2
+        return int((self.eigvals > noise).sum()) + (self._outside if self.rest > noise else 0)
 
     def sample(self, count: int, generator: torch.Generator) -> Float[Tensor, "n d"]:
         """Draws of N(mean, covariance): images with these statistics and nothing else."""
         white = torch.randn(count, len(self.eigvals), generator=generator)
-        return self.mean.float() + (white * self.eigvals.sqrt().float()) @ self.eigvecs.T
+        draws = self.mean.float() + (white * self.eigvals.sqrt().float()) @ self.eigvecs.T
+        if not self.rest:
+            return draws
+        other = torch.randn(count, self.shape.d, generator=generator)
+        return draws + math.sqrt(self.rest) * (other - other @ self.eigvecs @ self.eigvecs.T)
 
-    def _rows(self, coords: Int[Tensor, " p"], weights: Float[Tensor, " d"]) -> Float[Tensor, "p d"]:
+    @property
+    def _outside(self) -> int:
+        """Directions that share the variance `rest`."""
+        return self.shape.d - len(self.eigvals)
+
+    def _rest_gain(self, sigma: float) -> float:
+        return self.rest / (self.rest + check_sigma(sigma) ** 2)
+
+    def _rows(self, coords: Int[Tensor, " p"], weights: Float[Tensor, " k"], rest: float) -> Float[Tensor, "p d"]:
         # With the large matrix on the left it is read once in its own order: 2.5 times the other way round.
-        return (self.eigvecs @ (self.eigvecs[coords] * weights.to(self.eigvecs)).T).T.contiguous()
+        found = (self.eigvecs @ (self.eigvecs[coords] * (weights - rest).to(self.eigvecs)).T).T.contiguous()
+        if rest:
+            found[torch.arange(len(coords)), coords] += rest
+        return found
 
 
 def decompose(cov: Float[Tensor, "d d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:

@@ -29,7 +29,7 @@ from locality.studies.sampling.config import Sampling, Stepped, Trajectory
 from locality.studies.sampling.memorisation import Copies, memorisation
 from locality.studies.sampling.nearest import nearest_training
 from locality.studies.sampling.samples import denoise, found_samples, sample
-from locality.studies.ship import ship_learned_table, ship_model, ship_statistics
+from locality.studies.ship import ship_held_out, ship_learned_table, ship_model, ship_statistics
 from locality.studies.sweep.participants import mask_of, pixels_along
 from locality.studies.sweep.plan import PREDICTED, Sweep, SweepPlan
 from locality.studies.sweep.ship import ship_sweep, shipped_sweeps
@@ -100,6 +100,7 @@ __all__ = [
     "ship_agreement",
     "ship_bench",
     "ship_costs",
+    "ship_held_out",
     "ship_learned_table",
     "ship_model",
     "ship_statistics",

@@ -16,6 +16,7 @@ from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import DataUnavailable, NonFinite
 from locality.grammar import command
+from locality.linear.statistics import fit_filter
 from locality.linear.wiener import WienerFilter
 from locality.networks import NETWORKS
 from locality.store import Store, default_store
@@ -25,16 +26,14 @@ from locality.work import Progress
 
 
 def fit_wiener(
-    source: Source, *, store: Store | None = None, compute: Compute | None = None
+    source: Source, *, store: Store | None = None, compute: Compute | None = None, exact: bool = False
 ) -> Generator[Progress, None, WienerFilter]:
-    """Eigendecomposition of a dataset's covariance: from the store, else computed once.
+    """Eigendecomposition of a dataset's covariance: from the store, else computed once; `exact`: no compact basis.
 
     Raises:
         DataUnavailable: neither the images nor shipped statistics are on this machine.
     """
-    fitted = yield from DENOISERS["wiener"]().fit(source, compute or Compute(), store or default_store())
-    assert isinstance(fitted, WienerFilter)
-    return fitted
+    return (yield from fit_filter(source, compute or Compute(), store or default_store(), exact=exact))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,13 +6,14 @@ import math
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from locality.datasets import Source
+from locality.datasets import Source, ship_excerpt
 from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.edits import EDITS
 from locality.errors import BadInput
 from locality.fields.codec import LEARNED_SIGMAS
 from locality.grammar import command
+from locality.linear.compact import Tolerance, pack_compact
 from locality.linear.statistics import KIND, store_key
 from locality.linear.wiener import pack
 from locality.store import Store, default_store
@@ -24,18 +25,22 @@ from locality.studies.trained import find_network
 from locality.work import Progress
 
 
-def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Progress, None, str]:
+def ship_statistics(
+    source: Source, folder: Path | None = None, tolerance: Tolerance | None = None
+) -> Generator[Progress, None, str]:
     """Compute a dataset's eigendecomposition, and what its edits need of the images.
 
-    With a folder, write both there, the first compactly.
+    With a folder, write both there, the first compactly: in 16 bits a value, or as coarsely as a tolerance allows.
     """
     local = Store(default_store().local)
     wiener = yield from fit_wiener(source, store=local)
     if folder is None:
         return f"{source.text}: eigendecomposition of {wiener.count} images is in the local cache."
-    written = command("precompute", source.text, "--ship", "cache/shipped")
-    about = {"images": wiener.count, "command": written}
-    path = ship(source, source.slug, KIND, store_key(source.fingerprint), pack(wiener, compact=True), about, folder)
+    yield Progress(0.9, 1.0, "Compact basis")
+    artifact = pack(wiener, compact=True) if tolerance is None else pack_compact(wiener, tolerance)
+    options = [] if tolerance is None else ["--tolerance", f"{tolerance.field:g},{tolerance.row:g}"]
+    about = {"images": wiener.count, "command": command("precompute", source.text, *options, "--ship", "cache/shipped")}
+    path = ship(source, source.slug, KIND, store_key(source.fingerprint), artifact, about, folder)
     beside = []
     for cls in EDITS.values():
         sent = cls().shipment(source.edited((cls(),)).stage(0, store=local))
@@ -43,6 +48,13 @@ def ship_statistics(source: Source, folder: Path | None = None) -> Generator[Pro
             ship(source, source.slug, *sent, about, folder)
             beside.append(f", and {sent.kind}/{source.slug}")
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB{''.join(beside)}"
+
+
+def ship_held_out(source: Source, folder: Path) -> str:
+    """Write those held-out images of a dataset that may come with the repository. Raises BadInput where none may."""
+    written = command("precompute", source.text, "--held-out", "--ship", "cache/shipped")
+    path = ship_excerpt(source.spec, folder, written)
+    return f"{path}: {path.stat().st_size / 1e6:.2f} MB, and its LICENSE"
 
 
 def ship_learned_table(

@@ -24,9 +24,9 @@ def explorer() -> None:
         source = current_source()
         wiener = cached.wiener(source.fingerprint, source)
         trained = current_network()
-        view = current_view(source.shape)
+        view = current_view(source.shape, next(iter(source.spec.landmarks().values()), None))
         notes, place = st.container(), st.container()
-        options = choose_options(source.shape, source.available)
+        options = choose_options(source)
         offer_export(source, wiener, trained, options, view)
         with place:
             show(source, wiener, trained, options, view)

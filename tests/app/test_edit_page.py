@@ -22,11 +22,11 @@ from locality.specs import param
 from locality.studies import Draws, Sweep, finish, pixel_field
 from locality.types import ImageShape, Pixel
 from pages._ui.edit import export
-from pages._ui.edit.basis import basis_file
 from pages._ui.edit.panel import _dial
 from pages._ui.edit.state import COMPONENT, Asked, named, place_of
 from pages._ui.edit.sweeping import _csv, _json, _strengths
 from pages._ui.explorer import files
+from pages._ui.explorer.basis import basis_file
 from pages._ui.train.runs import RUNS
 from tests.buffer import sent, unpacked
 from tests.own_networks import own_networks

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
+import torch
 from streamlit.testing.v1 import AppTest
 
 from locality.datasets import Source
@@ -15,8 +16,8 @@ from locality.fields.codec import SIGMA_HIGH
 from locality.linear.wiener import coordinates
 from locality.studies import finish, fit_wiener
 from locality.types import Pixel
-from pages._ui.explorer import files
-from tests.buffer import sent
+from pages._ui.explorer import basis, files
+from tests.buffer import sent, unpacked
 
 APP = str(Path(__file__).parents[2] / "app.py")
 
@@ -148,3 +149,29 @@ def test_files_are_written_once_and_the_oldest_leave(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(files, "_LIMIT", 3 * size + 100)  # sizes differ by a few digits of sigma
     files._prune()
     assert len(list(files._STATIC.glob("*.bin"))) == 3
+
+
+def test_large_images_are_previewed_from_leading_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No table of every pixel, but a basis cut to its budget: by the formula of basis.js nearly the exact field."""
+    monkeypatch.setattr(files, "_LARGEST", 0)
+    monkeypatch.setattr(basis, "_LEADING", 2 * 64 * 40)
+    at = open_page(dataset="digits")
+    head, _ = sent(at)
+    source = Source.parse("digits")
+    assert head["tables"]["predicted"] == []
+    (file,) = files._STATIC.glob("*.bin")
+    assert head["tables"]["basis"] == files.url(file.name) == files.url(basis.leading_name(source.fingerprint))
+    stored, arrays = unpacked(file.read_bytes())
+    assert len(arrays["eigvals"]) == 40
+    rows = arrays["codes"].reshape(64, 40) * arrays["scale"].astype(float)
+    p, sigma = 20, 1.0
+    rest = stored["rest"] / (stored["rest"] + sigma**2)
+    field = rows @ (rows[p] * (arrays["eigvals"] / (arrays["eigvals"] + sigma**2) - rest))
+    field[p] += rest * stored["channels"]
+    wiener = finish(fit_wiener(source))
+    truth = wiener.rows(torch.tensor([p]), sigma)[0].numpy()
+    outside = wiener.eigvals[40:]
+    assert stored["rest"] == pytest.approx(float(outside.mean()), rel=1e-6)
+    most = float((outside / (outside + sigma**2) - rest).abs().max())  # what the discarded components can change
+    assert np.abs(field - truth).max() < most + 1e-4
+    assert most < 0.1 * np.abs(truth).max()

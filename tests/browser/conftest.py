@@ -161,10 +161,11 @@ def pictures(page: Page, name: str, *, whole: bool = False) -> dict[str, list[st
 
 
 def computed(page: Page, module: str, expression: str, value: Any = None) -> Any:
-    """Evaluate an expression of `m`, a module of pages/_ui with all that it imports, and `v`, the value."""
-    code = base64.b64encode(linked(ROOT / "pages" / "_ui" / f"{module}.js").encode()).decode()
-    load = "const m = await import('data:text/javascript;charset=utf-8;base64,' + code)"
-    return page.evaluate(f"async ([code, v]) => {{ {load}; return {expression} }}", [code, value])
+    """Evaluate an expression of `m`, the exports of modules of pages/_ui joined by "+", and `v`, the value."""
+    codes = [base64.b64encode(linked(ROOT / "pages" / "_ui" / f"{one}.js").encode()).decode() for one in module.split("+")]
+    load = """const m = {}
+        for (const code of codes) Object.assign(m, await import('data:text/javascript;charset=utf-8;base64,' + code))"""
+    return page.evaluate(f"async ([codes, v]) => {{ {load}; return {expression} }}", [codes, value])
 
 
 # Resolves once an element has kept its place and size for a third of a second.

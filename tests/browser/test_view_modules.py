@@ -15,7 +15,7 @@ from locality.linear.moments import estimate_moments
 from locality.linear.planted import Planted
 from locality.linear.wiener import WienerFilter, coordinates
 from locality.types import ImageShape, Pixel
-from pages._ui.edit.basis import _packed
+from pages._ui.explorer.basis import _packed
 from tests.browser.conftest import computed
 from tests.buffer import unpacked
 from tests.small_sets import eight_bit
@@ -38,7 +38,7 @@ def test_planted_fields(page: Page, channels: int, colour: str) -> None:
     made = ", ".join(f"{name}: {kinds.get(name, 'Float64Array')}.from(v.arrays.{name})" for name in arrays)
     ours = computed(
         page,
-        "edit/plant",
+        "explorer/basis+edit/plant",
         f"""(() => {{ const basis = new m.Basis({{ head: v.head, arrays: {{ {made} }} }}, {SIDE}, {SIDE})
             const plant = new m.Plant(basis, v.first, v.coupling, 1.1), p = 3 * {SIDE} + 5
             plant.repaint(v.mask)

@@ -118,7 +118,7 @@ def test_the_faces_table_holds_the_fields_of_its_draws() -> None:
 
 def test_shipped_files_stay_small() -> None:
     files = [path for path in SHIPPED.rglob("*") if path.is_file() and path.name != "state.safetensors"]
-    assert sum(path.stat().st_size for path in files) < 100e6
+    assert sum(path.stat().st_size for path in files) < 160e6
     found = [network for network in trained_networks() if network.folder.is_relative_to(SHIPPED)]
     assert sorted((network.dataset, network.name) for network in found) == sorted(PAIRS + EDITED)
 

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from locality.datasets import DATASETS, Source, afhq_cats
+from locality.datasets import DATASETS, Source, afhq_cats, ship_excerpt
 from locality.datasets.afhq_cats import AfhqCats
+from locality.datasets.parts import excerpt
 from locality.datasets.parts.verify import sha256_of
 from locality.errors import BadInput, DataUnavailable, DigestMismatch
+from locality.store import Store
 from tests.pictures import noise, pngs, write_zip
 
 SIZES = [32, 64]
@@ -96,6 +99,55 @@ def test_its_statistics_are_found_without_images(root: Path, size: int) -> None:
     assert source.fingerprint == afhq_cats._KNOWN[size]["train"]
     with pytest.raises(DataUnavailable):
         _ = Source.parse(f"afhq_cats:resolution={size}", first=100).fingerprint
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_eyes_lie_where_a_mirror_puts_them(size: int) -> None:
+    left, right = AfhqCats(resolution=size).landmarks().values()
+    assert left.row == right.row
+    assert left.col + right.col == size - 1
+    assert left.col < right.col
+
+
+def test_an_excerpt_is_shipped_with_its_licence_and_serves_without_the_zip(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(root, monkeypatch, held_out=3)
+    monkeypatch.setattr(AfhqCats, "excerpt", 2)
+    store = Store(root / "local", root / "shipped")
+    monkeypatch.setattr(excerpt, "default_store", lambda: store)
+    source = Source.parse("afhq_cats")
+    images = source.spec.load("test")
+    path = ship_excerpt(source.spec, root / "shipped", "make it")
+    assert path == root / "shipped/afhq_cats/held-out-32.safetensors"
+    notice = (path.parent / "LICENSE").read_text()
+    assert "CC BY-NC 4.0" in notice
+    assert "NAVER" in notice
+    (manifest,) = store.shipped("afhq_cats")
+    assert manifest["about"]["licence"] == "CC BY-NC 4.0"
+    (root / afhq_cats.ZIP).unlink()
+    assert source.spec.count("test") == 2
+    assert torch.equal(source.held_out.data, images.data[:2])
+    assert source.shows_held_out
+    assert not source.available
+    assert not Source.parse("afhq_cats:resolution=64").shows_held_out
+    assert not Source.parse("cifar10").shows_held_out
+    with pytest.raises(DataUnavailable):
+        source.spec.load("train")
+
+
+def test_other_sets_ship_no_images(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="digits ships no images"):
+        ship_excerpt(DATASETS.parse("digits"), tmp_path, "")
+
+
+def test_what_is_made_from_the_set_names_its_licence() -> None:
+    assert "source" not in Source.parse("digits").licence()
+    credit = Source.parse("afhq_cats").licence()
+    assert credit["licence"] == "CC BY-NC 4.0"
+    assert credit["source"] == AfhqCats.info.source
+    assert Source.parse("afhq_cats:resolution=64+blur:1").licence() == credit
+    assert Source.parse("fashion_mnist+mix:dataset=afhq_cats").licence() == credit
 
 
 def test_each_size_is_a_set_of_its_own_by_name() -> None:

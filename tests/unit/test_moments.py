@@ -11,10 +11,10 @@ from locality.errors import BadInput, NonFinite
 from locality.linear.moments import (
     PixelMoments,
     ValueMoments,
-    _integer_product,
     _product_by_floats,
     accumulate_moments,
     estimate_moments,
+    integer_product,
 )
 
 
@@ -83,7 +83,7 @@ def test_both_ways_give_the_same_integers(monkeypatch: pytest.MonkeyPatch, fast:
     """Integer instructions where the processor has them, float products where it has not."""
     monkeypatch.setattr("locality.linear.moments.fast_integers", lambda kind: fast)
     left = torch.nn.functional.pad(pixels(3, 2500, seed=1).bitwise_xor(128).view(torch.int8), (0, 28, 0, 29))
-    assert (_integer_product(left, left.T) == left.long() @ left.long().T).all()
+    assert (integer_product(left, left.T) == left.long() @ left.long().T).all()
 
 
 def test_covariance_does_not_depend_on_chunks() -> None:

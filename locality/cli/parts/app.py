@@ -31,6 +31,9 @@ DatasetArg = Annotated[
     str, typer.Argument(metavar="DATASET", help="A name from `datasets`, with options as name:key=value,...")
 ]
 FirstOpt = Annotated[int | None, typer.Option("--first", metavar="N", help="Use the first N training images only.")]
+ExactOpt = Annotated[
+    bool, typer.Option("--exact", help="Decompose the images where a compact basis with a stated error is shipped.")
+]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 OutOpt = Annotated[Path, typer.Option("--out", metavar="F.npz", help="File to write.")]
 SigmaOpt = Annotated[float, typer.Option("--sigma", metavar="S", help="Noise level in units of images in [-1, 1].")]

@@ -15,6 +15,21 @@ DeviceOpt = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
 MemoryOpt = Annotated[int, typer.Option(metavar="MB", help="Memory for the work of one denoising call.")]
 
 
+SpaceOpt = Annotated[
+    int | None,
+    typer.Option("--memory", metavar="MB", help="Memory for an eigendecomposition; by default what is free."),
+]
+
+
+def decomposing(megabytes: int | None) -> Compute:
+    """The computation of statistics with so much memory. Raises BadInput."""
+    from locality.device import Compute
+
+    if megabytes is not None and megabytes < 1:
+        raise BadInput(f"--memory {megabytes}: give at least 1 (MB).")
+    return Compute(decomposition=None if megabytes is None else megabytes * 1024**2)
+
+
 def compute_on(device: str, memory: int | None = None) -> Compute:
     """The device and the memory budget of some options. Raises BadInput."""
     from locality.device import Compute, usable_device

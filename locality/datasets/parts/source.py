@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from locality.dataset import Dataset
+from locality.datasets.parts.excerpt import shipped_excerpt
 from locality.datasets.parts.spec import DATASETS, DatasetSpec, Split
 from locality.device import Compute
 from locality.edits import EDITS, Chain, Stage, chain_of, chain_text, check_chain
@@ -103,6 +104,12 @@ class Source(Derived):
         """Whether the images are on this machine."""
         return not self.missing()
 
+    @property
+    def shows_held_out(self) -> bool:
+        """Whether held-out images can be read: all of them, or those that come with the repository."""
+        others = all(Source.parse(edit.other).shows_held_out for edit in self.edits if edit.other)
+        return others and (self.available_base or shipped_excerpt(self.spec) is not None)
+
     def missing(self) -> str:
         """Empty when the images can be read, else how to get those that are not on this machine."""
         others = (Source.parse(edit.other).missing() for edit in self.edits if edit.other)
@@ -127,12 +134,15 @@ class Source(Derived):
     def licence(self) -> dict[str, str]:
         """`licence` for the manifests of what is derived from the images, and from those that an edit takes in.
 
-        {} where there are no terms to keep.
+        With `source` where the licence asks for credit; {} where there are no terms to keep.
         """
         others = (Source.parse(edit.other).spec for edit in self.edits if edit.other)
-        terms = dict.fromkeys(spec.info.licence for spec in (self.spec, *others))
-        kept = [text for text in terms if text != FREE]
-        return {"licence": "; ".join(kept)} if kept else {}
+        infos = dict.fromkeys(spec.info for spec in (self.spec, *others) if spec.info.licence != FREE)
+        texts = {
+            "licence": [info.licence for info in infos],
+            "source": [info.source for info in infos if info.passes_on],
+        }
+        return {name: "; ".join(dict.fromkeys(found)) for name, found in texts.items() if found}
 
     @property
     def fingerprint(self) -> str:

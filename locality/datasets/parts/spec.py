@@ -10,19 +10,26 @@ from typing import ClassVar, Literal
 from locality.dataset import Dataset
 from locality.datasets.parts.download import Download
 from locality.specs import Registry, Spec
-from locality.types import ImageShape
+from locality.types import ImageShape, Pixel
 
 Split = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Facts shown beside the data: title, origin, licence and one sentence."""
+    """Facts shown beside the data: title, origin, licence and one sentence.
+
+    `passes_on`: the licence asks for credit wherever anything made from the images goes; then also where its text
+    is, and what was changed of the images.
+    """
 
     title: str
     source: str
     licence: str
     about: str
+    passes_on: bool = False
+    licence_url: str = ""
+    changes: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,11 +37,13 @@ class DatasetSpec(Spec):
     """Base of the dataset plug-ins.
 
     `fingerprints` holds the known content digests per split of sets that never change, at their
-    default parameters: statistics shipped for them are found without the images.
+    default parameters: statistics shipped for them are found without the images; `excerpt` is how many of its
+    held-out images may come with the repository: they serve as its held-out images where the set is not on the machine.
     """
 
     info: ClassVar[DatasetInfo]
     fingerprints: ClassVar[dict[str, str]] = {}
+    excerpt: ClassVar[int] = 0
 
     @property
     @abstractmethod
@@ -56,6 +65,10 @@ class DatasetSpec(Spec):
     def known_fingerprint(self, split: Split) -> str | None:
         """Content digest of the official images with these options; None where none is known."""
         return self.fingerprints.get(split) if self == type(self)() else None
+
+    def landmarks(self) -> dict[str, Pixel]:
+        """Named pixels worth looking at first, in aligned images: pages open on the first."""
+        return {}
 
     def missing(self) -> str:
         """Empty when `load` can work, else how to get the images."""

@@ -79,11 +79,13 @@ class Unseeing:
 
     B being A and the row sqrt(n') (mu' - mu). Its filter is the identity minus sigma^2 (S' + sigma^2 I)^-1.
     An image judged by statistics that hold it flatters them, the more the fewer images there are.
+    `scatter` is (n - 1) times the variance along the basis, `outside` that of every other direction, None for none.
     """
 
     mean: Float[Tensor, " d"]
-    basis: Float[Tensor, "d d"]
-    scatter: Float[Tensor, " d"]
+    basis: Float[Tensor, "d k"]
+    scatter: Float[Tensor, " k"]
+    outside: float | None
     taken: Float[Tensor, "r d"]
     left: int
 
@@ -94,16 +96,21 @@ class Unseeing:
         left = wiener.count - len(seen)
         shift = -away.sum(dim=0) / left
         basis = wiener.eigvecs.double()
-        taken = torch.cat([away, left**0.5 * shift[None]]) @ basis
-        return Unseeing(wiener.mean + shift, basis, (wiener.count - 1) * wiener.eigvals, taken, left)
+        taken = torch.cat([away, left**0.5 * shift[None]])
+        outside = None if len(wiener.eigvals) == wiener.shape.d else (wiener.count - 1) * wiener.rest
+        return Unseeing(wiener.mean + shift, basis, (wiener.count - 1) * wiener.eigvals, outside, taken, left)
 
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """The estimate mu' + W' (x - mu'), float64."""
         noise = (self.left - 1) * sigma**2
-        inverse = 1.0 / (self.scatter + noise)
-        away = (x.double() - self.mean) @ self.basis
-        solved = away * inverse
-        inner = torch.eye(len(self.taken), dtype=torch.float64) - self.taken * inverse @ self.taken.T
-        solved = solved + torch.linalg.solve(inner, self.taken @ solved.T).T @ self.taken * inverse
-        rest: Tensor = noise * solved @ self.basis.T
+        solved, taken = self._solve(x.double() - self.mean, noise), self._solve(self.taken, noise)
+        inner = torch.eye(len(taken), dtype=torch.float64) - taken @ self.taken.T
+        solved = solved + torch.linalg.solve(inner, self.taken @ solved.T).T @ taken
+        rest: Tensor = noise * solved
         return x - rest
+
+    def _solve(self, rows: Float[Tensor, "b d"], noise: float) -> Float[Tensor, "b d"]:
+        """((n - 1) S + noise I)^-1 of every row, all images counted."""
+        outside = 0.0 if self.outside is None else 1.0 / (self.outside + noise)
+        inside = (rows @ self.basis * (1.0 / (self.scatter + noise) - outside)) @ self.basis.T
+        return inside + outside * rows if outside else inside

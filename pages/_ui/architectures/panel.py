@@ -29,7 +29,7 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
     pixel, sigma = pixels[view.place], LEARNED_SIGMAS[view.level]
     names = files.predicted_names(source.fingerprint)
     stored = [names[TABLE_SIGMAS.index(level)] for level in LEARNED_SIGMAS] if files.ready(names) else []
-    x0, eps, title = fields.picture(source, wiener, live.PLAIN if source.available else live.DRAWN)
+    x0, eps, title = fields.picture(source, wiener, live.PLAIN if source.shows_held_out else live.DRAWN)
     arrays: dict[str, Any] = {"x0": x0, "eps": eps}
     refusals: dict[int, str] = {}
     for i, entry in enumerate(entries):
@@ -65,7 +65,7 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
         "status": _status(entries, bool(stored), source.available or not asked.twins),
     }
     COMPONENT.show(head, arrays)
-    if not stored:
+    if not stored and files.tables_fit(source.shape):
         files.write_predicted(source.fingerprint, wiener)
         st.rerun()
     return entries, found, pixel, view

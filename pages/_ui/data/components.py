@@ -30,7 +30,7 @@ def components(wiener: WienerFilter) -> None:
         sigma = _choose_sigma()
         above, share = wiener.above_noise(sigma), share_above(wiener, sigma)
         st.markdown(
-            f"**{above:,} of {len(wiener.eigvals):,}** components above the noise, "
+            f"**{above:,} of {wiener.shape.d:,}** components above the noise, "
             f"holding **{100 * share:.1f} %** of the variance"
         )
         show(
@@ -41,7 +41,12 @@ def components(wiener: WienerFilter) -> None:
     with right:
         st.subheader("Eigenimages", anchor=False)
         colour = wiener.shape.c > 1 and _choose_look() == "In colour"
-        grid([_tile(wiener, k, sigma, colour) for k in range(min(_SHOWN, wiener.shape.d))], wide=6, narrow=4, gap="8px")
+        grid(
+            [_tile(wiener, k, sigma, colour) for k in range(min(_SHOWN, len(wiener.eigvals)))],
+            wide=6,
+            narrow=4,
+            gap="8px",
+        )
         st.caption(_legend(colour))
 
 
@@ -60,8 +65,8 @@ def _choose_sigma() -> float:
 
 def _spectrum(wiener: WienerFilter, sigma: float) -> go.Figure:
     values = wiener.eigvals.double()
-    total = max(float(values.sum()), 1e-300)
-    d, above = len(values), wiener.above_noise(sigma)
+    total = max(wiener.trace, 1e-300)
+    d, above = len(values), int((values > sigma**2).sum())
     held = values.cumsum(0) / total * 100
     drawn = {*range(min(d, 100)), *(round(d ** (i / 400)) - 1 for i in range(401)), d - 1}  # as fine as a screen shows
     top = max(float(values[0]), SIGMA_HIGH**2) * 5
@@ -118,7 +123,7 @@ def _legend(colour: bool) -> str:
 
 def _tile(wiener: WienerFilter, k: int, sigma: float, colour: bool) -> Tile:
     value = float(wiener.eigvals[k])
-    share = 100 * value / max(float(wiener.eigvals.sum()), 1e-300)
+    share = 100 * value / max(wiener.trace, 1e-300)
     return Tile(
         _picture(wiener, k, colour),
         f"Eigenimage {k + 1}",

@@ -193,7 +193,8 @@ def _range(source: Source, asked: Asked) -> None:
 
 def _flat(wiener: WienerFilter) -> int:
     """Directions without variance, up to rounding."""
-    return int((wiener.eigvals <= 1e-9 * wiener.eigvals.max()).sum())
+    flat, outside = 1e-9 * float(wiener.eigvals.max()), wiener.shape.d - len(wiener.eigvals)
+    return int((wiener.eigvals <= flat).sum()) + (outside if wiener.rest <= flat else 0)
 
 
 def _spectra(source: Source, asked: Asked) -> None:

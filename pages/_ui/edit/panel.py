@@ -18,11 +18,11 @@ from locality.linear.wiener import WienerFilter
 from locality.types import Pixel
 from pages._ui import cached
 from pages._ui.architectures import live
-from pages._ui.edit.basis import basis_file, fits
 from pages._ui.edit.details import planted_of
 from pages._ui.edit.networks import Family, families, reported, stored
 from pages._ui.edit.state import COMPONENT, Asked
 from pages._ui.explorer import fields
+from pages._ui.explorer.basis import basis_file, fits
 
 _MOSAIC = (2, 2)
 _SEED = 7  # of the draws that stand for images where these are not on the machine

@@ -5,11 +5,12 @@ import { element, Lab, mounted } from "../lab/lab.js"
 import { largest, massOn, percent, short, storedField, within } from "../lab/math.js"
 import { poster } from "../lab/poster.js"
 import { chosen, path } from "../lab/svg.js"
+import { Basis } from "../explorer/basis.js"
 import { Area } from "./area.js"
 import { massChart, massWords, TALL } from "./masses.js"
 import { countOf, measured, measuredTable } from "./measured.js"
 import { edges, maskText, readMask } from "./paint.js"
-import { Basis, Plant } from "./plant.js"
+import { Plant } from "./plant.js"
 
 const SWEEP = 4 // s of the play button, weakest to strongest
 const FAR = 4
@@ -20,7 +21,6 @@ class Edit extends Lab {
   constructor(root) {
     super(root)
     this.rows = new Map()
-    this.made = new Map()
     this.area = new Area(this)
     const dial = this.$(".dial input")
     dial.oninput = event => { this.stop(); this.level = +dial.value; this.ask(event) }
@@ -109,12 +109,6 @@ class Edit extends Lab {
   }
 
   nearestLevel(list) { return list.reduce((best, one) => (!best || Math.abs(one.level - this.level) < Math.abs(best.level - this.level) ? one : best), null) }
-
-  // A value that is made again only when its key changes.
-  once(name, key, make) {
-    if (this.made.get(name)?.key !== key) this.made.set(name, { key, value: make() })
-    return this.made.get(name).value
-  }
 
   // --- drawing -----------------------------------------------------------------------------------
 

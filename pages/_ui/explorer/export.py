@@ -13,7 +13,7 @@ from locality.datasets import Source
 from locality.grammar import command
 from locality.linear.wiener import WienerFilter
 from locality.studies import Trained
-from pages._ui.explorer import fields
+from pages._ui.explorer import fields, files
 from pages._ui.explorer.options import Options
 from pages._ui.explorer.standalone import expected_size, standalone
 from pages._ui.explorer.view import View
@@ -27,7 +27,7 @@ def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, 
             "predicted": fields.predicted(wiener, view.pixel, view.sigma, options),
             "projection": fields.predicted(wiener, view.pixel, view.sigma, options, projection=True),
         }
-        if trained is not None and source.available:
+        if trained is not None and source.shows_held_out:
             sha = str(trained.manifest["sha256"])
             found["learned"] = fields.learned(sha, tuple(view.pixel), view.sigma, options, source, trained)
         buffer = BytesIO()
@@ -61,6 +61,9 @@ def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, 
 
 def _offer_file(source: Source, wiener: WienerFilter, trained: Trained | None, options: Options, view: View) -> None:
     """A download of the view as one HTML file, made when it is clicked."""
+    if not files.tables_fit(wiener.shape):
+        st.caption("One HTML file would hold the fields of every pixel: too large for these images.")
+        return
     query, size = _link(view), expected_size(wiener)
     wait = "some seconds" if options.stored else "up to a minute, since the options ask for fields that are not stored"
     st.download_button(

@@ -98,7 +98,7 @@ def _learned(shown: Shown) -> str:
         return f"{about} Its fields are not in this file: they need the images, which were not at hand."
     pixels, levels = table.meta["pixels"], len(table.meta["sigmas"])
     where = f"{len(pixels)} pixels (the nearest is shown)" if len(pixels) > 1 else "the saved pixel only"
-    here = f" At the saved pixel and noise level: {options.draws} draws." if shown.source.available else ""
+    here = f" At the saved pixel and noise level: {options.draws} draws." if shown.source.shows_held_out else ""
     return (
         f"{about} Jacobian rows averaged over {table.meta['draws']} held-out images, each with its own noise, stored "
         f"for {where} at {levels} noise levels, interpolated between them.{here} {_draws(table)}"

@@ -10,10 +10,12 @@ from locality.linear.wiener import WienerFilter
 from locality.places import home
 from locality.store.artifact import Artifact, digest
 from locality.studies import predicted_table
+from locality.types import ImageShape
 from pages._ui.lab.mount import pack
 
 _STATIC = home() / "static"
 _LIMIT = 400 * 10**6  # bytes kept there; the oldest leave first
+_LARGEST = 40 * 10**6  # bytes of all predicted tables of a dataset
 _VERSION = 1
 
 
@@ -21,6 +23,11 @@ def predicted_names(fingerprint: str) -> list[str]:
     """File names of a dataset's predicted tables, one per noise level."""
     stem = digest("predicted_file", {"fingerprint": fingerprint, "version": _VERSION})[:24]
     return [f"{stem}-{i:02d}.bin" for i in range(len(TABLE_SIGMAS))]
+
+
+def tables_fit(shape: ImageShape) -> bool:
+    """Whether the tables of every pixel are small enough to make and to fetch; else a basis does their work."""
+    return len(TABLE_SIGMAS) * (shape.h * shape.w) ** 2 <= _LARGEST
 
 
 def ready(names: list[str]) -> bool:

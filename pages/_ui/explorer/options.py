@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from locality.datasets import Source
 from locality.fields.jacobian import Average, Inputs
 from locality.types import ImageShape
 from pages._ui.choice import linked_select, note
@@ -36,9 +37,10 @@ class Options:
         return self.average == "mean" and self.output is None and self.inputs == "sum"
 
 
-def choose_options(shape: ImageShape, available: bool) -> Options:
+def choose_options(source: Source) -> Options:
     """Draw the controls and read them."""
-    images = _IMAGES if available else _IMAGES[2:]
+    here = {"Test image": source.shows_held_out, "Training image": source.available}
+    images = [name for name in _IMAGES if here.get(name, True)]
     with st.expander("Options"):
         one, two, three, four = st.columns(4)
         with one:
@@ -49,7 +51,7 @@ def choose_options(shape: ImageShape, available: bool) -> Options:
             average = linked_select("Average of the learned field", ("Signed mean", "Mean size"), key="average")
             draws = linked_select("Draws of image and noise", ("32", "1", "4", "16", "64"), key="draws")
         with three:
-            output, inputs = _channels(shape)
+            output, inputs = _channels(source.shape)
         with four:
             scale = linked_select("Colour scale", ("Linear", "Symmetric log"), key="scale")
             extra = st.pills(

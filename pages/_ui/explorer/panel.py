@@ -13,11 +13,13 @@ from locality.linear.wiener import WienerFilter
 from locality.studies import Trained
 from pages._ui import cached
 from pages._ui.explorer import fields, files
+from pages._ui.explorer.basis import leading_name, write_leading
 from pages._ui.explorer.options import Options
 from pages._ui.explorer.view import COMPONENT, View, write_url
 
 OUTSIDE = 4  # pixels beyond which mass counts as non-local
 _PREVIEW = "Preview: 8-bit fields, interpolated over noise. Rest the pointer for exact values."
+_LEADING = "Preview: leading components. Rest the pointer for all."
 _FAILED = "Hover tables did not load; clicks still work. Reload the page to try again."
 
 
@@ -30,9 +32,10 @@ def _warm() -> set[str]:
 def show(source: Source, wiener: WienerFilter, trained: Trained | None, options: Options, view: View) -> None:
     """Paint the view with everything at hand; afterwards make tables or load the network, and paint again."""
     sha = "" if trained is None else str(trained.manifest["sha256"])
-    names = files.predicted_names(source.fingerprint)
+    whole = files.tables_fit(source.shape)
+    names = files.predicted_names(source.fingerprint) if whole else [leading_name(source.fingerprint)]
     have_tables = files.ready(names)
-    live = trained is not None and source.available
+    live = trained is not None and source.shows_held_out
     cold = live and sha not in _warm()
     head, arrays = contents(source, wiener, trained, options, view)
     if trained is not None and live and not cold and not view.resting:
@@ -41,18 +44,19 @@ def show(source: Source, wiener: WienerFilter, trained: Trained | None, options:
     tables = None
     if options.stored and have_tables:
         learned_url = None if table is None or trained is None else files.url(files.learned_name(sha, table))
-        tables = {"predicted": [files.url(name) for name in names], "levels": list(TABLE_SIGMAS)}
+        tables = {"predicted": [files.url(name) for name in names] if whole else [], "levels": list(TABLE_SIGMAS)}
+        tables["basis"] = None if whole else files.url(names[0])
         tables["learned"] = learned_url
     status = _status(cold, have_tables, options)
     head |= {
         "tables": tables,
         "status": status,
-        "texts": {"preview": _PREVIEW, "failed": _FAILED},
+        "texts": {"preview": _PREVIEW if whole else _LEADING, "failed": _FAILED},
         "empty": _empty(source, trained, table is not None, cold, options),
     }
     COMPONENT.show(head, arrays, changed=write_url)
     if not have_tables:
-        files.write_predicted(source.fingerprint, wiener)
+        (files.write_predicted if whole else write_leading)(source.fingerprint, wiener)
     if cold and trained is not None:
         fields.learned(sha, tuple(view.pixel), view.sigma, options, source, trained)
         _warm().add(sha)
@@ -82,18 +86,22 @@ def contents(
         "range": [SIGMA_LOW, SIGMA_HIGH],
         "exact": {"pixel": list(view.target), "sigma": view.sigma},
         "options": {"symlog": options.symlog, "outside_radius": OUTSIDE},
-        "panels": _panels(title, options, trained, source),
+        "panels": _panels(title, options, trained, wiener),
         "learned_note": _learned_note(options),
     }
     return head, arrays
 
 
-def _panels(title: str, options: Options, trained: Trained | None, source: Source) -> list[dict[str, str]]:
+def _panels(title: str, options: Options, trained: Trained | None, wiener: WienerFilter) -> list[dict[str, str]]:
     noisy = "as a network sees it: √ᾱ (x₀ + σ ε)" if options.noise else "without noise"
     mean = "|W|" if options.average == "absolute" else "W"
     panels = [
         _panel("image", title, noisy),
-        _panel("predicted", "Predicted from the data", f"Row of {mean} = S (S + σ²I)⁻¹, from the covariance S alone"),
+        _panel(
+            "predicted",
+            "Predicted from the data",
+            f"Row of {mean} = S (S + σ²I)⁻¹, from the covariance S alone{_accuracy(wiener, options)}",
+        ),
         _panel("learned", f"Learned by {trained.name if trained else 'a network'}", _learned_note(options)),
     ]
     if "projection" in options.extra:
@@ -101,6 +109,14 @@ def _panels(title: str, options: Options, trained: Trained | None, source: Sourc
     if "difference" in options.extra:
         panels.append(_panel("difference", "Difference", "Predicted minus learned, same colour scale"))
     return panels
+
+
+def _accuracy(wiener: WienerFilter, options: Options) -> str:
+    """How far an approximate decomposition may be off; nothing for an exact one."""
+    if wiener.error is None:
+        return ""
+    most = wiener.error.field if options.stored else wiener.error.row
+    return f"; within {100 * most:.2g} % of its largest value for σ ≥ {wiener.error.sigma:g}"
 
 
 def _panel(kind: str, title: str, sub: str) -> dict[str, str]:
@@ -127,7 +143,7 @@ def _empty(source: Source, trained: Trained | None, stored: bool, cold: bool, op
         learned = f"No network is trained on this dataset yet. Train one: {command('train', *source.words, *words)}"
     elif cold:
         learned = "Loading the network…"
-    elif not source.available and not (stored and options.stored):
+    elif not source.shows_held_out and not (stored and options.stored):
         learned = "Needs the images, which are not on this machine."
     else:
         learned = "Click to compute"

@@ -56,7 +56,7 @@ def standalone(
     if trained is not None:
         sha = str(trained.manifest["sha256"])
         learned = table_of(source, trained) if options.stored else None
-        if source.available:
+        if source.shows_held_out:
             arrays["learned"] = fields.learned(sha, tuple(view.pixel), view.sigma, options, source, trained)
             learned = learned or _learned_here(source, trained, options, view)
     predicted = [_predicted(wiener, sigma, options) for sigma in TABLE_SIGMAS]

@@ -5,6 +5,7 @@ import { Lab, mounted } from "../lab/lab.js"
 import { about, alphaBar, between, decodeRow, largest, mixRows, nearest, pearson, short, storedField, timestep } from "../lab/math.js"
 import { poster } from "../lab/poster.js"
 import { chart, path } from "../lab/svg.js"
+import { Basis } from "./basis.js"
 import { numbersOf, numbersTable } from "./numbers.js"
 
 const REST = 350 // ms without movement before exact values are asked for
@@ -36,8 +37,11 @@ export class Explorer extends Lab {
     if (!tables) return []
     const [near] = between(tables.levels, this.sigma), far = i => Math.abs(i - near)
     const order = tables.predicted.map((_, i) => i).sort((a, b) => far(a) - far(b))
-    return [tables.learned, ...order.map(i => tables.predicted[i])].filter(Boolean)
+    return [tables.basis, tables.learned, ...order.map(i => tables.predicted[i])].filter(Boolean)
   }
+
+  // Large images have no table of every pixel, but a basis that makes its rows here.
+  opened(file) { return file.head.basis ? new Basis(file, this.h, this.w) : file }
 
   key([row, col], sigma) { return `${row},${col},${sigma.toPrecision(6)}` }
 
@@ -50,6 +54,7 @@ export class Explorer extends Lab {
   // --- fields at a pixel and a noise level -------------------------------------------------------
 
   get size() { return this.h * this.w }
+  get basis() { return this.files.get(this.head.tables?.basis) }
   get learnedTable() { return this.files.get(this.head.tables?.learned) }
   table(k) { return this.files.get(this.head.tables.predicted[k]) }
 
@@ -57,6 +62,7 @@ export class Explorer extends Lab {
     const found = this.exact.get(this.key(pixel, sigma))?.predicted, { tables } = this.head
     if (found || !tables) return found ? { field: found, exact: true } : null
     const index = pixel[0] * this.w + pixel[1], near = about(tables.levels, sigma)
+    if (tables.basis) return this.basis ? { field: this.basis.row(index, sigma), exact: false } : null
     if (!near.every(([k]) => this.table(k))) return null
     const parts = near.map(([k, weight]) => [this.table(k).arrays.codes, this.table(k).arrays.scale, index, weight])
     return { field: mixRows(parts, this.size), exact: false }
@@ -74,13 +80,15 @@ export class Explorer extends Lab {
   // Pearson r against sigma: from the stored tables at the nearest stored pixel.
   curve(pixel) {
     const table = this.learnedTable, { levels = [] } = this.head.tables || {}
-    if (!table || !levels.every((_, k) => this.table(k))) return { points: [], note: "" }
-    const { sigmas, pixels, draws } = table.head, p = nearest(pixels, pixel), [row, col] = pixels[p]
-    const points = sigmas.map((sigma, i) => {
+    if (!table || (!this.basis && !levels.every((_, k) => this.table(k)))) return { points: [], note: "" }
+    const { sigmas, pixels, draws } = table.head, p = nearest(pixels, pixel), [row, col] = pixels[p], index = row * this.w + col
+    const predicted = sigma => {
+      if (this.basis) return this.basis.row(index, sigma)
       const [k, weight] = between(levels, sigma), { arrays } = this.table(weight < 0.5 ? k : k + 1)
-      const learned = decodeRow(table.arrays.codes, table.arrays.scale, i * pixels.length + p, this.size)
-      return [sigma, pearson(decodeRow(arrays.codes, arrays.scale, row * this.w + col, this.size), learned)]
-    })
+      return decodeRow(arrays.codes, arrays.scale, index, this.size)
+    }
+    const learned = i => decodeRow(table.arrays.codes, table.arrays.scale, i * pixels.length + p, this.size)
+    const points = this.once("curve", `${table.head.id}:${p}:${this.head.context}`, () => sigmas.map((sigma, i) => [sigma, pearson(predicted(sigma), learned(i))]))
     return { points, note: ` (row ${row}, column ${col}, ${draws} draws)` }
   }
 

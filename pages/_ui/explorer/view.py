@@ -16,6 +16,7 @@ from pages._ui.lab.mount import Component
 
 COMPONENT = Component(Path(__file__).parent, "explorer")
 DEFAULT_SIGMA = 0.5
+LANDMARK_SIGMA = 1.2  # where the field of one landmark holds its partner
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class View:
     seq: int
 
 
-def current_view(shape: ImageShape) -> View:
-    """The view of this session, clamped to the image: a browser is never trusted."""
+def current_view(shape: ImageShape, first: Pixel | None = None) -> View:
+    """The view of this session, clamped to the image, as no browser is trusted; `first`, or the centre, to start."""
     value = COMPONENT.chosen()
     if value is None:
-        pixel, sigma = view_from_url(shape)
+        pixel, sigma = view_from_url(shape, default=first, sigma=DEFAULT_SIGMA if first is None else LANDMARK_SIGMA)
         return View(pixel, sigma, pixel, False, 0)
     pixel = _clamp(shape, *value["pinned"])
     sigma = min(max(float(value["sigma"]), SIGMA_LOW), SIGMA_HIGH)

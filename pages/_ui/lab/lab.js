@@ -58,6 +58,7 @@ export class Lab {
     this.colours = "linear"
     this.direction = 1 // of playing
     this.files = new Map()
+    this.made = new Map() // what `once` keeps
     this.latency = []
     this.aloud = element("p", "aloud")
     this.aloud.setAttribute("role", "status")
@@ -104,6 +105,12 @@ export class Lab {
     if (head.shape) [this.c, this.h, this.w] = head.shape
     if (fresh) this.hover = this.cursor = null
     return { fresh, newer }
+  }
+
+  // A value that is made again only when its key changes.
+  once(name, key, make) {
+    if (this.made.get(name)?.key !== key) this.made.set(name, { key, value: make() })
+    return this.made.get(name).value
   }
 
   // Fetch what is missing of these files, in order, and forget all others; `failed` tells whether one did not come.

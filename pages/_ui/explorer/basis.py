@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,13 +15,32 @@ from pages._ui.explorer import files
 from pages._ui.lab.mount import pack
 
 LARGEST = 32 * 10**6  # bytes of a basis that a browser is sent; a larger one stays on the server
+_LEADING = 16 * 2**20  # bytes of one that is cut to its leading components
 _VERSION, _LEVELS = 1, 32_767
 
 
 def fits(wiener: WienerFilter, colour: str) -> bool:
-    """Whether a basis is small enough: 2 h w d bytes, twice for a pattern in colour."""
+    """Whether a basis is whole, as the browser takes it to be, and small enough: 2 h w d bytes, twice in colour."""
     _, h, w = wiener.shape
-    return 2 * h * w * wiener.shape.d * (2 if _tinted(wiener, colour) else 1) <= LARGEST
+    return (
+        len(wiener.eigvals) == wiener.shape.d
+        and 2 * h * w * wiener.shape.d * (2 if _tinted(wiener, colour) else 1) <= LARGEST
+    )
+
+
+def leading_name(fingerprint: str) -> str:
+    """File name of a dataset's leading basis."""
+    return digest("leading_basis", {"fingerprint": fingerprint, "bytes": _LEADING, "version": _VERSION})[:24] + ".bin"
+
+
+def write_leading(fingerprint: str, wiener: WienerFilter) -> None:
+    """Write as many components as 16 MB hold, the others as one `rest`: for previews of large images."""
+    name, _, h, w = leading_name(fingerprint), *wiener.shape
+    rank = min(_LEADING // (2 * h * w), len(wiener.eigvals))
+    outside = wiener.shape.d - rank
+    rest = max(wiener.trace - float(wiener.eigvals[:rank].sum()), 0.0) / outside if outside else 0.0
+    part = replace(wiener, eigvals=wiener.eigvals[:rank], eigvecs=wiener.eigvecs[:, :rank], rest=rest)
+    files.write(name, _packed(part, "white", name))
 
 
 def basis_file(fingerprint: str, wiener: WienerFilter, colour: str = "white") -> str:
@@ -42,7 +63,7 @@ def _packed(wiener: WienerFilter, colour: str, name: str) -> bytes:
     if colour != "white":
         tinted, tint = _coded(_summed(wiener, colour))
         arrays |= {"coloured": tinted.numpy(), "tint": tint.numpy()}
-    return pack({"basis": True, "id": name}, arrays)
+    return pack({"basis": True, "id": name, "rest": wiener.rest, "channels": wiener.shape.c}, arrays)
 
 
 def _summed(wiener: WienerFilter, colour: str) -> Float[Tensor, "hw d"]:
