@@ -162,7 +162,8 @@ def pictures(page: Page, name: str, *, whole: bool = False) -> dict[str, list[st
 
 def computed(page: Page, module: str, expression: str, value: Any = None) -> Any:
     """Evaluate an expression of `m`, the exports of modules of pages/_ui joined by "+", and `v`, the value."""
-    codes = [base64.b64encode(linked(ROOT / "pages" / "_ui" / f"{one}.js").encode()).decode() for one in module.split("+")]
+    linked_up = (linked(ROOT / "pages" / "_ui" / f"{one}.js") for one in module.split("+"))
+    codes = [base64.b64encode(code.encode()).decode() for code in linked_up]
     load = """const m = {}
         for (const code of codes) Object.assign(m, await import('data:text/javascript;charset=utf-8;base64,' + code))"""
     return page.evaluate(f"async ([codes, v]) => {{ {load}; return {expression} }}", [codes, value])
