@@ -239,14 +239,17 @@ def test_blur_keeps_sums_and_mirrors_at_the_border() -> None:
 
 @pytest.mark.parametrize("text", [*EXACT, "shifts", "channels", "shrink:0.5"])
 def test_images_depend_on_seed_and_place_alone(store: Store, text: str) -> None:
-    """Not on how many come after them, and train and test get different draws."""
+    """Not on how many come after them, and train and test get different draws.
+
+    A float32 product of fewer images may be summed in another order: 90 terms of order one, 1e-5.
+    """
     edit, images = parse_edit(text), pair()
     place = stage(store, images)
     whole = edited(edit, images, place)
     assert torch.equal(whole.data, edited(edit, images, place).data)
     if not text.startswith(("mirror", "channels")):
         part = edit.images(images.data.first(20), place)
-        assert torch.equal(part.x0(slice(None)), whole.x0(slice(0, 20)))
+        torch.testing.assert_close(part.x0(slice(None)), whole.x0(slice(0, 20)), rtol=0, atol=1e-5)
     random = text.startswith(("pattern", "shifts", "shrink")) or text == "channels"
     assert torch.equal(edited(edit, images, place, "test").data, whole.data) is not random
 
