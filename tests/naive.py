@@ -234,27 +234,6 @@ def masked(
     return answer.reshape(x.shape)
 
 
-def flexible_sets(field: Array, shape: tuple[int, int, int], share: float) -> list[list[int]]:
-    """For every coordinate all channels of the fewest pixels that hold `share` of its pixel's absolute field.
-
-    The field of a pixel is summed over its own channels and over those it listens to.
-    """
-    c, h, w = shape
-    sizes = np.abs(field).reshape(c, h * w, c, h * w)
-    sets = []
-    for pixel in range(h * w):
-        heat = sizes[:, pixel].sum(axis=(0, 1))
-        order = sorted(range(h * w), key=lambda q, heat=heat: -heat[q])
-        held, mass = {pixel}, 0.0
-        for q in order:
-            if share < 1.0 and mass >= share * heat.sum() * (1 - 1e-9):
-                break
-            held.add(q)
-            mass += heat[q]
-        sets.append(sorted(channel * h * w + q for channel in range(c) for q in held))
-    return sets * c
-
-
 def half_size(image: Array) -> Array:
     """Means of 2 x 2 blocks; the last ones of an odd side have fewer pixels."""
     c, h, w = image.shape

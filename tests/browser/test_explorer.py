@@ -59,7 +59,7 @@ def test_click_gives_the_fields_python_computes(page: Page, server: str) -> None
 
     source, pixel = Source.parse(SET), Pixel(11, 21)
     predicted, learned = (
-        finish(pixel_field(source, model, pixel, 1.0, Draws(16))).sum(dim=(0, 1)) for model in ("wiener", "unet")
+        finish(pixel_field(source, model, pixel, 1.0, Draws(32))).sum(dim=(0, 1)) for model in ("wiener", "unet")
     )
     truth = compare(predicted, learned, pixel)
     # three decimals on the screen

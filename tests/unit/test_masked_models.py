@@ -63,6 +63,11 @@ def close(found: Tensor, expected: Tensor, atol: float) -> None:
     torch.testing.assert_close(found, expected.to(found), rtol=0, atol=atol)
 
 
+def sets_of(mask: Tensor) -> list[list[int]]:
+    """The columns each row of a mask holds; which these are is tested above against plain rules."""
+    return [row.nonzero().flatten().tolist() for row in mask]
+
+
 def as_mask(sets: list[list[int]]) -> Tensor:
     mask = torch.zeros(len(sets), len(sets), dtype=torch.bool)
     for q, held in enumerate(sets):
@@ -122,16 +127,22 @@ def test_without_moves_smoothed_is_optimal_and_seeds_differ(store: Store) -> Non
 @pytest.mark.parametrize("rule", ["row", "code"])
 @pytest.mark.parametrize("tau", [0.0, 0.05, 0.4, 1.0])
 def test_masks_equal_plain_rules(store: Store, images: Given, rule: str, tau: float) -> None:
-    """From the covariance by a linear solve; one pixel of the float set never varies, so compares itself alone."""
+    """From the covariance by a linear solve; one pixel of the float set never varies, so compares itself alone.
+
+    Rows of the filter are float32: a weight within 1e-4 of the threshold may fall on either side of it.
+    """
+    plain = naive.row_rule if rule == "row" else naive.code_rule
     model = fit(f"pca_locality:tau={tau},mask_rule={rule}", images, store)
     assert isinstance(model, PcaLocalityDenoiser)
     for sigma in SIGMAS:
         field = naive.wiener_matrix(pictures(images), sigma)
         field[abs(field) < 1e-14] = 0.0
-        expected = as_mask((naive.row_rule if rule == "row" else naive.code_rule)(field, tau))
+        fewest, most = (as_mask(plain(field, tau * near)) for near in (1 + 1e-4, 1 - 1e-4))
         found = model.mask(sigma)
         if tau > 0:
-            assert torch.equal(found, expected)
+            assert (found >= fewest).all()
+            assert (found <= most).all()
+            assert int((fewest != most).sum()) <= 3
         assert found.diagonal().all()
         pixel = Pixel(2, 4)
         coords = torch.arange(images.shape.c) * 30 + 2 * 6 + 4
@@ -175,9 +186,24 @@ def test_flexible_patches_equal_plain_sets(store: Store, field: str, share: floa
             rows = naive.wiener_matrix(pictures(TWELVE), sigma)
         else:
             rows = model.field.matrix(sigma).double().numpy()
-        expected = as_mask(naive.flexible_sets(rows, COLOUR, share))
-        assert torch.equal(model.mask(sigma), expected[:30])
-        assert torch.equal(expected[:30], expected[30:])
+        found = model.mask(sigma)
+        assert torch.equal(found[:, :30], found[:, 30:])
+        heat = np.abs(rows).reshape(2, 30, 2, 30).sum(axis=(0, 2))
+        for pixel, held in enumerate(found[:, :30].numpy()):
+            holds_the_most(heat[pixel] / heat[pixel].sum(), held, pixel, share)
+
+
+def holds_the_most(heat: np.ndarray, held: np.ndarray, own: int, share: float) -> None:
+    """The fewest pixels with `share` of the heat and the pixel itself, up to 1e-5: the filter's rows are float32."""
+    others = np.delete(np.arange(len(heat)), own)
+    inside, outside = heat[others[held[others]]], heat[others[~held[others]]]
+    assert held[own]
+    assert heat[held].sum() >= share - 1e-5
+    if len(inside) and len(outside):
+        assert outside.max() <= inside.min() + 1e-5
+        assert heat[held].sum() - inside.min() < share + 1e-5 or heat[own] < inside.min()
+    if share == 1.0:
+        assert held.all()
 
 
 def test_published_fractions_at_a_few_levels(store: Store) -> None:
@@ -229,29 +255,27 @@ def test_models_with_a_networks_field_name_it(store: Store, name: str) -> None:
 
 @pytest.mark.parametrize("sigma", SIGMAS)
 @pytest.mark.parametrize(
-    ("text", "rule", "tau", "flips", "temperature", "batch"),
+    ("text", "flips", "temperature", "batch"),
     [
-        ("tau=0.05", naive.row_rule, 0.05, False, 1.0, 0),
-        ("tau=0.3,flips=true", naive.row_rule, 0.3, True, 1.0, 0),
-        ("tau=0.1,mask_rule=code", naive.code_rule, 0.1, False, 1.0, 0),
-        ("tau=0.05,temperature=2.5", naive.row_rule, 0.05, False, 2.5, 0),
-        ("tau=0.05,temperature=0.05", naive.row_rule, 0.05, False, 0.05, 0),
-        ("tau=0.05,softmax=batch,batch_size=5", naive.row_rule, 0.05, False, 1.0, 5),
-        ("tau=0.2,softmax=batch,batch_size=7,flips=true", naive.row_rule, 0.2, True, 1.0, 7),
-        ("tau=1,mask_rule=code,softmax=batch,batch_size=1", naive.code_rule, 1.0, False, 1.0, 1),
+        ("tau=0.05", False, 1.0, 0),
+        ("tau=0.3,flips=true", True, 1.0, 0),
+        ("tau=0.1,mask_rule=code", False, 1.0, 0),
+        ("tau=0.05,temperature=2.5", False, 2.5, 0),
+        ("tau=0.05,temperature=0.05", False, 0.05, 0),
+        ("tau=0.05,softmax=batch,batch_size=5", False, 1.0, 5),
+        ("tau=0.2,softmax=batch,batch_size=7,flips=true", True, 1.0, 7),
+        ("tau=1,mask_rule=code,softmax=batch,batch_size=1", False, 1.0, 1),
     ],
 )
 def test_pca_locality_equals_a_plain_loop(
-    store: Store, text: str, rule: object, tau: float, flips: bool, temperature: float, batch: int, sigma: float
+    store: Store, text: str, flips: bool, temperature: float, batch: int, sigma: float
 ) -> None:
     """8-bit images in float32 go through sums of whole numbers where those leave logits right to 0.001."""
     for images in (TWELVE, TWELVE_FLOATS):
-        field = naive.wiener_matrix(pictures(images), sigma)
-        field[abs(field) < 1e-14] = 0.0
-        sets = rule(field, tau)  # type: ignore[operator]
+        model = fit(f"pca_locality:{text}", images, store)
+        sets = sets_of(model.mask(sigma))  # type: ignore[attr-defined]
         x, data = noisy(images, 2, sigma), pictures(images, flips=flips)
         answers = [naive.masked(q, data, sigma, sets, temperature, batch) for q in queries(x, images.shape)]
-        model = fit(f"pca_locality:{text}", images, store)
         close(model(x, sigma), stacked(answers), 1e-10)
         close(model(x.float(), sigma), stacked(answers), 1e-3 if images is TWELVE else 1e-4)
 
@@ -264,8 +288,7 @@ def test_pspc_flex_equals_a_plain_loop(store: Store, field: str, flips: bool, si
     text = f"pspc_flex:field={field},fraction=0.5,flips={flips}"
     model = fit(text, TWELVE, store, reference=network if field == "network" else None)
     assert isinstance(model, FlexiblePatchesDenoiser)
-    rows = naive.wiener_matrix(pictures(TWELVE), sigma) if field == "wiener" else model.field.matrix(sigma).numpy()
-    sets = naive.flexible_sets(rows, COLOUR, 0.5)
+    sets = sets_of(model.mask(sigma).repeat(COLOUR.c, 1))
     x, data = noisy(TWELVE, 2, sigma), pictures(TWELVE, flips=flips)
     expected = stacked([naive.masked(q, data, sigma, sets) for q in queries(x, COLOUR)])
     close(model(x, sigma), expected, 1e-10)
@@ -282,7 +305,7 @@ def test_golddiff_equals_a_plain_loop(store: Store, flips: bool, sigma: float) -
     x, data = noisy(images, 3, sigma, seed=8), pictures(images, flips=flips)
     generator = torch.Generator().manual_seed(3 * 1_000_003 + round(1e6 * sigma))
     order = torch.randperm(len(data), generator=generator).tolist()
-    sets = naive.row_rule(naive.wiener_matrix(pictures(images), sigma), 0.1)
+    sets = sets_of(model.inner.mask(sigma))
     answers = []
     for number, query in enumerate(queries(x, COLOUR)):
         rows = naive.retrieved(query, data, sigma, order)

@@ -296,7 +296,11 @@ def test_patches_equal_a_plain_loop(store: Store) -> None:
 
 
 def test_one_patch_as_large_as_the_image_is_wiener(store: Store) -> None:
-    """One component of whole images; maximum likelihood divides by n where a covariance divides by n - 1."""
+    """One component of whole images; maximum likelihood divides by n where a covariance divides by n - 1.
+
+    Its products are float32: the covariance is right to 1e-7 of its largest eigenvalue, 5 or so, which the filter
+    divides by sigma^2.
+    """
     shape, n = ImageShape(2, 5, 5), 90
     images = given(smooth_pixels(n, shape), shape)
     wiener = fit("wiener", images, store)
@@ -304,7 +308,7 @@ def test_one_patch_as_large_as_the_image_is_wiener(store: Store) -> None:
     model = fit("patch_mixture:window=5,components=1,blend=false,steps=1", images, store)
     x = torch.randn(4, shape.d, generator=torch.Generator().manual_seed(0))
     for sigma in SIGMAS:
-        torch.testing.assert_close(model(x, sigma), biased(x, sigma), rtol=0, atol=2e-5)
+        torch.testing.assert_close(model(x, sigma), biased(x, sigma), rtol=0, atol=1e-5 + 2e-6 / sigma**2)
 
 
 def likelihoods(points: Tensor, components: int, shrink: float = 0.0) -> tuple[Mixture, list[float]]:
@@ -404,7 +408,8 @@ def test_sampled_patches_are_different_and_spread_evenly() -> None:
 
 def test_fold_inverts_unfold() -> None:
     x = torch.randn(3, SMALL.d, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(fold(unfold(x, SMALL, 3), SMALL, 3), x, rtol=0, atol=1e-6)
+    # the mean of nine equal float32 numbers below 4: nine roundings of a sum below 36
+    torch.testing.assert_close(fold(unfold(x, SMALL, 3), SMALL, 3), x, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("count", [40, 16])
@@ -648,6 +653,7 @@ def test_derivative_is_that_of_finite_differences(fitted: dict[str, Denoiser], t
 
 @pytest.mark.parametrize("text", BOTH)
 def test_chunks_and_company_change_nothing(fitted: dict[str, Denoiser], text: str) -> None:
+    """But for the order of float32 sums: of 30 squares over sigma^2 in a logit, 2e-5, and so in the shares."""
     x = torch.randn(9, SMALL.d, generator=torch.Generator().manual_seed(0))
     model = fitted[text]
     heartbeats: list[float] = []
@@ -656,9 +662,9 @@ def test_chunks_and_company_change_nothing(fitted: dict[str, Denoiser], text: st
     assert heartbeats == sorted(heartbeats)
     assert len(heartbeats) == 9
     assert heartbeats[-1] == 1.0
-    torch.testing.assert_close(crumbs, model(x, 0.4), rtol=0, atol=2e-6)
+    torch.testing.assert_close(crumbs, model(x, 0.4), rtol=0, atol=2e-5)
     alone = torch.cat([model(row[None], 0.4) for row in x])
-    torch.testing.assert_close(alone, model(x, 0.4), rtol=0, atol=2e-6)
+    torch.testing.assert_close(alone, model(x, 0.4), rtol=0, atol=2e-5)
     assert torch.equal(model(x, 0.4), model(x, 0.4))
     assert model(x[:0], 0.4).shape == (0, SMALL.d)
 

@@ -136,11 +136,12 @@ def test_a_draw_equals_a_plain_loop(digits: Source, store: Store) -> None:
 
 
 def test_an_image_does_not_depend_on_how_many_are_drawn(digits: Source, store: Store) -> None:
+    """A float32 product of another batch rounds otherwise: at sigma 60 x is up to 240, its last digit 1.5e-5."""
     for options in ({}, {"eta": 1.0}, {"sampler": "heun"}):
         eight, three = (
             finish(sample(digits, "wiener", Sampling(count=n, steps=4, seed=2, **options), store=store)) for n in (8, 3)
         )
-        torch.testing.assert_close(eight.x0_hat[:, :3], three.x0_hat, atol=2e-5, rtol=1e-5)
+        torch.testing.assert_close(eight.x0_hat[:, :3], three.x0_hat, atol=1e-4, rtol=0)
         assert not torch.allclose(eight.image[3:6], three.image)
 
 
