@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import fields
 
 import streamlit as st
@@ -41,9 +40,13 @@ def _take_apart(text: str) -> None:
     """A link may give the dataset as commands do, with its options and edits: `dataset=faces:variation=0.5+blur`."""
     if text in DATASETS:
         return
-    with suppress(LocalityError):  # what does not exist is reported where the dataset is chosen
-        for name, value in link_to(Source.parse(text)).items():
-            st.query_params[name] = value
+    try:
+        asked = link_to(Source.parse(text))
+    except LocalityError:
+        return  # reported where the dataset is chosen
+    for name, value in asked.items():
+        st.query_params[name] = value
+    st.rerun()  # widgets read what the address has when a run begins
 
 
 def _spec(name: str, options: dict[str, str]) -> DatasetSpec | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
+from locality.grammar import value_text
 from locality.specs import Param, Spec
 
 
@@ -42,20 +42,7 @@ def option(cls: type[Spec], name: str, *, prefix: str, label: str = "", **change
     """
     default, about = _default(cls, name), dataclasses.replace(cls.params()[name], **changed)
     value = _control(label or name, default, about, key=f"{prefix}_{name}")
-    return None if value == _shown(default) else written(value)
-
-
-def written(value: Any) -> str:
-    """A value of a field as text that `Spec.parse` reads."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.12g}" if isinstance(value, float) else str(_shown(value))
-
-
-def as_text(name: str, options: Mapping[str, str]) -> str:
-    """`name:option=value,...`"""
-    listed = ",".join(f"{option}={value}" for option, value in options.items())
-    return f"{name}:{listed}" if listed else name
+    return None if value == _shown(default) else value_text(value)
 
 
 def _default(cls: type[Spec], name: str) -> Any:

@@ -11,9 +11,10 @@ from PIL import Image, UnidentifiedImageError
 
 from locality.edits import EDITS, Chain, Clip, EditSpec, MaskedSpec, checked_chain, mask_text, picture_mask
 from locality.errors import BadInput, LocalityError
+from locality.grammar import value_text
 from locality.types import ImageShape
 from pages._ui.choice import note
-from pages._ui.controls import option, start_option, written
+from pages._ui.controls import option, start_option
 from pages._ui.edit.state import Asked, keep, place_of, resets
 from pages._ui.guard import guard
 
@@ -86,14 +87,14 @@ def _heading(name: str) -> str:
 def _options(edit: EditSpec, place: int, shape: ImageShape, *, last: bool) -> EditSpec:
     """The edit with the options of its widgets; as it is where they make none."""
     prefix = f"edit_{resets()}_{place}_{edit.name}"
-    found = {field.name: written(getattr(edit, field.name)) for field in dataclasses.fields(edit)}
+    found = {field.name: value_text(getattr(edit, field.name)) for field in dataclasses.fields(edit)}
     for field in dataclasses.fields(edit):
         if field.name in _OWN or (last and field.name == edit.dial) or (field.name == "colour" and shape.c != 3):
             continue
         start_option(type(edit), field.name, prefix=prefix, text=found[field.name])
         with st.container(width=110 if field.name == "seed" else 170):
             text = option(type(edit), field.name, prefix=prefix)
-        found[field.name] = written(field.default) if text is None else text
+        found[field.name] = value_text(field.default) if text is None else text
     with guard():
         made: EditSpec = type(edit).parse(found)
         return made

@@ -9,10 +9,10 @@ import streamlit as st
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.errors import BadInput, LocalityError, UnknownName
-from locality.grammar import read
+from locality.grammar import read, value_text, write
 from locality.studies import Sampling
 from pages._ui.cached import networks_of
-from pages._ui.controls import as_text, option, start_option, written
+from pages._ui.controls import option, start_option
 from pages._ui.guard import guard
 
 MOST = 64  # images a model: more columns are not looked at one by one
@@ -112,7 +112,7 @@ def _start_sampling(name: str) -> None:
             start_option(Sampling, name, prefix=_PREFIX, text=asked)
         except LocalityError as error:
             start_option(Sampling, name, prefix=_PREFIX)
-            usual = written(st.session_state[f"{_PREFIX}_{name}"])
+            usual = value_text(st.session_state[f"{_PREFIX}_{name}"])
             raise BadInput(f"The link asks for {_URL.get(name, name)}={asked}. {error} Showing {usual}.") from error
 
 
@@ -138,7 +138,7 @@ def _model(name: str) -> str:
     with st.popover(name, icon=":material/tune:", help=f"Options of {name}"):
         st.caption(f"{(cls.__doc__ or '').strip().splitlines()[0]} Time grows as {cls.cost}. {cls.paper}.")
         found = {field.name: option(cls, field.name, prefix=f"samples_{name}") for field in fields(cls)}
-    return as_text(name, {key: text for key, text in found.items() if text is not None})
+    return write(name, {key: text for key, text in found.items() if text is not None})
 
 
 def _check_size(source: Source, sampling: Sampling) -> None:

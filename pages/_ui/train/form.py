@@ -7,9 +7,9 @@ from dataclasses import fields
 import streamlit as st
 
 from locality.datasets import Source
-from locality.grammar import read
+from locality.grammar import read, value_text, write
 from locality.networks import NETWORKS, NetworkSpec, TrainSpec, parameter_count
-from pages._ui.controls import as_text, option, start_option, written
+from pages._ui.controls import option, start_option
 from pages._ui.guard import guard
 from pages._ui.samples.jobs import spoken
 from pages._ui.train.pace import pace
@@ -73,7 +73,7 @@ def _network(source: Source) -> tuple[str, NetworkSpec, int]:
     options = {} if preset == "small" else {"preset": str(preset)}
     with st.popover("Architecture", icon=":material/account_tree:", width="stretch"):
         changed = _architecture(cls, f"train_{name}_{preset}", cls.parse(options))
-    text = as_text(name, {**options, **changed})
+    text = write(name, {**options, **changed})
     spec = NETWORKS.parse(text)
     count = parameter_count(spec, source.shape)
     st.caption(f"{_about(cls)} {_millions(count)} parameters.")
@@ -84,10 +84,10 @@ def _architecture(cls: type[NetworkSpec], prefix: str, base: NetworkSpec) -> dic
     """Every field of a network; those that differ from its preset, as text."""
     changed = {}
     for field in fields(cls):
-        usual = written(getattr(base, field.name))
+        usual = value_text(getattr(base, field.name))
         start_option(cls, field.name, prefix=prefix, text=usual)
         text = option(cls, field.name, prefix=prefix)
-        text = written(field.default) if text is None else text
+        text = value_text(field.default) if text is None else text
         changed |= {} if text == usual else {field.name: text}
     return changed
 
