@@ -103,7 +103,7 @@ def test_models_beat_from_chunk_to_chunk_and_can_be_cancelled(text: str, tmp_pat
         assert beats[-1] == pytest.approx(1.0)
         assert 0 < beats[0] <= 1
         heard.append(len(beats))
-    assert heard[1] > heard[0] or "batch" in text  # whose chunks are its batches
+    assert heard[1] > heard[0] or "batch" in text or "bbels" in text  # whose chunks are batches and border types
 
     def stop(fraction: float) -> None:
         raise Stop
