@@ -4,7 +4,8 @@
 
 The plain form is the whole mask as one matrix product for each noisy image, or all distances as one product where
 masks are whole images; "uncompiled" is what the same model does where Numba does not run. Their times grow with the
-number of images alone: they are taken on `--part` of them, 4 times as many for the second, and scaled.
+number of images alone: they are taken on `--part` of them, 4 times as many for the second, and scaled. Times are
+processor-seconds, which say what a step costs also where other processes run: threads share them.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Form:
         """Time of the plain form over all images, from `part` of them."""
         some = self.banks[0].pick(torch.arange(min(part, len(self.banks[0])))).whole().float()
         rows, items = None if self.rows is None else self.rows.float(), some.T.contiguous()
-        start = time.perf_counter()
+        start = time.process_time()
         if rows is None:
             logits = torch.cdist(self.points.flatten(0, 1), some).square() / (-2 * sigma**2)
             _ = torch.softmax(logits, dim=1) @ some
@@ -77,7 +78,7 @@ class Form:
                 logits = rows @ (items * ((query[:, None] - items / 2) / sigma**2))
                 weights = (logits - logits.amax(dim=1, keepdim=True)).exp()
                 _ = [(weights * items[column]).sum(dim=1) / weights.sum(dim=1) for column in self.outputs.T]
-        return (time.perf_counter() - start) * len(self.banks[0]) / len(some)
+        return (time.process_time() - start) * len(self.banks[0]) / len(some)
 
     def errors(self, found: Tensor, sigma: float) -> tuple[float, float]:
         """Largest differences of `found`, and of the plain form in float32, from float64."""
@@ -172,9 +173,9 @@ def _line(
 
 
 def _timed(denoiser: Denoiser, x: Tensor, sigma: float) -> tuple[Tensor, float]:
-    start = time.perf_counter()
+    start = time.process_time()
     found = denoiser(x, sigma)
-    return found, time.perf_counter() - start
+    return found, time.process_time() - start
 
 
 def main() -> None:

@@ -42,6 +42,7 @@ class BorderLocalScore(WindowedSpec):
             **super().exempt,
             "noise_drowns_everything": "the mean over all places that touch the border alike",
             "averages_stay_in_range": "patches come from other places: within the range of the channel alone",
+            "heartbeats_follow_the_chunks": "there is one after every border type, whatever the chunks",
         }
 
     def fit(
