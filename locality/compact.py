@@ -176,7 +176,8 @@ def _cosines(n: int) -> Float[Tensor, "n n"]:
 def _colours(c: int) -> Float[Tensor, "c c"]:
     """Grey and two differences of three channels, orthonormal; other channels as they are."""
     turned = torch.tensor(_GREY) if c == 3 else torch.eye(c)
-    return turned / turned.norm(dim=1, keepdim=True)
+    found: Tensor = turned / turned.norm(dim=1, keepdim=True)
+    return found
 
 
 def _frequencies(shape: ImageShape) -> Int[Tensor, " hw"]:
