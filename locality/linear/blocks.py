@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from locality.types import ImageShape
 LARGEST = 2**22  # of a code: three bytes, and float32 holds it
 _SIDES = (16, 64)  # components and frequencies of a block
 _BYTE = 127
+STEP = 256  # components unpacked at a time
 
 
 def pack_codes(codes: Int[Tensor, "k c hw"]) -> dict[str, Tensor]:
@@ -41,19 +43,43 @@ def pack_codes(codes: Int[Tensor, "k c hw"]) -> dict[str, Tensor]:
     }
 
 
-def unpack_codes(arrays: Mapping[str, Tensor], components: int, shape: ImageShape) -> Float[Tensor, "k c hw"]:
-    """The codes, whole numbers as float32."""
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """Unpacked blocks: one byte a value, and the rest of those values of `wide` blocks that need more."""
+
+    low: NDArray[np.int8]  # [K c F 16 64]
+    high: NDArray[np.float32]  # [w 16 64]
+    wide: NDArray[np.int32]  # [w], their places among all blocks, ascending
+    components: int
+    hw: int
+
+    def part(self, start: int) -> Float[Tensor, "k c hw"]:
+        """Whole numbers of `STEP` components from `start`, a multiple of it, as float32."""
+        rows = slice(start // _SIDES[0], (start + STEP) // _SIDES[0])
+        blocks = self.low[rows].astype(np.float32)
+        each = int(np.prod(self.low.shape[1:3]))
+        first, last = np.searchsorted(self.wide, (rows.start * each, rows.stop * each))
+        flat = blocks.reshape(-1, *_SIDES)
+        flat[self.wide[first:last] - rows.start * each] += self.high[first:last]
+        whole = blocks.transpose(0, 3, 1, 2, 4).reshape(-1, self.low.shape[1], self.low.shape[2] * _SIDES[1])
+        return torch.from_numpy(whole)[: self.components - start, :, : self.hw]
+
+
+def unpack_codes(arrays: Mapping[str, Tensor], components: int, shape: ImageShape) -> Codes:
+    """What `pack_codes` packed."""
     planes = np.frombuffer(zlib.decompress(arrays["stream"].numpy().data), np.int8)
     order, wide, size = arrays["order"].numpy(), int(arrays["wide"]), _SIDES[0] * _SIDES[1]
-    ends = np.cumsum([len(order) * size, wide * size, wide * size])
-    low, middle, high = (part.reshape(-1, *_SIDES).astype(np.float32) for part in np.split(planes, ends[:2]))
-    low[len(order) - wide :] += 256.0 * (middle + 256.0 * high)
+    ends = np.cumsum([len(order) * size, wide * size])
+    packed, middle, high = (part.reshape(-1, *_SIDES) for part in np.split(planes, ends))
     k, f = (-(-count // side) for count, side in zip((components, shape.h * shape.w), _SIDES, strict=True))
-    blocks = np.zeros((k * shape.c * f, *_SIDES), np.float32)
-    blocks[order] = low
-    whole = blocks.reshape(k, shape.c, f, *_SIDES).transpose(0, 3, 1, 2, 4)
-    whole = whole.reshape(k * _SIDES[0], shape.c, f * _SIDES[1])
-    return torch.from_numpy(whole)[:components, :, : shape.h * shape.w]
+    low = np.zeros((k * shape.c * f, *_SIDES), np.int8)
+    low[order] = packed
+    places = order[len(order) - wide :]
+    ascending = np.argsort(places)
+    above = 256.0 * (middle[ascending].astype(np.float32) + 256.0 * high[ascending])
+    return Codes(
+        low.reshape(k, shape.c, f, *_SIDES), above.astype(np.float32), places[ascending], components, shape.h * shape.w
+    )
 
 
 def _blocks(codes: Int[Tensor, "k c hw"]) -> NDArray[np.int32]:

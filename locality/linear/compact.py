@@ -10,15 +10,17 @@ on the exact ones and travels with the basis.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float, Float64, Int, Shaped
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from locality.errors import BadInput
-from locality.linear.blocks import LARGEST, pack_codes, unpack_codes
+from locality.linear.blocks import LARGEST, STEP, pack_codes, unpack_codes
 from locality.linear.wiener import RowError, WienerFilter
 from locality.schedule import check_sigma
 from locality.store import Artifact
@@ -54,7 +56,7 @@ def pack_compact(wiener: WienerFilter, tolerance: Tolerance) -> Artifact:
     scale, best = 0.5, math.inf
     while True:
         codes, steps = _quantise(wiener, tolerance, scale)
-        near = replace(wiener, eigvecs=_restored(codes, steps, wiener.shape))
+        near = replace(wiener, eigvecs=_restored(partial(_few, codes), steps, wiener.shape))
         error = measure_error(wiener, near, tolerance.sigma)
         excess = max(error.field / tolerance.field, error.row / tolerance.row)
         if excess <= 1.0:
@@ -84,7 +86,7 @@ def unpack_compact(artifact: Artifact) -> WienerFilter:
     arrays, meta = artifact.arrays, artifact.meta
     shape: Any = ImageShape(*meta["shape"])
     steps = arrays["steps"]
-    eigvecs = _restored(unpack_codes(arrays, len(steps), shape), steps, shape)
+    eigvecs = _restored(unpack_codes(arrays, len(steps), shape).part, steps, shape)
     eigvecs[arrays["still"]] = 0.0
     return WienerFilter(
         shape, int(meta["count"]), arrays["mean"], arrays["eigvals"], eigvecs, meta["rest"], RowError(**meta["error"])
@@ -152,16 +154,24 @@ def _steps(wiener: WienerFilter, tolerance: Tolerance, scale: float) -> Float64[
     )
 
 
-def _restored(codes: Shaped[Tensor, "k c hw"], steps: Float[Tensor, "k c"], shape: ImageShape) -> Float[Tensor, "d k"]:
-    """Eigenvectors, a few components at a time."""
+def _few(codes: Int[Tensor, "k c hw"], start: int) -> Float[Tensor, "m c hw"]:
+    return codes[start : start + STEP].float()
+
+
+def _restored(
+    part: Callable[[int], Float[Tensor, "k c hw"]], steps: Float[Tensor, "k c"], shape: ImageShape
+) -> Float[Tensor, "d k"]:
+    """Eigenvectors, a few components at a time: `part` gives the codes of those from a number on."""
     back = torch.argsort(_frequencies(shape))
     colours, rows, columns = _colours(shape.c), _cosines(shape.h), _cosines(shape.w)
-    eigvecs = torch.empty(shape.d, len(codes))
-    for start in range(0, len(codes), 256):
-        part = slice(start, start + 256)
-        found = (codes[part][:, :, back].float() * steps[part][:, :, None]).reshape(-1, *shape)
-        images = torch.einsum("ij,kihw->kjhw", colours, rows.T @ found @ columns)
-        eigvecs[:, part] = images.reshape(len(images), -1).T
+    eigvecs = torch.empty(shape.d, len(steps))
+    for start in range(0, len(steps), STEP):
+        codes = part(start)
+        found = codes.index_select(2, back) * steps[start : start + STEP, :, None]
+        images = rows.T @ found.reshape(-1, *shape) @ columns
+        if shape.c > 1:
+            images = torch.einsum("ij,kihw->kjhw", colours, images)
+        eigvecs[:, start : start + STEP] = images.reshape(len(codes), -1).T
     return eigvecs
 
 
