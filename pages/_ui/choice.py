@@ -98,7 +98,7 @@ def choose_network() -> None:
     if warning := names[chosen].warning(current_source()):
         st.warning(f"{warning} Train one on these, or read its fields with this in mind.", icon=":material/warning:")
     ratios = names[chosen].manifest["error_ratio"]
-    st.caption("Held-out error relative to the Wiener filter's, by noise level: below 1 is better.")
+    st.caption("Test MSE ÷ Wiener MSE by noise level; lower is better, 1 is the Wiener filter.")
     st.table({"σ": list(ratios), "ratio": [f"{ratio:.2f}" for ratio in ratios.values()]}, hide_index=True)
 
 

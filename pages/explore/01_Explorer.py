@@ -10,9 +10,9 @@ from pages._ui.guard import guard
 
 st.title("Where does a denoiser look?")
 st.markdown(
-    "To clean one pixel (yellow), a denoiser weighs all pixels of the noisy image: its *sensitivity field*. "
-    "The best linear denoiser takes these weights from the data's covariance $S$ alone, and a trained network "
-    r"learns nearly the same: "
+    "Click a pixel. Its *sensitivity field* shows how much each noisy pixel counts when that pixel is denoised. The "
+    "best linear denoiser takes it from the data's covariance $S$ alone; a trained network learns its own, which is "
+    "shown beside it: "
     r"$\;W = S\,(S + \sigma^2 I)^{-1} \;\approx\; \mathbb{E}\left[\partial \hat x_0 / \partial x\right]$."
 )
 

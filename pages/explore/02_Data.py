@@ -14,8 +14,8 @@ st.title("What do these images have in common?", anchor=False)
 with guard():
     source = current_source()
     st.markdown(
-        "The predicted fields know two things about these images: their mean $\\mu$, and how every pixel varies with "
-        "every other, the covariance $S$. This page shows both, before any noise is removed."
+        "The best linear denoiser needs two things of these images: their mean $\\mu$, and the covariance $S$, how "
+        "every pixel varies with every other. The predicted fields follow from $S$ alone. This page shows both."
     )
     st.latex(r"S=\frac{1}{n-1}\sum_{i=1}^{n}(x_i-\mu)(x_i-\mu)^{\!\top}")
 

@@ -8,9 +8,9 @@ from pages._ui.samples import choose, show
 
 st.title("What does each model make of the same noise?", anchor=False)
 st.markdown(
-    "A denoiser that is asked again and again draws: start from noise, estimate the clean image, keep a little less of "
-    "the noise, repeat. The **optimal** denoiser copies a training image, **Wiener** blurs, models of patches make "
-    "mosaics, a trained **network** does none of these. Each row is a model, each column starts from one noise."
+    "Apply a denoiser repeatedly and it generates: start from noise, estimate the clean image, take a small step "
+    "towards it, repeat. The **optimal** denoiser copies a training image, **Wiener** blurs, patch models produce "
+    "mosaics; a trained **network** does none of this. Each row is a model; each column starts from the same noise."
 )
 notes = st.container()
 with guard():

@@ -10,10 +10,10 @@ from pages._ui.guard import guard
 
 st.title("Does architecture matter?", anchor=False)
 st.markdown(
-    "A UNet, a plain ResNet, a Transformer and fully connected layers have nothing in common but the images they "
-    "learned from. Each panel shows what one of them listens to when it cleans the yellow pixel. "
-    r"If locality came from convolutions, they would differ; if it comes from the data, all are close to "
-    r"$\;W = S\,(S + \sigma^2 I)^{-1}$, as far as each of them can see."
+    "A UNet, a plain ResNet, a Transformer and fully connected layers share only their training data and loss. Each "
+    "panel shows the sensitivity field of one of them at the yellow pixel. If locality came from convolutions, the "
+    "fields would differ by architecture; if it comes from the data, each should approach "
+    r"$W = S\,(S + \sigma^2 I)^{-1}$ within its receptive field. The numbers below say how far each does."
 )
 
 

@@ -8,8 +8,8 @@ from pages._ui.train import new_training, show
 
 st.title("Train a network and watch its field appear", anchor=False)
 st.markdown(
-    "Nobody tells a network where to look. It starts with a single point, and while it learns to remove noise from "
-    "these images, the field that their covariance predicts comes out of it."
+    "Nothing tells a network where to look. As it learns to denoise these images, the field that their covariance "
+    "predicts emerges."
 )
 notes = st.container()
 left, right = st.columns([7, 3], gap="large")

@@ -10,7 +10,7 @@ st.title("Edit the statistics, watch the field follow", anchor=False)
 st.markdown(
     "If the field comes from the data's statistics, then changing these must change it. Paint a pattern: every image "
     "gets it with a random strength of its own, so that its pixels vary together. The predicted field follows while "
-    "you drag, and a network trained on the edited images learns the same."
+    "you drag; a network trained on the edited images shows how much of the change it learns."
 )
 
 

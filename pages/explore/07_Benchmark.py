@@ -8,7 +8,7 @@ from pages._ui.guard import guard
 
 st.title("Which analytic model explains a trained network best?", anchor=False)
 st.markdown(
-    "Every model and the network start from the same noise; every number has its error, every definition is spelt out. "
+    "Every model and the network start from the same noise; every number has its standard error and its definition. "
     "**R2 final** compares the images each arrives at, **R2 on-trajectory** the estimates at the network’s own noisy "
     "images; a second trained network is there for scale."
 )

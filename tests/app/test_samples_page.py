@@ -79,7 +79,7 @@ def test_every_dataset_draws_from_one_noise(name: str) -> None:
     source = Source.parse(f"{name}:images=200" if name == "power_law" else name)
     models = ["wiener", "optimal"] if source.available else ["wiener"]
     at = open_page(dataset=name, n="2", steps="3", seed="7", model=models, **SMALL.get(name, {}))
-    assert "Nothing is drawn yet" in texts(at)
+    assert "No samples yet" in texts(at)
     assert not at.get("bidi_component")
     head, arrays = sent(generate(at))
     assert not at.error

@@ -60,7 +60,7 @@ def pixels(lab: Locator) -> list[list[int]]:
 def test_three_models_from_one_noise_and_again_from_the_link(page: Page, server: str, name: str) -> None:
     models = ("optimal:first=1000", "wiener", "nearest:first=1000")  # quick, whatever the dataset
     lab = open_samples(page, server, f"dataset={name}&model={'&model='.join(models)}&n=3&steps=4&seed=2")
-    expect(page.get_by_text("Nothing is drawn yet")).to_be_visible()
+    expect(page.get_by_text("No samples yet")).to_be_visible()
     expect(page.get_by_text(f"Not computed yet: {', '.join(models)}.")).to_be_visible()
     page.get_by_role("button", name="Generate").click()
     shows(lab, r"^x0_hat 4/4 4 4 4$")
@@ -80,7 +80,7 @@ def test_pointing_at_an_image_shows_its_nearest_training_image(page: Page, serve
     lab.get_by_role("img", name="nearest, image 2").hover()
     card = lab.locator(".card")
     expect(card).to_contain_text("Image 2 of nearest")
-    expect(card).to_contain_text("L2 distance 0: a typical value differs by less than one of 255 grey levels.")
+    expect(card).to_contain_text("L2 distance 0: RMS difference below 1/255.")
     expect(card).to_contain_text("A copy")
     page.mouse.move(5, 5)
     expect(card).to_be_hidden()

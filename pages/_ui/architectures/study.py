@@ -140,13 +140,13 @@ def _explained(found: Agreement, titles: Sequence[str], level: int) -> None:
     if found.r2_outputs is not None:
         st.markdown(
             f"**R² of the estimates** of {found.plan.outputs} held-out images at σ = {found.sigmas[level]:.2g}: "
-            "what the row's explains of the column's"
+            "the row as a prediction of the column"
         )
         _square(found.r2_outputs.value[level], titles)
     if found.r2_samples is not None:
         st.markdown(
             f"**R² of final samples** from one noise ({found.plan.samples} images, {found.plan.steps} DDIM steps): "
-            "what the row's image explains of the column's"
+            "the row as a prediction of the column"
         )
         _square(found.r2_samples.value, titles)
 

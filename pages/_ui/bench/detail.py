@@ -62,7 +62,7 @@ def _differences(made: Bench, cell: Picked) -> None:
 
 
 def _interval(found: Difference) -> str:
-    clear = "" if found.low <= 0.0 <= found.high else ", clear of zero"
+    clear = "" if found.low <= 0.0 <= found.high else ", 95 % CI excludes 0"
     return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}], n = {found.n}{clear}"
 
 

@@ -13,7 +13,7 @@ def show_published(dataset: str) -> None:
     st.subheader("Published figures", anchor=False)
     st.warning(
         "Not ours, and not comparable line by line: other networks, other images, other seeds and in part other "
-        "definitions. They stand here so that nobody has to look them up.",
+        "definitions. Listed for reference only.",
         icon=":material/menu_book:",
     )
     mine = [figure for figure in FIGURES if figure.dataset == dataset]

@@ -56,7 +56,7 @@ def show_board(made: Bench, columns: Sequence[str]) -> Picked:
             "rows": rows,
             "picked": {"model": cell.model, "column": cell.column},
             "seq": cell.seq,
-            "hint": "A heading sorts; a cell shows its curve and images below.",
+            "hint": "Click a header to sort, a cell for details below.",
             "legend": _legend(made),
         },
         {},

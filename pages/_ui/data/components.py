@@ -117,7 +117,8 @@ def _choose_look() -> str:
 def _legend(colour: bool) -> str:
     scale = "grey is 0" if colour else "blue is negative, white 0, red positive"
     return (
-        f"The directions in which images differ most: {scale}; the sign is arbitrary. Those below the noise are faded."
+        f"The directions in which images differ most: {scale}; the sign is arbitrary. Those whose variance lies below "
+        "the noise are faded."
     )
 
 

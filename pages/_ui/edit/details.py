@@ -165,7 +165,7 @@ def _range(source: Source, asked: Asked) -> None:
     if source.available and after.available:
         beyond = overflow(free)
         words.append(
-            f"**{beyond.share:.2%}** of the values of {beyond.images:,} edited test images leave [−1, 1], the worst by "
+            f"**{beyond.share:.2%}** of the values of {beyond.images:,} edited test images leave [−1, 1], by up to "
             f"{beyond.largest:.2g}. They are {'clipped' if asked.clipped else 'kept: nothing is clipped'}."
             if beyond.share > 0
             else f"No value of {beyond.images:,} edited test images leaves [−1, 1]."

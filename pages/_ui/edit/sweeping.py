@@ -131,7 +131,7 @@ def _tables(made: Sweep) -> None:
         for fit in made.fits()
         if fit["quantity"] != "mass_without_own"
     ]
-    with st.expander("Fitted lines, every number, and how to make them again"):
+    with st.expander("Fits, data and commands"):
         if lines:
             st.table(lines, hide_index=True)
         for text in made.notes:

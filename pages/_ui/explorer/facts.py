@@ -93,7 +93,7 @@ def _learned(shown: Shown) -> str:
     about = f"Network “{escape(trained.name)}”, {escape(weights)}."
     ratios = ", ".join(f"{ratio:.2f} at σ {sigma}" for sigma, ratio in (manifest.get("error_ratio") or {}).items())
     if ratios:
-        about += f" Held-out error relative to the Wiener filter’s: {escape(ratios)}."
+        about += f" Test MSE ÷ Wiener MSE by noise level: {escape(ratios)}."
     if table is None:
         return f"{about} Its fields are not in this file: they need the images, which were not at hand."
     pixels, levels = table.meta["pixels"], len(table.meta["sigmas"])

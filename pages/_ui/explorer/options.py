@@ -14,7 +14,8 @@ from pages._ui.choice import linked_select, note
 _LAST = 9999
 _COLOURS = ("Red", "Green", "Blue")
 _IMAGES = ("Test image", "Training image", "Mean image", "Draw from the statistics")
-_INPUTS: dict[str, Inputs] = {"Signed sum": "sum", "Root of squares": "rss", "Sum of sizes": "abs"}
+_INPUTS: dict[str, Inputs] = {"Signed sum": "sum", "Root of squares": "rss", "Sum of sizes": "abs"}  # as links name them
+_SHOWN = {"Signed sum": "Sum", "Root of squares": "L2", "Sum of sizes": "L1"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def choose_options(source: Source) -> Options:
             noise = st.toggle("Add the noise to the image", True, key="noise", bind="query-params")
         with two:
             average = linked_select("Average of the learned field", ("Signed mean", "Mean size"), key="average")
-            draws = linked_select("Draws of image and noise", ("32", "1", "4", "16", "64"), key="draws")
+            draws = linked_select("Monte Carlo samples", ("32", "1", "4", "16", "64"), key="draws")
         with three:
             output, inputs = _channels(source.shape)
         with four:
@@ -82,6 +83,6 @@ def _channels(shape: ImageShape) -> tuple[int | None, Inputs | int]:
         return None, "sum"
     outs, ins = ("All, summed", *_COLOURS), (*_INPUTS, *_COLOURS)
     out = linked_select("Output channel", outs, key="output")
-    into = linked_select("Input channels", ins, key="inputs")
+    into = linked_select("Input channels", ins, key="inputs", format_func=lambda name: _SHOWN.get(name, name))
     chosen: Inputs | int = _INPUTS[into] if into in _INPUTS else _COLOURS.index(into)
     return (None if out == outs[0] else _COLOURS.index(out)), chosen

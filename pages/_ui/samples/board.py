@@ -44,8 +44,8 @@ def _board(source: Source, asked: Asked, running: bool) -> None:
     rows = [joined(row, job) for row in rows]
     if not any(row.drawn or row.error or row.state in ("waiting", "running") for row in rows):
         st.info(
-            "Nothing is drawn yet. Generate starts every model from the same noise and removes it step by step: one "
-            "row a model, one column a noise. Whatever is finished is kept, so this link shows it again at once.",
+            "No samples yet. Generate starts every model from the same noise and removes it step by step: one row per "
+            "model, one column per noise. Finished samples are cached; this link reopens them.",
             icon=":material/grid_view:",
         )
         return

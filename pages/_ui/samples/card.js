@@ -2,10 +2,10 @@
 import { short } from "../lab/math.js"
 import { escape } from "../lab/svg.js"
 
-// What a distance in [-1, 1] units means: its share of the full range for a typical value of the image.
+// What a distance in [-1, 1] units means: the root mean square difference in grey levels.
 export function distanceWords(distance, second, d) {
   const typical = distance / Math.sqrt(d), grey = typical * 127.5
-  const words = [`<p>L2 distance ${short(distance < 1e-4 ? 0 : distance)}: a typical value differs by ${grey < 0.5 ? "less than one" : Math.round(grey)} of 255 grey levels.</p>`]
+  const words = [`<p>L2 distance ${short(distance < 1e-4 ? 0 : distance)}: RMS difference ${grey < 0.5 ? "below 1" : Math.round(grey)}/255.</p>`]
   if (second !== null) {
     const copy = distance < second / 3
     words.push(`<p>${copy ? "<strong>A copy</strong>: the second nearest is" : "No copy: the second nearest is"} at ${short(second)}${copy ? ", more than three times as far" : ""}.</p>`)

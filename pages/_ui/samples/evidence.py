@@ -72,7 +72,7 @@ def _averaged(source: Source, found: Evidence, pixel: Pixel, x0_hat: Tensor) -> 
         st.caption(
             "All pixels of the noisy image are compared with the training images."
             if everything
-            else f"Only the {int((found.window > 0).sum())} lit pixels are compared with the training images."
+            else _compared(int((found.window > 0).sum()))
         )
     with right:
         st.markdown(_effective(found.effective))
@@ -98,6 +98,11 @@ def _averaged(source: Source, found: Evidence, pixel: Pixel, x0_hat: Tensor) -> 
             st.caption("Lit: where in the training image the patch was found that is put here.")
 
 
+def _compared(count: int) -> str:
+    which = "highlighted pixel is" if count == 1 else f"{count} highlighted pixels are"
+    return f"Only the {which} compared with the training images."
+
+
 def _listened(source: Source, field: Tensor, pixel: Pixel, x0_hat: Tensor) -> None:
     left, right = st.columns([1, 1], gap="medium")
     limit = float(field.abs().max())
@@ -112,8 +117,9 @@ def _listened(source: Source, field: Tensor, pixel: Pixel, x0_hat: Tensor) -> No
         grid(tiles, wide=2, narrow=2, gap="10px")
     with right:
         st.markdown(
-            "This model averages no training images one by one. Its **field** says how strongly the estimate at the "
-            "pixel follows each pixel of the noisy image, summed over channels: red raises it, blue lowers it."
+            "This model is not an average of training images; here is its **sensitivity field** instead: how strongly "
+            "the estimate at the pixel follows each pixel of the noisy image, summed over channels. Red raises it, "
+            "blue lowers it."
         )
         width = measure(field, pixel)
         if limit > 0:

@@ -27,8 +27,8 @@ def new_training(source: Source) -> None:
     st.subheader("New training", anchor=False)
     if not source.available:
         st.info(
-            f"Training needs the {source.text} images, which are not on this machine. Choose another dataset in the "
-            "sidebar, or get these: it says there how.",
+            f"Training needs the {source.text} images, which are not on this machine. Download them from the "
+            "sidebar, or choose another dataset there.",
             icon=":material/hide_image:",
         )
         return
