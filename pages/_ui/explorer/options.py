@@ -14,7 +14,8 @@ from pages._ui.choice import linked_select, note
 _LAST = 9999
 _COLOURS = ("Red", "Green", "Blue")
 _IMAGES = ("Test image", "Training image", "Mean image", "Draw from the statistics")
-_INPUTS: dict[str, Inputs] = {"Signed sum": "sum", "Root of squares": "rss", "Sum of sizes": "abs"}  # as links name them
+_INPUTS: dict[str, Inputs] = {"Signed sum": "sum", "Root of squares": "rss", "Sum of sizes": "abs"}
+# Links hold the names above; people read these.
 _SHOWN = {"Signed sum": "Sum", "Root of squares": "L2", "Sum of sizes": "L1"}
 
 
