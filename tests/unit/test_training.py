@@ -30,7 +30,7 @@ from locality.networks import (
 )
 from locality.networks.checkpoints.files import WEIGHTS, load_weights, read_tensors
 from locality.networks.training.moments import moments_of
-from locality.networks.training.muon import BOOST, orthogonal
+from locality.networks.training.muon import BOOST, Muon, orthogonal
 from locality.networks.training.state import write_state
 from locality.networks.unet import UNet
 from locality.store import Store
@@ -333,6 +333,19 @@ def test_muon_moves_matrices_evenly_and_all_else_as_adamw(tmp_path: Path) -> Non
     values = torch.linalg.svdvals(steps["muon"][inner].flatten(1))
     assert float(values.max() / values.min()) < 2.5
     assert float(values.mean()) == pytest.approx(BOOST * FAST.rate_at(0, 0.0) * 0.2 * 144**0.5, rel=0.2)
+
+
+def test_muon_keeps_the_momentum_of_its_gradients() -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 3, bias=False), torch.nn.Linear(3, 2))
+    muon, weight = Muon(net, torch.float32, lr=0.01), net[1].weight
+    want, mean = weight.detach().clone(), torch.zeros(3, 2)
+    for seed in (0, 1, 2):
+        grad = torch.randn(3, 2, generator=torch.Generator().manual_seed(seed))
+        weight.grad = grad.clone()
+        muon.step()
+        mean = 0.95 * mean + 0.05 * grad
+        want -= 0.01 * BOOST * 0.2 * 3**0.5 * orthogonal((0.95 * mean + 0.05 * grad)[None])[0]
+    torch.testing.assert_close(weight.detach(), want)
 
 
 # --- learning
