@@ -49,8 +49,8 @@ class Folder(DatasetSpec):
             return "Give the path of a folder, .zip or .npz with images: folder:path=PATH."
         if not self._collection.path.exists():
             return (
-                f"{self.path} does not exist. Give the path of a folder, .zip or .npz: folder:path=PATH, in parentheses "
-                "where it holds a + before an edit's name or a comma."
+                f"{self.path} does not exist. Give the path of a folder, .zip or .npz: folder:path=PATH, in "
+                "parentheses where it holds a + before an edit's name or a comma."
             )
         return ""
 
