@@ -141,6 +141,7 @@ def run(
             name = f"{model}{',' if ':' in model else ':'}first="
             denoiser, some = (_fitted(f"{name}{size}", source) for size in (count, min(count, 4 * part)))
             for batch in batches:
+                some(torch.zeros(batch, source.shape.d), 1.0)  # loops are loaded, or compiled
                 spent = []
                 for sigma in sigmas:
                     spent.append(_line(f"{name}{count}, {batch}", denoiser, some, source, batch, sigma, part))

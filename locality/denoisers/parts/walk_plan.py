@@ -57,24 +57,29 @@ class Masks:
         """Every row from nothing, columns one by one, in the order of the rows."""
         mask = self.rows.cpu().numpy()
         m, nothing = len(mask), np.zeros(0, np.int16)
-        starts = np.concatenate([[0], mask.sum(axis=1).cumsum()])
+        starts = np.concatenate([[0], self.counts.cumsum()])
         none = np.full(m, -1, np.int32)
         return Steps(np.arange(m), none, np.zeros(m, np.int32), 1, starts, mask.nonzero()[1].astype(np.int32), nothing)
 
     @cached_property
+    def counts(self) -> Int64[np.ndarray, " m"]:
+        """Columns of each row."""
+        return np.count_nonzero(self.rows.cpu().numpy(), axis=1)
+
+    @property
     def support(self) -> float:
         """Mean number of columns of a row."""
-        return float(self.rows.sum(dim=1).double().mean())
+        return float(self.counts.mean())
 
-    @cached_property
+    @property
     def widest(self) -> int:
         """Largest number of columns of a row."""
-        return int(self.rows.sum(dim=1).max())
+        return int(self.counts.max())
 
-    @cached_property
+    @property
     def narrowest(self) -> int:
         """Least number of columns of a row."""
-        return int(self.rows.sum(dim=1).min())
+        return int(self.counts.min())
 
     def _edges(self) -> tuple[Int64[np.ndarray, " e"], Int64[np.ndarray, " e"]]:
         """Pairs of rows whose first coordinates are neighbours, or the same pixel in other channels."""
