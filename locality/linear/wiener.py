@@ -43,7 +43,7 @@ class RowError:
 
     def __str__(self) -> str:
         return (
-            f"fields are within {self.field:.1g} and single rows within {self.row:.1g} of their largest value for "
+            f"fields are within {self.field:.2g} and single rows within {self.row:.2g} of their largest value for "
             f"sigma >= {self.sigma:g} ({self.about})"
         )
 
