@@ -63,7 +63,7 @@ def field(
     from locality.studies import Draws, find_model, fit_wiener, pixel_field
 
     source, spot = Source.parse(dataset, first), parse_pixel(pixel)
-    coords = coordinates(source.shape, spot)
+    coords, pairs = coordinates(source.shape, spot), Draws(draws, seed)
     check_sigma(sigma)
     tell_note(find_model(source, model))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def field(
         wiener = watch(fit_wiener(source, compute=decomposing(memory), exact=exact))
         values, error = wiener.rows(coords, sigma).reshape(-1, *source.shape), wiener.error
     else:
-        values, error = watch(pixel_field(source, model, spot, sigma, Draws(draws, seed))), None
+        values, error = watch(pixel_field(source, model, spot, sigma, pairs)), None
     with out.open("wb") as file:
         np.savez(file, field=values.numpy(), pixel=np.array(spot), sigma=np.float64(sigma))
     width = measure(reduce_inputs(values.sum(dim=0)), spot)

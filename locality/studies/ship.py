@@ -9,7 +9,7 @@ from pathlib import Path
 from locality.datasets import Source, ship_excerpt
 from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
-from locality.edits import EDITS
+from locality.edits import EDITS, EditSpec
 from locality.errors import BadInput
 from locality.fields.codec import LEARNED_SIGMAS
 from locality.grammar import command
@@ -43,6 +43,8 @@ def ship_statistics(
     path = ship(source, source.slug, KIND, store_key(source.fingerprint), artifact, about, folder)
     beside = []
     for cls in EDITS.values():
+        if cls.shipment is EditSpec.shipment:
+            continue
         sent = cls().shipment(source.edited((cls(),)).stage(0, store=local))
         if sent is not None:
             ship(source, source.slug, *sent, about, folder)

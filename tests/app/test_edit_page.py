@@ -277,6 +277,7 @@ def test_train_on_this_starts_a_training_of_the_edited_images(monkeypatch: pytes
 class Swell(LinearEdit):
     """Values grow. Its dial is called as no other, has no upper end, and counts."""
 
+    examples: ClassVar[tuple[str, ...]] = ("swell", "swell:how_much=3,loud=true")
     heading: ClassVar[str] = "Swell"
     about: ClassVar[str] = r"x_0' = (1 + n)\,x_0"
     main: ClassVar[str] = "how_much"

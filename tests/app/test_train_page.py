@@ -38,7 +38,7 @@ def own_networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pa
     store = Store(tmp_path / "cache", None)
     for module in (plans_module, runs):
         monkeypatch.setattr(module, "default_store", lambda: store)
-    monkeypatch.setattr("locality.studies.models.default_store", lambda: store)
+    monkeypatch.setattr("locality.studies.trained.default_store", lambda: store)
     monkeypatch.delenv("LOCALITY_DATA", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))

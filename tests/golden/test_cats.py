@@ -30,7 +30,7 @@ def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S
 
 def test_the_statistics_are_small_and_found_without_images(source: Source) -> None:
     payload = SHIPPED / "wiener" / f"{source.slug}.safetensors"
-    assert payload.stat().st_size < MOST[source.name]
+    assert payload.stat().st_size < MOST[source.text]
     wiener = finish(fit_wiener(source))
     assert (wiener.count, wiener.shape) == (4653, source.shape)
     assert wiener.error is not None

@@ -164,7 +164,8 @@ def test_field_equals_numpy_on_digits(shell: Shell, tmp_path: Path, first: int |
         want = numpy_rows(DATASETS["digits"]().load().first(first), [28], 0.7)
         assert relative(file["field"].reshape(1, 64), want) < 1e-5
     got = result.json
-    assert set(got) == {"dataset", "model", "pixel", "sigma", "shape", "radius", "outside", "out"}
+    assert set(got) == {"dataset", "model", "pixel", "sigma", "shape", "radius", "outside", "error", "out"}
+    assert got["error"] is None  # exact
     assert (got["dataset"], got["model"], got["pixel"], got["shape"]) == ("digits", "wiener", [3, 4], [1, 1, 8, 8])
     assert 0 <= got["radius"] < 10
     assert 0 <= got["outside"] <= 1

@@ -14,7 +14,8 @@ from locality.linear.compact import Tolerance, is_compact, measure_error, pack_c
 from locality.linear.gram import decompose_images
 from locality.linear.statistics import KIND, fit_filter, store_key
 from locality.linear.wiener import WienerFilter, pack
-from locality.store import Store, encode
+from locality.store import Store
+from locality.store.artifact import encode
 from locality.studies import finish
 from locality.types import ImageShape
 

@@ -150,8 +150,8 @@ def test_what_is_made_from_the_set_names_its_licence() -> None:
     assert Source.parse("fashion_mnist+mix:dataset=afhq_cats").licence() == credit
 
 
-def test_each_size_is_a_set_of_its_own_by_name() -> None:
-    assert [Source.parse(f"afhq_cats:resolution={size}").name for size in SIZES] == [
+def test_each_size_is_a_set_of_its_own() -> None:
+    assert [Source.parse(f"afhq_cats:resolution={size}").text for size in SIZES] == [
         "afhq_cats",
         "afhq_cats:resolution=64",
     ]

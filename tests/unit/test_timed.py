@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from locality import timed
+from locality.linear import timed
 from locality.linear.timed import with_time_left
 from locality.studies import finish
 from locality.work import Progress

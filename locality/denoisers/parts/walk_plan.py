@@ -64,7 +64,8 @@ class Masks:
     @cached_property
     def counts(self) -> Int64[np.ndarray, " m"]:
         """Columns of each row."""
-        return np.count_nonzero(self.rows.cpu().numpy(), axis=1)
+        found: NDArray[np.int64] = np.count_nonzero(self.rows.cpu().numpy(), axis=1)
+        return found
 
     @property
     def support(self) -> float:
