@@ -64,8 +64,7 @@ class Masks:
     @cached_property
     def counts(self) -> Int64[np.ndarray, " m"]:
         """Columns of each row."""
-        found: NDArray[np.int64] = np.count_nonzero(self.rows.cpu().numpy(), axis=1)
-        return found
+        return np.asarray(np.count_nonzero(self.rows.cpu().numpy(), axis=1))
 
     @property
     def support(self) -> float:
