@@ -27,7 +27,7 @@ from locality.types import ImageShape
 from locality.work import Progress, heartbeat, within
 
 _ERROR = 1e-3  # of a logit, below which 16 bits of x serve
-_WIDEST = 512  # columns a row may have on average for sums from nothing to pay
+_WIDEST = 384  # columns a row may have on average for sums from nothing to pay
 _QUERIES = 32  # noisy images that share one turning of the training images
 _SHORTEST = 128  # batches of the softmax below this would leave most lanes empty
 
