@@ -76,8 +76,9 @@ def diffusers_scheduler(clip: bool) -> DDIMScheduler:
         rescale_betas_zero_snr=False,
     )
     scheduler.set_timesteps(10)
-    # Its table is float32: ours agrees with it, and as float64 it lets every later digit be compared.
-    torch.testing.assert_close(scheduler.alphas_cumprod.double(), ddpm_alpha_bar(), rtol=1e-6, atol=0)
+    # Its table is float32, up to a thousand factors and products rounded to 6e-8 each: ours agrees with it, and as
+    # float64 it lets every later digit be compared.
+    torch.testing.assert_close(scheduler.alphas_cumprod.double(), ddpm_alpha_bar(), rtol=1.2e-4, atol=0)
     scheduler.alphas_cumprod = ddpm_alpha_bar()
     scheduler.final_alpha_cumprod = torch.ones((), dtype=torch.float64)
     return scheduler
