@@ -72,19 +72,43 @@ def test_commands_have_them(folder: Path, tmp_path: Path) -> None:
 LISTS = {"models": "shrunken", "datasets": "gratings", "edits": "fade"}
 
 
+def test_the_benchmark_has_a_column_of_a_metric_from_outside(folder: Path, tmp_path: Path) -> None:
+    """A model, a network, a dataset and a metric, all from outside; a changed metric is computed anew, alone."""
+    net, cache = tmp_path / "net", tmp_path / "cache"
+    words = ("train", "gratings", "--network", "two_layers:channels=4", "--images", "256", "--out", str(net))
+    assert run("-m", "locality", *words, plugins=folder, cache=cache).returncode == 0
+    ask = ("bench", "gratings", "--reference", str(net), "--model", "shrunken", "-n", "3", "--steps", "2")
+    ask += ("--sigmas", "0.5,2", "--features", "none", "--second", "none")
+
+    def scores(metric: str) -> dict[str, float]:
+        rows = said(*ask, plugins=folder, cache=cache)["rows"]
+        return {row["model"]: row["mean"] for row in rows if row["metric"] == metric and row["sigma"] is None}
+
+    found, r2 = scores("sign_agreement"), scores("r2_final")
+    assert set(found) == set(r2) == {"shrunken", "wiener"}
+    assert all(0 < value <= 1 for value in found.values())
+    change(folder / "sign_agreement.py", "(estimate > 0) == (target > 0)", "(estimate > 0) != (target > 0)")
+    opposite = scores("sign_agreement")
+    assert opposite == pytest.approx({name: 1 - value for name, value in found.items()}, abs=1e-12)
+    assert scores("r2_final") == r2
+    text = run("-m", "locality", *ask, plugins=folder, cache=cache).stdout
+    assert "Same side" in text
+
+
 def test_they_are_not_there_without_the_variable() -> None:
     assert "shrunken" not in {row["name"] for row in said("models", plugins="")}
 
 
 CHECKS = """
-from locality.checks import check_dataset, check_denoiser, check_edit, check_network
+from locality.checks import check_dataset, check_denoiser, check_edit, check_metric, check_network
 from locality.datasets import DATASETS
 from locality.denoisers import DENOISERS
 from locality.edits import EDITS
+from locality.metrics import SCORES
 from locality.networks import NETWORKS
 for registry, check, name in (
     (DENOISERS, check_denoiser, "shrunken"), (DATASETS, check_dataset, "gratings"), (EDITS, check_edit, "fade"),
-    (NETWORKS, check_network, "two_layers"),
+    (NETWORKS, check_network, "two_layers"), (SCORES, check_metric, "sign_agreement"),
 ):
     check(name + ":")
     for text in registry[name].examples:
@@ -96,7 +120,7 @@ for registry, check, name in (
 def test_they_meet_the_contracts(folder: Path) -> None:
     done = run("-c", CHECKS, plugins=folder)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) == 7
+    assert len(done.stdout.split()) == 8
 
 
 def test_a_denoiser_that_breaks_a_contract_is_found(folder: Path) -> None:
