@@ -207,7 +207,7 @@ OPEN = """
 from locality.specs import load_plugins
 load_plugins()
 from pathlib import Path
-from locality.studies.models import read_trained
+from locality.studies.trained import read_trained
 trained = read_trained(Path({net!r}))
 trained.load()
 print(trained.manifest["sha256"])
