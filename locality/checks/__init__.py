@@ -14,6 +14,7 @@ import locality.checks.progress  # noqa: F401  both list contracts of denoisers
 from locality.checks.datasets import DATASET_CHECKS, DatasetCase, check_dataset
 from locality.checks.denoisers import DENOISER_CHECKS, DenoiserCase, check_denoiser
 from locality.checks.edits import EDIT_CHECKS, EditCase, check_edit
+from locality.checks.metrics import METRIC_CHECKS, MetricCase, check_metric
 from locality.checks.named import Checks
 from locality.checks.networks import NETWORK_CHECKS, NetworkCase, check_network
 
@@ -21,14 +22,17 @@ __all__ = [
     "DATASET_CHECKS",
     "DENOISER_CHECKS",
     "EDIT_CHECKS",
+    "METRIC_CHECKS",
     "NETWORK_CHECKS",
     "Checks",
     "DatasetCase",
     "DenoiserCase",
     "EditCase",
+    "MetricCase",
     "NetworkCase",
     "check_dataset",
     "check_denoiser",
     "check_edit",
+    "check_metric",
     "check_network",
 ]

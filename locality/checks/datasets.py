@@ -13,7 +13,7 @@ from typing import get_args
 import torch
 
 from locality.checks.named import Checks, hold, refuses
-from locality.checks.specs import as_text, explained, read, reversible
+from locality.checks.specs import explained, read, reversible
 from locality.dataset import Dataset
 from locality.datasets import DATASETS, DatasetSpec, Split
 from locality.datasets.parts.excerpt import shipped_excerpt
@@ -142,7 +142,7 @@ def loading_is_repeatable(case: DatasetCase) -> None:
     for split in SPLITS:
         data = case.load(split)
         with case.place():
-            again = DATASETS.parse(as_text(case.spec)).load(split)
+            again = DATASETS.parse(case.spec.text()).load(split)
         hold(again is not data and again.fingerprint == data.fingerprint, f"other {split} images the second time")
         known = case.spec.known_fingerprint(split)
         same = known is None or data.fingerprint == known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from locality.checks.named import hold
 from locality.specs import Registry, Spec, load_plugins
@@ -35,7 +35,7 @@ def explained(cls: type[Spec]) -> None:
 
 def reversible(spec: S, registry: Registry[S]) -> None:
     """Written as text and parsed it is the same spec, with the same key and hash; its key is plain and its own."""
-    text = as_text(spec)
+    text = spec.text()
     again = registry.parse(text)
     hold(again == spec, f"{text!r} parses as {again}")
     hold(hash(again) == hash(spec), "equal specs have different hashes")
@@ -43,14 +43,3 @@ def reversible(spec: S, registry: Registry[S]) -> None:
     hold(json.loads(canonical(spec.key()))["name"] == spec.name, "its key does not name it")
     usual = type(spec)()
     hold(spec == usual or canonical(spec.key()) != canonical(usual.key()), "another spec has the same key")
-
-
-def as_text(spec: Spec) -> str:
-    """The spec as `name:option=value,...`, every option written out but empty ones, which are defaults."""
-    values = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
-    listed = ",".join(f"{option}={_word(value)}" for option, value in values.items() if value not in ("", ()))
-    return f"{spec.name}:{listed}" if listed else spec.name
-
-
-def _word(value: Any) -> str:
-    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)

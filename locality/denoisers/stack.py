@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import math
-import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -20,6 +19,7 @@ from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput
 from locality.fields.jacobian import field_rows
+from locality.grammar import read_chain
 from locality.noise import field_noise
 from locality.schedule import check_sigma, log_grid
 from locality.specs import param
@@ -32,7 +32,6 @@ KIND, VERSION = "stack", 1
 SIGMAS = log_grid(0.02, 40.0, 12)  # noise levels the weights are learned at, linear in ln sigma between
 _RIDGE = 1e-3  # of the normal matrix's mean diagonal
 _BATCH = 32  # noisy images per call of a member
-_NEXT = re.compile(r"\+(?=[a-z_]+(?:[:+]|$)|$)")  # between members: a name follows
 
 
 @DENOISERS.register("stack")
@@ -103,7 +102,8 @@ class Stack(DenoiserSpec):
             UnknownName: no such model.
             BadInput: a model named twice with the same options, a stack, a member that follows a network.
         """
-        specs = [DENOISERS.parse(text) for text in _NEXT.split(self.members)]
+        words = DENOISERS.words()
+        specs = [DENOISERS[name].parse(options) for name, options in read_chain(self.members, words, words)]
         if len(set(specs)) < len(specs) or any(isinstance(spec, Stack) for spec in specs):
             raise BadInput(f"stack:members={self.members!r}: name each model once, joined by '+', without stack.")
         for spec in specs:

@@ -5,14 +5,20 @@ from locality.metrics.denoising import RATIO_SIGMAS, denoising_errors, error_rat
 from locality.metrics.frechet import frechet_distance
 from locality.metrics.images import explained, pearson, squared_error, squared_error01
 from locality.metrics.kernel import kernel_sums, kid
+from locality.metrics.score import SCORES, ScoreSpec
 from locality.metrics.summary import LEVEL, Difference, Summary, paired_difference, summarise
 from locality.metrics.training import COPY, effective_number, is_copy
+from locality.specs import import_siblings
+
+import_siblings(__name__, __path__)  # a metric plug-in of the package is one file here
 
 __all__ = [
     "COPY",
     "LEVEL",
     "RATIO_SIGMAS",
+    "SCORES",
     "Difference",
+    "ScoreSpec",
     "Summary",
     "denoising_errors",
     "effective_number",

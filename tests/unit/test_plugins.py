@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # each command is a process of its own, which loads torch
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "tests" / "outside").glob("*.py"))
 
@@ -31,7 +32,7 @@ def run(*words: str, plugins: object = "", cache: Path | None = None) -> subproc
     """A process of its own: what one loads, the others do not have."""
     env = {**os.environ, "LOCALITY_PLUGINS": str(plugins), "OMP_NUM_THREADS": "1"}
     env |= {} if cache is None else {"LOCALITY_CACHE": str(cache)}
-    return subprocess.run([sys.executable, *words], cwd=ROOT, env=env, text=True, capture_output=True, timeout=280)
+    return subprocess.run([sys.executable, *words], cwd=ROOT, env=env, text=True, capture_output=True, timeout=600)
 
 
 def said(*words: str, plugins: object, cache: Path | None = None) -> Any:
@@ -72,19 +73,43 @@ def test_commands_have_them(folder: Path, tmp_path: Path) -> None:
 LISTS = {"models": "shrunken", "datasets": "gratings", "edits": "fade"}
 
 
+def test_the_benchmark_has_a_column_of_a_metric_from_outside(folder: Path, tmp_path: Path) -> None:
+    """A model, a network, a dataset and a metric, all from outside; a changed metric is computed anew, alone."""
+    net, cache = tmp_path / "net", tmp_path / "cache"
+    words = ("train", "gratings", "--network", "two_layers:channels=4", "--images", "256", "--out", str(net))
+    assert run("-m", "locality", *words, plugins=folder, cache=cache).returncode == 0
+    ask = ("bench", "gratings", "--reference", str(net), "--model", "shrunken", "-n", "3", "--steps", "2")
+    ask += ("--sigmas", "0.5,2", "--features", "none", "--second", "none")
+
+    def scores(metric: str) -> dict[str, float]:
+        rows = said(*ask, plugins=folder, cache=cache)["rows"]
+        return {row["model"]: row["mean"] for row in rows if row["metric"] == metric and row["sigma"] is None}
+
+    found, r2 = scores("sign_agreement"), scores("r2_final")
+    assert set(found) == set(r2) == {"shrunken", "wiener"}
+    assert all(0 < value <= 1 for value in found.values())
+    change(folder / "sign_agreement.py", "(estimate > 0) == (target > 0)", "(estimate > 0) != (target > 0)")
+    opposite = scores("sign_agreement")
+    assert opposite == pytest.approx({name: 1 - value for name, value in found.items()}, abs=1e-12)
+    assert scores("r2_final") == r2
+    text = run("-m", "locality", *ask, plugins=folder, cache=cache).stdout
+    assert "Same side" in text
+
+
 def test_they_are_not_there_without_the_variable() -> None:
     assert "shrunken" not in {row["name"] for row in said("models", plugins="")}
 
 
 CHECKS = """
-from locality.checks import check_dataset, check_denoiser, check_edit, check_network
+from locality.checks import check_dataset, check_denoiser, check_edit, check_metric, check_network
 from locality.datasets import DATASETS
 from locality.denoisers import DENOISERS
 from locality.edits import EDITS
+from locality.metrics import SCORES
 from locality.networks import NETWORKS
 for registry, check, name in (
     (DENOISERS, check_denoiser, "shrunken"), (DATASETS, check_dataset, "gratings"), (EDITS, check_edit, "fade"),
-    (NETWORKS, check_network, "two_layers"),
+    (NETWORKS, check_network, "two_layers"), (SCORES, check_metric, "sign_agreement"),
 ):
     check(name + ":")
     for text in registry[name].examples:
@@ -96,7 +121,7 @@ for registry, check, name in (
 def test_they_meet_the_contracts(folder: Path) -> None:
     done = run("-c", CHECKS, plugins=folder)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) == 7
+    assert len(done.stdout.split()) == 8
 
 
 def test_a_denoiser_that_breaks_a_contract_is_found(folder: Path) -> None:
@@ -132,6 +157,15 @@ def keys(folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The keys of the files as they are, from another folder: where a file lies does not matter."""
+    made = tmp_path_factory.mktemp("unchanged")
+    for file in FILES:
+        shutil.copy(file, made)
+    return keys(made)
+
+
 def change(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert text.count(old) == 1
@@ -148,14 +182,12 @@ def change(file: Path, old: str, new: str) -> None:
     ],
 )
 def test_results_are_kept_under_the_file_that_made_them(
-    folder: Path, file: str, old: str, new: str, changed: set[str]
+    unchanged: dict[str, Any], folder: Path, file: str, old: str, new: str, changed: set[str]
 ) -> None:
     """Whoever changes a file gets new results of what is in it, and the old ones of everything else."""
-    before = keys(folder)
-    assert keys(folder) == before
     change(folder / file, old, new)
     after = keys(folder)
-    assert {name for name in before if before[name] != after[name]} == changed
+    assert {name for name in after if after[name] != unchanged[name]} == changed
 
 
 def test_a_network_is_another_one_when_its_file_changes(folder: Path, tmp_path: Path) -> None:

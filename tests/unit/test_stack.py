@@ -181,6 +181,7 @@ def test_a_stack_says_which_images_its_members_see() -> None:
 def test_members_have_options_of_their_own(store: Store) -> None:
     """The same model twice, with different windows, beside one that keeps few components."""
     spec = Stack(members="wiener:rank=5,shrinkage=0.1+ls:window=3,first=15+ls:window=5", first=20, validation=8)
+    assert DENOISERS.parse(spec.text()) == spec
     wiener, narrow, wide = spec.specs()
     assert (wiener, narrow.key()["first"]) == (Wiener(rank=5, shrinkage=0.1), 15)
     assert (narrow.key()["window"], wide.key()["window"]) == ("3", "5")

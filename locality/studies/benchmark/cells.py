@@ -19,11 +19,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from locality.features import as_8bit
-from locality.metrics import explained, pearson, squared_error, squared_error01
+from locality.metrics import SCORES, explained, pearson, squared_error, squared_error01
 from locality.store import Artifact, digest
 from locality.studies.benchmark.competitors import CONTROL, REFERENCE, Competitor, Setup
 from locality.studies.benchmark.extractors import Extractor
-from locality.studies.benchmark.metrics import FEATURES, HELD_OUT, NEAREST, OWN, TRAJECTORY, scores_of
+from locality.studies.benchmark.metrics import FEATURES, HELD_OUT, NEAREST, OWN, TRAJECTORY, score_cell, scores_of
 from locality.studies.benchmark.sampling import chunks
 from locality.types import ImageShape
 
@@ -87,6 +87,8 @@ def _of(setup: Setup, competitor: Competitor, images: range, extractors: Sequenc
         yield Cell(competitor, OWN, images, _key(drawn=drawn, target=target))
         if competitor.kind != REFERENCE:
             yield Cell(competitor, TRAJECTORY, images, _key(model=competitor.key, target=target))
+            for name, cls in SCORES.items():
+                yield Cell(competitor, score_cell(name), images, _key(drawn=drawn, target=target, metric=cls().key()))
         judged = range(images.start, min(images.stop, setup.held_out))
         if judged:
             noisy = {"held_out": setup.control.key["held_out"], "images": [judged.start, judged.stop]}

@@ -16,13 +16,12 @@ from locality.grammar import command
 from locality.store import Artifact
 from locality.studies.benchmark.cells import Cell
 from locality.studies.benchmark.competitors import CONTROL, SECOND, Competitor, Setup
-from locality.studies.benchmark.metrics import HELD_OUT, NEAREST, OWN, TRAJECTORY, every_step, scores_of
+from locality.studies.benchmark.metrics import CELLS, HELD_OUT, OWN, every_step, scores_of
 from locality.studies.benchmark.plan import BenchPlan
 from locality.studies.benchmark.result import Result
 from locality.studies.benchmark.rows import Bench
 
 SHOWN = 16  # images of every model that are kept to be looked at
-_OF_IMAGES = (OWN, TRAJECTORY, HELD_OUT, NEAREST)
 
 
 def gather(
@@ -77,7 +76,7 @@ def bench_command(source: Source, plan: BenchPlan) -> str:
 def _result(setup: Setup, competitor: Competitor, every: Sequence[Cell], found: Mapping[str, Artifact]) -> Result:
     count = setup.held_out if competitor.kind == CONTROL else setup.plan.count
     scores: dict[str, Tensor] = {}
-    have = {kind: torch.zeros(setup.held_out if kind == HELD_OUT else count, dtype=torch.bool) for kind in _OF_IMAGES}
+    have = {kind: torch.zeros(setup.held_out if kind == HELD_OUT else count, dtype=torch.bool) for kind in CELLS}
     mine = [cell for cell in every if cell.competitor is competitor and cell.kind in have and cell.address in found]
     for cell in mine:
         _fill(scores, have[cell.kind], cell, found[cell.address])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from locality.errors import BadInput
+from locality.metrics import SCORES, ScoreSpec
 
 HIGHER, LOWER, NEITHER = "higher", "lower", ""
 # The kinds of cells: see `locality.studies.benchmark.cells`.
 OWN, TRAJECTORY, HELD_OUT, NEAREST, FEATURES = "own", "trajectory", "held_out", "nearest", "features"
+_SCORE = "score-"  # and the name of a metric plug-in, whose cells are its own
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Metric:
     @property
     def to_reference(self) -> bool:
         """Whether it compares a model with the reference, which itself has none of it."""
-        return self.cell in (OWN, TRAJECTORY)
+        return self.cell in (OWN, TRAJECTORY) or self.cell.startswith(_SCORE)
 
 
 _R2 = "1 - sum (a - u)^2 / sum (u - mean u)^2 over all pixels and channels of an image, a the model, u the reference"
@@ -97,8 +101,26 @@ _TABLE = (
         about="the inception score's formula on the class probabilities of `features`, which is no IS"),
 )
 # fmt: on
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
+
+
+def score_cell(name: str) -> str:
+    """The kind of cell of a metric plug-in."""
+    return f"{_SCORE}{name}"
+
+
+def _plugged(name: str, cls: type[ScoreSpec]) -> Metric:
+    if name in {metric.name for metric in _TABLE}:
+        raise BadInput(f"The metric {name!r} ({cls.__module__}.{cls.__qualname__}): the name is taken. Give another.")
+    row = Metric(name, cls.heading, score_cell(name), cls.better, {name: name}, about=cls.about)
+    return replace(row, limits=cls.limits, unit=cls.unit)
+
+
+METRICS: dict[str, Metric] = {
+    **{metric.name: metric for metric in _TABLE},
+    **{name: _plugged(name, cls) for name, cls in SCORES.items()},
+}
 OF_IMAGES = [name for name, metric in METRICS.items() if metric.scores]
+CELLS = tuple(dict.fromkeys(METRICS[name].cell for name in OF_IMAGES))  # kinds of cells that hold scores of images
 COMPARED = [name for name, metric in METRICS.items() if metric.compared]
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from locality.device import Compute
 from locality.features import Features
 from locality.memory import PeakMemory
+from locality.metrics import SCORES
 from locality.sampler import ddim
 from locality.store import Artifact, Store
 from locality.studies.benchmark.cells import (
@@ -24,7 +25,7 @@ from locality.studies.benchmark.cells import (
 )
 from locality.studies.benchmark.competitors import Competitor, Setup
 from locality.studies.benchmark.extractors import Extractor
-from locality.studies.benchmark.metrics import FEATURES, HELD_OUT, NEAREST, OWN
+from locality.studies.benchmark.metrics import FEATURES, HELD_OUT, NEAREST, OWN, score_cell
 from locality.studies.benchmark.sampling import held_out_noise
 from locality.studies.models import finite
 from locality.studies.sampling.nearest import nearest_training
@@ -49,6 +50,7 @@ class Runner:
         """The artefact of a cell; its meta holds the seconds it took."""
         began = time.perf_counter()
         makers = {OWN: self._own, HELD_OUT: self._held_out, NEAREST: self._nearest, FEATURES: self._read}
+        makers |= dict.fromkeys(map(score_cell, SCORES), self._score)
         made = yield from makers.get(cell.kind, self._trajectory)(cell)
         return Artifact(made.arrays, {**made.meta, "seconds": time.perf_counter() - began})
 
@@ -74,6 +76,14 @@ class Runner:
         target = yield from self._drawing(self.setup.reference_for(cell.competitor), cell.images)
         drawn = yield from self._drawing(cell.competitor, cell.images)
         return own_artifact(drawn, target, self.setup.source.shape)
+
+    def _score(self, cell: Cell) -> Work:
+        """The scores of a metric plug-in: last estimates of the model beside the reference's."""
+        name = next(name for name in SCORES if score_cell(name) == cell.kind)
+        target = yield from self._drawing(self.setup.reference_for(cell.competitor), cell.images)
+        drawn = yield from self._drawing(cell.competitor, cell.images)
+        estimate, wanted = drawn.arrays["x0_hat"][-1], target.arrays["x0_hat"][-1]
+        return Artifact({name: SCORES[name]().scores(estimate, wanted, self.setup.source.shape)})
 
     def _trajectory(self, cell: Cell) -> Work:
         """The model's estimates at the reference's inputs; at the first, where both begin, it was asked already."""
