@@ -386,7 +386,7 @@ def test_training_over_a_training_is_refused(shell: Shell, trained: Path) -> Non
 def test_interrupt_keeps_the_work_and_resume_finishes_it(shell: Shell, tmp_path: Path) -> None:
     """A real Ctrl-C to a real process, on a terminal, once its bar says that steps are being made."""
     out = tmp_path / "n"
-    args = ["train", "digits", "--network", TINY, "--out", str(out), "--option", "batch=8"]
+    args = ["train", "digits", "--network", TINY, "--out", str(out), "--option", "batch=8,schedule=inverse_sqrt"]
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "locality", *args, "--minutes", "30"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True)
