@@ -175,6 +175,6 @@ def test_a_copy_is_told_from_a_near_image(page: Page) -> None:
         for value in ([1.0, 4.0, 784], [1.0, 2.0, 784], [1.0, None, 784])
     )
     assert "A copy" in copy
-    assert "differs by 5 of 255 grey levels" in copy  # 1 / 28 of [-1, 1]
+    assert "RMS difference 5/255" in copy  # 1 / 28 of [-1, 1]
     assert "No copy" in other
     assert "copy" not in alone
