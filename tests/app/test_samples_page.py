@@ -59,9 +59,12 @@ def button(at: AppTest, label: str) -> Any:
 
 
 def generate(at: AppTest) -> AppTest:
-    """Press the button unless all is kept already, wait for the thread, look again."""
-    if not button(at, "Generate").disabled:
-        button(at, "Generate").click().run()
+    """Press the button unless all is kept already, wait for the thread, look again.
+
+    It asks for the nearest training images alone where another test has kept the samples.
+    """
+    if not at.button(key="generate").disabled:
+        at.button(key="generate").click().run()
         assert not at.exception, at.exception
     for job in list(JOBS._known.values()):
         assert job.ended.wait(100)
