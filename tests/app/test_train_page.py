@@ -228,7 +228,7 @@ def test_a_training_runs_is_shown_and_can_be_used(own_networks: Path) -> None:
     assert not at.error
     pictures = "".join(part.proto.body for part in at.get("html"))
     assert 'alt="Field predicted by the Wiener filter"' in pictures
-    assert pictures.count("drawn after 64 images seen") >= 18
+    assert pictures.count("generated after 64 images seen") >= 18
     manifest = json.loads((own_networks / "digits-mine" / MANIFEST).read_text())
     assert manifest["command"].endswith(tuple(f"--option {k}={v}" for k, v in QUICK.items()))
 

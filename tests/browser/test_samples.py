@@ -99,7 +99,7 @@ def test_what_is_found_while_an_image_is_pointed_at_is_reported_at_once(page: Pa
     )
     page.mouse.move(*spot(lab.get_by_role("img", name="nearest, image 2"), 0.5, 0.5))
     card = lab.locator(".card")
-    expect(card).to_contain_text("not searched yet")
+    expect(card).to_contain_text("not known yet")
     lab.evaluate("root => root.lab.receive(root.sent)")
     expect(card).to_contain_text("A copy")
 

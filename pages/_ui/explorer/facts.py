@@ -16,7 +16,11 @@ from pages._ui.explorer.options import Options
 from pages._ui.explorer.view import View
 
 _COLOURS = ("red", "green", "blue")
-_INPUTS = {"sum": "summed over input channels", "rss": "root of squares over input channels", "abs": "sum of sizes"}
+_INPUTS = {
+    "sum": "summed over input channels",
+    "rss": "L2 norm over input channels",
+    "abs": "L1 norm over input channels",
+}
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,6 @@ def _draws(table: Artifact) -> str:
 def _reduction(options: Options) -> str:
     output = "summed over output channels" if options.output is None else f"{_COLOURS[options.output]} output"
     inputs = f"{_COLOURS[options.inputs]} input" if isinstance(options.inputs, int) else _INPUTS[options.inputs]
-    average = "mean of sizes" if options.average == "absolute" else "signed mean"
+    average = "mean of absolute values" if options.average == "absolute" else "signed mean"
     scale = "symmetric logarithmic" if options.symlog else "linear"
     return f"{average}, {output}, {inputs}; {scale} colour scale from blue (negative) to red (positive)"

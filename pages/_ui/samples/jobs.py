@@ -69,7 +69,7 @@ class Job:
         finally:
             if self.state == "running":
                 self.state = "failed"
-                self.error = "It failed in a way that was not foreseen; the server's log has the error."
+                self.error = "It failed unexpectedly; the server's log has the error."
 
     def _draw(self, drawing: Drawing, others_wait: threading.Event) -> None:
         drawing.state = "running"

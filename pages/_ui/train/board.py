@@ -34,8 +34,8 @@ def show() -> None:
     known = plans()
     if not known:
         st.info(
-            "**Nothing has been trained here yet.** Choose a network and press Start: its curves, its samples and its "
-            "field grow here as it learns, and you may close the page meanwhile. A finished network appears in the "
+            "**Nothing has been trained here yet.** Choose a network and press Start: its curves, samples and field "
+            "appear here as it learns; you may close the page meanwhile. A finished network appears in the "
             "sidebar and works on every page.",
             icon=":material/model_training:",
         )
