@@ -1,4 +1,4 @@
-"""The command agreement: do different models of a dataset see alike?"""
+"""The command agreement: do different models of a dataset have similar fields?"""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def agreement(
 ) -> None:
     """Compare every pair of models: fields of a grid of pixels, estimates of held-out images, samples.
 
-    Kept: the same question again is answered at once. Every number of --json is explained there.
+    Results are kept: the same command again answers at once. --json explains every number.
     """
     from locality import studies
     from locality.datasets import Source

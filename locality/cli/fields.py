@@ -101,7 +101,7 @@ def field(
 def precompute(
     dataset: DatasetArg,
     network: Annotated[
-        str | None, typer.Option(help="Make the hover table of this trained network instead of the statistics.")
+        str | None, typer.Option(help="Compute the hover table of this trained network instead of the statistics.")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Fit patch_mixture or stack, which takes minutes, instead of the statistics.")

@@ -40,9 +40,9 @@ def sample(
     memory: MemoryOpt = 512,
     as_json: JsonOpt = False,
 ) -> None:
-    """Draw images from noise. The same seed is the same noise for every model.
+    """Generate images from noise. The same seed gives the same noise for every model.
 
-    Writes `x0_hat` float32 [steps, n, c, h, w], of which the last is the image, `x` alike, and `sigmas` [steps].
+    Writes `x0_hat` and `x` float32 [steps, n, c, h, w], the last `x0_hat` being the image, and `sigmas` [steps].
     """
     import numpy as np
 

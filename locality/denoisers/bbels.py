@@ -34,7 +34,7 @@ class BorderLocalScore(WindowedSpec):
     examples: ClassVar[tuple[str, ...]] = ("bbels:window=3",)
     published: ClassVar[Mapping[tuple[str, str], WindowSchedule]] = KAMB_GANGULI
 
-    first: int = param(DEFAULT_FIRST, help="Use at most the first so many training images; 0 for all (slow).", low=0)
+    first: int = param(DEFAULT_FIRST, help="Use at most the first N training images; 0 for all (slow).", low=0)
 
     @property
     def exempt(self) -> Mapping[str, str]:

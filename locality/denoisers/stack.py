@@ -46,10 +46,10 @@ class Stack(DenoiserSpec):
 
     members: str = param(
         "wiener+optimal+pca_locality+patch_mixture",
-        help="Models combined, joined by '+', each with options of its own after a ':' if need be.",
+        help="Models to combine, joined by '+'; options of each follow a ':'.",
     )
     first: int = param(
-        10_000, help="Training images that ls, pspc and locality models average at most; 0 for all (slow).", low=0
+        10_000, help="At most this many training images for ls, pspc and locality members; 0: all (slow).", low=0
     )
     validation: int = param(
         96, help="Held-out training images the weights are learned from.", low=8, high=4096, alias="judges"

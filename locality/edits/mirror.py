@@ -29,7 +29,7 @@ class Mirror(EditSpec):
     examples: ClassVar[tuple[str, ...]] = ("mirror", "mirror:axis=up-down")
     named: ClassVar[tuple[str, ...]] = ("axis",)
 
-    axis: str = param("left-right", help="What is exchanged.", choices=("left-right", "up-down"))
+    axis: str = param("left-right", help="Direction of the reflection.", choices=("left-right", "up-down"))
 
     @property
     def exempt(self) -> Mapping[str, str]:

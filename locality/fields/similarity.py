@@ -1,4 +1,4 @@
-"""How alike the fields of several models are: every pair, over many pixels, with errors and a chance level.
+"""How similar the fields of several models are: every pair, over many pixels, with errors and a chance level.
 
 Each measure is the product of two unit vectors, so that all pairs are one matrix product:
 

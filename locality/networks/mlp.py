@@ -27,7 +27,7 @@ class MLP(NetworkSpec):
     """Residual blocks of two full layers; no spatial bias of any kind. For images of at most 28x28 values."""
 
     heading: ClassVar[str] = "MLP"
-    sees: ClassVar[str] = "All to all; knows no neighbours"
+    sees: ClassVar[str] = "All to all; no spatial structure"
     place: ClassVar[int] = 5
     examples: ClassVar[tuple[str, ...]] = ("mlp:width=16,depth=2",)
     weights: ClassVar[Mapping[str, int]] = {"1x28x28": 3_166_225}

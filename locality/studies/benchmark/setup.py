@@ -1,4 +1,4 @@
-"""Finding everybody who takes part: every mistake in a plan is reported here, before any work."""
+"""Finding all competitors: every mistake in a plan is reported here, before any work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _UNKNOWN = "unknown origin"  # what a checkpoint made elsewhere says of its trai
 
 
 def enter(source: Source, plan: BenchPlan, store: Store) -> Setup:
-    """Find everybody; every mistake is reported here, before any work.
+    """Find all competitors; every mistake is reported here, before any work.
 
     Raises:
         DataUnavailable: the images are not on this machine, or no network is trained on them.

@@ -31,12 +31,12 @@ class CostPlan(Spec):
 
     images: tuple[int, ...] = param((250, 500, 1000, 2000), help="Numbers of training images.", low=2)
     pools: tuple[int, ...] = param((1, 2, 4), help="Resolutions: squares of P x P pixels averaged.", low=1, high=64)
-    batches: tuple[int, ...] = param((1, 2, 4, 8), help="Noisy images at once.", low=1, high=4096)
+    batches: tuple[int, ...] = param((1, 2, 4, 8), help="Batch sizes.", low=1, high=4096)
     base_images: int = param(1000, help="Training images where they are not varied.", low=2)
     base_batch: int = param(4, help="Noisy images where they are not varied.", low=1, high=4096)
     sigmas: tuple[float, ...] = param((0.3, 1.0, 3.0), help="Noise levels.", low=LOWEST, high=HIGHEST)
-    repeats: int = param(2, help="Measurements of each point; the least counts.", low=1, high=100)
-    threads: int = param(1, help="Processor threads; with one, others at work on the machine disturb least.", low=1)
+    repeats: int = param(2, help="Measurements per point; the minimum counts.", low=1, high=100)
+    threads: int = param(1, help="Processor threads; 1 is disturbed least by other work on the machine.", low=1)
     seed: int = param(0, help="Seed of the noise.", low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:

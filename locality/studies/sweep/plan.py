@@ -34,7 +34,7 @@ class SweepPlan(Spec):
     """Which fields are measured."""
 
     sigma: float = param(2.0, help="Noise level of the fields.", low=LOWEST, high=HIGHEST, unit="units of x0")
-    strengths: tuple[float, ...] = param(STRENGTHS, help="Strengths of the edit; 0 leaves the images.")
+    strengths: tuple[float, ...] = param(STRENGTHS, help="Strengths of the edit; 0 leaves the images unchanged.")
     pixels: int = param(16, help="Pixels whose fields are averaged, evenly along the pattern.", low=1, high=1024)
     draws: int = param(16, help="Pairs (held-out image, noise) per field of a network.", low=1, high=4096)
     seed: int = param(0, help="Seed of images and noise.", low=0, high=2**31 - 1)
