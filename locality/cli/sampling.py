@@ -134,7 +134,7 @@ def _ready(dataset: str, model: str, first: int | None, device: str, memory: int
     compute, source = compute_on(device, memory), Source.parse(dataset, first)
     chosen = find_model(source, model)
     if first is not None:
-        _ = source.train  # a network would not look at them: more than there are is reported all the same
+        _ = source.train  # a network would not look at them: asking for more than there are is an error all the same
     return source, chosen, compute
 
 

@@ -97,7 +97,7 @@ def _text(made: Sweep) -> str:
         "model": "model",
         "strength": "strength",
         "mass_on_pattern": "on the pattern",
-        "mass_without_own": "without own pixel",
+        "mass_without_own": "excluding the pixel itself",
         "non_locality": "beyond 4 px",
     }
     lines = [

@@ -40,7 +40,7 @@ class BorderLocalScore(WindowedSpec):
     def exempt(self) -> Mapping[str, str]:
         return {
             **super().exempt,
-            "noise_drowns_everything": "the mean over all places that touch the border alike",
+            "noise_drowns_everything": "the mean over all places at the same distance from the border",
             "averages_stay_in_range": "patches come from other places: within the range of the channel alone",
             "heartbeats_follow_the_chunks": "there is one after every border type, whatever the chunks",
         }

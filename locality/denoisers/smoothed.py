@@ -57,7 +57,7 @@ class Smoothed(AveragingSpec):
 
 @dataclass(frozen=True, eq=False)
 class SmoothedDenoiser:
-    """A function of x: the moves depend on the seed alone (and on sigma where they are redrawn)."""
+    """A function of x: the perturbations depend on the seed alone (and on sigma where they are redrawn)."""
 
     inner: OptimalDenoiser
     spec: Smoothed

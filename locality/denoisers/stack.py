@@ -40,7 +40,7 @@ _NEXT = re.compile(r"\+(?=[a-z_]+(?:[:+]|$)|$)")  # between members: a name foll
 class Stack(DenoiserSpec):
     """mu + sum_f a_f(sigma) (D_f - mu), a_f by least squares on training images held out from the members."""
 
-    paper: ClassVar[str] = "Ours: stacked regression (Breiman 1996) of denoisers; no network is looked at"
+    paper: ClassVar[str] = "Ours: stacked regression (Breiman 1996) of denoisers; no network is used"
     cost: ClassVar[str] = "the sum of its members"
     examples: ClassVar[tuple[str, ...]] = ("stack:members=wiener+optimal+pca_locality,validation=8",)
 

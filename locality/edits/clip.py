@@ -13,7 +13,7 @@ from locality.specs import param
 @EDITS.register("clip")
 @dataclass(frozen=True)
 class Clip(EditSpec):
-    """What a picture file can hold. Statistics are measured on the clipped images: no closed form is exact then."""
+    """Clips values to a range, as picture files do. Statistics are measured on the clipped images."""
 
     heading: ClassVar[str] = "Clip"
     about: ClassVar[str] = r"x_0' = \min(\max(x_0, -b), b)"

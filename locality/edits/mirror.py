@@ -20,7 +20,7 @@ from locality.types import ImageShape
 @EDITS.register("mirror")
 @dataclass(frozen=True)
 class Mirror(EditSpec):
-    """The set and its mirror image, twice as many: a pixel and its reflection mean the same."""
+    """The set and its mirror image, twice as many: a pixel and its reflection have the same statistics."""
 
     heading: ClassVar[str] = "Mirror"
     about: ClassVar[str] = r"\{x_0\} \cup \{F x_0\},\quad F \text{ a reflection}:\quad S' \approx \tfrac12\,(S + F S F)"

@@ -3,7 +3,7 @@
 Each measure is the product of two unit vectors, so that all pairs are one matrix product:
 
     pearson     both fields less their means
-    off_centre  the same without the field's own pixel, which every denoiser weighs most at low noise
+    off_centre  the same excluding the field's own pixel, which every denoiser weighs most at low noise
     cosine      as they are
 """
 

@@ -23,11 +23,11 @@ ABOUT = {
     "fields": "d x0_hat[pixel] / d x summed over output and input channels, signed mean over `draws` pairs "
     "(held-out image, noise), the same pairs for every model; dimensionless",
     "pearson": "correlation of two fields [sigma, model, model], mean over the pixels where both vary; in [-1, 1]",
-    "off_centre": "the same without the field's own pixel",
+    "off_centre": "the same, excluding the field's own pixel",
     "cosine": "cosine of two fields, mean over the pixels; in [-1, 1]",
     "stderr": "standard error over draws, jackknife: one draw left out of all models at a time",
     "chance": "the same measure between fields of two different pixels, mean over all pairs of different pixels; "
-    "off_centre: each field without its own pixel",
+    "off_centre: each field excluding its own pixel",
     "ceiling": "a model with itself [sigma, model], each field averaged over its own half of the draws",
     "pixels": "pixels that the mean is over",
     "r2_outputs": "1 - sum (a - u)^2 / sum (u - mean u)^2 per held-out noisy image, mean over images "

@@ -16,10 +16,10 @@ AXES = {"N": "training images", "d": "values of an image, by averaging squares o
 ABOUT = {
     "points": "one measurement each: N training images of d values, `batch` noisy images in one denoising call",
     "seconds": "of one call, as in a sampling step, after the fit, on `threads` processor threads: mean over the noise "
-    "levels of the least of `repeats`, as what else the machine does only adds",
+    "levels of the minimum over `repeats`, since other work on the machine only adds time",
     "bytes": "largest resident memory during the calls above what the process held before them (CUDA: PyTorch's "
     "allocator): what chunks, queries and masks take; the memory budget bounds it, so that it stops growing with N; "
-    "null where the system does not tell",
+    "null where the system does not report it",
     "exponents": "slope of ln(seconds or bytes) over ln(value) by least squares, its standard error and number of "
     "points; null where fewer than two points are there, or for the error three",
 }

@@ -19,7 +19,7 @@ STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ABOUT = {
     "strength": "what the edit's dial is at: c of x0' = x0 + c z w for a pattern",
     "mass_on_pattern": "share of the field's absolute mass on the pattern, mean over the pixels; in [0, 1]",
-    "mass_without_own": "the same without the field's own pixel",
+    "mass_without_own": "the same, excluding the field's own pixel",
     "non_locality": "share of the absolute mass farther than 4 pixels from the field's pixel; in [0, 1]",
     "stderr": "standard error over draws (jackknife); null for predictions, which have none",
     "n": "draws of held-out image and noise that a network's fields are averaged over",

@@ -1,4 +1,4 @@
-"""How the variance spreads over spatial frequencies, and how alike two pixels are at a distance."""
+"""How the variance spreads over spatial frequencies, and how correlated two pixels are at a distance."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """Of what is being done now, as its speed so far tells; None before there is any."""
+        """Seconds left of what is being done now, from its speed so far; None before there is any."""
         _, began, start = self._phase
         done = self.latest.fraction - start
         return (time.monotonic() - began) * (1.0 - self.latest.fraction) / done if done > 0 else None

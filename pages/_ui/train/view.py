@@ -1,4 +1,4 @@
-"""A training as it learns: curves, the field it has beside the one predicted, and what it draws from fixed noise."""
+"""A training as it learns: curves, the field it has beside the one predicted, and samples from fixed noise."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _errors(plan: Plan, lines: list[dict[str, float]]) -> None:
     fig.update_yaxes(type="log", tickvals=[0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20], rangemode="normal")
     fig.update_traces(hovertemplate="%{x:,} images: %{y:.3f}<extra></extra>")
     fig.update_layout(uirevision=plan.key)
-    charts.show(fig, name=f"held_out_{plan.key}", alt=_alt("held-out error relative to the Wiener filter's", y))
+    charts.show(fig, name=f"held_out_{plan.key}", alt=_alt("test MSE over the Wiener filter's", y))
 
 
 def _losses(plan: Plan, lines: list[dict[str, float]]) -> None:
@@ -85,7 +85,7 @@ def _alt(what: str, values: list[float]) -> str:
 
 
 def _now(preview: Preview) -> None:
-    """Predicted and learned field, and what the network draws, at the newest moment."""
+    """Predicted and learned field, and what the network generates, at the newest moment."""
     frame, pixel = preview.frames[-1], preview.pixel
     left, right = st.columns(2, gap="medium")
     with left:
