@@ -117,7 +117,7 @@ def precompute(
         typer.Option(
             metavar="FIELD[,ROW]",
             help="Ship statistics as coarsely as this: largest error of a field and of a row for sigma >= 0.1, "
-            "over their largest value; by default 16 bits a value.",
+            "over their largest value; by default 16 bits per value.",
         ),
     ] = None,
     held_out: Annotated[bool, typer.Option("--held-out", help="Ship some held-out images instead.")] = False,

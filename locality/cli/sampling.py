@@ -73,7 +73,7 @@ def sample(
     text = (
         f"{out}: {sampling.count} images of {drawn.shape} by {model} in {sampling.steps} steps, "
         f"sigma {drawn.sigmas[0]:.3g} to {drawn.sigmas[-1]:.3g}\n{_spent(result)}, "
-        f"{result['seconds_per_step']:.2g} s a step when it was made"
+        f"{result['seconds_per_step']:.2g} s per step when computed"
     )
     say(result, as_json, text)
 

@@ -23,7 +23,7 @@ from locality.networks.parts.spec import NETWORKS, NetworkDenoiser, NetworkSpec
 from locality.types import ImageShape
 
 WEIGHTS, MANIFEST = "weights.safetensors", "manifest.json"
-FORMAT = 2  # 1: v-prediction is the negative of everybody's, and `dataset` lacks the dataset's options
+FORMAT = 2  # 1: v-prediction is the negative of the usual one, and `dataset` lacks the dataset's options
 
 
 def write_atomic(path: Path, payload: bytes) -> None:

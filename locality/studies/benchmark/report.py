@@ -65,7 +65,7 @@ def _what(bench: Bench) -> str:
     second = f"; the second network is {bench.second}" if bench.second else ""
     unfinished = f" <b>{len(bench.missing)} cells are not finished.</b>" if bench.missing else ""
     return (
-        f"{bench.plan.count} images of {bench.shape}, drawn in {bench.plan.steps} DDIM steps from the same noise "
+        f"{bench.plan.count} images of {bench.shape}, generated in {bench.plan.steps} DDIM steps from the same noise "
         f"(seed {bench.plan.seed}) by every model and by the network {escape(bench.reference)}{escape(second)}. "
         f"{bench.train_images:,} training images.{unfinished}"
     )

@@ -82,7 +82,7 @@ def _predicted(shown: Shown) -> str:
     return (
         "Row of <var>W</var> = <var>S</var> (<var>S</var> + <var>σ</var>² <var>I</var>)<sup>−1</sup>, from the "
         "covariance <var>S</var> of the training images alone, no network. Exact at the saved pixel and noise level; "
-        f"stored for every pixel at {len(TABLE_SIGMAS)} noise levels, 8 bits a value (within 0.8 % of a field’s "
+        f"stored for every pixel at {len(TABLE_SIGMAS)} noise levels, 8 bits per value (within 0.8 % of a field’s "
         "largest value), interpolated between them (at the saved pixel within "
         f"{100 * shown.error:.1f} %, measured midway)."
     )

@@ -143,7 +143,7 @@ def _pace(plan: Plan, now: dict[str, Any], fraction: float) -> str:
         left = f" · about {spoken((plan.images - now['images']) / now['rate'])} left"
     elif plan.minutes:
         left = f" · about {spoken(60 * plan.minutes * (1 - fraction))} left"
-    return f"{now.get('images', 0):,} images seen · {now.get('rate', 0):,.0f} a second{left}"
+    return f"{now.get('images', 0):,} images seen · {now.get('rate', 0):,.0f} per second{left}"
 
 
 def _list(known: list[Plan], watched: Plan | None) -> None:

@@ -162,9 +162,9 @@ def _timed(plan: Plan, spec: NetworkSpec, source: Source, before: bool) -> None:
 def _words(plan: Plan, speed: float, size: int, before: int) -> str:
     images = plan.images or 60 * (plan.minutes or 0) * speed
     rounds = f"each training image {images / size:,.1f} times"
-    words = f"About **{_rounded(images)} images** at {speed:,.0f} a second, {rounds}."
+    words = f"About **{_rounded(images)} images** at {speed:,.0f} per second, {rounds}."
     if plan.images:
-        words = f"About **{spoken(images / speed)}** at {speed:,.0f} images a second, {rounds}."
+        words = f"About **{spoken(images / speed)}** at {speed:,.0f} images per second, {rounds}."
     words += " Timed just now, with this machine as busy as it is."
     return words + (f" It waits for {before} other{'s' if before > 1 else ''}." if before else "")
 

@@ -67,7 +67,7 @@ def _losses(plan: Plan, lines: list[dict[str, float]]) -> None:
 
 
 def smoothed(values: list[float]) -> list[float]:
-    """Each value's mean with its neighbours, a fortieth of the curve to either side where there are so many."""
+    """Each value's mean with its neighbours, a fortieth of the curve to either side where it is long enough."""
     reach = len(values) // 40
     found = []
     for i in range(len(values)):
