@@ -84,7 +84,7 @@ def _leaderboard(bench: Bench) -> None:
 
 
 def _ablations(rows: Sequence[tuple[Bench, dict[str, Any]]]) -> None:
-    print("### What moves R2\n\nDifference to the baseline from the same noise, with 95 % intervals.\n")
+    print("### What moves R2\n\nDifference from the baseline, same noise, with 95 % intervals.\n")
     pairs = dict.fromkeys((row["preset"], row["model"], row["to"]) for _, row in rows)
     body = []
     for preset, model, to in pairs:

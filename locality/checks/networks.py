@@ -70,7 +70,7 @@ def pictures(shape: ImageShape = GREY8, n: int = 2) -> Float[Tensor, "n c h w"]:
 
 
 def labels() -> Float[Tensor, " b"]:
-    """Two noise levels as a network is told them."""
+    """Two noise levels as a network is given them."""
     return torch.tensor(LABELS)
 
 

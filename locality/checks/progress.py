@@ -15,7 +15,7 @@ class _Stop(Exception):
 
 @contract(when=averages)
 def heartbeats_rise_to_one(case: DenoiserCase) -> None:
-    """While it denoises it tells whoever listens which share is done, in rising order, 1 at the end."""
+    """While it denoises it reports which share is done, in rising order, 1 at the end."""
     heard = _heartbeats(case, case.model())
     hold(heard == sorted(heard), f"the shares do not rise: {heard}")
     hold(heard[0] > 0 and abs(heard[-1] - 1) < 1e-6, f"the shares go from {heard[0]} to {heard[-1]}")

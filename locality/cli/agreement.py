@@ -1,4 +1,4 @@
-"""The command agreement: do different models of a dataset see alike?"""
+"""The command agreement: do different models of a dataset have similar fields?"""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def agreement(
         str | None,
         typer.Option(
             metavar="A,B,...",
-            help="Models: a name from `models` or `networks`, a checkpoint, or untrained:NAME for a network as it "
-            "starts; by default wiener and all networks trained on the dataset.",
+            help="Models: a name from `models` or `networks`, a checkpoint, or untrained:NAME for a network as "
+            "initialised; by default wiener and all networks trained on the dataset.",
         ),
     ] = None,
     untrained: Annotated[
@@ -46,7 +46,7 @@ def agreement(
 ) -> None:
     """Compare every pair of models: fields of a grid of pixels, estimates of held-out images, samples.
 
-    Kept: the same question again is answered at once. Every number of --json is explained there.
+    Results are kept: the same command again answers at once. --json explains every number.
     """
     from locality import studies
     from locality.datasets import Source
@@ -96,7 +96,7 @@ def _default(source: Source) -> list[str]:
 
 
 def _twins(source: Source, names: list[str]) -> list[str]:
-    """The untrained twins that are not among the names; what has none is reported on stderr."""
+    """The untrained twins that are not among the names; those without one are noted on stderr."""
     from locality.studies import untrained_twins
 
     twins = untrained_twins(source, names)

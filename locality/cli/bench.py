@@ -49,7 +49,7 @@ def bench(
     classifier: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A classifier instead of the dataset's own.")
     ] = None,
-    presets: Annotated[bool, typer.Option("--presets", help="List the ablations, and do nothing else.")] = False,
+    presets: Annotated[bool, typer.Option("--presets", help="List the ablations and exit.")] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Also write rows.json, tables and report.html to this folder.")
     ] = None,
@@ -61,7 +61,7 @@ def bench(
     """Measure how well models explain a trained network: same noise, same images, an error on every number.
 
     Every finished cell (a model, 16 images) is kept: after Ctrl-C, a kill or with more images, models or metrics the
-    same command makes only what is missing. Every number of --json is explained there.
+    same command computes only what is missing. --json explains every number.
     """
     from locality import studies
     from locality.datasets import Source

@@ -15,7 +15,7 @@ def checkpoint(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder or file: ours, diffusers', or a .pt.")],
     as_json: JsonOpt = False,
 ) -> None:
-    """Say what a checkpoint holds and whether it can be used: `--model PATH` and `--networks PATH` then take it."""
+    """Show what a checkpoint holds and whether it can be used: `--model PATH` and `--networks PATH` then take it."""
     from locality.studies import read_trained
     from locality.types import ImageShape
 

@@ -23,7 +23,7 @@ def classifier(
 ) -> None:
     """Train a classifier of a dataset's labels, minutes on a CPU: `bench` compares images by its 64 features.
 
-    A Frechet distance or score through it is named after it; it is no FID and no IS.
+    A Frechet distance or score computed with it is named after it; it is neither FID nor IS.
     """
     from locality.datasets import Source
     from locality.device import usable_device

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def costs(
     dataset: DatasetArg,
     model: Annotated[
-        list[str], typer.Option("--model", metavar="NAME", help="An analytic model, as of `sample`; again for more.")
+        list[str], typer.Option("--model", metavar="NAME", help="An analytic model, as for `sample`; repeat for more.")
     ],
     plan: PlanOpt = None,
     first: FirstOpt = None,
@@ -29,8 +29,8 @@ def costs(
 ) -> None:
     """Measure seconds and memory of one denoising step against N, d and the batch; exponents with standard errors.
 
-    Along each axis the other two stay at their base (1,000 images, whole resolution, batch 4). Take more points, or
-    larger ones, for exponents you rely on: small ones are ruled by what does not grow.
+    Along each axis the other two stay at their base (1,000 images, full resolution, batch 4). Take more points, or
+    larger ones, for exponents you rely on: at small sizes constant costs dominate.
     """
     from locality import studies
     from locality.datasets import Source

@@ -101,7 +101,7 @@ def field(
 def precompute(
     dataset: DatasetArg,
     network: Annotated[
-        str | None, typer.Option(help="Make the hover table of this trained network instead of the statistics.")
+        str | None, typer.Option(help="Compute the hover table of this trained network instead of the statistics.")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Fit patch_mixture or stack, which takes minutes, instead of the statistics.")
@@ -117,7 +117,7 @@ def precompute(
         typer.Option(
             metavar="FIELD[,ROW]",
             help="Ship statistics as coarsely as this: largest error of a field and of a row for sigma >= 0.1, "
-            "over their largest value; by default 16 bits a value.",
+            "over their largest value; by default 16 bits per value.",
         ),
     ] = None,
     held_out: Annotated[bool, typer.Option("--held-out", help="Ship some held-out images instead.")] = False,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 def memorisation(
     dataset: DatasetArg,
-    model: Annotated[str, typer.Option("--model", metavar="NAME", help="As of `sample`.")],
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="A model, as for `sample`.")],
     plan: PlanOpt = None,
     first: FirstOpt = None,
     device: DeviceOpt = "auto",

@@ -40,9 +40,9 @@ def sample(
     memory: MemoryOpt = 512,
     as_json: JsonOpt = False,
 ) -> None:
-    """Draw images from noise. The same seed is the same noise for every model.
+    """Generate images from noise. The same seed gives the same noise for every model.
 
-    Writes `x0_hat` float32 [steps, n, c, h, w], of which the last is the image, `x` alike, and `sigmas` [steps].
+    Writes `x0_hat` and `x` float32 [steps, n, c, h, w], the last `x0_hat` being the image, and `sigmas` [steps].
     """
     import numpy as np
 
@@ -73,7 +73,7 @@ def sample(
     text = (
         f"{out}: {sampling.count} images of {drawn.shape} by {model} in {sampling.steps} steps, "
         f"sigma {drawn.sigmas[0]:.3g} to {drawn.sigmas[-1]:.3g}\n{_spent(result)}, "
-        f"{result['seconds_per_step']:.2g} s a step when it was made"
+        f"{result['seconds_per_step']:.2g} s per step when computed"
     )
     say(result, as_json, text)
 
@@ -134,7 +134,7 @@ def _ready(dataset: str, model: str, first: int | None, device: str, memory: int
     compute, source = compute_on(device, memory), Source.parse(dataset, first)
     chosen = find_model(source, model)
     if first is not None:
-        _ = source.train  # a network would not look at them: more than there are is reported all the same
+        _ = source.train  # a network would not look at them: asking for more than there are is an error all the same
     return source, chosen, compute
 
 

@@ -36,7 +36,7 @@ def sweep(
     ] = "pattern:W",
     pixel: Annotated[
         str | None,
-        typer.Option("--pixel", metavar="ROW,COL", help="Whose field; by default the mean over --pixels of them."),
+        typer.Option("--pixel", metavar="ROW,COL", help="Pixel of the field; by default the mean over --pixels."),
     ] = None,
     plan: PlanOpt = None,
     networks: Annotated[
@@ -48,9 +48,9 @@ def sweep(
     device: DeviceOpt = "auto",
     as_json: JsonOpt = False,
 ) -> None:
-    """Share of the fields' mass on a pattern, and beyond 4 pixels, while the edit grows stronger.
+    """Share of the fields' mass on a pattern, and beyond 4 pixels, against the strength of the edit.
 
-    Predicted for every strength, learned where a network is trained on the images edited so:
+    Predicted for every strength, learned where a network is trained on the edited images:
     python -m locality train "DATASET+EDIT" --network unet ... Lines through both, with R^2 and standard errors.
     """
     from locality import studies
@@ -97,7 +97,7 @@ def _text(made: Sweep) -> str:
         "model": "model",
         "strength": "strength",
         "mass_on_pattern": "on the pattern",
-        "mass_without_own": "without own pixel",
+        "mass_without_own": "excluding the pixel itself",
         "non_locality": "beyond 4 px",
     }
     lines = [

@@ -46,7 +46,7 @@ _KNOWN = {
 @DATASETS.register("afhq_cats")
 @dataclass(frozen=True)
 class AfhqCats(DatasetSpec):
-    """The cats of AFHQ (its first version): 4,653 photographs to learn from, the last 500 by name held out.
+    """The cats of AFHQ (its first version): 4,653 training photographs, the last 500 by name held out.
 
     At 32 pixels every value is the mean of 2x2, to the nearest whole number and halves to the even one,
     which shifts no mean.
@@ -58,7 +58,7 @@ class AfhqCats(DatasetSpec):
         title="AFHQ cats",
         source="Choi, Uh, Yoo, Ha, StarGAN v2, CVPR 2020 (arXiv 1912.01865), AFHQ by NAVER Corp.",
         licence="CC BY-NC 4.0",
-        about="Aligned photographs of cats, colour: one eye tells about the other, so fields are non-local.",
+        about="Aligned photographs of cats, colour: one eye predicts the other, so fields are non-local.",
         passes_on=True,
         licence_url="https://creativecommons.org/licenses/by-nc/4.0/",
         changes="512x512 pixels averaged to 64x64, or further to 32x32",

@@ -37,7 +37,7 @@ class Faces(DatasetSpec):
         title="Procedural faces",
         source="drawn by this project, no photographs",
         licence="MIT",
-        about="Aligned drawn faces in snow, 32x32 colour: one eye tells about the other, so fields are non-local.",
+        about="Aligned synthetic faces in snow, 32x32 colour: one eye predicts the other, so fields are non-local.",
     )
     fingerprints: ClassVar[dict[str, str]] = {
         "train": "fad95e29c474404dd9d506a31a20df25152a6ef0299df93d24876fbe8de08836",

@@ -27,7 +27,7 @@ class Folder(DatasetSpec):
 
     path: str = param("", help="A folder, .zip or .npz with your images.")
     resolution: int = param(32, help="Side every image is scaled to.", low=4, high=256, unit="pixels")
-    crop: str = param("centre", help="Cut to the centred square, or none: squeeze.", choices=("centre", "none"))
+    crop: str = param("centre", help="Crop to the centred square, or none: squeeze.", choices=("centre", "none"))
     mode: str = param("rgb", help="Colour or grey.", choices=("rgb", "grey"))
     limit: int = param(0, help="At most this many images of each split; 0 takes all.", low=0, high=10_000_000)
 

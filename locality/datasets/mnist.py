@@ -71,7 +71,7 @@ class _Idx(DatasetSpec):
 @DATASETS.register("mnist")
 @dataclass(frozen=True)
 class Mnist(_Idx):
-    """60,000 handwritten digits to learn from, 10,000 of other writers to test with."""
+    """60,000 training images of handwritten digits, 10,000 test images by other writers."""
 
     folder: ClassVar[str] = "MNIST"
     examples: ClassVar[tuple[str, ...]] = ("mnist",)
@@ -101,7 +101,7 @@ class Mnist(_Idx):
 @DATASETS.register("fashion_mnist")
 @dataclass(frozen=True)
 class FashionMnist(_Idx):
-    """60,000 pictures of clothes to learn from, 10,000 to test with, in the form of MNIST."""
+    """60,000 training and 10,000 test pictures of clothes, in MNIST's format."""
 
     folder: ClassVar[str] = "FashionMNIST"
     examples: ClassVar[tuple[str, ...]] = ("fashion_mnist",)

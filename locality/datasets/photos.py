@@ -44,7 +44,7 @@ _FILES: dict[Split, list[tuple[str, ...]]] = {
 @DATASETS.register("photos")
 @dataclass(frozen=True)
 class Photos(DatasetSpec):
-    """32x32 crops of five photographs to learn from and of two others to test with."""
+    """32x32 crops of five photographs for training and of two others for testing."""
 
     examples: ClassVar[tuple[str, ...]] = ("photos",)
     info: ClassVar[DatasetInfo] = DatasetInfo(
@@ -52,7 +52,7 @@ class Photos(DatasetSpec):
         source="scikit-image (astronaut, coffee, motorcycle, rocket, cat) and scikit-learn (China, flower)",
         licence="public domain or CC0 (astronaut, coffee, cat, rocket), CC BY 2.0 (China, flower), "
         "Middlebury 2014 stereo set without a stated licence (motorcycle)",
-        about="Crops of seven photographs, 32x32 colour: nearly stationary, so fields look alike everywhere.",
+        about="Crops of seven photographs, 32x32 colour: nearly stationary, so fields look much the same everywhere.",
     )
     fingerprints: ClassVar[dict[str, str]] = {
         "train": "ba2321bc4dc2a55445dfa85154a3d6263b7efc73e2ee78458bdb547b3b71c0a3",

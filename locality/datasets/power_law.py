@@ -30,7 +30,7 @@ class PowerLaw(DatasetSpec):
 
     a: float = param(2.0, help="Exponent of the spectrum A / k^a: 0 is white noise, 2 natural.", low=0.0, high=4.0)
     contrast: float = param(0.4, help="Standard deviation of a pixel; sets A.", low=0.01, high=2.0, unit="units of x0")
-    images: int = param(10_000, help="Training images; a tenth as many are for testing.", low=20, high=100_000)
+    images: int = param(10_000, help="Training images; there are a tenth as many test images.", low=20, high=100_000)
     seed: int = param(0, help="Seed of the random images.", low=0, high=2**31 - 1)
 
     examples: ClassVar[tuple[str, ...]] = ("power_law", "power_law:a=1,images=200,seed=3")

@@ -34,13 +34,13 @@ class BorderLocalScore(WindowedSpec):
     examples: ClassVar[tuple[str, ...]] = ("bbels:window=3",)
     published: ClassVar[Mapping[tuple[str, str], WindowSchedule]] = KAMB_GANGULI
 
-    first: int = param(DEFAULT_FIRST, help="Use at most the first so many training images; 0 for all (slow).", low=0)
+    first: int = param(DEFAULT_FIRST, help="Use at most the first N training images; 0 for all (slow).", low=0)
 
     @property
     def exempt(self) -> Mapping[str, str]:
         return {
             **super().exempt,
-            "noise_drowns_everything": "the mean over all places that touch the border alike",
+            "noise_drowns_everything": "the mean over all places at the same distance from the border",
             "averages_stay_in_range": "patches come from other places: within the range of the channel alone",
             "heartbeats_follow_the_chunks": "there is one after every border type, whatever the chunks",
         }

@@ -42,7 +42,7 @@ class EquivariantLocalScore(WindowedSpec):
     examples: ClassVar[tuple[str, ...]] = ("els:window=3", "els:window=6")
     published: ClassVar[Mapping[tuple[str, str], WindowSchedule]] = KAMB_GANGULI
 
-    first: int = param(DEFAULT_FIRST, help="Use at most the first so many training images; 0 for all (slow).", low=0)
+    first: int = param(DEFAULT_FIRST, help="Use at most the first N training images; 0 for all (slow).", low=0)
 
     def sides(self, shape: ImageShape) -> list[int]:
         return sorted({*super().sides(shape), max(shape.h, shape.w)})  # the whole torus, odd or not

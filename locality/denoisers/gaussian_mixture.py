@@ -43,14 +43,14 @@ class GaussianMixture(DenoiserSpec):
     cost: ClassVar[str] = "groups d^2 per image and step, whatever the number of training images"
     examples: ClassVar[tuple[str, ...]] = ("gaussian_mixture", "gaussian_mixture:groups=clusters,components=3")
 
-    components: int = param(10, help="Number of clusters; counts with groups=clusters alone.", low=1, high=64)
+    components: int = param(10, help="Number of clusters; used with groups=clusters only.", low=1, high=64)
     groups: str = param(
         "classes",
-        help="classes: one group per class label. clusters: k-means, for sets without labels too.",
+        help="classes: one group per class label. clusters: k-means, also for sets without labels.",
         choices=("classes", "clusters"),
     )
     shrink: float = param(
-        0.1, help="Share of the pooled covariance (that within groups) in each group's.", low=0.0, high=1.0
+        0.1, help="Shrinkage of each group's covariance to the pooled within-group one.", low=0.0, high=1.0
     )
     seed: int = param(0, help="Seed of the clusters.", low=0, high=2**31 - 1)
 

@@ -24,7 +24,7 @@ from locality.work import Progress, heartbeat
 @DENOISERS.register("nearest")
 @dataclass(frozen=True)
 class Nearest(AveragingSpec):
-    """The training image with the least distance to the noisy one, whatever the noise level."""
+    """The training image with the smallest distance to the noisy one, whatever the noise level."""
 
     paper: ClassVar[str] = "The limit sigma -> 0 of the optimal denoiser"
     cost: ClassVar[str] = "N d per image and step, as one matrix product"

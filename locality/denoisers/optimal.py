@@ -46,7 +46,7 @@ class Optimal(AveragingSpec):
     quick: ClassVar[bool] = True
 
     temperature: float = param(1.0, help="T: above 1 averages more images, below 1 fewer.", low=0.01, high=1000.0)
-    neighbours: int = param(0, help="Average only the so many nearest images; 0 for all (exact).", low=0)
+    neighbours: int = param(0, help="Average only the N nearest images; 0 for all (exact).", low=0)
 
     @property
     def exempt(self) -> Mapping[str, str]:

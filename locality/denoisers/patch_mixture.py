@@ -47,11 +47,11 @@ class PatchMixture(DenoiserSpec):
 
     window: int = param(7, help="P: side of the patches, odd.", low=3, high=15, unit="px")
     components: int = param(48, help="K: number of Gaussians.", low=1, high=128)
-    patches: int = param(200_000, help="Training patches; all there are where there are fewer.", low=1, high=1_000_000)
-    steps: int = param(12, help="Steps of expectation and maximisation.", low=1, high=100)
-    shrink: float = param(0.02, help="Share of the pooled covariance in each Gaussian's.", low=0.0, high=1.0)
-    seed: int = param(0, help="Seed of the patches, the first guess and the blend's noise.", low=0, high=2**31 - 1)
-    blend: bool = param(True, help="Blend with Wiener, by least squares on training images set aside.")
+    patches: int = param(200_000, help="Training patches used, at most.", low=1, high=1_000_000)
+    steps: int = param(12, help="Expectation-maximisation (EM) steps.", low=1, high=100)
+    shrink: float = param(0.02, help="Shrinkage of each Gaussian's covariance to the pooled one.", low=0.0, high=1.0)
+    seed: int = param(0, help="Seed of the patches, the initialisation and the blend's noise.", low=0, high=2**31 - 1)
+    blend: bool = param(True, help="Blend with Wiener, by least squares on held-out training images.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,22 +26,22 @@ from locality.work import Progress
 @DENOISERS.register("smoothed")
 @dataclass(frozen=True)
 class Smoothed(AveragingSpec):
-    """Mean of the optimal denoiser over M inputs moved by (s / tau) e_m, tau = 1 / (1 + sigma)."""
+    """Mean of the optimal denoiser over M inputs perturbed by (s / tau) e_m, tau = 1 / (1 + sigma)."""
 
     paper: ClassVar[str] = "Scarvelis, Borde, Solomon 2025 (arXiv 2310.12395)"
     cost: ClassVar[str] = "M N d per image and step, as one matrix product"
     examples: ClassVar[tuple[str, ...]] = ("smoothed:points=3", "smoothed:points=3,noise=redrawn")
     quick: ClassVar[bool] = True
 
-    points: int = param(10, help="M: number of moved inputs.", low=1, high=256)
-    smoothing: float = param(0.1, help="s: size of the moves, in units of x0.", low=0.0, high=10.0)
+    points: int = param(10, help="M: number of perturbed inputs.", low=1, high=256)
+    smoothing: float = param(0.1, help="s: size of the perturbations, in units of x0.", low=0.0, high=10.0)
     noise: str = param(
         "fixed",
-        help="fixed: e_m drawn once and scaled by 1 + sigma (the paper). redrawn: other e_m at every noise level, "
+        help="fixed: e_m drawn once and scaled by 1 + sigma (the paper). redrawn: new e_m at every noise level, "
         "added to sqrt(alpha_bar) x (a later port).",
         choices=("fixed", "redrawn"),
     )
-    seed: int = param(0, help="Seed of the moves.", low=0, high=2**31 - 1)
+    seed: int = param(0, help="Seed of the perturbations.", low=0, high=2**31 - 1)
 
     @property
     def tolerance(self) -> Mapping[str, float]:
@@ -57,7 +57,7 @@ class Smoothed(AveragingSpec):
 
 @dataclass(frozen=True, eq=False)
 class SmoothedDenoiser:
-    """A function of x: the moves depend on the seed alone (and on sigma where they are redrawn)."""
+    """A function of x: the perturbations depend on the seed alone (and on sigma where they are redrawn)."""
 
     inner: OptimalDenoiser
     spec: Smoothed

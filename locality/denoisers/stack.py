@@ -39,16 +39,16 @@ _BATCH = 32  # noisy images per call of a member
 class Stack(DenoiserSpec):
     """mu + sum_f a_f(sigma) (D_f - mu), a_f by least squares on training images held out from the members."""
 
-    paper: ClassVar[str] = "Ours: stacked regression (Breiman 1996) of denoisers; no network is looked at"
+    paper: ClassVar[str] = "Ours: stacked regression (Breiman 1996) of denoisers; no network is used"
     cost: ClassVar[str] = "the sum of its members"
     examples: ClassVar[tuple[str, ...]] = ("stack:members=wiener+optimal+pca_locality,validation=8",)
 
     members: str = param(
         "wiener+optimal+pca_locality+patch_mixture",
-        help="Models combined, joined by '+', each with options of its own after a ':' if need be.",
+        help="Models to combine, joined by '+'; options of each follow a ':'.",
     )
     first: int = param(
-        10_000, help="Training images that ls, pspc and locality models average at most; 0 for all (slow).", low=0
+        10_000, help="At most this many training images for ls, pspc and locality members; 0: all (slow).", low=0
     )
     validation: int = param(
         96, help="Held-out training images the weights are learned from.", low=8, high=4096, alias="judges"

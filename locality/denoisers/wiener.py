@@ -35,8 +35,8 @@ class Wiener(DenoiserSpec):
     }
     examples: ClassVar[tuple[str, ...]] = ("wiener",)
 
-    rank: int = param(0, help="Keep only so many principal components; 0 for all.", low=0)
-    shrinkage: float = param(0.0, help="Share of the mean variance in every component's.", low=0.0, high=1.0)
+    rank: int = param(0, help="Keep only the first N principal components; 0 for all.", low=0)
+    shrinkage: float = param(0.0, help="Shrinkage of every component's variance to their mean.", low=0.0, high=1.0)
 
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None

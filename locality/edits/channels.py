@@ -32,8 +32,8 @@ class Channels(EditSpec):
     examples: ClassVar[tuple[str, ...]] = ("channels", "channels:how=merge,share=0.5")
     named: ClassVar[tuple[str, ...]] = ("how",)
 
-    how: str = param("decorrelate", help="What is done to the colours.", choices=("decorrelate", "merge"))
-    share: float = param(1.0, help="merge: share t of the mean of the channels.", low=0.0, high=1.0)
+    how: str = param("decorrelate", help="Operation on the colour channels.", choices=("decorrelate", "merge"))
+    share: float = param(1.0, help="merge: weight t of the mean of the channels.", low=0.0, high=1.0)
     seed: int = param(0, help="decorrelate: seed of which images the channels come from.", low=0, high=2**31 - 1)
 
     @property

@@ -13,7 +13,7 @@ from locality.specs import param
 @EDITS.register("clip")
 @dataclass(frozen=True)
 class Clip(EditSpec):
-    """What a picture file can hold. Statistics are measured on the clipped images: no closed form is exact then."""
+    """Clips values to a range, as picture files do. Statistics are measured on the clipped images."""
 
     heading: ClassVar[str] = "Clip"
     about: ClassVar[str] = r"x_0' = \min(\max(x_0, -b), b)"
@@ -22,7 +22,7 @@ class Clip(EditSpec):
     examples: ClassVar[tuple[str, ...]] = ("clip:bound=0.3",)
     closed: ClassVar[Closed] = "none"
 
-    bound: float = param(1.0, help="Largest size b of a value.", low=0.01, high=100.0, unit="units of x0")
+    bound: float = param(1.0, help="Largest absolute value b.", low=0.01, high=100.0, unit="units of x0")
 
     def images(self, data: Dataset, stage: Stage) -> Dataset:
         return transformed(data, lambda x0, rows: x0.clamp(-self.bound, self.bound))

@@ -20,7 +20,7 @@ from locality.types import ImageShape
 @EDITS.register("mirror")
 @dataclass(frozen=True)
 class Mirror(EditSpec):
-    """The set and its mirror image, twice as many: a pixel and its reflection mean the same."""
+    """The set and its mirror image, twice as many: a pixel and its reflection have the same statistics."""
 
     heading: ClassVar[str] = "Mirror"
     about: ClassVar[str] = r"\{x_0\} \cup \{F x_0\},\quad F \text{ a reflection}:\quad S' \approx \tfrac12\,(S + F S F)"
@@ -29,7 +29,7 @@ class Mirror(EditSpec):
     examples: ClassVar[tuple[str, ...]] = ("mirror", "mirror:axis=up-down")
     named: ClassVar[tuple[str, ...]] = ("axis",)
 
-    axis: str = param("left-right", help="What is exchanged.", choices=("left-right", "up-down"))
+    axis: str = param("left-right", help="Direction of the reflection.", choices=("left-right", "up-down"))
 
     @property
     def exempt(self) -> Mapping[str, str]:

@@ -21,7 +21,7 @@ from locality.specs import param
 @EDITS.register("mix")
 @dataclass(frozen=True)
 class Mix(EditSpec):
-    """Random images give way to random images of another set: one covariance for both."""
+    """Random images are replaced by random images of another set: one covariance for both."""
 
     heading: ClassVar[str] = "Mix"
     about: ClassVar[str] = (
@@ -37,11 +37,11 @@ class Mix(EditSpec):
 
     dataset: str = param("mnist", help="Name of the other dataset; its images need the same shape.")
     share: float = param(0.5, help="Share t of its images.", low=0.0, high=1.0)
-    seed: int = param(0, help="Seed of which images give way to which.", low=0, high=2**31 - 1)
+    seed: int = param(0, help="Seed of which images are replaced by which.", low=0, high=2**31 - 1)
 
     @property
     def exempt(self) -> Mapping[str, str]:
-        return {"images_do_not_depend_on_those_behind": "which give way is a draw among all images"}
+        return {"images_do_not_depend_on_those_behind": "which are replaced is a draw among all images"}
 
     @property
     def other(self) -> str:

@@ -20,7 +20,7 @@ from locality.types import ImageShape
 @EDITS.register("shifts")
 @dataclass(frozen=True)
 class Shifts(EditSpec):
-    """Any place becomes as good as any other: the covariance of two pixels depends on their offset alone."""
+    """Random circular shifts: the covariance of two pixels depends on their offset alone."""
 
     heading: ClassVar[str] = "Shifts"
     about: ClassVar[str] = (

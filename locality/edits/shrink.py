@@ -36,7 +36,7 @@ class Shrink(EditSpec):
     closed: ClassVar[Closed] = "expected"
     named: ClassVar[tuple[str, ...]] = ("strength",)
 
-    strength: float = param(0.5, help="Share t of the variance that is noise.", low=0.0, high=1.0)
+    strength: float = param(0.5, help="Share t of the variance replaced by noise.", low=0.0, high=1.0)
     seed: int = param(0, help="Seed of the noise.", low=0, high=2**31 - 1)
 
     def conflicts(self, earlier: EditSpec) -> str:

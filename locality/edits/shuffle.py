@@ -20,7 +20,7 @@ from locality.types import ImageShape
 @EDITS.register("shuffle")
 @dataclass(frozen=True)
 class Shuffle(EditSpec):
-    """One permutation of the pixels, all channels together: locality dies in space and lives on in the old order."""
+    """One permutation of the pixels, all channels together: locality is lost in space and kept in the old order."""
 
     heading: ClassVar[str] = "Shuffle"
     about: ClassVar[str] = r"x_0' = \Pi x_0,\quad \Pi \text{ one permutation of pixels}:\quad S' = \Pi S \Pi^{\!\top}"

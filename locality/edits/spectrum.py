@@ -45,7 +45,7 @@ class Spectrum(FittedEdit):
     dial: ClassVar[str] = "strength"
     named: ClassVar[tuple[str, ...]] = ("how", "strength")
 
-    how: str = param("whiten", help="What happens to the spectrum.", choices=("whiten", "tilt"))
+    how: str = param("whiten", help="Operation on the spectrum.", choices=("whiten", "tilt"))
     strength: float = param(
         1.0,
         help="whiten: share t, 0 to 1. tilt: exponent t that is added; above 0 smoother images, below 0 rougher.",

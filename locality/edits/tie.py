@@ -29,7 +29,7 @@ class Tie(LinearEdit, MaskedSpec):
     examples: ClassVar[tuple[str, ...]] = ("tie:mask=eyes,strength=0.6", "tie:mask=stripe,strength=1")
 
     strength: float = param(
-        0.7, help="Share t of the common value: 0 leaves the images, 1 makes the pixels equal.", low=0.0, high=1.0
+        0.7, help="Weight t of the mean: 0 leaves the images unchanged, 1 makes the pixels equal.", low=0.0, high=1.0
     )
 
     def linear(self, x: Float[Tensor, "k d"], shape: ImageShape) -> Float[Tensor, "k d"]:

@@ -29,9 +29,9 @@ class ClassifierPlan(Spec):
     images: int = param(250_000, help="Length of the training in images.", low=1, high=100_000_000)
     batch: int = param(64, help="Images per step.", low=2, high=4096)
     rate: float = param(3e-3, help="Peak learning rate of AdamW; cosine decay to zero.", low=1e-6, high=1.0)
-    shift: int = param(2, help="Images are moved by up to so many pixels each way.", low=0, high=16, unit="px")
+    shift: int = param(2, help="Images are shifted by up to this many pixels each way.", low=0, high=16, unit="px")
     flips: bool = param(False, help="Mirror half of the images left to right.")
-    seed: int = param(0, help="Seed of weights, order, moves and flips.", low=0, high=2**31 - 1)
+    seed: int = param(0, help="Seed of weights, order, shifts and flips.", low=0, high=2**31 - 1)
 
 
 def train_classifier(
@@ -132,7 +132,7 @@ def _share(net: ClassifierNet, images: Float[Tensor, "b c h w"], wanted: Int[Ten
 def _judge(
     net: ClassifierNet, held_out: Dataset, classes: Int[Tensor, " k"], device: str
 ) -> Generator[Progress, None, tuple[float, int]]:
-    """Share of held-out images whose class is reported, and how many there are."""
+    """Share of held-out images that are classified correctly, and how many there are."""
     assert held_out.labels is not None
     targets, right = torch.searchsorted(classes, held_out.labels), 0
     for start in range(0, len(held_out), 256):

@@ -58,7 +58,7 @@ def corrected(
         fields: one per draw; a model without noise has the same in all.
         centres: the pixels' places among the q.
         measure: one of `locality.fields.similarity.MEASURES`.
-        weights: how much each pixel counts, as `variance_weights` has it; None for all alike.
+        weights: how much each pixel counts, as `variance_weights` has it; None for all equally.
 
     Memory: twice that of the fields in float64. Time: as k similarities.
 

@@ -91,7 +91,7 @@ def draw_inputs(x0: Float[Tensor, "k d"], sigma: float, seed: int) -> Float[Tens
 
 
 def reduce_inputs(values: Float[Tensor, "c h w"], how: Inputs | int = "sum") -> Float[Tensor, "h w"]:
-    """One picture of a field: a channel, the signed sum, the root sum of squares, or the sum of sizes."""
+    """One picture of a field: a channel, the signed sum, the root sum of squares, or the sum of absolute values."""
     if isinstance(how, int):
         if not 0 <= how < len(values):
             raise BadInput(f"Channel {how} does not exist: the images have channels 0..{len(values) - 1}.")
@@ -112,7 +112,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike two fields are: Pearson r with and without the centre pixel, cosine, shared mass."""
+    """How similar two fields are: Pearson r with and without the centre pixel, cosine, shared mass."""
 
     pearson: float
     pearson_off_centre: float

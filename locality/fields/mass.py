@@ -22,7 +22,7 @@ QUANTITIES = ("mass_on_pattern", "mass_without_own", "non_locality")
 class MassFractions:
     """Means over the pixels, each a share of the absolute mass in [0, 1], and their standard errors over draws.
 
-    `mass_on_pattern`: on the mask. `mass_without_own`: the same without the fields' own pixels. `non_locality`:
+    `mass_on_pattern`: on the mask. `mass_without_own`: the same, excluding the fields' own pixels. `non_locality`:
     farther than 4 pixels away. nan where there is no mask, and for errors where there is one draw or none.
     """
 

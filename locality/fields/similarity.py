@@ -1,9 +1,9 @@
-"""How alike the fields of several models are: every pair, over many pixels, with errors and a chance level.
+"""How similar the fields of several models are: every pair, over many pixels, with errors and a chance level.
 
 Each measure is the product of two unit vectors, so that all pairs are one matrix product:
 
     pearson     both fields less their means
-    off_centre  the same without the field's own pixel, which every denoiser weighs most at low noise
+    off_centre  the same excluding the field's own pixel, which every denoiser weighs most at low noise
     cosine      as they are
 """
 

@@ -1,4 +1,4 @@
-"""How alike two pixels are at a distance: the correlation function, from the covariance of the images.
+"""How correlated two pixels are at a distance: the correlation function, from the covariance of the images.
 
     rho(s) = mean_p  S[p, p + s] / sqrt(S[p, p] S[p + s, p + s])
 

@@ -1,4 +1,4 @@
-"""An eigendecomposition is one call that says nothing for minutes: its cost is known, so the time left can be told."""
+"""An eigendecomposition is one call that says nothing for minutes: its cost is known, so the time left is estimated."""
 
 from __future__ import annotations
 

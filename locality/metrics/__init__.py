@@ -1,4 +1,4 @@
-"""Numbers that judge denoisers and samples: pure functions, float64, one score per image wherever there can be one."""
+"""Metrics of denoisers and samples: pure functions, float64, one score per image wherever there can be one."""
 
 from locality.metrics.class_score import inception_score
 from locality.metrics.denoising import RATIO_SIGMAS, denoising_errors, error_ratio, ratio_scores

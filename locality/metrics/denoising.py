@@ -9,7 +9,7 @@ from torch import Tensor
 from locality.noise import running_noise
 from locality.types import Denoiser
 
-RATIO_SIGMAS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # the noise levels a trained network is judged at
+RATIO_SIGMAS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # the noise levels a trained network is evaluated at
 
 
 @torch.no_grad()

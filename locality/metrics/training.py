@@ -21,7 +21,7 @@ def is_copy(nearest: Float[Tensor, " n"], second: Float[Tensor, " n"]) -> Bool[T
 
 
 def effective_number(weights: Float[Tensor, "*q n"]) -> Float64[Tensor, "*q"]:
-    """exp of the entropy of weights that sum to 1 over n items: 1 where one decides, n where all count alike.
+    """exp of the entropy of weights that sum to 1 over n items: 1 where one decides, n where all count equally.
 
     Raises:
         BadInput: weights that are negative, not finite, or do not sum to 1 (within 1e-3).

@@ -36,7 +36,7 @@ class DiT(NetworkSpec):
     depth: int = param(4, help="Transformer blocks.", low=1, high=48)
     heads: int = param(4, help="Attention heads; they share the width.", low=1, high=64)
     patch: int = param(2, help="Side of a patch.", low=1, high=32, unit="pixels")
-    positions: str = param("learned", help="How a token knows its place.", choices=("learned", "sinusoidal"))
+    positions: str = param("learned", help="Positional embedding.", choices=("learned", "sinusoidal"))
 
     def build(self, shape: ImageShape) -> nn.Module:
         if shape.h % self.patch or shape.w % self.patch:

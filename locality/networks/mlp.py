@@ -27,12 +27,12 @@ class MLP(NetworkSpec):
     """Residual blocks of two full layers; no spatial bias of any kind. For images of at most 28x28 values."""
 
     heading: ClassVar[str] = "MLP"
-    sees: ClassVar[str] = "All to all; knows no neighbours"
+    sees: ClassVar[str] = "All to all; no spatial structure"
     place: ClassVar[int] = 5
     examples: ClassVar[tuple[str, ...]] = ("mlp:width=16,depth=2",)
     weights: ClassVar[Mapping[str, int]] = {"1x28x28": 3_166_225}
 
-    width: int = param(640, help="Values between the blocks.", low=16, high=4096)
+    width: int = param(640, help="Hidden width: values between the blocks.", low=16, high=4096)
     depth: int = param(2, help="Residual blocks.", low=1, high=32)
 
     @property

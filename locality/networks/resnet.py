@@ -37,7 +37,7 @@ class ResNet(NetworkSpec):
     presets: ClassVar[Mapping[str, str]] = {"paper": "channels=256"}
 
     channels: int = param(96, help="Channels of the inner layers.", low=8, high=1024)
-    padding: str = param("zeros", help="What lies beyond the border of the image.", choices=("zeros", "circular"))
+    padding: str = param("zeros", help="Padding at the border of the image.", choices=("zeros", "circular"))
 
     def build(self, shape: ImageShape) -> nn.Module:
         return _ResNet(shape.c, self.channels, self.padding)
@@ -48,7 +48,7 @@ def _conv(into: int, out: int, padding: str) -> nn.Conv2d:
 
 
 class _Conv(nn.Module):
-    """A 3x3 convolution whose output is scaled and shifted by the noise level, alike at every pixel."""
+    """A 3x3 convolution whose output is scaled and shifted by the noise level, the same at every pixel."""
 
     def __init__(self, into: int, out: int, padding: str, label: int) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ class Job:
             for event in events:
                 self.latest = event
                 if self.stop.is_set():
-                    self.error = "Cancelled. What has arrived is kept; the next download goes on from there."
+                    self.error = "Cancelled. The part downloaded so far is kept; the next download resumes from there."
                     break
         except LocalityError as error:
             self.error = str(error)

@@ -47,7 +47,7 @@ class Work:
         except LocalityError as error:
             self.error = str(error)
         except BaseException:
-            self.error = "It failed in a way that was not foreseen; the server's log has the error."
+            self.error = "It failed unexpectedly; the server's log has the error."
             raise
 
     def _follow(self, event: Progress) -> None:

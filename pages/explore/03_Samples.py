@@ -6,7 +6,7 @@ from pages._ui.choice import current_source, show_notes
 from pages._ui.guard import guard
 from pages._ui.samples import choose, show
 
-st.title("What does each model make of the same noise?", anchor=False)
+st.title("What does each model generate from the same noise?", anchor=False)
 st.markdown(
     "Apply a denoiser repeatedly and it generates: start from noise, estimate the clean image, take a small step "
     "towards it, repeat. The **optimal** denoiser copies a training image, **Wiener** blurs, patch models produce "

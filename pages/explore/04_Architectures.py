@@ -1,4 +1,4 @@
-"""Architectures: the fields of very different networks beside the prediction, and how alike all of them are."""
+"""Architectures: the fields of very different networks beside the prediction, and how similar all of them are."""
 
 import streamlit as st
 
@@ -37,7 +37,7 @@ def architectures() -> None:
         if asked.networks:
             st.page_link(
                 "pages/explore/03_Samples.py",
-                label="See what these networks draw from the same noise",
+                label="See what these networks generate from the same noise",
                 icon=":material/grid_view:",
                 query_params={**link_to(source), "model": ["wiener", *asked.networks]},
             )

@@ -96,7 +96,7 @@ def test_the_link_brings_the_cell_back_and_a_wrong_one_is_reported(made: Bench) 
     head = board(open_page(dataset="digits", run=RUN, cell="optimal|mse01"))
     assert head["picked"] == {"model": "optimal", "column": "mse01"}
     at = open_page(dataset="digits", run=RUN, cell="nobody|mse01")
-    assert any("which this table has not" in warning.value for warning in at.warning)
+    assert any("which is not in this table" in warning.value for warning in at.warning)
 
 
 def test_columns_are_chosen(made: Bench) -> None:

@@ -240,7 +240,7 @@ def test_a_clicked_pixel_shows_the_training_images_that_decided_it() -> None:
     assert tiles.count("<img") == evidence._TOP
 
     pick(at, "els:first=20,window=3", 0, 0, 0, 0)
-    assert "where in the training image the patch was found" in texts(at)
+    assert "where in the training image the patch used here was found" in texts(at)
     pick(at, "wiener", 0, 2, 2, 1)
     assert at.query_params["pick"] == "2.0.2.2.1"
     assert "Half of the field" in texts(at)

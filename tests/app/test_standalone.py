@@ -205,7 +205,7 @@ def test_without_images_the_learned_fields_are_those_of_the_network_s_table(
     absolute = dataclasses.replace(OPTIONS, average="absolute")
     page = Page(standalone.standalone(source, wiener, trained, absolute, VIEW, "dataset=mnist").decode())
     assert "learned" not in page.scripts
-    assert "mean of sizes" in page.words
+    assert "mean of absolute values" in page.words
     assert "they need the images" in page.words
 
 

@@ -105,7 +105,7 @@ def test_every_network_can_be_asked_for(name: str) -> None:
     assert not at.error
     assert f"python -m locality train digits --network {name} --minutes 20 --out" in at.code[0].value
     assert not button(at, "Start").disabled
-    assert "About **1.2 million images** at 1,000 a second, each training image 742.1 times." in texts(at)
+    assert "About **1.2 million images** at 1,000 per second, each training image 742.1 times." in texts(at)
 
 
 def test_the_empty_page_says_what_to_do() -> None:
@@ -137,7 +137,7 @@ def test_the_command_says_what_the_controls_say() -> None:
     assert words[10].endswith("networks/digits-small-one")
     assert words[11:13] == ["--first", "100"]
     assert {"--flips", "--ambient", "0.4", "--option", "rate=0.002"} <= set(words[13:])
-    assert "About **5 s** at 1,000 images a second, each training image 50.0 times." in texts(at)
+    assert "About **5 s** at 1,000 images per second, each training image 50.0 times." in texts(at)
 
 
 def test_an_architecture_that_does_not_fit_is_one_message() -> None:
@@ -209,7 +209,7 @@ def test_the_pace_is_measured_beside_the_page(monkeypatch: pytest.MonkeyPatch) -
     assert not button(at, "Start").disabled
     gate.set()
     until(lambda: all(timing.ended.is_set() for timing in pace._known().values()))
-    assert "About **600,000 images** at 500 a second" in texts(at.run())
+    assert "About **600,000 images** at 500 per second" in texts(at.run())
     assert len(calls) == 1
 
 
@@ -228,7 +228,7 @@ def test_a_training_runs_is_shown_and_can_be_used(own_networks: Path) -> None:
     assert not at.error
     pictures = "".join(part.proto.body for part in at.get("html"))
     assert 'alt="Field predicted by the Wiener filter"' in pictures
-    assert pictures.count("drawn after 64 images seen") >= 18
+    assert pictures.count("generated after 64 images seen") >= 18
     manifest = json.loads((own_networks / "digits-mine" / MANIFEST).read_text())
     assert manifest["command"].endswith(tuple(f"--option {k}={v}" for k, v in QUICK.items()))
 

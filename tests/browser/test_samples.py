@@ -30,7 +30,7 @@ def generate(page: Page, url: str, query: str) -> Locator:
     expect(button).to_be_visible()
     if button.is_enabled():
         button.click()
-    expect(page.get_by_text("These images are kept")).to_be_visible(timeout=100_000)
+    expect(page.get_by_text("These images are cached")).to_be_visible(timeout=100_000)
     return lab
 
 
@@ -64,7 +64,7 @@ def test_three_models_from_one_noise_and_again_from_the_link(page: Page, server:
     expect(page.get_by_text(f"Not computed yet: {', '.join(models)}.")).to_be_visible()
     page.get_by_role("button", name="Generate").click()
     shows(lab, r"^x0_hat 4/4 4 4 4$")
-    expect(page.get_by_text("These images are kept")).to_be_visible()
+    expect(page.get_by_text("These images are cached")).to_be_visible()
     images = pixels(lab)
     assert len(images) == 9
     assert len({tuple(image) for image in images}) > 3
@@ -99,7 +99,7 @@ def test_what_is_found_while_an_image_is_pointed_at_is_reported_at_once(page: Pa
     )
     page.mouse.move(*spot(lab.get_by_role("img", name="nearest, image 2"), 0.5, 0.5))
     card = lab.locator(".card")
-    expect(card).to_contain_text("not searched yet")
+    expect(card).to_contain_text("not known yet")
     lab.evaluate("root => root.lab.receive(root.sent)")
     expect(card).to_contain_text("A copy")
 

@@ -63,9 +63,9 @@ def test_start_watch_pause_reload_resume_finish(page: Page, trainer: str) -> Non
 
     expect(page.get_by_role("heading", name="tiny")).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_text("Field of the middle pixel")).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_text("Held-out error / Wiener's")).to_be_visible()
+    expect(page.get_by_text("Test MSE ÷ Wiener MSE")).to_be_visible()
     expect(page.locator(".js-plotly-plot")).to_have_count(2)
-    expect(page.get_by_alt_text(re.compile("^Image 18 drawn after"))).to_be_visible()
+    expect(page.get_by_alt_text(re.compile("^Image 18 generated after"))).to_be_visible()
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("Paused", exact=True)).to_be_visible(timeout=PATIENCE)
     seen = page.get_by_text(re.compile(r"images seen in .* so far"))

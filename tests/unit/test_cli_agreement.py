@@ -75,7 +75,7 @@ def test_a_table_for_people(shell: Shell, tmp_path: Path) -> None:
     assert titles[0] == "digits: fields of 4 pixels, 2 draws"
     assert titles[1:5] == [
         "sigma 0.5, Pearson r of fields ± standard error",
-        "sigma 0.5, the same without the field's own pixel",
+        "sigma 0.5, the same, excluding the pixel itself",
         "sigma 0.5, chance: Pearson r of fields of two different pixels",
         "sigma 0.5, R2 of estimates: how much of the column the row explains ± standard error",
     ]

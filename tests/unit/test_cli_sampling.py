@@ -135,7 +135,7 @@ def test_sample_takes_every_option(shell: Shell, tmp_path: Path, options: tuple[
 def test_sample_as_text(shell: Shell, tmp_path: Path) -> None:
     result = shell("sample", "digits", *WIENER, "-n", 2, "--out", tmp_path / "s.npz")
     assert "s.npz: 2 images of 1x8x8 by wiener in 10 steps, sigma 60.8 to 0.01\n" in result.out
-    assert "a step when it was made" in result.out
+    assert "per step when computed" in result.out
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", ">f4", "columns first", "compressed"])

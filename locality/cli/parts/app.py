@@ -78,7 +78,7 @@ def watch(work: Generator[Progress, None, T]) -> T:
 
 
 def _lines(every: float = 30.0) -> Callable[[Progress], None]:
-    """A reporter for logs: one line at most every so many seconds."""
+    """A reporter for logs: at most one line every few seconds."""
     shown = [time.monotonic()]
 
     def show(event: Progress) -> None:

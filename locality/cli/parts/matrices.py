@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _TITLES = {
     "pearson": "Pearson r of fields ± standard error",
-    "off_centre": "the same without the field's own pixel",
+    "off_centre": "the same, excluding the pixel itself",
     "pearson_chance": "chance: Pearson r of fields of two different pixels",
     "r2_outputs": "R2 of estimates: how much of the column the row explains ± standard error",
 }

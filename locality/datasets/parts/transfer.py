@@ -19,7 +19,7 @@ class Cut(Exception):
 
 
 class Arrived(NamedTuple):
-    """Bytes on disk, and of the whole file where the server reported."""
+    """Bytes on disk, and of the whole file where the server reports it."""
 
     done: int
     total: int | None

@@ -24,7 +24,7 @@ class AveragingSpec(DenoiserSpec):
 
     quick: ClassVar[bool] = False  # whether all images of a large set can be averaged in no time
 
-    first: int = param(0, help="Use at most the first so many training images; 0 for all.", low=0)
+    first: int = param(0, help="Use at most the first N training images; 0 for all.", low=0)
     classes: tuple[int, ...] = param((), help="Only training images of these classes; empty for all.", low=0)
     flips: bool = param(False, help="Add every training image mirrored left to right.")
 

@@ -43,7 +43,7 @@ def estimate_weights(
 
         a = <x0 - D_wiener, D_local - D_wiener> / |D_local - D_wiener|^2
 
-    Kept within [0, 1]: no level extrapolates beyond either model. Each level is judged by up to 127 of
+    Kept within [0, 1]: no level extrapolates beyond either model. Each level is evaluated on up to 127 of
     the images, strided so that every image serves some level. `wiener` may have seen them: what they
     added to it is taken away first.
     """
@@ -78,7 +78,7 @@ class Unseeing:
         mu' = mu - sum(A) / n',   (n' - 1) S' = (n - 1) S - B^T B,   n' = n - h
 
     B being A and the row sqrt(n') (mu' - mu). Its filter is the identity minus sigma^2 (S' + sigma^2 I)^-1.
-    An image judged by statistics that hold it flatters them, the more the fewer images there are.
+    An error on an image that the statistics hold flatters them, the more the fewer images there are.
     `scatter` is (n - 1) times the variance along the basis, `outside` that of every other direction, None for none.
     """
 

@@ -36,7 +36,7 @@ def posterior_rows(
 
     Args:
         groups: for every coordinate that an output reads, the group it is in; groups that none reads cost nothing.
-        neighbours: average only the so many nearest images; 0 for all.
+        neighbours: average only that many nearest images; 0 for all.
 
     Memory: 16 n bytes an image beside the budget of the bank, as many images at a time as fit it.
     """

@@ -46,7 +46,7 @@ class FieldSpec(AveragingSpec):
         help="Whose sensitivity field chooses the pixels: the Wiener filter's (from the data) or a network's.",
         choices=("wiener", "network"),
     )
-    network: str = param("unet", help="Trained network that field=network takes.")
+    network: str = param("unet", help="Trained network used by field=network.")
 
     @property
     def tolerance(self) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""Seeded k-means on a random projection: which images look alike, roughly and repeatably."""
+"""Seeded k-means on a random projection: which images look similar, roughly and repeatably."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class WindowedSpec(AveragingSpec):
         help="Side in pixels (odd), or how it follows the noise: greedy (from the training images alone), "
         "published (the paper's list), published_resnet, or calibrated (on a network).",
     )
-    network: str = param("unet", help="Trained network that window=calibrated follows.")
+    network: str = param("unet", help="Trained network used by window=calibrated.")
 
     def network_needed(self) -> str:
         return self.network if self.window == "calibrated" else ""

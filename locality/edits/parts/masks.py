@@ -1,4 +1,4 @@
-"""Patterns: named shapes at any size, words, pictures, and what somebody painted.
+"""Patterns: named shapes at any size, words, pictures, and painted pixels.
 
 A mask is [h w] with -1, 0 and +1: where the pattern is and with which sign. As text it is the name of a
 shape (`W`), a word (`text.HELLO`), or the painted pixels themselves (`bits.28x28.DATA`, one bit a pixel, in

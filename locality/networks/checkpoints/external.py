@@ -1,7 +1,7 @@
 """Opening a checkpoint by its path: a folder written here, one of diffusers, or a `.pt` of the Locality code.
 
 Nothing a file asks for is run: weights come as safetensors, and a `.pt` through torch's reader of plain tensors. What
-can be reported without reading the weights (kind, size, names and shapes of tensors) is reported when it is opened.
+can be checked without reading the weights (kind, size, names and shapes of tensors) is checked when it is opened.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from locality.networks.parts.spec import NETWORKS, NetworkDenoiser, NetworkSpec
 from locality.types import ImageShape
 
 WEIGHTS, MANIFEST = "weights.safetensors", "manifest.json"
-FORMAT = 2  # 1: v-prediction is the negative of everybody's, and `dataset` lacks the dataset's options
+FORMAT = 2  # 1: v-prediction is the negative of the usual one, and `dataset` lacks the dataset's options
 
 
 def write_atomic(path: Path, payload: bytes) -> None:
@@ -122,7 +122,7 @@ def network_spec(options: Mapping[str, Any], folder: Path) -> NetworkSpec:
     """The network's hyper-parameters, as JSON holds them, checked by name, kind and range.
 
     Raises:
-        CheckpointMismatch: an option that the architecture has not.
+        CheckpointMismatch: an option that the architecture does not have.
         BadInput: a value of another kind or out of range.
     """
     cls = NETWORKS[options["name"]]
@@ -130,7 +130,7 @@ def network_spec(options: Mapping[str, Any], folder: Path) -> NetworkSpec:
     values: dict[str, Any] = {name: value for name, value in options.items() if name not in ("name", "source")}
     for name, value in values.items():
         if name not in defaults:
-            raise CheckpointMismatch(f"{folder}: its manifest has an option {name!r}, which {cls.name} has not.")
+            raise CheckpointMismatch(f"{folder}: its manifest has an option {name!r}, which {cls.name} does not have.")
         if isinstance(value, list):
             values[name] = tuple(value)
         if not _alike(values[name], defaults[name]):

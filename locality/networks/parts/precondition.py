@@ -3,7 +3,7 @@
     D(x; sigma) = c_skip x + c_out F(c_in x; c_noise)
 
 EDM's form (Karras et al. 2022, arXiv 2206.00364, table 1) holds eps-, v- and x0-prediction too: only
-the scalars differ, so nothing else knows which one a network uses. v is everybody's (Salimans and Ho 2022,
+the scalars differ, so nothing else knows which one a network uses. v is the usual one (Salimans and Ho 2022,
 arXiv 2202.00512): of the variance-preserving image alpha x0 + s eps = x / sqrt(1 + sigma^2) it is alpha eps - s x0.
 """
 

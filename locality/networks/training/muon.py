@@ -1,4 +1,4 @@
-"""Muon: the momentum of a weight matrix, made orthogonal, is its step, so that every direction of it learns alike.
+"""Muon: the momentum of a weight matrix, made orthogonal, is its step, so that all its directions learn equally.
 
 For a matrix W [r, c] (the kernel of a convolution: r output channels, c input channels times taps), gradient G,
 

@@ -18,12 +18,12 @@ class TrainSpec(Spec):
 
     batch: int = param(64, help="Images per step.", low=1, high=4096)
     rate: float = param(1e-3, help="Peak learning rate.", low=1e-6, high=1.0)
-    warmup: int = param(10_000, help="Images over which the rate rises.", low=1, high=10_000_000)
+    warmup: int = param(10_000, help="Length of the learning-rate warm-up in images.", low=1, high=10_000_000)
     flips: bool = param(False, help="Mirror half of the images left to right.")
     ema: float = param(0.05, help="Half-life of the weight average, as a share of the images seen.", low=0.0, high=1.0)
     ln_mean: float = param(-0.6, help="Mean of ln sigma in training.", low=-10.0, high=10.0)
     ln_std: float = param(1.3, help="Standard deviation of ln sigma.", low=0.01, high=10.0)
-    uniform: float = param(0.15, help="Share of draws log-uniform over [0.005, 80] instead.", low=0.0, high=1.0)
+    uniform: float = param(0.15, help="Share of noise levels drawn log-uniformly from [0.005, 80].", low=0.0, high=1.0)
     bfloat16: bool = param(True, help="Run the network in bfloat16 where the device has it.")
     seed: int = param(0, help="Seed of weights, order, noise and flips.", low=0, high=2**31 - 1)
     ambient: float = param(
@@ -32,11 +32,11 @@ class TrainSpec(Spec):
         low=0.0,
         high=80.0,
     )
-    schedule: str = param("cosine", help="How the rate falls, to 0 at the end or without an end.", choices=SCHEDULES)
+    schedule: str = param("cosine", help="Decay of the rate: to 0 at the end, or open-ended.", choices=SCHEDULES)
     plateau: int = param(
-        100_000, help="Images at the full rate before inverse_sqrt lets it fall.", low=1, high=10_000_000_000
+        100_000, help="Images at the full rate before inverse_sqrt decays it.", low=1, high=10_000_000_000
     )
-    optimiser: str = param("adamw", help="What moves the weight matrices; all else is AdamW's.", choices=OPTIMISERS)
+    optimiser: str = param("adamw", help="Optimiser of the weight matrices; AdamW for all else.", choices=OPTIMISERS)
 
     def key(self) -> dict[str, Any]:
         """As every spec's; without the later options where they are as before, so that older trainings can go on."""

@@ -56,7 +56,7 @@ def read_state(
     wanted, found = json.loads(json.dumps(identity)), about.get("identity")
     if found != wanted and found == {**wanted, "network": _without_v(wanted)}:
         raise CheckpointMismatch(
-            f"{path} is of a version in which v had the other sign: it cannot be gone on with. Choose another folder; "
+            f"{path} is of a version in which v had the other sign: it cannot be resumed. Choose another folder; "
             "a network finished then is read as before."
         )
     if found != wanted:

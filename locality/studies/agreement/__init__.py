@@ -1,1 +1,1 @@
-"""Do different models see alike?"""
+"""Do different models have similar fields?"""

@@ -1,4 +1,4 @@
-"""Who takes part in a comparison: models of a dataset, and networks as they start, before any training."""
+"""The models of a comparison: models of a dataset, and networks as initialised, before any training."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def find_members(source: Source, names: Sequence[str], seed: int, *, store: Stor
         raise BadInput(f"Agreement needs at least two models, got {given}. Name two or more, for example wiener,unet.")
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
-        raise BadInput(f"{twice!r} is given twice: every model once. Its own ceiling is part of the result.")
+        raise BadInput(f"{twice!r} is given twice: every model once. Its agreement with itself is part of the result.")
     return [Member(name, _model(source, name, seed, store)) for name in names]
 
 

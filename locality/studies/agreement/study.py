@@ -1,4 +1,4 @@
-"""Do different models see alike? Fields, estimates and samples of every pair, kept in the store."""
+"""Do different models have similar fields? Fields, estimates and samples of every pair, kept in the store."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def drawn_key(competitor: Competitor, images: range) -> dict[str, Any]:
 
 
 def cells(setup: Setup, extractors: Sequence[Extractor]) -> list[Cell]:
-    """All cells, in the order of work: the first images of everybody, then the others model by model.
+    """All cells, in the order of work: the first images of every competitor, then the others model by model.
 
     So there is a table early on, and every model's pace is known; and no model is opened more than twice.
     """

@@ -1,4 +1,4 @@
-"""Who takes part: the reference, the models, a second network and a control; and who is compared with whom."""
+"""The competitors: the reference, the models, a second network and a control; and who is compared with whom."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from locality.studies.benchmark.sampling import SamplingConfig
 from locality.studies.models import Model
 
 REFERENCE, SECOND, ANALYTIC, NETWORK, CONTROL = "reference", "ceiling", "analytic", "network", "control"
-WIENER = "wiener"  # always takes part: held-out errors are reported as a ratio to its
+WIENER = "wiener"  # always included: held-out errors are reported as a ratio to its
 HELD_OUT = "held-out images"  # the control's name
 
 

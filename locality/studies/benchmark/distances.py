@@ -1,4 +1,4 @@
-"""Distances between what everybody drew and the training images, one extractor at a time; kept like cells."""
+"""Distances between all generated images and the training images, one extractor at a time; kept like cells."""
 
 from __future__ import annotations
 

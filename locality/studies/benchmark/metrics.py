@@ -52,7 +52,7 @@ class Metric:
 
 
 _R2 = "1 - sum (a - u)^2 / sum (u - mean u)^2 over all pixels and channels of an image, a the model, u the reference"
-_DISTANCE = "between the drawn images and training images (`real` of them), through `features`"
+_DISTANCE = "between the generated images and training images (`real` of them), through `features`"
 
 # fmt: off
 _TABLE = (
@@ -69,7 +69,7 @@ _TABLE = (
         about=f"{_R2}: as r2_final at every step, by noise level", limits="at most 1"),
     Metric("pearson", "Pearson r", OWN, HIGHER, {"pearson": "pearson"}, brief="not comparable with R2",
         about="correlation of the last estimates over all pixels and channels of an image; blind to scale and offset, "
-        "so never to be compared with R2", limits="in [-1, 1]"),
+        "so not to be compared with R2", limits="in [-1, 1]"),
     Metric("mse", "MSE", OWN, LOWER, {"mse": "mse"}, brief="[−1, 1] units",
         about="mean squared difference of the last estimates, not clamped", unit="[-1, 1] units squared"),
     Metric("mse01", "MSE, [0, 1]", OWN, LOWER, {"mse01": "mse01"}, brief="clamped, [0, 1] units",
@@ -81,24 +81,24 @@ _TABLE = (
         "the geometric mean of the ratios over the levels; 1 is as good as Wiener; standard error by the delta method",
         brief="held-out, over σ"),
     Metric("memorised", "memorised", NEAREST, LOWER, {"nearest": "nearest", "second": "second"}, limits="in [0, 1]",
-        about="share of the drawn images that are copies: L2 distance to the nearest training image below a third of "
-        "that to the second nearest; compare with the row of held-out images. A model is compared with the training "
-        "images it was given, a network with all", brief="share of samples"),
+        about="share of the generated images that are copies: L2 distance to the nearest training image below a third "
+        "of that to the second nearest; compare with the row of held-out images. A model is compared with the "
+        "training images it was given, a network with all", brief="share of samples"),
     Metric("nn_distance", "nearest", NEAREST, NEITHER, {"nearest": "nearest"}, brief="L2, [−1, 1] units",
-        about="L2 distance of the drawn images, not clamped, to the nearest training image",
+        about="L2 distance of the generated images, not clamped, to the nearest training image",
         unit="units of [-1, 1], summed over pixels and channels under the root"),
     Metric("kid", "KID", FEATURES, LOWER, limits="can be negative",
         about=f"kernel distance, unbiased, kernel (a.b / f + 1)^3, {_DISTANCE}; jackknife of both sets"),
     Metric("fid", "FID", FEATURES, LOWER,
-        about=f"Frechet distance {_DISTANCE} = inception; only where there are more drawn images than features "
-        "(2,048); biased upwards with few images; jackknife over the drawn images"),
+        about=f"Frechet distance {_DISTANCE} = inception; only where there are more generated images than features "
+        "(2,048); biased upwards with few images; jackknife over the generated images"),
     Metric("frechet", "Frechet distance", FEATURES, LOWER,
-        about=f"Frechet distance {_DISTANCE}, which is no FID; only where there are more drawn images than "
+        about=f"Frechet distance {_DISTANCE}, which is not FID; only where there are more generated images than "
         "features; biased upwards with few images: compare rows of the same n, and with the row of held-out images"),
     Metric("is", "IS", FEATURES, HIGHER, limits="at least 1",
-        about="inception score, of all drawn images at once; only where there are more of them than features"),
-    Metric("class_score", "class score", FEATURES, HIGHER, limits="1 (all alike) to the number of classes",
-        about="the inception score's formula on the class probabilities of `features`, which is no IS"),
+        about="inception score, of all generated images at once; only where there are more of them than features"),
+    Metric("class_score", "class score", FEATURES, HIGHER, limits="1 (all the same) to the number of classes",
+        about="the inception score's formula on the class probabilities of `features`, which is not IS"),
 )
 # fmt: on
 

@@ -43,7 +43,7 @@ def report(bench: Bench) -> str:
         _board(bench),
         dots(_finals(bench), "R2 final: 1 is the reference's own image; bars: one standard error"),
         *_plots(bench),
-        "<h2>Samples</h2><p>The first images of everybody, from the same noise.</p>",
+        "<h2>Samples</h2><p>The first images of every model, from the same noise.</p>",
         _samples(bench),
         *_compared(bench),
         "<h2>What the numbers are</h2>",
@@ -65,7 +65,7 @@ def _what(bench: Bench) -> str:
     second = f"; the second network is {bench.second}" if bench.second else ""
     unfinished = f" <b>{len(bench.missing)} cells are not finished.</b>" if bench.missing else ""
     return (
-        f"{bench.plan.count} images of {bench.shape}, drawn in {bench.plan.steps} DDIM steps from the same noise "
+        f"{bench.plan.count} images of {bench.shape}, generated in {bench.plan.steps} DDIM steps from the same noise "
         f"(seed {bench.plan.seed}) by every model and by the network {escape(bench.reference)}{escape(second)}. "
         f"{bench.train_images:,} training images.{unfinished}"
     )
@@ -89,7 +89,7 @@ def _finals(bench: Bench) -> list[tuple[str, float, float]]:
 
 
 def _plots(bench: Bench) -> Iterable[str]:
-    """Curves of the best models and the second network, so many as can be told apart."""
+    """Curves of the best models and the second network, as many as can be told apart."""
     order = [name for name, *_ in _finals(bench)]
     shown = sorted(
         _models(bench), key=lambda r: (r.name != bench.second, order.index(r.name) if r.name in order else 0)

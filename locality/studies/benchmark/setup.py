@@ -1,4 +1,4 @@
-"""Finding everybody who takes part: every mistake in a plan is reported here, before any work."""
+"""Finding all competitors: every mistake in a plan is reported here, before any work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _UNKNOWN = "unknown origin"  # what a checkpoint made elsewhere says of its trai
 
 
 def enter(source: Source, plan: BenchPlan, store: Store) -> Setup:
-    """Find everybody; every mistake is reported here, before any work.
+    """Find all competitors; every mistake is reported here, before any work.
 
     Raises:
         DataUnavailable: the images are not on this machine, or no network is trained on them.
@@ -41,7 +41,7 @@ def enter(source: Source, plan: BenchPlan, store: Store) -> Setup:
     """
     if not source.available:
         raise DataUnavailable(f"The {source.text} images are not on this machine. {source.missing()}")
-    _ = source.train  # more images than there are (--first) is reported first
+    _ = source.train  # asking for more images than there are (--first) is reported first
     whole = source if source.first is None else replace(source, first=None)
     entering = _Entering(source, whole, plan, store)
     reference = entering.network(plan.reference, REFERENCE, "--reference")
@@ -95,7 +95,7 @@ class _Entering:
         return []
 
     def second(self, reference: Competitor) -> tuple[Competitor | None, list[str]]:
-        """The second network; with "auto" the other one with the least held-out error."""
+        """The second network; with "auto" the other one with the lowest held-out error."""
         text = self.plan.ceiling
         if text == NONE:
             return None, []
@@ -108,7 +108,7 @@ class _Entering:
             found = self.named(network)
             if found.key != reference.key:
                 return found, []
-        return None, [f"No second network is trained on {self.source.text}: the table is without."]
+        return None, [f"No second network is trained on {self.source.text}: the table has none."]
 
     def named(self, network: Trained) -> Competitor:
         """A network of this dataset, by its name; one of these images under another name, by its architecture."""

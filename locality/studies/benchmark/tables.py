@@ -46,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Columns that somebody has, and of each model its number in every column (None: it has none)."""
+    """Columns that any model has, and of each model its number in every column (None: it has none)."""
 
     columns: tuple[Column, ...]
     models: tuple[tuple[str, str, tuple[Summary | None, ...], Mapping[str, Any]], ...]  # name, kind, numbers, facts

@@ -16,10 +16,10 @@ AXES = {"N": "training images", "d": "values of an image, by averaging squares o
 ABOUT = {
     "points": "one measurement each: N training images of d values, `batch` noisy images in one denoising call",
     "seconds": "of one call, as in a sampling step, after the fit, on `threads` processor threads: mean over the noise "
-    "levels of the least of `repeats`, as what else the machine does only adds",
+    "levels of the minimum over `repeats`, since other work on the machine only adds time",
     "bytes": "largest resident memory during the calls above what the process held before them (CUDA: PyTorch's "
     "allocator): what chunks, queries and masks take; the memory budget bounds it, so that it stops growing with N; "
-    "null where the system does not tell",
+    "null where the system does not report it",
     "exponents": "slope of ln(seconds or bytes) over ln(value) by least squares, its standard error and number of "
     "points; null where fewer than two points are there, or for the error three",
 }
@@ -31,12 +31,12 @@ class CostPlan(Spec):
 
     images: tuple[int, ...] = param((250, 500, 1000, 2000), help="Numbers of training images.", low=2)
     pools: tuple[int, ...] = param((1, 2, 4), help="Resolutions: squares of P x P pixels averaged.", low=1, high=64)
-    batches: tuple[int, ...] = param((1, 2, 4, 8), help="Noisy images at once.", low=1, high=4096)
+    batches: tuple[int, ...] = param((1, 2, 4, 8), help="Batch sizes.", low=1, high=4096)
     base_images: int = param(1000, help="Training images where they are not varied.", low=2)
     base_batch: int = param(4, help="Noisy images where they are not varied.", low=1, high=4096)
     sigmas: tuple[float, ...] = param((0.3, 1.0, 3.0), help="Noise levels.", low=LOWEST, high=HIGHEST)
-    repeats: int = param(2, help="Measurements of each point; the least counts.", low=1, high=100)
-    threads: int = param(1, help="Processor threads; with one, others at work on the machine disturb least.", low=1)
+    repeats: int = param(2, help="Measurements per point; the minimum counts.", low=1, high=100)
+    threads: int = param(1, help="Processor threads; 1 is disturbed least by other work on the machine.", low=1)
     seed: int = param(0, help="Seed of the noise.", low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:

@@ -20,12 +20,12 @@ SAMPLERS = ("ddim", "heun")
 
 @dataclass(frozen=True)
 class Sampling(Spec):
-    """How images are drawn; image k depends on the seed and k, not on how many are drawn beside it."""
+    """How images are generated; image k depends on the seed and k, not on how many are generated with it."""
 
-    count: int = param(8, help="Images to draw.", low=1, high=4096)
-    steps: int = param(10, help="Noise levels on the way from noise to image.", low=2, high=1000)
+    count: int = param(8, help="Images to generate.", low=1, high=4096)
+    steps: int = param(10, help="Sampling steps from noise to image.", low=2, high=1000)
     seed: int = param(0, help="Seed of the noise; the same for every model compared.", low=0, high=2**31 - 1)
-    grid: str = param("ddpm", help="Noise levels: DDPM's leading grid, EDM's, or uniform in log.", choices=GRIDS)
+    grid: str = param("ddpm", help="Noise levels: DDPM's leading grid, EDM's, or uniform in ln sigma.", choices=GRIDS)
     sampler: str = param("ddim", help="DDIM, or Heun's second-order steps.", choices=SAMPLERS)
     eta: float = param(0.0, help="Noise added in each DDIM step: 0 none, 1 as much as DDPM.", low=0.0, high=1.0)
     clip: bool = param(True, help="Clamp the estimate to [-1, 1] on the way; the result is never clamped.")

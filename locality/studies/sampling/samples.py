@@ -32,7 +32,7 @@ def sample(
 ) -> Generator[Progress, None, Trajectory]:
     """Draw images with a model (see `find_model`): progress of its fit, then one `Stepped` a step.
 
-    The finished trajectory is kept; a kept one is reported in the same events, at once and without a fit.
+    The finished trajectory is kept; a kept one is replayed as the same events, at once and without a fit.
     Two who ask for the same at one time both compute it: a lock would make one wait without a way to stop.
 
     Raises:

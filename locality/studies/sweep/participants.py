@@ -1,4 +1,4 @@
-"""What takes part in a sweep: the edited images at every strength, the pixels, the networks trained on them."""
+"""The participants of a sweep: the edited images at every strength, the pixels, the networks trained on them."""
 
 from __future__ import annotations
 

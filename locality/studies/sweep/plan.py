@@ -19,7 +19,7 @@ STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ABOUT = {
     "strength": "what the edit's dial is at: c of x0' = x0 + c z w for a pattern",
     "mass_on_pattern": "share of the field's absolute mass on the pattern, mean over the pixels; in [0, 1]",
-    "mass_without_own": "the same without the field's own pixel",
+    "mass_without_own": "the same, excluding the field's own pixel",
     "non_locality": "share of the absolute mass farther than 4 pixels from the field's pixel; in [0, 1]",
     "stderr": "standard error over draws (jackknife); null for predictions, which have none",
     "n": "draws of held-out image and noise that a network's fields are averaged over",
@@ -34,7 +34,7 @@ class SweepPlan(Spec):
     """Which fields are measured."""
 
     sigma: float = param(2.0, help="Noise level of the fields.", low=LOWEST, high=HIGHEST, unit="units of x0")
-    strengths: tuple[float, ...] = param(STRENGTHS, help="Strengths of the edit; 0 leaves the images.")
+    strengths: tuple[float, ...] = param(STRENGTHS, help="Strengths of the edit; 0 leaves the images unchanged.")
     pixels: int = param(16, help="Pixels whose fields are averaged, evenly along the pattern.", low=1, high=1024)
     draws: int = param(16, help="Pairs (held-out image, noise) per field of a network.", low=1, high=4096)
     seed: int = param(0, help="Seed of images and noise.", low=0, high=2**31 - 1)

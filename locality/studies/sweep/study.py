@@ -44,7 +44,7 @@ def run_sweep(
     """Mass on the pattern and non-locality against the edit's strength: predicted for all, learned for those trained.
 
     Args:
-        source: the images before the edit. A network takes part where it is trained on them edited at a strength;
+        source: the images before the edit. A network is included where it is trained on them edited at a strength;
             at strength 0, which leaves the images, one of the same architecture trained on them as they are does too.
         pixel: whose field is measured; else the mean over `plan.pixels` pixels along the pattern.
         networks: names among those trained on edited images; None for all.
@@ -54,7 +54,7 @@ def run_sweep(
     Raises:
         BadInput: an edit without a dial, a strength out of its range, a pixel outside the image.
         UnknownName: a network that is trained at none of the strengths.
-        DataUnavailable: a network takes part whose fields are not kept, and the images are not on this machine.
+        DataUnavailable: a network is included whose fields are not kept, and the images are not on this machine.
     """
     plan, store, compute = plan or SweepPlan(), store or default_store(), compute or Compute()
     steps = {strength: at_strength(source, edit, strength) for strength in plan.strengths}

@@ -1,1 +1,1 @@
-"""Networks trained, watched and judged."""
+"""Networks trained, watched and evaluated."""

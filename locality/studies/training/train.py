@@ -1,4 +1,4 @@
-"""Train a network on a dataset and judge it against the Wiener filter."""
+"""Train a network on a dataset and evaluate it against the Wiener filter."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def train_network(
     store: Store | None = None,
     preview: bool = False,
 ) -> Generator[Progress, None, Trained]:
-    """Train, judge, and write weights and manifest to `folder`.
+    """Train, evaluate, and write weights and manifest to `folder`.
 
     Closing the generator keeps the state, from which `resume` goes on; `moments` networks are
     kept along the way (`locality.networks.read_moments`). For those who watch, the folder

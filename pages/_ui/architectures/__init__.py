@@ -1,4 +1,4 @@
-"""The Architectures page: which networks, their fields at one pixel, how alike they are, and the stored study."""
+"""The Architectures page: which networks, their fields at one pixel, how similar they are, and the stored study."""
 
 from pages._ui.architectures.choice import choose
 from pages._ui.architectures.panel import show

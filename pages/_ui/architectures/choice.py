@@ -45,9 +45,9 @@ def choose(source: Source) -> Asked:
             persist_state="session",
             placeholder="Choose networks, or type the path of a checkpoint",
             format_func=lambda name: name if name in known else f"{Path(name).name} (your checkpoint)",
-            help="Those trained on this dataset. A checkpoint of your own joins them: type the path of its folder or "
-            "file on the computer that runs this page and press Enter. Diffusers folders, the Locality code's .pt "
-            "files and networks trained here are read.",
+            help="Networks trained on this dataset. To add a checkpoint of your own, type its path on the computer "
+            "that runs this page and press Enter: a diffusers folder, a .pt file of the Locality code, or the folder "
+            "of a network trained here.",
         )
     with right:
         twins = st.toggle(
@@ -55,7 +55,7 @@ def choose(source: Source) -> Asked:
             key="twins",
             bind="query-params",
             persist_state="session",
-            help="Below each network, the field of the same architecture with the weights it starts from.",
+            help="Below each network, the field of the same architecture at initialisation, before any training.",
         )
     _write(chosen, names)
     return Asked(_found(source, chosen, known), twins)

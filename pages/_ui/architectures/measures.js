@@ -1,9 +1,9 @@
-// How alike the fields are: matrices and curves of numbers, from what is on the screen or from the stored study.
+// How similar the fields are: matrices and curves of numbers, from what is on the screen or from the stored study.
 import { cosine, pearson } from "../lab/math.js"
 
 export const MEASURES = {
   pearson: ["Pearson r", (a, b) => pearson(a, b)],
-  off_centre: ["Pearson r without centre", pearson],
+  off_centre: ["Pearson r excluding the centre", pearson],
   cosine: ["Cosine", (a, b) => cosine(a, b)],
 }
 

@@ -93,7 +93,7 @@ def _status(entries: Sequence[Entry], ready: bool, images: bool) -> str:
         for entry in tables
         if entry.table is not None
     ]
-    about = "Stored fields of every second pixel (median standard error of a field)"
+    about = "Stored fields of every second pixel (median relative standard error)"
     text = f"{about}: {'; '.join(parts)}." if parts else ""
     others = [entry.title for entry in entries if entry.trained is not None and entry.table is None]
     if others:

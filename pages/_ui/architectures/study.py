@@ -21,15 +21,15 @@ _MATRICES = ("pearson", "off_centre", "cosine")
 def reported_study(source: Source, found: Agreement | None) -> tuple[dict[str, Any] | None, str]:
     """A study for the browser; else None and what makes one."""
     if found is None:
-        return None, f"Not made yet: {command('agreement', *source.words)}"
+        return None, f"Not computed yet: {command('agreement', *source.words)}"
     reported: dict[str, Any] = {"names": [_shown(name) for name in found.names], "pixels": len(found.pixels)}
     for name in _MATRICES:
         part = getattr(found, name)
         reported |= {name: _plain(part.value), f"{name}_stderr": _plain(part.stderr)}
         reported |= {f"{name}_chance": _plain(part.chance)}
     reported["note"] = (
-        f"Mean over {len(found.pixels)} pixels, fields over {found.plan.draws} draws. Point at a cell for the standard "
-        "error over draws and the level by chance: the field of another pixel in place of the second."
+        f"Mean over {len(found.pixels)} pixels; fields averaged over {found.plan.draws} draws. Point at a cell for the "
+        "standard error over draws and the chance level: the second field taken at another pixel."
     )
     return reported, ""
 
@@ -38,7 +38,7 @@ def show_study(source: Source, entries: Sequence[Entry], found: Agreement | None
     """Tables: error, estimates, samples, and the same architectures untrained."""
     with st.expander("The study in numbers"):
         if found is None:
-            st.markdown("No study of these networks is stored yet. It takes some minutes; this makes it:")
+            st.markdown("No study of these networks is stored yet. This command computes one in some minutes:")
             st.code(command("agreement", *source.words), "bash")
             return
         titles = {entry.text: entry.title for entry in entries}
@@ -47,7 +47,7 @@ def show_study(source: Source, entries: Sequence[Entry], found: Agreement | None
         _twins(source, entries, found)
         _explained(found, shown, level)
         _ceilings(found, shown)
-        st.caption(f"Made by `{command('agreement', *source.words)}`; `--json` prints every number.")
+        st.caption(f"Computed by `{command('agreement', *source.words)}`; `--json` prints every number.")
 
 
 def find_study(source: Source, entries: Sequence[Entry]) -> Agreement | None:
@@ -92,12 +92,12 @@ def _errors(found: Agreement, titles: Sequence[str]) -> None:
         if model["error_ratio"]
     }
     if rows:
-        st.markdown("**Held-out squared error relative to the Wiener filter's**, same noise: below 1 is better")
+        st.markdown("**Test MSE ÷ Wiener MSE**, same noise; lower is better, 1 is the Wiener filter")
         st.table(_sideways(rows))
 
 
 def _twins(source: Source, entries: Sequence[Entry], found: Agreement) -> None:
-    """Trained against untrained: how alike the field is to the prediction.
+    """Trained against untrained: how similar the field is to the prediction.
 
     Without the centre: at low noise every denoiser, trained or not, weighs the pixel itself most.
     """
@@ -106,8 +106,8 @@ def _twins(source: Source, entries: Sequence[Entry], found: Agreement) -> None:
     if both is None:
         return
     st.markdown(
-        "**Pearson r with the prediction, without the centre, trained → untrained**: architecture alone does not "
-        "give the field"
+        "**Pearson r with the prediction, excluding the centre pixel, trained → untrained**: what training adds to "
+        "the architecture"
     )
     rows = {}
     for entry in entries:
@@ -122,10 +122,10 @@ def _twins(source: Source, entries: Sequence[Entry], found: Agreement) -> None:
 
 
 def _ceilings(found: Agreement, titles: Sequence[str]) -> None:
-    """How far a field over few draws is from itself: nothing measured with them can agree better."""
+    """How well a field over half of the draws agrees with that over the other half."""
     st.markdown(
-        f"**Ceiling**: Pearson r of a network's field with itself, {found.plan.draws // 2} draws against "
-        f"{found.plan.draws - found.plan.draws // 2} others"
+        f"**Split-half agreement**: Pearson r of a network's field over {found.plan.draws // 2} draws with its field "
+        f"over the other {found.plan.draws - found.plan.draws // 2}"
     )
     rows = {
         title: {f"σ = {sigma:.2g}": f"{found.pearson.ceiling[s, i]:.2f}" for s, sigma in enumerate(found.sigmas)}

@@ -92,7 +92,7 @@ class Architectures extends Lab {
       this.name(this.trained[i], pixel, entry.title, entry.sub, fields[i], i ? reported(own[i + 1]) : "")
       if (!twin) return
       this.show(twin, twins[i], largest([twins[i]]), CLICK)
-      this.name(twin, pixel, "Untrained", "the same network as it starts; its own scale", twins[i], reported(own[entries.length + 1 + i]))
+      this.name(twin, pixel, "Untrained", "same architecture at initialisation; its own scale", twins[i], reported(own[entries.length + 1 + i]))
     })
     this.limits(this.all(".scale span"), limit)
     this.$("input").value = level
@@ -137,7 +137,7 @@ class Architectures extends Lab {
     this.$(".chart").innerHTML = this.curves(this.$(".chart").clientWidth || 480)
     const now = others.map(i => `${entries[i].title} ${matrices[level].value[reference][i]?.toFixed(2) ?? "not computed"}`).join(", ")
     this.$(".chart").setAttribute("aria-label", `${over}: ${now} at sigma ${short(this.sigma)}`)
-    this.$(".curves-note").textContent = whole ? "Dashed: the same with the field of another, random pixel." : ""
+    this.$(".curves-note").textContent = whole ? "Dashed: chance level, the second field taken at another, random pixel." : ""
     for (const name of CHOICES) this.press(name, this[name])
     Object.assign(this.$('[data-scope="study"]'), { disabled: !study, title: study ? "" : no_study })
   }

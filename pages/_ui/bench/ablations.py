@@ -20,8 +20,8 @@ def show_ablations(tables: Sequence[Bench]) -> None:
     """A forest of differences for every preset that was run on the dataset."""
     st.subheader("What moves R2?", anchor=False)
     st.markdown(
-        "Each setting against its baseline, everything else the same: same noise, same network, same images. Published "
-        "differences between methods are of the size of some of these."
+        "Each setting against its baseline, with the same noise, network and images. Compare these differences with "
+        "those between methods."
     )
     found = [(table, row) for table in tables for row in table.ablations()]
     if not found:
@@ -55,7 +55,7 @@ def _span(rows: Sequence[dict[str, Any]]) -> tuple[float, float]:
 def _forest(preset: str, rows: Sequence[dict[str, Any]], table: Bench, span: tuple[float, float]) -> None:
     about = PRESETS[preset].help if preset in PRESETS else ""
     st.markdown(f"**{preset.replace('_', ' ').capitalize()}**: {about}")
-    fig = figure("Difference to the baseline", "", height=110 + 34 * len(rows))
+    fig = figure("Difference from the baseline", "", height=110 + 34 * len(rows))
     for baseline, ink in zip(dict.fromkeys(row["to"] for row in rows), COLOURS, strict=False):
         _points(fig, [row for row in rows if row["to"] == baseline], baseline, ink)
     fig.add_vline(x=0.0, line={"color": GREY, "width": 1})

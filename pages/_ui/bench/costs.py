@@ -11,7 +11,7 @@ from locality.studies import Costs, shipped_costs
 from pages._ui.architectures.entries import COLOURS
 from pages._ui.charts import figure, name_lines, show
 
-_AXES = {"N": "Training images N", "d": "Values of an image d", "batch": "Images at once"}
+_AXES = {"N": "Training images N", "d": "Dimension d (values per image)", "batch": "Batch size"}
 _QUANTITIES = {"seconds": ("Seconds per step", 1.0), "bytes": ("Working memory, MB", 1e-6)}
 
 
@@ -32,7 +32,7 @@ def show_costs(dataset: str) -> None:
     st.caption(
         f"{made.dataset}: one denoising step after the fit, {made.plan.threads} processor thread"
         f"{'s' if made.plan.threads > 1 else ''}; along each axis the other two stay at {made.plan.base_images:,} "
-        f"training images, whole resolution and {made.plan.base_batch} images. {' '.join(made.notes)}"
+        f"training images, full resolution and a batch of {made.plan.base_batch}. {' '.join(made.notes)}"
     )
     exponents = {(one["model"], one["axis"]): one for one in made.exponents() if one["quantity"] == quantity}
     for column, (axis, title) in zip(st.columns(3, gap="medium"), _AXES.items(), strict=True):
@@ -67,7 +67,7 @@ def _curves(
         )
         rows.append({"Model": model, "Exponent": _reported(exponents.get((model, axis)))})
     name_lines(fig)
-    show(fig, name=f"costs_{quantity}_{axis}", alt=f"{label} against {title}, a line a model")
+    show(fig, name=f"costs_{quantity}_{axis}", alt=f"{label} against {title}, one line per model")
     st.table(rows, hide_index=True)
 
 

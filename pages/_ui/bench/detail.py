@@ -109,7 +109,7 @@ def _images(made: Bench, cell: Picked) -> None:
     ours, theirs = made.result(cell.model), made.result(made.reference)
     count = min(_SHOWN, len(ours.images), len(theirs.images))
     if not count:
-        st.caption("No images are kept of this row.")
+        st.caption("No images are stored for this row.")
         return
     paired = ours.kind not in ("reference", "control")
     st.markdown("**Images from the same noise**" if paired else f"**Images**: {ours.name}")

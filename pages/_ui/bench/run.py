@@ -61,14 +61,14 @@ def run_section(source: Source) -> None:
             "More, with options",
             key="bench_entries",
             placeholder="pca_locality:tau=0.02 ls:window=7@first=1000",
-            help="Separated by blanks; one with blanks in quotes. After @: first=N training images, steps=K, "
+            help="Separated by spaces; quote an entry that contains spaces. After @: first=N training images, steps=K, "
             "clip=false for this entry alone.",
         )
         with st.container(horizontal=True, vertical_alignment="bottom"):
             n = _number("Images", 1, 4096, 32, "bench_n")
             steps = _number("Steps", 2, 1000, 10, "bench_steps")
             seed = _number("Seed", 0, 2**31 - 1, 0, "bench_seed")
-            first = _number("Training images", 0, 10**9, 0, "bench_first", help="The first so many; 0 takes all.")
+            first = _number("Training images", 0, 10**9, 0, "bench_first", help="Use only the first N; 0 takes all.")
             pressed = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:")
     if pressed:
         text = _written(reference, [*models, *shlex.split(entries)], n, steps, seed, first)

@@ -24,7 +24,7 @@ _FACTS = {SECONDS: ("Time per step", "s, batch of {batch}"), MEMORY: ("Peak memo
 _KINDS = {
     "reference": "the network that is explained",
     "ceiling": "a second trained network, for scale",
-    "control": "control: held-out images in the place of samples",
+    "control": "control: held-out images in place of samples",
     "network": "trained network",
     "analytic": "",
 }
@@ -172,20 +172,20 @@ def _picked(made: Bench, board: Leaderboard) -> Picked:
         model, _, column = asked.partition("|")
         if model in made.names and column in known:
             return Picked(model, column, 0)
-        note(f"The link asks for the cell “{asked[:60]}”, which this table has not.")
+        note(f"The link asks for the cell “{asked[:60]}”, which is not in this table.")
         st.query_params.pop("cell", None)
     return usual
 
 
 def _legend(made: Bench) -> str:
     parts = [
-        f"Mean ± standard error over {made.plan.count} images of the same noise, {made.plan.steps} steps; "
+        f"Mean ± standard error over {made.plan.count} images from the same noise, {made.plan.steps} steps; "
         f"{made.train_images:,} training images. Bars: from the worst analytic model to the best; bold: the best."
     ]
     if made.plan.count == 1:
         parts.append("One image: no error bars.")
     if made.missing:
-        parts.append(f"{len(made.missing)} cells are not finished yet (…): the rows are of the images that are.")
+        parts.append(f"{len(made.missing)} cells are not finished yet (…): rows average the images that are.")
     return " ".join([*parts, *made.notes])
 
 

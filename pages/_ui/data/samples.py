@@ -43,8 +43,8 @@ def _show(source: Source) -> None:
         grid(tiles, wide=12, narrow=6)
         if not source.available:
             st.caption(
-                ":material/info: The images themselves are not on this machine. These are draws of $N(\\mu, S)$: "
-                "random pictures with this mean and covariance, and nothing else of the data."
+                ":material/info: The images themselves are not on this machine. These are samples of "
+                "$N(\\mu, S)$: random images with the mean and covariance of the data, and nothing else of it."
             )
 
 

@@ -1,4 +1,4 @@
-"""How the variance spreads over spatial frequencies, and how alike two pixels are at a distance."""
+"""How the variance spreads over spatial frequencies, and how correlated two pixels are at a distance."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _map(found: Summary) -> go.Figure:
     correlation = found.correlation
     value, pairs = correlation.value.numpy(), correlation.pairs.numpy()
     rows, cols = ((n - 1) // 2 for n in value.shape)
-    fig = figure("Columns apart, pixels", "Rows apart, pixels", height=_HEIGHT)
+    fig = figure("Column offset, pixels", "Row offset, pixels", height=_HEIGHT)
     fig.add_heatmap(
         z=[[float(v) if n else None for v, n in zip(*line, strict=True)] for line in zip(value, pairs, strict=True)],
         x=list(range(-cols, cols + 1)),

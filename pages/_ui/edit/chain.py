@@ -105,16 +105,16 @@ def _word_or_picture(chain: Chain, shape: ImageShape) -> None:
     with st.popover("Word or picture", icon=":material/text_fields:"):
         word = st.text_input("A word as the pattern", max_chars=8, key=f"edit_word_{resets()}", placeholder="HELLO")
         st.button(
-            "Take the word",
+            "Use the word",
             key="edit_take_word",
             disabled=not word,
             on_click=lambda: _take(chain, f"text.{word.strip()}", shape),
         )
         st.caption("or")
         file = st.file_uploader("A picture as the pattern", _PICTURES, key=f"edit_file_{resets()}")
-        st.caption(f"Light on dark, or transparent around; scaled to {shape.h} × {shape.w} pixels.")
+        st.caption(f"Light on dark, or on a transparent background; scaled to {shape.h} × {shape.w} pixels.")
         st.button(
-            "Take the picture",
+            "Use the picture",
             key="edit_take_file",
             disabled=file is None,
             on_click=lambda: _take_picture(chain, file, shape),
@@ -148,7 +148,7 @@ def _take(chain: Chain, mask: str, shape: ImageShape) -> None:
 
 def _compose(chain: Chain, active: int, shape: ImageShape) -> None:
     with st.popover("Compose", icon=":material/add:"):
-        st.markdown("Edits are applied in order, each to what the one before made.")
+        st.markdown("Edits are applied in order, each to the result of the one before.")
         kind = st.selectbox("Add", _kinds(shape), format_func=_heading, key="edit_add_kind")
         behind = place_of(chain) + 1
 

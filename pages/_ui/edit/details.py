@@ -58,14 +58,14 @@ def _masses(source: Source, asked: Asked, beside: Sequence[Family]) -> None:
     st.table(rows, hide_index=True)
     on, off = (len(side) for side in sides)
     st.caption(
-        f"Means over {on} pixels on the pattern and {off} off it, each without its own pixel; by chance "
-        f"{float(mask.double().mean()):.1%}. Networks by their stored fields; – where there are none."
+        f"Means over {on} pixels on the pattern and {off} off it, excluding the pixel itself; by chance "
+        f"{float(mask.double().mean()):.1%}. Networks from their stored fields; – where none are stored."
     )
 
 
 _HELP = (
-    "For each pixel: the absolute weights that lie on the pattern over all absolute weights, the pixel itself left "
-    "out. Before: statistics and networks of the images as they are."
+    "For each pixel: the sum of absolute weights on the pattern over the sum of all, excluding the pixel itself. "
+    "Before: statistics and networks of the unedited images."
 )
 
 
@@ -182,7 +182,7 @@ def _range(source: Source, asked: Asked) -> None:
         if lost > 0:
             words.append(
                 f"The covariance is singular: {lost} of {changed.shape.d} directions have lost their variance. The "
-                "filter stays defined for every σ > 0 and gives these directions nothing."
+                "filter stays defined for every σ > 0 and removes these directions."
             )
     elif asked.planted.level == 0.0:
         words.append("Strength 0 leaves the images as they are: both fields are the same.")

@@ -45,7 +45,7 @@ def offer_export(source: Source, asked: Asked) -> None:
         query = link_to(after)
         st.page_link(
             "pages/explore/03_Samples.py",
-            label="Samples: the pattern in what the models draw",
+            label="Samples: the pattern in what the models generate",
             icon=":material/grid_view:",
             query_params={**query, "model": ["wiener", "pca_locality"] if source.available else ["wiener"]},
         )

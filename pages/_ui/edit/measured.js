@@ -17,7 +17,7 @@ export const countOf = mask => mask.reduce((sum, v) => sum + (v ? 1 : 0), 0)
 export function measuredTable(n, mask, far, size) {
   const cells = (values, text) => values.map(v => `<td>${Number.isFinite(v) ? text(v) : "–"}</td>`).join("")
   const onPattern = n.mass ? `<tr data-number="mass"><th>Mass on the pattern</th>${cells(n.mass, percent)}</tr>
-    <tr data-number="without"><th>… without the own pixel</th>${cells(n.without, percent)}</tr>
+    <tr data-number="without"><th>… excluding the pixel itself</th>${cells(n.without, percent)}</tr>
     <tr><th>… by chance: its share of the pixels</th><td colspan="4">${percent(countOf(mask) / size)}</td></tr>` : ""
   return `<table><thead><tr><td></td><th colspan="2">Before</th><th colspan="2">After</th></tr>
     <tr><td></td><th>Predicted</th><th>Learned</th><th>Predicted</th><th>Learned</th></tr></thead><tbody>${onPattern}

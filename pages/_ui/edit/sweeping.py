@@ -25,7 +25,7 @@ from pages._ui.work import WORKS, Work, follow, running
 _QUANTITIES = {
     "non_locality": "Mass beyond 4 px",
     "mass_on_pattern": "Mass on the pattern",
-    "mass_without_own": "… without the own pixel",
+    "mass_without_own": "… excluding the pixel itself",
 }
 
 
@@ -53,7 +53,7 @@ def sweeping(source: Source, asked: Asked) -> None:
     if work is not None and work.error:
         st.error(work.error, icon=":material/error:")
     if shown is None:
-        st.caption("Predicted for five strengths, and learned for those at which a network is trained.")
+        st.caption("Computes the predicted fields at five strengths, and the learned ones where a network is trained.")
         return
     _chart(shown, from_here=made is not None)
     _tables(shown)
@@ -69,8 +69,8 @@ def _chart(made: Sweep, *, from_here: bool) -> None:
     where = f"{len(made.pixels)} pixels along the pattern" if math.isfinite(made.chance) else "the middle pixel"
     st.caption(
         f"{'Made here' if from_here else 'Comes with the repository'}: {made.dataset}, fields of {where} at "
-        f"σ = {made.plan.sigma:g}; networks over {made.plan.draws} draws. Lines are least squares; bars are standard "
-        "errors over draws."
+        f"σ = {made.plan.sigma:g}; networks over {made.plan.draws} draws. Lines are least-squares fits; bars are "
+        "standard errors over draws."
     )
     quantities = [name for name in _QUANTITIES if made.curve(PREDICTED, name)][:2]
     for column, quantity in zip(st.columns(len(quantities), gap="large"), quantities, strict=True):
@@ -89,7 +89,7 @@ def _figure(made: Sweep, quantity: str) -> None:
         fig.add_hline(y=made.chance, line={"color": GREY, "dash": "dot", "width": 1})
     name_lines(fig)
     fig.update_yaxes(tickformat=".0%")
-    show(fig, name=f"sweep_{quantity}", alt=f"{_QUANTITIES[quantity]} against the strength, a line a model")
+    show(fig, name=f"sweep_{quantity}", alt=f"{_QUANTITIES[quantity]} against the strength, one line per model")
 
 
 def _trace(

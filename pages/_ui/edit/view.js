@@ -253,7 +253,7 @@ class Edit extends Lab {
     this.$(".chart-title").textContent = `Mass on the pattern as the ${name} grows`
     this.$(".chart").innerHTML = massChart(this.curves, this.$(".chart").clientWidth || 460)
     this.$(".chart").setAttribute("aria-label", massWords(this.curves))
-    this.$(".chart-note").textContent = "Line: predicted for this pixel. Dots: networks, each trained on images edited at that strength; at 0 on the images as they are."
+    this.$(".chart-note").textContent = "Line: predicted for this pixel. Dots: networks, each trained on images edited at that strength; at 0 on the unedited images."
   }
 
   spoken() {

@@ -65,7 +65,7 @@ def _offer_file(source: Source, wiener: WienerFilter, trained: Trained | None, o
         st.caption("One HTML file would hold the fields of every pixel: too large for these images.")
         return
     query, size = _link(view), expected_size(wiener)
-    wait = "some seconds" if options.stored else "up to a minute, since the options ask for fields that are not stored"
+    wait = "a few seconds" if options.stored else "up to a minute, since the options ask for fields that are not stored"
     st.download_button(
         f"One HTML file (≈ {size:.2g} MB)",
         lambda: standalone(source, wiener, trained, options, view, query),
@@ -73,7 +73,7 @@ def _offer_file(source: Source, wiener: WienerFilter, trained: Trained | None, o
         mime="text/html",
         on_click="ignore",
         key="html",
-        help=f"This view with hover, slider and keys, for a lecture without a network. Made on the click: {wait}.",
+        help=f"This view with hover, slider and keys, for a lecture without a network. Made when you click: {wait}.",
         width="stretch",
     )
 

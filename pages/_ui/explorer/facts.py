@@ -16,7 +16,11 @@ from pages._ui.explorer.options import Options
 from pages._ui.explorer.view import View
 
 _COLOURS = ("red", "green", "blue")
-_INPUTS = {"sum": "summed over input channels", "rss": "root of squares over input channels", "abs": "sum of sizes"}
+_INPUTS = {
+    "sum": "summed over input channels",
+    "rss": "L2 norm over input channels",
+    "abs": "L1 norm over input channels",
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def _predicted(shown: Shown) -> str:
     return (
         "Row of <var>W</var> = <var>S</var> (<var>S</var> + <var>σ</var>² <var>I</var>)<sup>−1</sup>, from the "
         "covariance <var>S</var> of the training images alone, no network. Exact at the saved pixel and noise level; "
-        f"stored for every pixel at {len(TABLE_SIGMAS)} noise levels, 8 bits a value (within 0.8 % of a field’s "
+        f"stored for every pixel at {len(TABLE_SIGMAS)} noise levels, 8 bits per value (within 0.8 % of a field’s "
         "largest value), interpolated between them (at the saved pixel within "
         f"{100 * shown.error:.1f} %, measured midway)."
     )
@@ -117,6 +121,6 @@ def _draws(table: Artifact) -> str:
 def _reduction(options: Options) -> str:
     output = "summed over output channels" if options.output is None else f"{_COLOURS[options.output]} output"
     inputs = f"{_COLOURS[options.inputs]} input" if isinstance(options.inputs, int) else _INPUTS[options.inputs]
-    average = "mean of sizes" if options.average == "absolute" else "signed mean"
+    average = "mean of absolute values" if options.average == "absolute" else "signed mean"
     scale = "symmetric logarithmic" if options.symlog else "linear"
     return f"{average}, {output}, {inputs}; {scale} colour scale from blue (negative) to red (positive)"

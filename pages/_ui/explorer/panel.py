@@ -124,8 +124,8 @@ def _panel(kind: str, title: str, sub: str) -> dict[str, str]:
 
 
 def _learned_note(options: Options) -> str:
-    kind = "sizes |J|" if options.average == "absolute" else "Jacobian rows"
-    return f"Mean of {options.draws} {kind}: held-out images, each with its own noise"
+    kind = "Jacobian row, absolute values," if options.average == "absolute" else "Jacobian row"
+    return f"Average {kind} over {options.draws} noisy held-out image{'s' * (options.draws > 1)}"
 
 
 def _status(cold: bool, have_tables: bool, options: Options) -> str:

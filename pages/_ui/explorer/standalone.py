@@ -118,7 +118,7 @@ def _head(view: View, has_learned: bool, trained: Trained | None) -> dict[str, A
         "alone": True,
         "status": "",
         "texts": {
-            "preview": "Stored fields: 8 bits a value, interpolated over noise.",
+            "preview": "Stored fields: 8 bits per value, interpolated over noise.",
             "failed": "The stored fields could not be unpacked: only the saved pixel and noise level are shown.",
         },
         "empty": {

@@ -66,7 +66,7 @@ def _offer(source: Source, asked: Asked, rows: list[Row], job: Job | None, key: 
     missing = [row for row in rows if row.key and row.state != "done"]
     unsearched = source.available and any(row.state == "done" and row.nearest is None for row in rows)
     ready = bool(missing or unsearched)
-    words = "These images are kept and shown at once; change something to draw others."
+    words = "These images are cached and shown; change a setting to generate others."
     if missing:
         words = f"Not computed yet: {', '.join(row.text for row in missing)}."
     if job is not None and job.state == "cancelled" and ready:

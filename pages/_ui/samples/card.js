@@ -22,7 +22,7 @@ export function imageCard(row, sample, near, head, d) {
 
 function unknown(row, head) {
   if (!head.images) return "The training images are not on this machine, so the nearest one is not known."
-  return row.done ? "Its nearest training image is not searched yet." : "Its nearest training image is searched when all models are done."
+  return row.done ? "Its nearest training image is not known yet." : "The search for nearest training images starts when all models are done."
 }
 
 export function nameCard(row) {

@@ -50,7 +50,7 @@ def choose(source: Source) -> Asked:
         persist_state="session",
         placeholder="Choose one or more",
         format_func=lambda name: name if name in DENOISERS else f"{name} (trained network)",
-        help="Each makes a row of images from the same noise. Point at a row's name to read what the model does.",
+        help="Each generates a row of images from the same noise. Point at a row's name to read what it does.",
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         values = _sampling()
@@ -108,7 +108,7 @@ def _start_sampling(name: str) -> None:
     with guard():
         try:
             if name == "count" and asked is not None and Sampling.parse({name: asked}).count > MOST:
-                raise BadInput(f"The page shows at most {MOST} images a model; `python -m locality sample` draws more.")
+                raise BadInput(f"At most {MOST} images per model here; `python -m locality sample` takes more.")
             start_option(Sampling, name, prefix=_PREFIX, text=asked)
         except LocalityError as error:
             start_option(Sampling, name, prefix=_PREFIX)
@@ -146,8 +146,8 @@ def _check_size(source: Source, sampling: Sampling) -> None:
     if need > LARGEST:
         most = LARGEST // (8 * sampling.count * source.shape.d)
         raise BadInput(
-            f"{sampling.count} images in {sampling.steps} steps take {need / 1e6:,.0f} MB a model; the page holds "
-            f"{LARGEST / 1e6:,.0f} MB. Ask for fewer images or at most {most} steps; the command line draws more."
+            f"{sampling.count} images in {sampling.steps} steps take {need / 1e6:,.0f} MB per model; the page holds "
+            f"{LARGEST / 1e6:,.0f} MB. Ask for fewer images or at most {most} steps; the command line takes more."
         )
 
 

@@ -30,7 +30,7 @@ def show_evidence(source: Source, sampling: Sampling, rows: Sequence[Row], pick:
         return
     row = next(row for row in rows if row.text == pick.model)
     if row.x is None or row.x0_hat is None or pick.step >= row.drawn:
-        st.caption("The clicked step is not drawn yet.")
+        st.caption("The clicked step is not computed yet.")
         return
     sigma = sampling.sigmas()[pick.step]
     st.subheader(f"What decided row {pick.pixel.row}, column {pick.pixel.col}", anchor=False)
@@ -46,7 +46,7 @@ def show_evidence(source: Source, sampling: Sampling, rows: Sequence[Row], pick:
             _listened(source, found, pick.pixel, x0_hat)
 
 
-@st.cache_resource(max_entries=64, show_spinner="Asking the model about this pixel")
+@st.cache_resource(max_entries=64, show_spinner="Finding what decided this pixel")
 def _explain(
     key: str, pick: Pick, model_key: str, _source: Source, _text: str, _x: Tensor, _sigma: float
 ) -> Evidence | Tensor:
@@ -58,7 +58,7 @@ def _explain(
     return reduce_inputs(field_rows(denoiser, _x[None], outputs, _sigma)[0, 0].reshape(_source.shape))
 
 
-@st.cache_resource(max_entries=6, show_spinner="Preparing the model for questions, once")
+@st.cache_resource(max_entries=6, show_spinner="Preparing the model, once")
 def _denoiser(model_key: str, _source: Source, _text: str) -> Denoiser:
     return finish(open_denoiser(_source, _text))
 
@@ -68,7 +68,7 @@ def _averaged(source: Source, found: Evidence, pixel: Pixel, x0_hat: Tensor) -> 
     everything = bool((found.window > 0).all())
     with left, st.container(width=280):
         estimate = marked(photo(x0_hat, source.shape), pixel, found.window, side=_LARGE)
-        grid([Tile(estimate, "The estimate at this step, the window lit")], wide=1, narrow=1)
+        grid([Tile(estimate, "The estimate at this step, its window highlighted")], wide=1, narrow=1)
         st.caption(
             "All pixels of the noisy image are compared with the training images."
             if everything
@@ -95,7 +95,7 @@ def _averaged(source: Source, found: Evidence, pixel: Pixel, x0_hat: Tensor) -> 
             )
         grid(tiles, wide=6, narrow=3, gap="8px")
         if found.places is not None:
-            st.caption("Lit: where in the training image the patch was found that is put here.")
+            st.caption("Highlighted: where in the training image the patch used here was found.")
 
 
 def _compared(count: int) -> str:

@@ -69,7 +69,7 @@ class Job:
         finally:
             if self.state == "running":
                 self.state = "failed"
-                self.error = "It failed in a way that was not foreseen; the server's log has the error."
+                self.error = "It failed unexpectedly; the server's log has the error."
 
     def _draw(self, drawing: Drawing, others_wait: threading.Event) -> None:
         drawing.state = "running"
@@ -99,7 +99,7 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """Of what is being done now, as its speed so far tells; None before there is any."""
+        """Seconds left of what is being done now, from its speed so far; None before there is any."""
         _, began, start = self._phase
         done = self.latest.fraction - start
         return (time.monotonic() - began) * (1.0 - self.latest.fraction) / done if done > 0 else None

@@ -85,4 +85,4 @@ def _state(row: Row, steps: int) -> str:
         return f"Step {row.drawn} of {steps}" if row.drawn else "Starting"
     if row.state == "cancelled":
         return f"Cancelled after step {row.drawn} of {steps}" if row.drawn else "Cancelled"
-    return {"waiting": "Waiting", "asked": "Not drawn yet", "failed": "Cannot run", "done": ""}[row.state]
+    return {"waiting": "Waiting", "asked": "Not generated yet", "failed": "Cannot run", "done": ""}[row.state]

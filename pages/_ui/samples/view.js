@@ -114,7 +114,7 @@ class Samples extends Lab {
     this.press("what", this.what)
     this.$(".about").textContent = this.what === "x"
       ? "The noisy image x of each step, divided by √(1 + σ²) so that it stays visible whatever the noise level σ."
-      : "What each model takes the clean image to be at each step; at the last step it is the result. σ is the noise level, in units where images run from −1 to 1." +
+      : "Each model's estimate of the clean image at each step; the last one is the result. σ is the noise level, in units where images run from −1 to 1." +
         (shown.length < sigmas.length ? ` ${shown.length} of the ${sigmas.length} steps are shown.` : "")
     rows.forEach((row, r) => this.drawRow(row, r))
     this.drawPick()

@@ -34,8 +34,8 @@ def show() -> None:
     known = plans()
     if not known:
         st.info(
-            "**Nothing has been trained here yet.** Choose a network and press Start: its curves, its samples and its "
-            "field grow here as it learns, and you may close the page meanwhile. A finished network appears in the "
+            "**Nothing has been trained here yet.** Choose a network and press Start: its curves, samples and field "
+            "appear here as it learns; you may close the page meanwhile. A finished network appears in the "
             "sidebar and works on every page.",
             icon=":material/model_training:",
         )
@@ -143,7 +143,7 @@ def _pace(plan: Plan, now: dict[str, Any], fraction: float) -> str:
         left = f" · about {spoken((plan.images - now['images']) / now['rate'])} left"
     elif plan.minutes:
         left = f" · about {spoken(60 * plan.minutes * (1 - fraction))} left"
-    return f"{now.get('images', 0):,} images seen · {now.get('rate', 0):,.0f} a second{left}"
+    return f"{now.get('images', 0):,} images seen · {now.get('rate', 0):,.0f} per second{left}"
 
 
 def _list(known: list[Plan], watched: Plan | None) -> None:

@@ -39,7 +39,7 @@ def new_training(source: Source) -> None:
         wish = free_name(source.text, read(network)[0])
         if st.session_state.pop("train_started", False):
             st.session_state["train_name"] = ""  # the next one needs another
-        name = st.text_input("Name", key="train_name", placeholder=wish, help="Of the network in the sidebar's list.")
+        name = st.text_input("Name", key="train_name", placeholder=wish, help="Shown in the sidebar's network list.")
         plan = Plan(name.strip() or wish, source.text, network, options, images, minutes, first)
         if st.button("Start", type="primary", icon=":material/play_arrow:", width="stretch", key="train_start"):
             RUNS.start(plan)
@@ -134,10 +134,10 @@ def _options(source: Source) -> tuple[dict[str, str], int | None]:
 
 
 _AMBIENT = (
-    "Against memorisation (Shah et al. 2025): from this σ up, the network sees only copies of the images that were "
-    "noised once at it, and clean images below. 0: off. Try 0.4 with few training images."
+    "Against memorisation (Shah et al. 2025): from this σ up, the network sees only one noisy copy of each image, "
+    "noised once at this level; below it, the clean images. 0: off. Try 0.4 with few training images."
 )
-_FIRST = "Use only the first so many: few images make a network memorise, and the ambient option tell."
+_FIRST = "Use only the first N: with few images a network memorises, and the ambient option matters."
 
 
 def _estimate(plan: Plan, spec: NetworkSpec, source: Source, count: int) -> None:
@@ -162,9 +162,9 @@ def _timed(plan: Plan, spec: NetworkSpec, source: Source, before: bool) -> None:
 def _words(plan: Plan, speed: float, size: int, before: int) -> str:
     images = plan.images or 60 * (plan.minutes or 0) * speed
     rounds = f"each training image {images / size:,.1f} times"
-    words = f"About **{_rounded(images)} images** at {speed:,.0f} a second, {rounds}."
+    words = f"About **{_rounded(images)} images** at {speed:,.0f} per second, {rounds}."
     if plan.images:
-        words = f"About **{spoken(images / speed)}** at {speed:,.0f} images a second, {rounds}."
+        words = f"About **{spoken(images / speed)}** at {speed:,.0f} images per second, {rounds}."
     words += " Timed just now, with this machine as busy as it is."
     return words + (f" It waits for {before} other{'s' if before > 1 else ''}." if before else "")
 

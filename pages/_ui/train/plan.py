@@ -76,7 +76,7 @@ class Plan:
         return [*words, *(["--resume"] if resume else [])]
 
     def command(self) -> str:
-        """What anybody can type to do the same."""
+        """The command line that does the same."""
         return command(*self.words())
 
     def check(self) -> None:

@@ -144,7 +144,7 @@ def state_of(plan: Plan) -> tuple[State, str]:
 
 
 def _elsewhere(plan: Plan) -> bool:
-    """Whether a process that this server did not start reported of it within the last seconds."""
+    """Whether a process that this server did not start has reported on it within the last seconds."""
     now = read_progress(plan.folder).get("at")
     return isinstance(now, float) and abs(time.time() - now) < 20.0
 

@@ -1,4 +1,4 @@
-"""A training as it learns: curves, the field it has beside the one predicted, and what it draws from fixed noise."""
+"""A training as it learns: curves, the field it has beside the one predicted, and samples from fixed noise."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _errors(plan: Plan, lines: list[dict[str, float]]) -> None:
     """Held-out error over Wiener's; each measurement once."""
     found = [line for line in lines if "held_out_ratio" in line]
     points = {line["held_out_ratio"]: line["images"] for line in reversed(found)}  # the first line that has it
-    st.markdown(f"**Held-out error / Wiener's** at σ = {HELD_OUT_SIGMA:g}" + _latest(found, "held_out_ratio"))
+    st.markdown(f"**Test MSE ÷ Wiener MSE** at σ = {HELD_OUT_SIGMA:g}" + _latest(found, "held_out_ratio"))
     fig = charts.figure("Images seen", "Ratio (log)", height=230)
     x, y = list(points.values())[::-1], list(points)[::-1]
     fig.add_trace(go.Scatter(x=x, y=y, mode="lines+markers", line={"color": charts.BLUE, "width": 2}))
@@ -52,7 +52,7 @@ def _errors(plan: Plan, lines: list[dict[str, float]]) -> None:
     fig.update_yaxes(type="log", tickvals=[0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20], rangemode="normal")
     fig.update_traces(hovertemplate="%{x:,} images: %{y:.3f}<extra></extra>")
     fig.update_layout(uirevision=plan.key)
-    charts.show(fig, name=f"held_out_{plan.key}", alt=_alt("held-out error relative to the Wiener filter's", y))
+    charts.show(fig, name=f"held_out_{plan.key}", alt=_alt("test MSE over the Wiener filter's", y))
 
 
 def _losses(plan: Plan, lines: list[dict[str, float]]) -> None:
@@ -67,7 +67,7 @@ def _losses(plan: Plan, lines: list[dict[str, float]]) -> None:
 
 
 def smoothed(values: list[float]) -> list[float]:
-    """Each value's mean with its neighbours, a fortieth of the curve to either side where there are so many."""
+    """Each value's mean with its neighbours, a fortieth of the curve to either side where it is long enough."""
     reach = len(values) // 40
     found = []
     for i in range(len(values)):
@@ -85,7 +85,7 @@ def _alt(what: str, values: list[float]) -> str:
 
 
 def _now(preview: Preview) -> None:
-    """Predicted and learned field, and what the network draws, at the newest moment."""
+    """Predicted and learned field, and what the network generates, at the newest moment."""
     frame, pixel = preview.frames[-1], preview.pixel
     left, right = st.columns(2, gap="medium")
     with left:
@@ -98,13 +98,13 @@ def _now(preview: Preview) -> None:
         ]
         grid(tiles, wide=2, narrow=2, gap="8px")
     with right:
-        st.markdown("**Drawn** from noise that stays the same")
+        st.markdown("**Samples** from fixed noise")
         grid([_photo(preview, frame, k) for k in range(len(frame.samples))], wide=6, narrow=6)
 
 
 _FIELD = (
-    "What the estimate of pixel ({}, {}) listens to at σ = {}, channels summed: red for, blue against. Learned: "
-    "the mean of 8 Jacobian rows on noisy held-out images. r is the correlation of the two."
+    "Sensitivity of the estimate of pixel ({}, {}) at σ = {}, channels summed: red positive, blue negative. Learned: "
+    "the mean of 8 Jacobian rows at noisy held-out images. r is the correlation of the two fields."
 )
 
 
@@ -113,7 +113,7 @@ def _so_far(preview: Preview) -> None:
     frames = [preview.frames[i] for i in moments(len(preview.frames))]
     if len(frames) < 2:
         return
-    st.markdown("**How it came about**: the same field and the same noise, by images seen")
+    st.markdown("**During training**: the field, and a sample from the same noise, by images seen")
     tiles = []
     for frame in frames:
         alt = f"Field learned after {frame.images:,} images"
@@ -141,7 +141,7 @@ def moments(count: int) -> list[int]:
 
 def _photo(preview: Preview, frame: Frame, k: int) -> Tile:
     picture = photo(frame.samples[k].float() / 127.5 - 1.0, preview.shape)
-    return Tile(picture, f"Image {k + 1} drawn after {frame.images:,} images seen")
+    return Tile(picture, f"Image {k + 1} generated after {frame.images:,} images seen")
 
 
 def short(count: int) -> str:
@@ -160,7 +160,7 @@ def _finished(plan: Plan) -> None:
         f"Ready on every page as **{plan.name}**: {facts['images_seen']:,} images seen in {facts['minutes']:g} min, "
         f"{facts['parameters'] / 1e6:.2g} million parameters."
     )
-    shown = {"σ": list(ratios), "held-out error / Wiener's": [f"{ratio:.3f}" for ratio in ratios.values()]}
+    shown = {"σ": list(ratios), "test MSE ÷ Wiener MSE": [f"{ratio:.3f}" for ratio in ratios.values()]}
     with st.expander("Errors at every noise level; does it copy its training images?"):
         st.table(shown, hide_index=True)
         st.caption("Share of its samples that copy a training image, beside the same share of held-out images:")
