@@ -183,7 +183,7 @@ def test_an_option_changes_the_model_and_the_link() -> None:
         ({"model": ["optimal:classes=a"]}, "whole numbers joined by '-'"),
         ({"model": ["optimal:temperature"]}, "has no value"),
         ({"n": "0"}, "n=0. Sampling:count=0 is outside [1, 4096]. Showing 8."),
-        ({"n": "65"}, "at most 64 images"),
+        ({"n": "65"}, "At most 64 images"),
         ({"steps": "1"}, "steps=1. Sampling:steps=1 is outside [2, 1000]. Showing 10."),
         ({"steps": "many"}, "is not a whole number"),
         ({"seed": "-1"}, "outside"),

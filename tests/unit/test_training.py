@@ -487,7 +487,7 @@ def test_another_architecture_is_refused(saved: Path) -> None:
 
 def test_options_the_network_does_not_have_are_refused(saved: Path) -> None:
     edit(saved, network={**TINY.key(), "attention": True})
-    with pytest.raises(CheckpointMismatch, match=r"an option .attention., which unet has not"):
+    with pytest.raises(CheckpointMismatch, match=r"an option .attention., which unet does not have"):
         load_network(saved)
 
 
