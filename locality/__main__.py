@@ -9,7 +9,7 @@ import typer
 from locality.calm import wait_calmly
 from locality.cli import app
 from locality.errors import LocalityError
-from locality.specs import load_plugins
+from locality.specs import blame, load_plugins
 
 USAGE = 2
 PROGRAM = "python -m locality"
@@ -30,6 +30,10 @@ def main() -> None:
         fail("Stopped.")
     except OSError as error:  # a file of the user's that cannot be read or written
         fail(f"{error}.")
+    except Exception as error:  # a bug, which must be seen whole, unless it lies in a file of the user's
+        if not (what := blame(error)):
+            raise
+        fail(what)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -131,6 +131,8 @@ def images_are_well_formed(case: DatasetCase) -> None:
         hold(data.data.shape == (len(data), spec.shape.d), f"the images are {tuple(data.data.shape)}")
         hold(data.data.dtype in (torch.uint8, torch.float32), f"pixels are {data.data.dtype}")
         hold(data.is_8bit or torch.isfinite(data.data).all(), "a pixel is not finite")
+        below = data.is_8bit or (data.data < 0).any()
+        hold(below, "no float is below 0: give x0 in [-1, 1], which is 2 v - 1 of values v in [0, 1], or 8-bit pixels")
         if data.labels is not None:
             hold(data.labels.shape == (len(data),), f"labels have shape {tuple(data.labels.shape)}")
             hold(data.labels.dtype == torch.int64, f"labels are {data.labels.dtype}")

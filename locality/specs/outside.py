@@ -42,6 +42,17 @@ def load_plugins() -> None:
                     _loaded.add(path)
 
 
+def blame(error: BaseException) -> str:
+    """What to say of an error that was raised inside a file from outside; "" where none was involved."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename) in _loaded:
+            return (
+                f"The plug-in {frame.filename} failed at line {frame.lineno}: {first_line(error)}. "
+                "The command `check` holds it to what a plug-in must do."
+            )
+    return ""
+
+
 def _files(place: Path) -> list[Path]:
     if place.is_dir():
         found = sorted(path.resolve() for path in place.glob("*.py") if not path.name.startswith("_"))

@@ -132,8 +132,8 @@ def _bad_examples(cls: type[Spec]) -> list[str]:
         name, options = read(text, {cls.name: cls.words()})
         try:
             if name != cls.name:
-                raise BadInput(f"it is one of {name}")
+                raise BadInput(f"it names {name!r}, and this class is registered as {cls.name!r}")
             cls.parse(options)
         except BadInput as error:
-            found.append(f"its example {text!r} does not hold: {error}")
+            found.append(f"its example {text!r} does not hold: {str(error).rstrip('.')}")
     return found

@@ -48,6 +48,7 @@ COMMANDS = (
     "edits",
     "sweep",
     "app",
+    "check",
 )
 
 

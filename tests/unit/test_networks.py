@@ -290,3 +290,13 @@ def test_a_manifest_of_a_newer_version_is_refused(tmp_path: Path, number: object
     save_network(tmp_path, NetworkDenoiser(stirred(spec), spec, GREY8), {"format": number})
     with pytest.raises(BadInput, match=r"format .* is of a newer version; known: 1 to 2"):
         load_network(tmp_path)
+
+
+def test_a_network_that_changes_the_shape_is_refused_by_name() -> None:
+    class Wide(nn.Module):
+        def forward(self, images: Tensor, label: Tensor) -> Tensor:
+            return torch.cat([images, images], dim=1)
+
+    denoiser = NetworkDenoiser(Wide(), NETWORKS["mlp"](), GREY8)
+    with pytest.raises(BadInput, match="The network mlp gives 2x8x8 for images of 1x8x8: it must keep their shape"):
+        denoiser(torch.zeros(1, 64), 1.0)

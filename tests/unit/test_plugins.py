@@ -323,3 +323,37 @@ def test_the_app_says_which_file_fails(folder: Path) -> None:
     assert "broken.py (LOCALITY_PLUGINS) cannot be used. ZeroDivisionError" in done.stderr
     served = run("-m", "pages._ui.serve", "--server.headless=true", plugins=folder)
     assert "broken.py (LOCALITY_PLUGINS) cannot be used. ZeroDivisionError" in refused(served)
+
+
+@pytest.mark.parametrize(("kind", "name", "met"), [("denoiser", "shrunken", "shrunken"), ("edit", "fade", "fade:")])
+def test_the_command_check_counts_the_contracts_of_every_example(folder: Path, kind: str, name: str, met: str) -> None:
+    done = run("-m", "locality", "check", kind, name, plugins=folder)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) >= 2
+    assert any(line.startswith(met) and line.endswith("contracts") for line in lines)
+
+
+def test_a_plugin_that_fails_inside_a_command_is_one_line(folder: Path) -> None:
+    """An error in a file of the user's names file and line; in the check, the contract."""
+    file = folder / "fade.py"
+    change(file, "return x * (1 - self.amount)", "return x / missing")
+    line = refused(run("-m", "locality", "stats", "digits+fade", plugins=folder))
+    number = next(i for i, text in enumerate(file.read_text().splitlines(), 1) if "missing" in text)
+    assert f"{file} failed at line {number}: NameError: name 'missing' is not defined" in line
+    assert "fails" in refused(run("-m", "locality", "check", "edit", "fade", plugins=folder))
+
+
+def test_an_edit_without_statistics_must_say_so(folder: Path) -> None:
+    file = folder / "fade.py"
+    change(file, "(LinearEdit)", "(EditSpec)")
+    change(file, "import EDITS", "import EDITS, EditSpec")
+    change(file, 'def linear(self, x: Float[Tensor, "k d"], shape: ImageShape)', "def images(self, data, stage)")
+    line = refused(run("-m", "locality", "edits", plugins=file))
+    assert 'statistics() is not written: write it, or say closed = "none"' in line
+
+
+def test_a_dataset_of_floats_from_0_to_1_is_found(folder: Path) -> None:
+    change(folder / "gratings.py", "np.rint(127.5 + 127.5 * wave).astype(np.uint8)", "np.float32(0.5 + 0.5 * wave)")
+    line = refused(run("-m", "locality", "check", "dataset", "gratings", plugins=folder))
+    assert "no float is below 0: give x0 in [-1, 1]" in line

@@ -61,11 +61,14 @@ class EditSpec(Spec):
     @classmethod
     def gaps(cls) -> list[str]:
         named = {"main": cls.main, "dial": cls.dial}
-        return [
+        lacks = [
             f"its {what} {field!r} is none of its fields"
             for what, field in named.items()
             if field and field not in cls.params()
         ]
+        if cls.statistics is EditSpec.statistics and cls.closed != "none":
+            lacks.append('statistics() is not written: write it, or say closed = "none", and the images are measured')
+        return lacks
 
     @property
     def other(self) -> str:

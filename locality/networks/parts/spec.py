@@ -85,6 +85,9 @@ class NetworkDenoiser:
         c = scalars(self.spec.prediction, sigma, self.spec.sigma_data)
         images = (c.c_in[:, None] * x).reshape(len(x), *self.shape)
         out: Tensor = self.net(images, self.spec.label(sigma))
+        if out.shape != images.shape:
+            got, want = ("x".join(map(str, tensor.shape[1:])) for tensor in (out, images))
+            raise BadInput(f"The network {self.spec.name} gives {got} for images of {want}: it must keep their shape.")
         return out.float().reshape(len(x), -1)
 
 
