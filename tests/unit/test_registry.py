@@ -139,7 +139,11 @@ class Particular(Whole):
         (Unmade, r"it is no frozen dataclass: write @dataclass\(frozen=True\) below the line that registers it\."),
         (Silent, r"it has no docstring, whose first line says what it is\."),
         (Stranger, r"it does not derive from Kind\."),
-        (Unlike, r"'other' does not hold: it names 'other', and this class is registered as 'whole'; .*size=10 is outside \[1, 9\].*no option 'colour'"),
+        (
+            Unlike,
+            r"'other' does not hold: it names 'other', and this class is registered as 'whole'; "
+            r".*size=10 is outside \[1, 9\].*no option 'colour'",
+        ),
         (Empty, r"examples is empty: give at least its name\."),
         (Particular, r"symbol is missing\."),
     ],
