@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from locality.dataset import Dataset, Images
+from locality.dataset import Dataset, InMemory
 from locality.device import Compute
 from locality.linear.statistics import Derived, Statistics
 from locality.store import Store
@@ -19,27 +18,8 @@ from locality.work import Progress
 COLOUR, GREY = ImageShape(2, 5, 6), ImageShape(1, 5, 6)
 
 
-@dataclass(frozen=True, eq=False)
-class Given(Images):
-    """A training set that is already in memory."""
-
-    data: Dataset
-
-    @property
-    def name(self) -> str:
-        return self.data.name
-
-    @property
-    def shape(self) -> ImageShape:
-        return self.data.shape
-
-    @property
-    def fingerprint(self) -> str:
-        return self.data.fingerprint
-
-    @property
-    def train(self) -> Dataset:
-        return self.data
+class Given(InMemory):
+    """A training set whose images are looked at."""
 
     def x0(self) -> Float[Tensor, "n d"]:
         """All images, float64, in [-1, 1]."""
