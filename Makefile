@@ -1,6 +1,8 @@
 # Locality Lab. Two commands matter: `make run` and `make test`.
 PYTHON ?= python3
 PORT ?= 8501
+# Who may open the app: 127.0.0.1 is this machine alone, 0.0.0.0 everybody in the network
+HOST ?= 127.0.0.1
 # Extra options for pip, e.g. PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_ARGS ?=
 # Extra options for pytest, e.g. PYTEST_ARGS="-k store"; WORKERS=0 runs the tests in one process
@@ -25,7 +27,7 @@ help:
 
 # Open the explorer in the browser (installs what is missing first; PORT=8501).
 run: $(APP)
-	$(PY) -m pages._ui.serve --server.port $(PORT)
+	$(PY) -m pages._ui.serve --server.port $(PORT) --server.address $(HOST)
 
 # Lint, types (JavaScript's too), layers and every test; browser tests skip themselves where no Chromium is found.
 test: lint types layers js

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from locality.cli.parts.app import app
 from locality.errors import BadInput
 from locality.places import home
 
-_PATHS = ("LOCALITY_DATA", "LOCALITY_CACHE")  # read by the server, which starts in another folder
+_PATHS = ("LOCALITY_DATA", "LOCALITY_CACHE", "LOCALITY_PLUGINS")  # read by the server, which starts in another folder
 
 
 @app.command("app")
@@ -25,8 +26,9 @@ def dashboard(
     if not (folder / "app.py").is_file():
         raise BadInput(f"{folder} holds no app.py: install the package with `pip install .` in a whole checkout.")
     for name in _PATHS:
-        if os.environ.get(name):
-            os.environ[name] = os.path.abspath(os.environ[name])  # noqa: PTH100 (a link stays the link the user named)
+        places = filter(None, os.environ.get(name, "").split(os.pathsep if name == "LOCALITY_PLUGINS" else "\0"))
+        if absolute := [str(Path(place).expanduser().absolute()) for place in places]:
+            os.environ[name] = os.pathsep.join(absolute)
     os.chdir(folder)
     options = ["--server.port", str(port), "--server.headless", "true" if headless else "false"]
     os.execv(sys.executable, [sys.executable, "-m", "pages._ui.serve", *options])

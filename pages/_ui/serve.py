@@ -2,7 +2,8 @@
 
 A folder named pages/ makes Streamlit start in its legacy mode until the first `st.navigation`, in
 which the first visit of a fresh server to a deep link learns that its page does not exist.
-`streamlit run app.py` works too, with that one message.
+`streamlit run app.py` works too, with that one message, and is open to the network; this way the server listens on
+this machine alone unless it is given another `--server.address`.
 """
 
 from __future__ import annotations
@@ -25,5 +26,8 @@ if __name__ == "__main__":
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)
     PagesManager.uses_pages_directory = False
-    sys.argv = ["streamlit", "run", str(home() / "app.py"), *sys.argv[1:]]
+    options = sys.argv[1:]
+    if not any(option.startswith("--server.address") for option in options):
+        options = ["--server.address", "127.0.0.1", *options]  # a visitor may type paths of this computer
+    sys.argv = ["streamlit", "run", str(home() / "app.py"), *options]
     main()

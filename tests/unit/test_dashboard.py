@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,13 +22,25 @@ def test_app_serves_the_dashboard_from_any_folder(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     where = {**os.environ, "PYTHONPATH": str(places.home()), "LOCALITY_CACHE": str(tmp_path / "cache")}
+    shutil.copy(places.home() / "tests" / "outside" / "shrunken.py", tmp_path)
+    where["LOCALITY_PLUGINS"] = "shrunken.py"  # as one writes it in one's own folder
     command = [sys.executable, "-m", "locality", "app", "--headless", "--port", str(port)]
     server = subprocess.Popen(command, cwd=tmp_path, env=where, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         assert _answers(f"http://127.0.0.1:{port}/_stcore/health", server) == "ok"
+        listening = {socket.inet_ntoa(bytes.fromhex(one)[::-1]) for one, at in _listeners() if at == port}
+        assert listening <= {"127.0.0.1"}, "open to the network"
     finally:
         server.terminate()
         server.communicate(timeout=30)
+
+
+def _listeners() -> list[tuple[str, int]]:
+    """Address in hexadecimal and port of every socket of IPv4 that listens; none where the system does not say."""
+    table = Path("/proc/net/tcp")
+    rows = [line.split() for line in table.read_text().splitlines()[1:]] if table.exists() else []
+    places = (row[1].split(":") for row in rows if row[3] == "0A")
+    return [(address, int(port, 16)) for address, port in places]
 
 
 def _answers(url: str, server: subprocess.Popen[bytes]) -> str:
