@@ -93,7 +93,9 @@ def field(
     }
     about = f"half of its mass within {width.radius:.3g} px, {width.outside:.1%} beyond 4 px"
     text = f"{out}: field {tuple(values.shape)}; {about if math.isfinite(width.radius) else 'zero everywhere'}"
-    text += "" if error is None else f"\n{error}; --exact for all digits"
+    if error is not None:
+        below = "" if sigma >= error.sigma else f"; none is stated at sigma {sigma:g}"
+        text += f"\n{error}{below}; --exact for all digits"
     say(result, as_json, text)
 
 

@@ -186,6 +186,17 @@ def test_field_equals_numpy_on_cifar10(shell: Shell, tmp_path: Path) -> None:
             assert relative(got, row) < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("sigma", "said"), [(0.1, "noise levels); --exact"), (0.05, "none is stated at sigma 0.05; --exact")]
+)
+def test_an_error_bound_is_not_stated_below_its_noise_level(
+    shell: Shell, tmp_path: Path, sigma: float, said: str
+) -> None:
+    out = shell("field", "afhq_cats", "--pixel", "16,11", "--sigma", sigma, "--out", tmp_path / "f.npz").out
+    assert "for sigma >= 0.1" in out
+    assert said in out
+
+
 def test_field_of_a_constant_pixel_is_zero_and_has_no_radius(shell: Shell, tmp_path: Path) -> None:
     """The corner of every digit is empty. JSON has no nan: the radius is null."""
     out = tmp_path / "f.npz"
