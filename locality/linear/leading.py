@@ -2,8 +2,8 @@
 
 A full decomposition costs d^3 and more; components far below the noise hardly count in a field. Filtered subspace
 iteration from random directions finds K of them, S U = U T + R; the variance left over is one number in every other
-direction, `rest`. With P = I - U U^T, C = P S P and f(x) = x / (x + sigma^2), any two images v, w (pixels, or their sums over
-channels) weigh each other by v^T f(S) w, and this is off by no more than
+direction, `rest`. With P = I - U U^T, C = P S P and f(x) = x / (x + sigma^2), any two images v, w (pixels, or their
+sums over channels) weigh each other by v^T f(S) w, and this is off by no more than
 
     |v| |w| ||R|| / sigma^2 + sqrt(e(v) e(w)) + f(rest) |P v| |P w|,   e(v) = |P v|^2 f(v^T C v / |P v|^2)
 
