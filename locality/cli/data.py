@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from locality.cli.parts.app import DatasetArg, ExactOpt, FirstOpt, JsonOpt, app, say, table, watch
+from locality.cli.parts.app import DatasetArg, ExactOpt, FirstOpt, JsonOpt, LeadingOpt, app, say, table, watch
 from locality.cli.parts.machine import SpaceOpt, decomposing, spent_text
 from locality.errors import BadInput, LocalityError
 from locality.memory import peak_memory
@@ -67,6 +67,7 @@ def stats(
     dataset: DatasetArg,
     first: FirstOpt = None,
     exact: ExactOpt = False,
+    leading: LeadingOpt = 0,
     memory: SpaceOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
@@ -76,7 +77,7 @@ def stats(
 
     source = Source.parse(dataset, first)
     start = time.perf_counter()
-    wiener = watch(fit_wiener(source, compute=decomposing(memory), exact=exact))
+    wiener = watch(fit_wiener(source, compute=decomposing(memory), exact=exact, leading=leading))
     result: dict[str, Any] = {
         "dataset": source.text,
         "n": wiener.count,

@@ -13,6 +13,7 @@ from locality.cli.parts.app import (
     ExactOpt,
     FirstOpt,
     JsonOpt,
+    LeadingOpt,
     OutOpt,
     SeedOpt,
     SigmaOpt,
@@ -42,6 +43,7 @@ def field(
     draws: Annotated[int, typer.Option(help="Pairs (held-out image, noise) a network's field is averaged over.")] = 16,
     seed: SeedOpt = 0,
     exact: ExactOpt = False,
+    leading: LeadingOpt = 0,
     memory: SpaceOpt = None,
     solve: Annotated[
         bool, typer.Option("--solve", help="One exact row of the Wiener filter by a Cholesky solve, no decomposition.")
@@ -67,13 +69,15 @@ def field(
     check_sigma(sigma)
     tell_note(find_model(source, model))
     out.parent.mkdir(parents=True, exist_ok=True)
+    if solve and (exact or leading):
+        raise BadInput("--solve needs no components: leave --exact and --leading out.")
     if solve and model != "wiener":
         raise BadInput(f"--solve is for the Wiener filter: {model} has no rows to solve for.")
     if solve:
         values = watch(solved_rows(source, coords, sigma, decomposing(memory), default_store()))
         values, error = values.reshape(-1, *source.shape), None
     elif model == "wiener":
-        wiener = watch(fit_wiener(source, compute=decomposing(memory), exact=exact))
+        wiener = watch(fit_wiener(source, compute=decomposing(memory), exact=exact, leading=leading))
         values, error = wiener.rows(coords, sigma).reshape(-1, *source.shape), wiener.error
     else:
         values, error = watch(pixel_field(source, model, spot, sigma, pairs)), None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from locality.errors import BadInput
 from locality.linear.blocks import LARGEST, STEP, pack_codes, unpack_codes
-from locality.linear.wiener import RowError, WienerFilter
+from locality.linear.wiener import RowError, WienerFilter, meta_error
 from locality.schedule import check_sigma
 from locality.store import Artifact
 from locality.types import ImageShape
@@ -71,7 +71,7 @@ def pack_compact(wiener: WienerFilter, tolerance: Tolerance) -> Artifact:
         "count": wiener.count,
         "coding": CODING,
         "rest": wiener.rest,
-        "error": {"sigma": error.sigma, "field": error.field, "row": error.row, "about": error.about},
+        "error": asdict(error),
     }
     return Artifact(arrays, meta)
 
@@ -89,7 +89,7 @@ def unpack_compact(artifact: Artifact) -> WienerFilter:
     eigvecs = _restored(unpack_codes(arrays, len(steps), shape).part, steps, shape)
     eigvecs[arrays["still"]] = 0.0
     return WienerFilter(
-        shape, int(meta["count"]), arrays["mean"], arrays["eigvals"], eigvecs, meta["rest"], RowError(**meta["error"])
+        shape, int(meta["count"]), arrays["mean"], arrays["eigvals"], eigvecs, meta["rest"], meta_error(artifact)
     )
 
 

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from locality.dataset import Dataset, Images
 from locality.device import Compute
-from locality.errors import NonFinite, TooLarge
+from locality.errors import BadInput, NonFinite, TooLarge
 from locality.linear.compact import is_compact, unpack_compact
 from locality.linear.gram import decompose_images
+from locality.linear.leading import LARGE, RANK, NothingPromised, lead
 from locality.linear.moments import accumulate_moments
 from locality.linear.timed import with_time_left
-from locality.linear.wiener import WienerFilter, decompose, pack, unpack
+from locality.linear.wiener import WienerFilter, decompose, is_approximate, pack, unpack
 from locality.memory import free_memory
 from locality.schedule import check_sigma
 from locality.store import Artifact, Store
@@ -66,58 +67,89 @@ class Derived(Images):
 
 
 def fit_filter(
-    images: Images, compute: Compute, store: Store, *, exact: bool = False
+    images: Images, compute: Compute, store: Store, *, exact: bool = False, leading: int = 0
 ) -> Generator[Progress, None, WienerFilter]:
     """One pass over the images, or none for a set that derives, and one eigendecomposition; or what the store has.
+
+    Of images of more than 8,192 coordinates that are no fewer than these, only the leading components are taken;
+    `leading`: so many of them, of any images.
 
     Memory: 24 d^2 bytes at the peak (227 MB at d = 3072), whatever the number of images; 48 d^2 for a derived set;
     32 n^2 + 4 n d for n < d images.
 
-    What is shipped may be a compact basis, whose `error` says how far its rows may be off; `exact` takes none.
+    What is shipped may be a compact basis; the `error` of the result says how far its rows may be off; `exact` takes
+    only what is exact.
 
     Raises:
+        BadInput: so many leading components are not to be had.
         DataUnavailable: the images are needed and are not on this machine.
     """
+    if exact and leading:
+        raise BadInput("All components, or only the leading ones: ask for one of the two.")
     key: dict[str, str | int | bool] = {**store_key(images.fingerprint)}
-    if exact and (kept := store.get(KIND, key)) is not None and is_compact(kept):
+    if leading:
+        key["leading"] = leading
+    elif exact and (kept := store.get(KIND, key)) is not None and is_approximate(kept):
         key["exact"] = True
-    found = yield from store.kept(KIND, key, _fit(images, compute, store))
+    rank = 0 if exact else leading or (RANK if images.shape.d > LARGE else 0)
+    found = yield from store.kept(KIND, key, _fit(images, compute, store, rank, asked=bool(leading)))
     return unpack_compact(found) if is_compact(found) else unpack(found)
 
 
-def check_budget(n: int, shape: ImageShape, compute: Compute) -> None:
-    """Refuse a decomposition that the memory does not hold, and say what it would hold.
+def check_budget(n: int, shape: ImageShape, compute: Compute, rank: int = 0) -> None:
+    """Refuse a decomposition, or so many leading components, that the memory does not hold; say what it would hold.
 
     Raises:
         TooLarge: with the largest number of images and the largest square images that fit.
     """
     budget, d = compute.decomposition or free_memory(), shape.d
-    need = _needed(n, d)
+    need = _needed(n, d, rank)
     if budget is None or need <= budget:
         return
     few = next((k for k in (2**i for i in range(20, 0, -1)) if k < min(n, d) and _needed(k, d) <= budget), 0)
     side = next((s for s in range(max(shape.h, shape.w), 0, -1) if _needed(n, shape.c * s * s) <= budget), 0)
     fits = [f"images of {side}x{side}"] * (side > 0) + [f"the first {few:,} of them (rank {few - 1:,})"] * (few > 0)
+    if n >= d:
+        ranks = (2**i for i in range(14, 5, -1))
+        fits += [f"{k:,} leading components (--leading {k})" for k in ranks if k < d and _needed(n, d, k) <= budget][:1]
     fits += ["one field at a time without it (field --solve)"] * (24 * d * d <= budget)
     raise TooLarge(
         f"The decomposition of {n:,} images of {shape}", need, budget, f"What fits: {' or '.join(fits) or 'nothing'}."
     )
 
 
-def _needed(n: int, d: int) -> int:
+def _needed(n: int, d: int, rank: int = 0) -> int:
     """Bytes at the peak, measured: two matrices of LAPACK's beside the covariance and its basis, or the Gram matrix."""
-    return 40 * n * n + 6 * n * d if n < d else 42 * d * d
+    if n < d:
+        return 40 * n * n + 6 * n * d
+    return 32 * d * d + 64 * d * rank if rank else 42 * d * d
 
 
-def _fit(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, Artifact]:
+def _fit(
+    images: Images, compute: Compute, store: Store, rank: int, *, asked: bool
+) -> Generator[Progress, None, Artifact]:
     known = (yield from images.derive(compute, store)) if isinstance(images, Derived) else None
     if known is None:
         train = images.train
-        check_budget(len(train), train.shape, compute)
-        if len(train) < train.shape.d:
+        few = len(train) < train.shape.d
+        if few and asked:
+            raise BadInput(
+                f"{len(train):,} images have {len(train) - 1:,} components at most, and all of them are quick: "
+                "leave the number of leading ones out."
+            )
+        check_budget(len(train), train.shape, compute, rank)
+        if few:
             small = yield from decompose_images(train.data, train.shape, device=compute.device)
             return pack(small, compact=False)
         known = yield from _measured(train, compute)
+    if rank:
+        try:
+            some = yield from lead(known.count, known.mean, known.finite_cov(), images.shape, rank)
+            return pack(some, compact=False)
+        except NothingPromised:
+            if asked:
+                raise
+            check_budget(known.count, images.shape, compute)
     whole = yield from with_time_left(lambda: known.wiener(images.shape), images.shape.d, 0.5, 1.0)
     return pack(whole, compact=False)
 

@@ -11,7 +11,7 @@ Source: Lukoianov et al. 2025 (arXiv 2509.09672); Wiener 1949.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -206,7 +206,21 @@ def pack(wiener: WienerFilter, *, compact: bool) -> Artifact:
         arrays |= {"scale": scale, "eigvecs": (wiener.eigvecs / scale).round().short()}
     else:
         arrays["eigvecs"] = wiener.eigvecs
-    return Artifact(arrays, {"shape": list(wiener.shape), "count": wiener.count})
+    meta: dict[str, Any] = {"shape": list(wiener.shape), "count": wiener.count}
+    if wiener.error is not None:
+        meta |= {"rest": wiener.rest, "error": asdict(wiener.error)}
+    return Artifact(arrays, meta)
+
+
+def is_approximate(artifact: Artifact) -> bool:
+    """Whether the rows of a packed filter differ from those of the exact decomposition."""
+    return meta_error(artifact) is not None
+
+
+def meta_error(artifact: Artifact) -> RowError | None:
+    """The stated error of a packed filter."""
+    stated: Any = artifact.meta.get("error")
+    return None if stated is None else RowError(**stated)
 
 
 def unpack(artifact: Artifact) -> WienerFilter:
@@ -216,4 +230,6 @@ def unpack(artifact: Artifact) -> WienerFilter:
     if "scale" in arrays:
         eigvecs *= arrays["scale"]
     shape: Any = meta["shape"]
-    return WienerFilter(ImageShape(*shape), int(meta["count"]), arrays["mean"], arrays["eigvals"], eigvecs)
+    rest = float(meta.get("rest", 0.0))
+    shared = ImageShape(*shape), int(meta["count"]), arrays["mean"], arrays["eigvals"]
+    return WienerFilter(*shared, eigvecs, rest, meta_error(artifact))

@@ -26,14 +26,23 @@ from locality.work import Progress
 
 
 def fit_wiener(
-    source: Source, *, store: Store | None = None, compute: Compute | None = None, exact: bool = False
+    source: Source,
+    *,
+    store: Store | None = None,
+    compute: Compute | None = None,
+    exact: bool = False,
+    leading: int = 0,
 ) -> Generator[Progress, None, WienerFilter]:
-    """Eigendecomposition of a dataset's covariance: from the store, else computed once; `exact`: no compact basis.
+    """Eigendecomposition of a dataset's covariance: from the store, else computed once.
+
+    `exact`: no basis with a stated error; `leading`: so many components, with the error of leaving the others out.
 
     Raises:
+        BadInput: so many leading components are not to be had.
         DataUnavailable: neither the images nor shipped statistics are on this machine.
     """
-    return (yield from fit_filter(source, compute or Compute(), store or default_store(), exact=exact))
+    store, compute = store or default_store(), compute or Compute()
+    return (yield from fit_filter(source, compute, store, exact=exact, leading=leading))
 
 
 @dataclass(frozen=True, eq=False)

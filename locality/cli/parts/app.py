@@ -32,7 +32,10 @@ DatasetArg = Annotated[
 ]
 FirstOpt = Annotated[int | None, typer.Option("--first", metavar="N", help="Use the first N training images only.")]
 ExactOpt = Annotated[
-    bool, typer.Option("--exact", help="Decompose the images where a compact basis with a stated error is shipped.")
+    bool, typer.Option("--exact", help="All components to all digits, where else a basis with a stated error would do.")
+]
+LeadingOpt = Annotated[
+    int, typer.Option("--leading", metavar="K", help="Only the K largest components, with a proven error.", min=0)
 ]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 OutOpt = Annotated[Path, typer.Option("--out", metavar="F.npz", help="File to write.")]
