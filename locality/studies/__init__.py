@@ -37,6 +37,8 @@ from locality.studies.sweep.study import planted_filter, run_sweep
 from locality.studies.trained import Trained, find_network, networks_for, read_trained, trained_networks
 from locality.studies.training.journal import read_log, read_progress
 from locality.studies.training.preview import Frame, Preview, read_preview
+from locality.studies.training.record import RecordingPlan, record, ship_recording
+from locality.studies.training.recording import Recording, shipped_recordings
 from locality.studies.training.train import train_network
 from locality.work import finish
 
@@ -55,6 +57,8 @@ __all__ = [
     "Frame",
     "Model",
     "Preview",
+    "Recording",
+    "RecordingPlan",
     "Sampling",
     "Stepped",
     "Sweep",
@@ -95,6 +99,7 @@ __all__ = [
     "read_preview",
     "read_progress",
     "read_trained",
+    "record",
     "run_sweep",
     "sample",
     "ship_agreement",
@@ -103,10 +108,12 @@ __all__ = [
     "ship_held_out",
     "ship_learned_table",
     "ship_model",
+    "ship_recording",
     "ship_statistics",
     "ship_sweep",
     "shipped_benches",
     "shipped_costs",
+    "shipped_recordings",
     "shipped_sweeps",
     "table_row",
     "train_network",
