@@ -13,11 +13,13 @@ from locality.studies.benchmark import (
     BenchPlan,
     CellFinished,
     bench,
+    expected_bench,
     found_bench,
     ship_bench,
     shipped_benches,
 )
 from locality.studies.catalogue import edit_list, model_list
+from locality.studies.costs.expected import Expected, expected_call, expected_sampling
 from locality.studies.costs.plan import CostPlan, Costs
 from locality.studies.costs.ship import ship_costs, shipped_costs
 from locality.studies.costs.study import measure_costs
@@ -54,6 +56,7 @@ __all__ = [
     "CostPlan",
     "Costs",
     "Draws",
+    "Expected",
     "Frame",
     "Model",
     "Preview",
@@ -69,6 +72,9 @@ __all__ = [
     "bench",
     "denoise",
     "edit_list",
+    "expected_bench",
+    "expected_call",
+    "expected_sampling",
     "find_members",
     "find_model",
     "find_network",
