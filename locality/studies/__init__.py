@@ -28,6 +28,7 @@ from locality.studies.fields.draws import Draws, learned_field, pixel_field
 from locality.studies.fields.tables import learned_table, pixel_grid, predicted_table, table_row
 from locality.studies.models import Model, find_model, fit_wiener, model_key, open_denoiser
 from locality.studies.sampling.config import Sampling, Stepped, Trajectory
+from locality.studies.sampling.grids import Grid, make_grid, ship_grid, shipped_grid
 from locality.studies.sampling.memorisation import Copies, memorisation
 from locality.studies.sampling.nearest import nearest_training
 from locality.studies.sampling.samples import denoise, found_samples, sample
@@ -58,6 +59,7 @@ __all__ = [
     "Draws",
     "Expected",
     "Frame",
+    "Grid",
     "Model",
     "Preview",
     "Recording",
@@ -85,6 +87,7 @@ __all__ = [
     "found_samples",
     "learned_field",
     "learned_table",
+    "make_grid",
     "mask_of",
     "mass_fractions_of_rows",
     "measure_agreement",
@@ -111,6 +114,7 @@ __all__ = [
     "ship_agreement",
     "ship_bench",
     "ship_costs",
+    "ship_grid",
     "ship_held_out",
     "ship_learned_table",
     "ship_model",
@@ -119,6 +123,7 @@ __all__ = [
     "ship_sweep",
     "shipped_benches",
     "shipped_costs",
+    "shipped_grid",
     "shipped_recordings",
     "shipped_sweeps",
     "table_row",
