@@ -35,4 +35,5 @@ def sample_grid(
     ]
     shown = [{**row, "seconds": f"{row['seconds']:.2f}", "nearest": " ".join(map(str, row["nearest"]))} for row in rows]
     text = table(shown, {"model": "model", "seconds": "seconds", "nearest": "nearest training images"})
-    say({"dataset": source.text, "models": rows}, as_json, "\n".join([text, *([file_text(written)] if written else [])]))
+    lines = [text, *([file_text(written)] if written else [])]
+    say({"dataset": source.text, "models": rows}, as_json, "\n".join(lines))
