@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, OutOpt, SigmaOpt, app, say, table, watch
-from locality.cli.parts.machine import DeviceOpt, MemoryOpt, compute_on, spent_text
+from locality.cli.parts.machine import DeviceOpt, MemoryOpt, compute_on, expected_text, spent_text
 from locality.cli.parts.npz import check_out, read_images, write_npz
 from locality.cli.parts.plans import PlanOpt, planned
 from locality.memory import peak_memory
@@ -17,7 +17,7 @@ from locality.memory import peak_memory
 if TYPE_CHECKING:
     from locality.datasets import Source
     from locality.device import Compute
-    from locality.studies import Model, Sampling
+    from locality.studies import Expected, Model, Sampling
 
 ModelOpt = Annotated[
     str,
@@ -51,7 +51,10 @@ def sample(
     sampling: Sampling = plan
     source, chosen, compute = _ready(dataset, model, first, device, memory)
     check_out(out)
-    note, began = tell_note(chosen), time.perf_counter()
+    note = tell_note(chosen)
+    kept = studies.found_samples(source, model, sampling) is not None
+    expected = None if kept else _tell(watch(studies.expected_sampling(source, model, sampling, compute=compute)))
+    began = time.perf_counter()
     drawn = watch(studies.sample(source, model, sampling, compute=compute))
     shape = (sampling.steps, sampling.count, *drawn.shape)
     images, inputs = drawn.x0_hat.reshape(shape).numpy(), drawn.x.reshape(shape).numpy()
@@ -66,6 +69,7 @@ def sample(
         "shape": list(drawn.shape),
         "seconds": time.perf_counter() - began,
         "seconds_per_step": drawn.seconds / sampling.steps,
+        "expected": _facts(expected),
         "peak_memory_bytes": peak_memory(),
         "note": note,
         "out": str(out),
@@ -98,7 +102,9 @@ def denoise(
     source, chosen, compute = _ready(dataset, model, first, device, memory)
     x = read_images(given, "x", source.shape)
     check_out(out)
-    note, began = tell_note(chosen), time.perf_counter()
+    note = tell_note(chosen)
+    expected = _tell(watch(studies.expected_call(source, model, len(x), sigma, compute=compute)))
+    began = time.perf_counter()
     x0_hat = watch(studies.denoise(source, model, x, sigma, compute=compute))
     write_npz(out, x0_hat=x0_hat.reshape(-1, *source.shape).numpy())
     result = {
@@ -108,6 +114,7 @@ def denoise(
         "sigma": sigma,
         "shape": list(source.shape),
         "seconds": time.perf_counter() - began,
+        "expected": _facts(expected),
         "peak_memory_bytes": peak_memory(),
         "note": note,
         "out": str(out),
@@ -144,6 +151,19 @@ def tell_note(chosen: Model) -> str:
     if note:
         typer.echo(f"Note: {note}", err=True)
     return note
+
+
+def _tell(expected: Expected) -> Expected:
+    """What it will take, on stderr before it is taken."""
+    typer.echo(f"Expected: {expected_text(expected)}.", err=True)
+    return expected
+
+
+def _facts(expected: Expected | None) -> dict[str, float | None] | None:
+    """What was expected, in numbers; None of what was kept already."""
+    if expected is None:
+        return None
+    return {"fit_seconds": expected.fit, "call_seconds": expected.calls, "bytes": expected.bytes}
 
 
 def _spent(result: dict[str, Any]) -> str:

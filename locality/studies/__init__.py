@@ -13,11 +13,13 @@ from locality.studies.benchmark import (
     BenchPlan,
     CellFinished,
     bench,
+    expected_bench,
     found_bench,
     ship_bench,
     shipped_benches,
 )
 from locality.studies.catalogue import edit_list, model_list
+from locality.studies.costs.expected import Expected, expected_call, expected_sampling
 from locality.studies.costs.plan import CostPlan, Costs
 from locality.studies.costs.ship import ship_costs, shipped_costs
 from locality.studies.costs.study import measure_costs
@@ -26,6 +28,7 @@ from locality.studies.fields.draws import Draws, learned_field, pixel_field
 from locality.studies.fields.tables import learned_table, pixel_grid, predicted_table, table_row
 from locality.studies.models import Model, find_model, fit_wiener, model_key, open_denoiser
 from locality.studies.sampling.config import Sampling, Stepped, Trajectory
+from locality.studies.sampling.grids import Grid, make_grid, ship_grid, shipped_grid
 from locality.studies.sampling.memorisation import Copies, memorisation
 from locality.studies.sampling.nearest import nearest_training
 from locality.studies.sampling.samples import denoise, found_samples, sample
@@ -37,6 +40,8 @@ from locality.studies.sweep.study import planted_filter, run_sweep
 from locality.studies.trained import Trained, find_network, networks_for, read_trained, trained_networks
 from locality.studies.training.journal import read_log, read_progress
 from locality.studies.training.preview import Frame, Preview, read_preview
+from locality.studies.training.record import RecordingPlan, record, ship_recording
+from locality.studies.training.recording import Recording, shipped_recordings
 from locality.studies.training.train import train_network
 from locality.work import finish
 
@@ -52,9 +57,13 @@ __all__ = [
     "CostPlan",
     "Costs",
     "Draws",
+    "Expected",
     "Frame",
+    "Grid",
     "Model",
     "Preview",
+    "Recording",
+    "RecordingPlan",
     "Sampling",
     "Stepped",
     "Sweep",
@@ -65,6 +74,9 @@ __all__ = [
     "bench",
     "denoise",
     "edit_list",
+    "expected_bench",
+    "expected_call",
+    "expected_sampling",
     "find_members",
     "find_model",
     "find_network",
@@ -75,6 +87,7 @@ __all__ = [
     "found_samples",
     "learned_field",
     "learned_table",
+    "make_grid",
     "mask_of",
     "mass_fractions_of_rows",
     "measure_agreement",
@@ -95,18 +108,23 @@ __all__ = [
     "read_preview",
     "read_progress",
     "read_trained",
+    "record",
     "run_sweep",
     "sample",
     "ship_agreement",
     "ship_bench",
     "ship_costs",
+    "ship_grid",
     "ship_held_out",
     "ship_learned_table",
     "ship_model",
+    "ship_recording",
     "ship_statistics",
     "ship_sweep",
     "shipped_benches",
     "shipped_costs",
+    "shipped_grid",
+    "shipped_recordings",
     "shipped_sweeps",
     "table_row",
     "train_network",

@@ -1,4 +1,7 @@
-"""Long work of a server: one at a time in order of asking, shared by all sessions that ask for the same."""
+"""Long work of a server, shared by all sessions that ask for the same: in lanes, one at a time in each.
+
+A short job never waits behind a long one: who knows that a job is short gives it the lane "short".
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ _FAREWELL = 5.0  # seconds a job may take to end with the server; cut off within
 
 
 class Job(Protocol):
-    """Work known by a key; `run` does it, in a thread of the line, and `ended` is set afterwards."""
+    """Work known by a key; `run` does it, in a thread of its lane, and `ended` is set afterwards.
+
+    A job may name its `lane`; without one it is in the long lane.
+    """
 
     key: str
     ended: threading.Event
@@ -24,25 +30,27 @@ J = TypeVar("J", bound=Job)
 
 
 class Line(Generic[J]):
-    """The jobs that wait and the one that is served."""
+    """The jobs that wait and those that are served: the first of every lane."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._line: list[J] = []
         self._known: dict[str, J] = {}
-        self._others_wait = threading.Event()
+        self._others_wait: dict[str, threading.Event] = {}  # by lane
         atexit.register(self.close)
 
     def close(self) -> None:
-        """Ask the jobs that can be stopped to end, and wait a little for the one that is served."""
+        """Ask the jobs that can be stopped to end, and wait a little for those that are served."""
         with self._lock:
-            jobs, self._line[1:] = list(self._line), []
+            jobs = list(self._line)
+            served = [job for job in jobs if self._first(job)]
+            self._line[:] = served
         for job in jobs:
             stop = getattr(job, "stop", None)
             if isinstance(stop, threading.Event):
                 stop.set()
-        if jobs:
-            jobs[0].ended.wait(_FAREWELL)
+        for job in served:
+            job.ended.wait(_FAREWELL)
 
     def ask(self, job: J) -> J:
         """Put a job in the line, or join the one of the same key that is in it."""
@@ -55,10 +63,10 @@ class Line(Generic[J]):
             for key in [key for key, old in self._known.items() if old.ended.is_set()][:-_KEPT]:
                 del self._known[key]
             self._line.append(job)
-            if len(self._line) == 1:
-                self._begin()
+            if self._first(job):
+                self._begin(job)
             else:
-                self._others_wait.set()
+                self._waiting(job).set()
             return job
 
     def find(self, key: str) -> J | None:
@@ -66,32 +74,50 @@ class Line(Generic[J]):
         return self._known.get(key)
 
     def before(self, job: J) -> int:
-        """How many are served before this one."""
-        line: Sequence[J] = list(self._line)
-        return line.index(job) if job in line else 0
+        """How many of its lane are served before this one."""
+        lane: Sequence[J] = self._lane(job)
+        return lane.index(job) if job in lane else 0
 
     def leave(self, job: J) -> bool:
         """Take a job that still waits out of the line; False where it is being served or is not in it."""
         with self._lock:
-            if job not in self._line[1:]:
+            if job not in self._lane(job)[1:]:
                 return False
             self._line.remove(job)
-            if len(self._line) < 2:
-                self._others_wait.clear()
+            self._settle(job)
         job.ended.set()
         return True
 
-    def _begin(self) -> None:
-        threading.Thread(target=self._run, args=(self._line[0],), daemon=True, name=self._line[0].key).start()
+    def _lane(self, job: J) -> list[J]:
+        """All jobs of its lane, in order."""
+        return [one for one in list(self._line) if lane_of(one) == lane_of(job)]
+
+    def _first(self, job: J) -> bool:
+        return self._lane(job)[0] is job
+
+    def _waiting(self, job: J) -> threading.Event:
+        """Set while others of its lane wait."""
+        return self._others_wait.setdefault(lane_of(job), threading.Event())
+
+    def _settle(self, job: J) -> None:
+        if len(self._lane(job)) < 2:
+            self._waiting(job).clear()
+
+    def _begin(self, job: J) -> None:
+        threading.Thread(target=self._run, args=(job,), daemon=True, name=job.key).start()
 
     def _run(self, job: J) -> None:
         try:
-            job.run(self._others_wait)
+            job.run(self._waiting(job))
         finally:
             with self._lock:
                 self._line.remove(job)
-                if len(self._line) < 2:
-                    self._others_wait.clear()
-                if self._line:
-                    self._begin()
+                self._settle(job)
+                if lane := self._lane(job):
+                    self._begin(lane[0])
             job.ended.set()
+
+
+def lane_of(job: object) -> str:
+    """The lane of a job: long where it does not say."""
+    return str(getattr(job, "lane", "long"))

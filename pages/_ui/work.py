@@ -1,4 +1,4 @@
-"""Long studies of a server: one at a time, in a thread, with progress and cancel, shared by all who ask for one."""
+"""Studies of a server: in a thread, one at a time in each lane, with progress and cancel, shared by all who ask."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ class Work:
 
     key: str
     make: Callable[[], Generator[Progress, None, Any]]
+    lane: str = "long"  # "short": does not wait behind long ones
     latest: Progress = Progress(0.0, 1.0, "Starting")
     result: Any = None
     error: str = ""

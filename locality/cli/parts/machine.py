@@ -10,6 +10,7 @@ from locality.errors import BadInput
 
 if TYPE_CHECKING:
     from locality.device import Compute
+    from locality.studies import Expected
 
 DeviceOpt = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
 MemoryOpt = Annotated[int, typer.Option(metavar="MB", help="Memory for the work of one denoising call.")]
@@ -44,3 +45,13 @@ def compute_on(device: str, memory: int | None = None) -> Compute:
 def spent_text(seconds: float, peak: int | None) -> str:
     """Time and memory for people."""
     return f"{seconds:.2f} s, peak memory {'unknown' if peak is None else f'{peak / 1e6:.0f} MB'}"
+
+
+def expected_text(expected: Expected) -> str:
+    """What will be taken, for people: said before it is."""
+    from locality.cli.parts.app import duration
+
+    if expected.calls is None:
+        return f"at least {duration(expected.fit)} until the model is ready; a call was not timed"
+    memory = "" if expected.bytes is None else f", {expected.bytes / 1e6:.0f} MB"
+    return f"about {duration(expected.seconds)}, {duration(expected.fit)} of them until the model is ready{memory}"

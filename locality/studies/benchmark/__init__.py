@@ -1,6 +1,7 @@
 """Which analytic model explains a trained network best: a table of scores with errors, made cell by cell."""
 
 from locality.studies.benchmark.about import ABOUT
+from locality.studies.benchmark.expected import expected_bench
 from locality.studies.benchmark.files import check_folder, write_folder
 from locality.studies.benchmark.metrics import METRICS
 from locality.studies.benchmark.plan import BenchPlan, Entry, parse_entry
@@ -34,6 +35,7 @@ __all__ = [
     "as_csv",
     "bench",
     "check_folder",
+    "expected_bench",
     "found_bench",
     "latex",
     "leaderboard",

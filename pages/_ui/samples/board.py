@@ -7,13 +7,14 @@ import time
 import streamlit as st
 
 from locality.datasets import Source
-from locality.store import digest
 from pages._ui.guard import guard
 from pages._ui.samples.choice import Asked
 from pages._ui.samples.evidence import show_evidence
 from pages._ui.samples.export import offer_downloads
-from pages._ui.samples.jobs import JOBS, Drawing, Job
+from pages._ui.samples.jobs import JOBS, Job
 from pages._ui.samples.mount import grid
+from pages._ui.samples.offer import LANES, job_key, offer, page_key
+from pages._ui.samples.pace import with_costs
 from pages._ui.samples.pick import current_pick
 from pages._ui.samples.rows import Row, find_rows, joined
 
@@ -21,27 +22,33 @@ _POLL = 0.5  # seconds between looks at a generation under way
 
 
 def show(source: Source, asked: Asked) -> None:
-    """Everything below the controls; looks again by itself only while something runs."""
+    """Everything below the controls; looks again by itself only while something runs or is being timed."""
     if not asked.texts:
         st.info("Choose at least one model above.")
         return
-    job = JOBS.find(_key(find_rows(source, asked.texts, asked.sampling)))
-    running = job is not None and not job.ended.is_set()
-    st.fragment(_board, run_every=_POLL if running else None)(source, asked, running)
-
-
-def _board(source: Source, asked: Asked, running: bool) -> None:
     rows = find_rows(source, asked.texts, asked.sampling)
-    key = _key(rows)
-    job = JOBS.find(key)
-    if job is not None and running:
-        if job.ended.is_set():
-            st.rerun()  # the whole page once more, so that it stops looking
-        job.watched = time.monotonic()
-        _progress(job)
+    active = [job.key for job in _jobs(rows) if not job.ended.is_set()]
+    timing = not active and not with_costs(source, rows, asked.sampling)[1]
+    st.fragment(_board, run_every=_POLL if active or timing else None)(source, asked, active, timing)
+
+
+def _board(source: Source, asked: Asked, active: list[str], timing: bool) -> None:
+    rows = find_rows(source, asked.texts, asked.sampling)
+    jobs = _jobs(rows)
+    running = [job for job in jobs if not job.ended.is_set()]
+    if [job.key for job in running] != active:
+        st.rerun()  # the whole page once more: it stops looking when all have ended
+    if running:
+        for job in running:
+            job.watched = time.monotonic()
+        _progress(running)
     else:
-        _offer(source, asked, rows, job, key)
-    rows = [joined(row, job) for row in rows]
+        rows, ready = with_costs(source, rows, asked.sampling)
+        if timing and ready:
+            st.rerun()
+        offer(source, asked.sampling, rows, jobs, ready=ready)
+    for job in jobs:
+        rows = [joined(row, job) for row in rows]
     if not any(row.drawn or row.error or row.state in ("waiting", "running") for row in rows):
         st.info(
             "No samples yet. Generate starts every model from the same noise and removes it step by step: one row per "
@@ -51,42 +58,24 @@ def _board(source: Source, asked: Asked, running: bool) -> None:
         return
     pick = current_pick(source, asked.sampling, rows)
     with guard():
-        grid(source, rows, asked.sampling, None if pick is None else pick.numbers(rows), key)
+        grid(source, rows, asked.sampling, None if pick is None else pick.numbers(rows), page_key(rows))
         show_evidence(source, asked.sampling, rows, pick)
         offer_downloads(source, asked.sampling, rows)
 
 
-def _key(rows: list[Row]) -> str:
-    """What a generation is known by: two sessions that ask for the same share it."""
-    return digest("samples_page", {"rows": [row.key for row in rows]})
+def _jobs(rows: list[Row]) -> list[Job]:
+    """The generations of these rows, the quick models' first."""
+    found = (JOBS.find(job_key(rows, lane)) for lane in LANES)
+    return [job for job in found if job is not None]
 
 
-def _offer(source: Source, asked: Asked, rows: list[Row], job: Job | None, key: str) -> None:
-    """The button, and what a press would do."""
-    missing = [row for row in rows if row.key and row.state != "done"]
-    unsearched = source.available and any(row.state == "done" and row.nearest is None for row in rows)
-    ready = bool(missing or unsearched)
-    words = "These images are cached and shown; change a setting to generate others."
-    if missing:
-        words = f"Not computed yet: {', '.join(row.text for row in missing)}."
-    if job is not None and job.state == "cancelled" and ready:
-        words = f"Cancelled. What was finished is kept. {words}"
-    elif job is not None and job.error:
-        words = job.error
-    with st.container(horizontal=True, vertical_alignment="center"):
-        label = "Find nearest training images" if unsearched and not missing else "Generate"
-        if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key="generate"):
-            drawings = [Drawing(row.text, row.key) for row in rows if row.key]
-            JOBS.ask(Job(key, source, asked.sampling, drawings))
-            st.rerun()
-        st.caption(words, width="stretch")
-
-
-def _progress(job: Job) -> None:
-    before = JOBS.before(job)
+def _progress(running: list[Job]) -> None:
+    """The job that is served, and a button that ends all of them."""
+    job, before = running[0], JOBS.before(running[0])
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Cancel", icon=":material/stop:", key="cancel", disabled=job.stop.is_set()):
-            job.stop.set()
+            for one in running:
+                one.stop.set()
         if job.state == "waiting" and before:
             several = "1 generation of this server is" if before == 1 else f"{before} generations of this server are"
             st.progress(0.0, f"Waiting in line: {several} before yours.")

@@ -16,6 +16,7 @@ export function distanceWords(distance, second, d) {
 export function imageCard(row, sample, near, head, d) {
   const title = `<b>Image ${sample + 1} of ${escape(row.text)}</b>`
   if (!near) return title + `<p>${unknown(row, head)}</p>`
+  if (!near.shown) return title + `<p>Nearest training image: no. ${near.number}, which is not on this machine.</p>` + distanceWords(near.distance, near.second, d)
   return title + `<div class="pair"><div><canvas class="final"></canvas><small>Final image</small></div><div><canvas class="near"></canvas><small>Nearest: no. ${near.number}</small></div></div>` +
     distanceWords(near.distance, near.second, d)
 }

@@ -14,6 +14,7 @@ from locality.studies import Sampling
 from pages._ui.cached import networks_of
 from pages._ui.controls import option, start_option
 from pages._ui.guard import guard
+from pages._ui.samples.rows import grid_of
 
 MOST = 64  # images a model: more columns are not looked at one by one
 LARGEST = 200 * 10**6  # bytes of one model's trajectory: a server holds several
@@ -80,7 +81,10 @@ def _start(source: Source, known: list[str]) -> None:
 
 
 def _defaults(source: Source, known: list[str]) -> list[str]:
-    """A few quick ones; those that average training images only where these are on the machine."""
+    """Those whose samples come with the repository; else a few, that average training images only where these are."""
+    grid = grid_of(source)
+    if grid is not None:
+        return [name for name in grid.drawn if name in known]
     usual = _USUAL if source.available else ("wiener",)
     return [name for name in (*usual, *list(networks_of(source.text))[:1]) if name in known]
 

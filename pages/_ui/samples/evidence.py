@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 from torch import Tensor
@@ -10,6 +11,8 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.denoisers import Evidence, Explains
 from locality.fields.jacobian import field_rows, measure, pixel_outputs, reduce_inputs
+from locality.linear.wiener import coordinates
+from locality.metrics import is_copy
 from locality.studies import Sampling, finish, open_denoiser
 from locality.types import Denoiser, Pixel
 from pages._ui.guard import guard
@@ -19,12 +22,13 @@ from pages._ui.samples.pick import Pick
 from pages._ui.samples.rows import Row
 
 _TOP = 12
+_SETTLED = 0.1  # in units of images in [-1, 1]: nearer to its last estimate than this, a pixel is decided
 _FAINT = 1e-5  # weights that change no pixel by one grey level
 _LARGE, _SMALL = 240, 120  # pixels on the screen, about
 
 
 def show_evidence(source: Source, sampling: Sampling, rows: Sequence[Row], pick: Pick | None) -> None:
-    """The panel below the grid."""
+    """The panel below the grid: of a finished pixel at the step that decided it, else at the step that was clicked."""
     if pick is None:
         st.caption("Click a pixel of any image to see what decided it: which training images, through which window.")
         return
@@ -32,8 +36,9 @@ def show_evidence(source: Source, sampling: Sampling, rows: Sequence[Row], pick:
     if row.x is None or row.x0_hat is None or pick.step >= row.drawn:
         st.caption("The clicked step is not computed yet.")
         return
-    sigma = sampling.sigmas()[pick.step]
     st.subheader(f"What decided row {pick.pixel.row}, column {pick.pixel.col}", anchor=False)
+    pick = replace(pick, step=_step(source, sampling, row, pick))
+    sigma = sampling.sigmas()[pick.step]
     st.caption(
         f"Image {pick.sample + 1} of {row.text}, step {pick.step + 1} of {sampling.steps}, noise level σ = {sigma:.3g}."
     )
@@ -41,9 +46,53 @@ def show_evidence(source: Source, sampling: Sampling, rows: Sequence[Row], pick:
         found = _explain(row.key, pick, row.model_key, source, row.text, row.x[pick.step, pick.sample], sigma)
         x0_hat = row.x0_hat[pick.step, pick.sample]
         if isinstance(found, Evidence):
-            _averaged(source, found, pick.pixel, x0_hat)
+            _averaged(source, found, pick.pixel, x0_hat, _copied(row, pick.sample, found))
         else:
             _listened(source, found, pick.pixel, x0_hat)
+
+
+def _step(source: Source, sampling: Sampling, row: Row, pick: Pick) -> int:
+    """Which step is explained: at the last one little is left to decide, so that of it the step that decided is."""
+    assert row.x0_hat is not None
+    last = sampling.steps - 1
+    if pick.step < last or row.drawn < sampling.steps:
+        return pick.step
+    decided = deciding_step(row.x0_hat[:, pick.sample, coordinates(source.shape, pick.pixel)])
+    if decided == last:
+        return last
+    at = st.segmented_control(
+        "Explain",
+        (decided, last),
+        default=decided,
+        required=True,
+        key="evidence_at",
+        format_func=lambda step: f"Step {step + 1}, which decided it" if step == decided else f"Step {step + 1}, shown",
+        label_visibility="collapsed",
+    )
+    levels = sampling.sigmas()
+    st.markdown(
+        f"**Decided at step {decided + 1}** (σ = {levels[decided]:.3g}): from there on the estimate of this pixel "
+        f"stays within {_SETTLED / 2:.0%} of the range from black to white of its final value. At the last step "
+        f"(σ = {levels[last]:.3g}) the noisy pixel itself tells nearly everything, and a model that compares windows "
+        "compares very little of the image."
+    )
+    return last if at == last else decided
+
+
+def deciding_step(estimates: Tensor) -> int:
+    """The first step from which on estimates [s c] of a pixel stay near the last one in every channel."""
+    near = ((estimates - estimates[-1]).abs().amax(dim=1) <= _SETTLED).tolist()
+    return next((i + 1 for i in reversed(range(len(near))) if not near[i]), 0)
+
+
+def _copied(row: Row, sample: int, found: Evidence) -> str:
+    """Beside evidence of one pixel: which training image the whole finished image is a copy of."""
+    if row.nearest is None or not bool(is_copy(row.nearest.distances, row.nearest.seconds)[sample]):
+        return ""
+    number = int(row.nearest.rows[sample])
+    weight = sum(float(w) for w, one in zip(found.weights, found.rows, strict=True) if int(one) == number)
+    share = f"here it has {percent(weight)} of the weight" if weight else f"here it is not among the {_TOP} heaviest"
+    return f"The finished image as a whole is a copy of training image no. {number}; {share}."
 
 
 @st.cache_resource(max_entries=64, show_spinner="Finding what decided this pixel")
@@ -63,7 +112,7 @@ def _denoiser(model_key: str, _source: Source, _text: str) -> Denoiser:
     return finish(open_denoiser(_source, _text))
 
 
-def _averaged(source: Source, found: Evidence, pixel: Pixel, x0_hat: Tensor) -> None:
+def _averaged(source: Source, found: Evidence, pixel: Pixel, x0_hat: Tensor, copied: str) -> None:
     left, right = st.columns([1, 3], gap="medium")
     everything = bool((found.window > 0).all())
     with left, st.container(width=280):
@@ -75,7 +124,7 @@ def _averaged(source: Source, found: Evidence, pixel: Pixel, x0_hat: Tensor) -> 
             else _compared(int((found.window > 0).sum()))
         )
     with right:
-        st.markdown(_effective(found.effective))
+        st.markdown(f"{_effective(found.effective)} {copied}")
         images = source.train.x0(found.rows)
         tiles = []
         for i, image in enumerate(images):
@@ -135,7 +184,7 @@ def _effective(count: float) -> str:
     shown = f"{count:.0f}" if count >= 100 else f"{count:.1f}"
     return (
         rf"$N_\mathrm{{eff}} = {shown}$: the pixel is an average of training images, as if that many shared it "
-        "equally. The heaviest:"
+        "equally; the heaviest are shown."
     )
 
 

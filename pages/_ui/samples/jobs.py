@@ -1,4 +1,4 @@
-"""Generations in a thread of the server: one at a time in order of asking, shared by all who ask for the same."""
+"""Generations in threads of the server, one at a time in each lane, shared by all who ask for the same."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pages._ui.line import Line
 from pages._ui.samples.nearest import search
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
+_LOOK = 0.2  # seconds between looks at the job before
 ABANDONED = 120.0  # seconds unwatched after which a generation makes way for others in line
 
 
@@ -42,6 +43,8 @@ class Job:
     source: Source
     sampling: Sampling
     drawings: list[Drawing]
+    lane: str = "short"
+    after: Job | None = None  # ends before this one begins
     state: State = "waiting"
     latest: Progress = Progress(0.0, 1.0, "Starting")
     error: str = ""
@@ -52,8 +55,9 @@ class Job:
 
     def run(self, others_wait: threading.Event) -> None:
         """Draw everything; a model that cannot run says why in its row and the next one follows."""
-        self.state = "running"
         try:
+            self._wait()
+            self.state = "running"
             for drawing in self.drawings:
                 self._draw(drawing, others_wait)
             drawn = {drawing.key: drawing.steps[-1].x0_hat for drawing in self.drawings if drawing.state == "done"}
@@ -67,9 +71,14 @@ class Job:
         except LocalityError as error:  # of the search alone
             self.error, self.state = str(error), "failed"
         finally:
-            if self.state == "running":
+            if self.state in ("waiting", "running"):
                 self.state = "failed"
                 self.error = "It failed unexpectedly; the server's log has the error."
+
+    def _wait(self) -> None:
+        while self.after is not None and not self.after.ended.wait(_LOOK):
+            if self.stop.is_set():
+                raise Cancelled
 
     def _draw(self, drawing: Drawing, others_wait: threading.Event) -> None:
         drawing.state = "running"

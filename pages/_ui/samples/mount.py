@@ -14,6 +14,7 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.studies import Sampling
 from pages._ui.lab.mount import Component
+from pages._ui.samples.pace import cost_words
 from pages._ui.samples.rows import Row
 
 COMPONENT = Component(Path(__file__).parent, "samples_grid", "pick")
@@ -37,7 +38,7 @@ def grid(source: Source, rows: Sequence[Row], sampling: Sampling, pick: list[int
     arrays: dict[str, NDArray[np.uint8]] = {}
     for i, row in enumerate(rows):
         arrays |= {f"{name}{i}": part for name, part in _pictures(row, sampling, shown).items()}
-        if row.nearest is not None:
+        if row.nearest is not None and source.available:
             arrays[f"near{i}"] = bytes_of(source.train.x0(row.nearest.rows))
     COMPONENT.show(head, arrays)
 
@@ -76,6 +77,11 @@ def _reported(row: Row, sampling: Sampling) -> dict[str, Any]:
     return reported
 
 
+def _asked(row: Row) -> str:
+    words = cost_words(row)
+    return f"Not generated yet: {words}" if words else "Not generated yet"
+
+
 def _finite(values: Tensor) -> list[float | None]:
     return [value if np.isfinite(value) else None for value in values.tolist()]
 
@@ -85,4 +91,4 @@ def _state(row: Row, steps: int) -> str:
         return f"Step {row.drawn} of {steps}" if row.drawn else "Starting"
     if row.state == "cancelled":
         return f"Cancelled after step {row.drawn} of {steps}" if row.drawn else "Cancelled"
-    return {"waiting": "Waiting", "asked": "Not generated yet", "failed": "Cannot run", "done": ""}[row.state]
+    return {"waiting": "Waiting", "asked": _asked(row), "failed": "Cannot run", "done": ""}[row.state]

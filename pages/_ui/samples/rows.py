@@ -14,7 +14,7 @@ from locality.denoisers import DENOISERS
 from locality.errors import LocalityError
 from locality.grammar import read
 from locality.store import digest
-from locality.studies import Model, Sampling, Trajectory, find_model, found_samples
+from locality.studies import Expected, Grid, Model, Sampling, Trajectory, find_model, found_samples, shipped_grid
 from pages._ui.samples.jobs import Drawing, Job, State
 from pages._ui.samples.nearest import Nearest, kept
 
@@ -23,7 +23,8 @@ from pages._ui.samples.nearest import Nearest, kept
 class Row:
     """A model of the grid. `x` and `x0_hat` are the steps drawn so far, [k n d]; `error` says why it has none.
 
-    `key` names its images, `model_key` the model alone; both are empty where the model cannot be found.
+    `key` names its images, `model_key` the model alone; both are empty where the model cannot be found. `shipped`:
+    its images come with the repository, in 8 bits. `expected`: what generating them will take, where that is known.
     """
 
     text: str
@@ -37,6 +38,8 @@ class Row:
     x: Tensor | None = None
     x0_hat: Tensor | None = None
     nearest: Nearest | None = None
+    shipped: bool = False
+    expected: Expected | None = None
 
     @property
     def drawn(self) -> int:
@@ -90,9 +93,31 @@ def _kept(source: Source, row: Row, sampling: Sampling) -> Row:
     try:
         found = _trajectory(row.key, source, row.text, sampling)
     except LookupError:
-        return row
+        return _shipped(source, row, sampling)
     nearest = kept(row.key) if source.available else None
     return replace(row, state="done", x=found.x, x0_hat=found.x0_hat, nearest=nearest)
+
+
+def _shipped(source: Source, row: Row, sampling: Sampling) -> Row:
+    """The row with the images that come with the repository, where they are the ones that are asked for."""
+    grid = grid_of(source)
+    if grid is None or grid.sampling != sampling or row.text not in grid.drawn:
+        return row
+    drawn, nearest = grid.drawn[row.text], Nearest(*grid.nearest[row.text])
+    return replace(row, state="done", x=drawn.x, x0_hat=drawn.x0_hat, nearest=nearest, shipped=True)
+
+
+def grid_of(source: Source) -> Grid | None:
+    """The sample grid that comes with the repository; None where there is none of these images."""
+    try:
+        return _grid(source.text, source.first, source)
+    except LocalityError:
+        return None  # images that are not known: the page itself says so
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _grid(text: str, first: int | None, _source: Source) -> Grid | None:
+    return shipped_grid(_source)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

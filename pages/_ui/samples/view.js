@@ -147,10 +147,10 @@ class Samples extends Lab {
 
   showCard(r, k, place) {
     const row = this.head.rows[r], images = this.arrays[`near${r}`]
-    const near = row.near && images && { number: row.near[0][k], distance: row.near[1][k], second: row.near[2][k] }
+    const near = row.near && { number: row.near[0][k], distance: row.near[1][k], second: row.near[2][k], shown: !!images }
     this.place(imageCard(row, k, near, this.head, this.d), place)
     this.carded = [r, k, place]
-    if (!near) return
+    if (!near?.shown) return
     this.copy(this.$(".card .final"), this.arrays[`x0_hat${r}`], ((this.frames(r) - 1) * this.head.count + k) * this.d)
     this.copy(this.$(".card .near"), images, k * this.d)
   }

@@ -123,7 +123,7 @@ class Runs(Line[Run]):
             return
         run.stop(state)
         if self.leave(run):
-            run.run(self._others_wait)  # nothing runs: only what the wish asks for
+            run.run(self._waiting(run))  # nothing runs: only what the wish asks for
 
 
 RUNS = Runs()
