@@ -2,10 +2,11 @@
 
 import streamlit as st
 
-from pages._ui.frame import ICON, begin_process, sections, sidebar
+from pages._ui.frame import ICON, begin_process, dress, sections, sidebar
 
-st.set_page_config(page_title="Locality Lab", page_icon=ICON, layout="wide")
+st.set_page_config(page_icon=ICON, layout="wide")  # before the menu: else its icon is fetched from a foreign host
 page = st.navigation(sections(), position="top")
+dress(page)
 begin_process()
 sidebar(page)
 page.run()

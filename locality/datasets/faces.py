@@ -39,6 +39,7 @@ class Faces(DatasetSpec):
         licence="MIT",
         about="Aligned synthetic faces in snow, 32x32 colour: one eye predicts the other, so fields are non-local.",
     )
+    look: ClassVar[str] = "an eye"
     fingerprints: ClassVar[dict[str, str]] = {
         "train": "fad95e29c474404dd9d506a31a20df25152a6ef0299df93d24876fbe8de08836",
         "test": "7cbdb31f243d811b557a9f32c8c873357611d20d1b45690c88d5683d19d5635b",

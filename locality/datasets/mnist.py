@@ -11,7 +11,7 @@ from locality.datasets.parts.files import find_file
 from locality.datasets.parts.idx import read_idx
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.errors import BadInput, DataUnavailable
-from locality.types import ImageShape
+from locality.types import ImageShape, Pixel
 
 _STEMS = {"train": "train", "test": "t10k"}
 _FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -81,6 +81,8 @@ class Mnist(_Idx):
         licence="CC BY-SA 3.0",
         about="Handwritten digits, 28x28 grey: a dark border that never changes.",
     )
+    telling_sigma: ClassVar[float] = 2.0
+    look: ClassVar[str] = "a stroke"
     fingerprints: ClassVar[dict[str, str]] = {
         "train": "dce854eb5bd52b717aa7aec7a42aaee689a3ed6d6382f2d9e90b2855d7de6caf",
         "test": "682be7a888c61331b5544dde168c8c67cc2f2385166be478239a8663ecf3c12c",
@@ -111,6 +113,8 @@ class FashionMnist(_Idx):
         licence="MIT",
         about="Aligned pictures of clothes, 28x28 grey: fields follow the outlines.",
     )
+    telling_sigma: ClassVar[float] = 2.0  # where one sleeve looks for the other
+    look: ClassVar[str] = "a sleeve"
     fingerprints: ClassVar[dict[str, str]] = {
         "train": "737e654fa842eba9c787b89a6398b5ef3f43f0dff28ae76969c0e6fa39427604",
         "test": "db0f380886add8f96066785997a2f95d0a438c716fda6fe19d9cc1a554a82f17",
@@ -125,3 +129,7 @@ class FashionMnist(_Idx):
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     )
+
+    def landmarks(self) -> dict[str, Pixel]:
+        """The sleeves of a shirt, left and right in the picture."""
+        return {"left sleeve": Pixel(13, 5), "right sleeve": Pixel(13, 22)}

@@ -25,6 +25,7 @@ from locality.studies.costs.ship import ship_costs, shipped_costs
 from locality.studies.costs.study import measure_costs
 from locality.studies.edited import overflow, trained_on_edit
 from locality.studies.fields.draws import Draws, learned_field, pixel_field
+from locality.studies.fields.running import Estimate, RunningField
 from locality.studies.fields.tables import learned_table, pixel_grid, predicted_table, table_row
 from locality.studies.models import Model, find_model, fit_wiener, model_key, open_denoiser
 from locality.studies.sampling.config import Sampling, Stepped, Trajectory
@@ -58,12 +59,14 @@ __all__ = [
     "Costs",
     "Draws",
     "Expected",
+    "Estimate",
     "Frame",
     "Grid",
     "Model",
     "Preview",
     "Recording",
     "RecordingPlan",
+    "RunningField",
     "Sampling",
     "Stepped",
     "Sweep",

@@ -11,29 +11,40 @@ from locality.datasets import DATASETS, DatasetSpec, Source
 from locality.edits import chain_text, parse_chain
 from locality.errors import LocalityError
 from locality.grammar import value_text, write
-from locality.studies import Trained
+from locality.store import default_store
+from locality.studies import Trained, trained_networks
 from pages._ui.cached import networks_of, source
+from pages._ui.cards import card, place_of_card, show_badge
 from pages._ui.controls import controls_for
 from pages._ui.download import offer_download
 from pages._ui.guard import guard
 
-DEFAULT = "cifar10"
+_FIRST = ("afhq_cats", "fashion_mnist")  # where one eye looks for the other, and one sleeve
 EDIT = "edit"  # of the address bar: edits of the dataset's statistics, in order
 
 
 def choose_dataset() -> None:
-    """Selector of the dataset, its own options below it, and how to get images that are missing."""
-    names = [DEFAULT, *(name for name in DATASETS if name != DEFAULT)]
+    """A card of every dataset, the chosen one's own options, and how to get images that are missing."""
+    first = default_dataset()
+    names = sorted(DATASETS, key=lambda name: (name != first, place_of_card(name)))
     _take_apart(st.query_params.get("dataset", ""))
-    linked_select("Dataset", names, key="dataset", format_func=lambda name: DATASETS[name].info.title)
+    about = [DATASETS[name].info.about for name in names]
+    linked_select("Dataset", names, key="dataset", format_func=card, captions=about)
     name = st.session_state["dataset"]
-    st.caption(DATASETS[name].info.about)
     options = controls_for(DATASETS[name], prefix=name)
     spec = _spec(name, options)
     st.session_state["source"] = write(name, options) if spec is None else spec.text()
     with guard():
         if spec is not None and (missing := spec.missing()):
             offer_download(name, missing)
+
+
+@st.cache_resource
+def default_dataset() -> str:
+    """What a first visit opens with: the most telling images of which a network comes with the repository."""
+    root = default_store().shipped_root
+    shipped = [network.dataset for network in trained_networks() if root is not None and root in network.folder.parents]
+    return next((name for name in _FIRST if name in shipped), next(iter(DATASETS)))
 
 
 def _take_apart(text: str) -> None:
@@ -89,7 +100,7 @@ def _as_they_are() -> None:
 
 
 def choose_network() -> None:
-    """Selector of the trained network, with its held-out error beside it."""
+    """Selector of the trained network, and in one badge whether it denoises better than the Wiener filter."""
     names = _networks()
     if not names:
         st.caption("No network is trained on this dataset yet.")
@@ -97,9 +108,7 @@ def choose_network() -> None:
     chosen = linked_select("Network", list(names), key="network")
     if warning := names[chosen].warning(current_source()):
         st.warning(f"{warning} Train one on these, or read its fields with this in mind.", icon=":material/warning:")
-    ratios = names[chosen].manifest["error_ratio"]
-    st.caption("Test MSE ÷ Wiener MSE by noise level; lower is better, 1 is the Wiener filter.")
-    st.table({"σ": list(ratios), "ratio": [f"{ratio:.2f}" for ratio in ratios.values()]}, hide_index=True)
+    show_badge(names[chosen].manifest["error_ratio"])
 
 
 def current_source() -> Source:
@@ -134,22 +143,39 @@ def _networks() -> dict[str, Trained]:
 
 
 def linked_select(
-    label: str, options: Sequence[str], *, key: str, format_func: Callable[[str], str] = str, help: str | None = None
+    label: str,
+    options: Sequence[str],
+    *,
+    key: str,
+    format_func: Callable[[str], str] = str,
+    help: str | None = None,
+    captions: Sequence[str] = (),
 ) -> str:
-    """A selector whose value is in the address bar by name; a value that does not exist is reported.
+    """A selector whose value is in the address bar by name, as a list of cards where there are `captions`.
 
-    (Streamlit's own binding writes the formatted label and drops unknown values in silence.)
+    A value of the link that does not exist is reported. (Streamlit's own binding writes the formatted label and drops
+    unknown values in silence.) A step back in the browser's history is a step back here.
     """
-    asked = st.query_params.get(key)
+    asked, always, memory = st.query_params.get(key), key in ("dataset", "network"), f"{key}_linked"
     if asked is not None and asked not in options:
-        note(f"The link asks for {key} “{asked[:60]}”, which does not exist. Showing {format_func(options[0])}.")
-    if st.session_state.get(key) not in options:
+        title = DATASETS[options[0]].info.title if key == "dataset" else format_func(options[0])
+        note(f"The link asks for {key} “{asked[:60]}”, which does not exist. Showing {title}.")
+    written, shown = st.session_state.get(memory, (asked, None))
+    moved = asked != written and st.session_state.get(key) == shown and (asked is not None or not always)
+    if st.session_state.get(key) not in options or (moved and asked in (*options, None)):
         st.session_state[key] = asked if asked in options else options[0]
-    chosen: str = st.selectbox(label, options, key=key, format_func=format_func, help=help, persist_state="session")
-    if chosen == options[0] and key not in ("dataset", "network"):
+    chosen: str
+    if captions:
+        chosen = st.radio(
+            label, options, key=key, format_func=format_func, help=help, captions=captions, persist_state="session"
+        )
+    else:
+        chosen = st.selectbox(label, options, key=key, format_func=format_func, help=help, persist_state="session")
+    if chosen == options[0] and not always:
         st.query_params.pop(key, None)  # links stay short: only what differs from the default
     elif st.query_params.get(key) != chosen:
         st.query_params[key] = chosen
+    st.session_state[memory] = (st.query_params.get(key), chosen)
     return chosen
 
 

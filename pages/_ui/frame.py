@@ -9,6 +9,7 @@ from PIL import Image
 from streamlit.navigation.page import StreamlitPage
 
 from locality.specs import load_plugins
+from pages._ui.document import STYLE
 from pages._ui.guard import guard
 
 
@@ -70,6 +71,21 @@ def begin_process() -> None:
         st.rerun()
 
 
+def dress(page: StreamlitPage) -> None:
+    """What every page wears: its name in the tab, the frame's style, and on a phone a menu that can be seen."""
+    st.set_page_config(page_title=f"{page.title} – Locality Lab")
+    st.html(f"<style>{STYLE}</style>")
+
+
+def _phone_menu() -> None:
+    """Streamlit hides the menu of small screens in the sidebar; this one is shown there alone."""
+    pages = sections()
+    listed = [page for group in pages.values() for page in group] if isinstance(pages, dict) else pages
+    with st.container(key="phone_menu", horizontal=True):
+        for page in listed:
+            st.page_link(page, label=page.title)
+
+
 def sidebar(page: StreamlitPage) -> None:
     """The choices that all pages share."""
     loaded = False
@@ -82,6 +98,7 @@ def sidebar(page: StreamlitPage) -> None:
     # page of a deep link does not exist leaves the server, and this import loads torch.
     from pages._ui.choice import choose_dataset, choose_edits, choose_network
 
+    _phone_menu()
     with st.sidebar:
         choose_dataset()
         choose_edits(shown=page.title != "Edit statistics")

@@ -17,6 +17,7 @@ from locality.calm import wait_calmly
 from locality.errors import LocalityError
 from locality.places import home
 from locality.specs import load_plugins
+from pages._ui.document import dress
 
 if __name__ == "__main__":
     wait_calmly()  # torch is loaded with the first page
@@ -26,6 +27,7 @@ if __name__ == "__main__":
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)
     PagesManager.uses_pages_directory = False
+    dress()
     options = sys.argv[1:]
     if not any(option.startswith("--server.address") for option in options):
         options = ["--server.address", "127.0.0.1", *options]  # a visitor may type paths of this computer

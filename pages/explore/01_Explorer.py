@@ -8,13 +8,7 @@ from pages._ui.explorer import choose_options, current_view, show
 from pages._ui.explorer.export import offer_export
 from pages._ui.guard import guard
 
-st.title("Where does a denoiser look?")
-st.markdown(
-    "Click a pixel. Its *sensitivity field* shows how much each noisy pixel counts when that pixel is denoised. The "
-    "best linear denoiser takes it from the data's covariance $S$ alone; a trained network learns its own, which is "
-    "shown beside it: "
-    r"$\;W = S\,(S + \sigma^2 I)^{-1} \;\approx\; \mathbb{E}\left[\partial \hat x_0 / \partial x\right]$."
-)
+st.title("Where does a denoiser look?", anchor=False)
 
 
 @st.fragment
@@ -24,12 +18,18 @@ def explorer() -> None:
         source = current_source()
         wiener = cached.wiener(source.fingerprint, source)
         trained = current_network()
-        view = current_view(source.shape, next(iter(source.spec.landmarks().values()), None))
-        notes, place = st.container(), st.container()
+        notes, place = st.container(), st.container(key="explorer_place")
+        place.html("<span></span>")  # a container without anything in it takes no room
+        view = current_view(source)
+        st.markdown(
+            "Each *sensitivity field* shows how much every noisy pixel counts when the yellow one is denoised. The "
+            "best linear denoiser takes it from the data's covariance $S$ alone; a trained network learns its own: "
+            r"$\;W = S\,(S + \sigma^2 I)^{-1} \;\approx\; \mathbb{E}\left[\partial \hat x_0 / \partial x\right]$."
+        )
         options = choose_options(source)
-        offer_export(source, wiener, trained, options, view)
         with place:
             show(source, wiener, trained, options, view)
+        offer_export(source, wiener, trained, options, view)
         with notes:
             show_notes()
 

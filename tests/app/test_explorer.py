@@ -16,6 +16,7 @@ from locality.fields.codec import SIGMA_HIGH
 from locality.linear.wiener import coordinates
 from locality.studies import finish, fit_wiener
 from locality.types import Pixel
+from pages._ui.choice import default_dataset
 from pages._ui.explorer import basis, files
 from tests.buffer import sent, unpacked
 
@@ -68,7 +69,8 @@ def test_without_images_the_picture_is_labelled_and_the_network_comes_from_its_t
     assert head["panels"][0]["title"] == "Mean image"
     assert "learned" not in arrays
     assert head["tables"]["learned"]
-    assert len(head["tables"]["predicted"]) == len(head["tables"]["levels"]) == 12
+    assert head["tables"]["basis"]
+    assert head["draws"] == 0, "there is nothing to draw from"
 
 
 def test_an_image_drawn_from_the_statistics_is_labelled() -> None:
@@ -117,7 +119,7 @@ def test_wrong_links_are_explained(query: dict[str, str], text: str) -> None:
 def test_an_unknown_dataset_in_a_link_shows_the_default() -> None:
     at = open_page(dataset="nonsense")
     assert any("“nonsense”, which does not exist" in warning.value for warning in at.warning)
-    assert sent(at)[0]["name"] == "cifar10"
+    assert sent(at)[0]["name"] == default_dataset()
 
 
 @pytest.mark.parametrize("name", ["celeba_hq", "folder"])
@@ -153,22 +155,21 @@ def test_files_are_written_once_and_the_oldest_leave(monkeypatch: pytest.MonkeyP
 
 def test_large_images_are_previewed_from_leading_components(monkeypatch: pytest.MonkeyPatch) -> None:
     """No table of every pixel, but a basis cut to its budget: by the formula of basis.js nearly the exact field."""
-    monkeypatch.setattr(files, "_LARGEST", 0)
+    monkeypatch.setattr(basis, "LARGEST", 0)
     monkeypatch.setattr(basis, "_LEADING", 2 * 64 * 40)
     at = open_page(dataset="digits")
     head, _ = sent(at)
     source = Source.parse("digits")
     assert head["tables"]["predicted"] == []
-    (file,) = files._STATIC.glob("*.bin")
-    assert head["tables"]["basis"] == files.url(file.name) == files.url(basis.leading_name(source.fingerprint))
-    stored, arrays = unpacked(file.read_bytes())
+    wiener = finish(fit_wiener(source))
+    assert head["tables"]["basis"] == basis.leading_file(source.fingerprint, wiener)
+    stored, arrays = unpacked((files._STATIC / Path(head["tables"]["basis"]).name).read_bytes())
     assert len(arrays["eigvals"]) == 40
     rows = arrays["codes"].reshape(64, 40) * arrays["scale"].astype(float)
     p, sigma = 20, 1.0
     rest = stored["rest"] / (stored["rest"] + sigma**2)
     field = rows @ (rows[p] * (arrays["eigvals"] / (arrays["eigvals"] + sigma**2) - rest))
     field[p] += rest * stored["channels"]
-    wiener = finish(fit_wiener(source))
     truth = wiener.rows(torch.tensor([p]), sigma)[0].numpy()
     outside = wiener.eigvals[40:]
     assert stored["rest"] == pytest.approx(float(outside.mean()), rel=1e-6)

@@ -125,7 +125,7 @@ def test_pages_print_what_leads_back_to_their_images(
 @pytest.mark.usefixtures("trained")
 def test_files_and_plans_lead_back(source: Source) -> None:
     few = replace(source, first=20)
-    view = View(Pixel(1, 2), 0.5, Pixel(1, 2), False, 0)
+    view = View(Pixel(1, 2), 0.5, Pixel(1, 2), 0)
     shown = facts.Shown(few, finish(fit_wiener(few)), None, OPTIONS, view, "", None, 0.0)
     plan = Plan("new", source.text, "unet", {}, None, 1.0, 20)
     texts = [dict(facts.facts(shown))["Exact numbers"], plan.command(), bench_command(few, BenchPlan())]

@@ -29,7 +29,7 @@ from pages._ui.explorer.view import View
 from pages._ui.lab.modules import linked
 
 OPTIONS = options.Options("Mean image", 0, True, "mean", None, "sum", 16, False, ())
-VIEW = View(Pixel(2, 5), 0.7, Pixel(0, 0), True, 9)
+VIEW = View(Pixel(2, 5), 0.7, Pixel(0, 0), 9)
 QUERY = "dataset=digits&px=2.5&sigma=0.7"
 
 

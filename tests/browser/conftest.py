@@ -114,7 +114,9 @@ def browser() -> Iterator[Browser]:
 @contextmanager
 def watched(browser: Browser, width: int, height: int) -> Iterator[Page]:
     """A page of its own; errors in its console and requests to foreign hosts fail the test."""
-    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
+    context = browser.new_context(  # no sweep of the noise at the first visit, which every visit here is
+        viewport={"width": width, "height": height}, accept_downloads=True, reduced_motion="reduce"
+    )
     opened = context.new_page()
     opened.set_default_timeout(60_000)  # a busy two-core machine is slow, not wrong
     errors: list[str] = []

@@ -36,7 +36,14 @@ def shows(lab: Locator, pattern: str) -> None:
     expect(lab).to_have_attribute("data-shown", re.compile(pattern))
 
 
+def drawn(lab: Locator, least: int) -> None:
+    """Wait until the learned field is the mean of so many draws."""
+    expect(lab).to_have_attribute("data-draws", re.compile("|".join(map(str, range(least, 300)))))
+
+
 def number(page: Page, name: str) -> float:
+    if not page.locator("details[open] .numbers").count():
+        page.get_by_text("Numbers, and how well both agree").click()
     return float(page.locator(f"[data-number={name}] td").first.inner_text())
 
 
@@ -51,10 +58,11 @@ def test_first_visit_is_a_deep_link(page: Page, server: str) -> None:
 
 
 def test_click_gives_the_fields_python_computes(page: Page, server: str) -> None:
-    lab = open_explorer(page, server, f"?dataset={SET}&sigma=1")
-    shows(lab, r"^15,15 1\.00000 exact exact$")
+    lab = open_explorer(page, server, f"?dataset={SET}&sigma=1&draws=32")
+    shows(lab, r"^15,15 1\.00000 exact live$")
     page.mouse.click(*centre_of(page, "image", 11, 21))
-    shows(lab, r"^11,21 1\.00000 exact exact$")
+    shows(lab, r"^11,21 1\.00000 exact live$")
+    drawn(lab, 32)
     assert "px=11.21" in page.url
 
     source, pixel = Source.parse(SET), Pixel(11, 21)
@@ -71,8 +79,8 @@ def test_hover_moves_the_fields_without_the_server(page: Page, server: str) -> N
     lab = open_explorer(page, server)
     shows(lab, "^15,15 .* exact")
     page.mouse.move(*centre_of(page, "image", 5, 8))
-    shows(lab, r"^5,8 0\.500000 preview")
-    shows(lab, r"^5,8 0\.500000 exact")  # the pointer rests: the server's exact row follows
+    shows(lab, r"^5,8 1\.00000 preview")
+    shows(lab, r"^5,8 1\.00000 exact")  # the pointer rests: the server's exact row follows
     page.mouse.move(5, 5)
     shows(lab, "^15,15")
     assert "px=" not in page.url.replace("px=15.15", "")
@@ -140,7 +148,7 @@ def saved(page: Page, press: Callable[[], None], folder: Path) -> bytes:
 
 def test_export_png_svg_and_numbers(page: Page, server: str, tmp_path: Path) -> None:
     lab = open_explorer(page, server, f"?dataset={SET}&px=3.4&sigma=2")
-    shows(lab, r"^3,4 2\.00000 exact exact$")
+    shows(lab, r"^3,4 2\.00000 exact ")
     picture = Image.open(io.BytesIO(saved(page, page.get_by_role("button", name="Save PNG").click, tmp_path)))
     assert picture.width > 1200
     assert len(picture.convert("RGB").getcolors(2**24) or ()) > 50
@@ -159,7 +167,7 @@ def test_options_change_the_panels_and_the_link(page: Page, server: str) -> None
     page.get_by_text("Options", exact=True).click()
     page.get_by_role("button", name="Difference").click()
     expect(page.locator("[data-panel=difference]")).to_be_visible()
-    shows(lab, "exact exact$")
+    shows(lab, "exact live$")
     assert "extra=" in page.url
 
 
@@ -172,8 +180,8 @@ def test_a_wrong_link_is_explained(page: Page, server: str) -> None:
 
 def test_a_fresh_clone_shows_cifar10_without_images(page: Page, bare_server: str) -> None:
     """No download, no images: predicted from shipped statistics, learned from the shipped table."""
-    lab = open_explorer(page, bare_server, "")
-    shows(lab, r"^15,15 0\.500000 exact stored$")
+    lab = open_explorer(page, bare_server, "?dataset=cifar10")
+    shows(lab, r"^15,15 1\.00000 exact stored$")
     expect(page.get_by_role("heading", name="Mean image")).to_be_visible()
     assert number(page, "pearson") > 0.5
     page.mouse.click(*centre_of(page, "image", 8, 8))
@@ -185,7 +193,7 @@ def test_a_fresh_clone_shows_cifar10_without_images(page: Page, bare_server: str
 
 def test_screens(screen: Page, server: str) -> None:
     lab = open_explorer(screen, server)
-    shows(lab, "exact exact$")
+    shows(lab, "exact live$")
     pictures(screen, "explorer", whole=True)
     for panel in ("image", "predicted", "learned"):
         box = screen.locator(f"[data-panel={panel}] canvas").bounding_box()

@@ -33,7 +33,7 @@ def write(folder: Path, name: str, options: Options = OPTIONS) -> Path:
     trained = find_network(source, "unet") if name == SET else None
     query = f"dataset={name}&px={pixel.row}.{pixel.col}&sigma={SIGMA:.6g}"
     path = folder / f"{name}.html"
-    view = View(pixel, float(f"{SIGMA:.6g}"), pixel, False, 0)
+    view = View(pixel, float(f"{SIGMA:.6g}"), pixel, 0)
     path.write_bytes(standalone(source, wiener(name), trained, options, view, query))
     return path
 
@@ -99,15 +99,16 @@ def pick(lab: Locator, sigma: float) -> float:
 
 def test_it_opens_with_the_saved_view_exactly(alone: Page, faces: Path) -> None:
     lab = opened(alone, faces)
-    shows(lab, rf"^11,21 {SIGMA:.6g}\d* exact exact$")
+    shows(lab, rf"^11,21 {SIGMA:.6g}\d* exact live$")
     predicted, learned = drawn(lab, "predicted"), drawn(lab, "learned")
     truth, draws = exact(SET, Pixel(11, 21), float(f"{SIGMA:.6g}")), Draws(4)
     assert torch.allclose(predicted, truth, atol=1e-6)
     field = finish(pixel_field(Source.parse(SET), "unet", Pixel(11, 21), float(f"{SIGMA:.6g}"), draws))
     assert torch.allclose(learned, field.sum(dim=(0, 1)).flatten(), atol=1e-5)
     r = compare(truth.reshape(SIDE, SIDE), field.sum(dim=(0, 1)), Pixel(11, 21)).pearson
+    lab.get_by_text("Numbers, and how well both agree").click()
     assert float(lab.locator("[data-number=pearson] td").first.inner_text()) == pytest.approx(r, abs=6e-4)
-    assert lab.locator(".chart circle").count() == 6
+    assert lab.locator(".agreement circle").count() == 6
 
 
 def test_hover_moves_the_fields_within_the_table_s_error(alone: Page, faces: Path) -> None:
@@ -117,9 +118,11 @@ def test_hover_moves_the_fields_within_the_table_s_error(alone: Page, faces: Pat
         shows(lab, rf"^{pixel.row},{pixel.col} .* preview stored$")
         truth = exact(SET, pixel, SIGMA)
         assert (drawn(lab, "predicted") - truth).abs().max() <= 0.008 * truth.abs().max()
-    expect(alone.locator("[data-panel=learned] .sub")).to_contain_text("24 draws at the nearest stored pixel 19, 15")
+    expect(alone.locator("[data-panel=learned] .sub")).to_contain_text(
+        "Mean of 24 Jacobian rows (stored) of the stored pixel beside, 19, 15"
+    )
     alone.mouse.move(5, 5)
-    shows(lab, "^11,21 .* exact exact$")
+    shows(lab, "^11,21 .* exact live$")
 
 
 def test_values_under_the_pointer(alone: Page, faces: Path) -> None:

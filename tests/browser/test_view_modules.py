@@ -11,6 +11,7 @@ from playwright.sync_api import Page
 
 from locality.edits import draw_mask, mask_text, parse_edit
 from locality.fields.jacobian import compare, mass_on, measure
+from locality.fields.radius import half_mass_radius
 from locality.linear.moments import estimate_moments
 from locality.linear.planted import Planted
 from locality.linear.wiener import WienerFilter, coordinates
@@ -128,7 +129,8 @@ def test_the_explorer_s_numbers(page: Page) -> None:
     truth = compare(a, b, Pixel(4, 2))
     assert n["pearson"] == pytest.approx([truth.pearson, truth.pearson_off_centre], abs=1e-9)
     assert n["cosine"][0] == pytest.approx(truth.cosine, abs=1e-9)
-    assert n["radius"] == pytest.approx([measure(x, Pixel(4, 2), outside=3.0).radius for x in (a, b)], abs=1e-9)
+    both = half_mass_radius(torch.stack([a, b]).flatten(1), Pixel(4, 2), ImageShape(1, 9, 7))
+    assert n["radius"] == pytest.approx(both.tolist(), abs=1e-9)
 
 
 def test_matrices_of_agreement(page: Page) -> None:

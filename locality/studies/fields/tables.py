@@ -15,6 +15,7 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.errors import BadInput
 from locality.fields.codec import LEARNED_SIGMAS, TABLE_SIGMAS, decode_rows, encode_rows
+from locality.fields.radius import radius_error
 from locality.fields.rows import rows as rows_of
 from locality.linear.wiener import WienerFilter
 from locality.networks import NetworkDenoiser
@@ -57,14 +58,15 @@ def make_learned_table(
 ) -> Generator[Progress, None, Artifact]:
     """Learned fields on a grid of every `step`-th pixel, averaged over the draws, coded.
 
-    Arrays: codes uint8 [s, p, hw], scale [s, p], and `error` [s, p]: norm of the standard error of
-    the field over its norm, nan for one draw. Needs one backward pass per pixel, noise level and draw.
+    Arrays: codes uint8 [s, p, hw], scale [s, p], `error` [s, p]: norm of the standard error of the field over
+    its norm, and `radius_error` [s, p]: standard error of its half-mass radius; nan for one draw. Needs one
+    backward pass per pixel, noise level and draw.
     """
     shape = network.shape
     pixels = pixel_grid(shape, step)
     noisy = draws.of(source)
     rows = torch.empty(len(sigmas), len(pixels), shape.h * shape.w)
-    errors = torch.full((len(sigmas), len(pixels)), torch.nan)
+    errors, radii = torch.full((2, len(sigmas), len(pixels)), torch.nan)
     for s, sigma in enumerate(sigmas):
         for start in range(0, len(pixels), 32):
             yield Progress(s * len(pixels) + start, len(sigmas) * len(pixels), f"Fields at sigma {sigma:.3g}")
@@ -74,6 +76,8 @@ def make_learned_table(
             if draws.count > 1:
                 stderr = part.std(dim=1) / math.sqrt(draws.count)
                 errors[s, start : start + 32] = stderr.norm(dim=1) / mean.norm(dim=1)
+                spots = enumerate(pixels[start : start + 32])
+                radii[s, start : start + 32] = torch.tensor([radius_error(part[i], spot, shape) for i, spot in spots])
     codes, scale = encode_rows(rows)
     meta = {
         "sigmas": list(sigmas),
@@ -83,7 +87,7 @@ def make_learned_table(
         "images": "held-out",
         "dataset": source.text,
     }
-    return Artifact({"codes": codes, "scale": scale, "error": errors}, meta)
+    return Artifact({"codes": codes, "scale": scale, "error": errors, "radius_error": radii}, meta)
 
 
 def pixel_grid(shape: ImageShape, step: int) -> list[Pixel]:

@@ -28,19 +28,22 @@ def fits(wiener: WienerFilter, colour: str) -> bool:
     )
 
 
-def leading_name(fingerprint: str) -> str:
-    """File name of a dataset's leading basis."""
-    return digest("leading_basis", {"fingerprint": fingerprint, "bytes": _LEADING, "version": _VERSION})[:24] + ".bin"
+def browser_basis(fingerprint: str, wiener: WienerFilter) -> str:
+    """Address of the file with which a browser makes predicted fields: the whole basis, or of large images a part."""
+    return basis_file(fingerprint, wiener) if fits(wiener, "white") else leading_file(fingerprint, wiener)
 
 
-def write_leading(fingerprint: str, wiener: WienerFilter) -> None:
-    """Write as many components as 16 MB hold, the others as one `rest`: for previews of large images."""
-    name, _, h, w = leading_name(fingerprint), *wiener.shape
-    rank = min(_LEADING // (2 * h * w), len(wiener.eigvals))
-    outside = wiener.shape.d - rank
-    rest = max(wiener.trace - float(wiener.eigvals[:rank].sum()), 0.0) / outside if outside else 0.0
-    part = replace(wiener, eigvals=wiener.eigvals[:rank], eigvecs=wiener.eigvecs[:, :rank], rest=rest)
-    files.write(name, _packed(part, "white", name))
+def leading_file(fingerprint: str, wiener: WienerFilter) -> str:
+    """Address of as many components as 16 MB hold, the others as one `rest`: for previews of large images."""
+    key = {"fingerprint": fingerprint, "bytes": _LEADING, "version": _VERSION}
+    name, _, h, w = digest("leading_basis", key)[:24] + ".bin", *wiener.shape
+    if not files.ready([name]):
+        rank = min(_LEADING // (2 * h * w), len(wiener.eigvals))
+        outside = wiener.shape.d - rank
+        rest = max(wiener.trace - float(wiener.eigvals[:rank].sum()), 0.0) / outside if outside else 0.0
+        part = replace(wiener, eigvals=wiener.eigvals[:rank], eigvecs=wiener.eigvecs[:, :rank], rest=rest)
+        files.write(name, _packed(part, "white", name))
+    return files.url(name)
 
 
 def basis_file(fingerprint: str, wiener: WienerFilter, colour: str = "white") -> str:

@@ -16,7 +16,7 @@ from pages._ui.lab.mount import pack
 _STATIC = home() / "static"
 _LIMIT = 400 * 10**6  # bytes kept there; the oldest leave first
 _LARGEST = 40 * 10**6  # bytes of all predicted tables of a dataset
-_VERSION = 1
+_VERSION = 2
 
 
 def predicted_names(fingerprint: str) -> list[str]:
@@ -46,7 +46,8 @@ def learned_name(sha256: str, table: Artifact) -> str:
     """Name of a learned table's file, written when missing."""
     name = digest("learned_file", {"weights": sha256, "version": _VERSION})[:24] + ".bin"
     if not (_STATIC / name).is_file():
-        write(name, payload(table, {key: table.meta[key] for key in ("sigmas", "pixels", "draws")}))
+        facts = {key: table.meta[key] for key in ("sigmas", "pixels", "draws")}
+        write(name, payload(table, facts, errors_of(table)))
     return name
 
 
@@ -55,9 +56,14 @@ def url(name: str) -> str:
     return f"app/static/{name}"
 
 
-def payload(table: Artifact, head: dict[str, Any]) -> bytes:
+def errors_of(table: Artifact) -> tuple[str, ...]:
+    """What a learned table says about its own errors."""
+    return tuple(part for part in ("error", "radius_error") if part in table.arrays)
+
+
+def payload(table: Artifact, head: dict[str, Any], more: tuple[str, ...] = ()) -> bytes:
     """A table as the browser reads it."""
-    return pack(head, {part: table.arrays[part].numpy() for part in ("scale", "codes")})
+    return pack(head, {part: table.arrays[part].numpy() for part in ("scale", "codes", *more)})
 
 
 def write(name: str, content: bytes) -> None:

@@ -1,5 +1,5 @@
 // The numbers under the fields: measured on exactly what is drawn.
-import { cosine, outside, pearson, radius } from "../lab/math.js"
+import { cosine, halfMassRadius, outside, pearson } from "../lab/math.js"
 
 // `field` is null where there is none; `partner` is the predicted field of the learned one's pixel.
 // Lengths in pixels, shares in [0, 1]; NaN where a field is missing.
@@ -10,7 +10,7 @@ export function numbersOf(predicted, learned, h, w, far) {
   return {
     pearson: [pair(pearson), pair((u, v) => pearson(u, v, centre))],
     cosine: [pair((u, v) => cosine(u, v)), pair((u, v) => cosine(u, v, centre))],
-    radius: each(radius),
+    radius: each(halfMassRadius),
     outside: each(outside),
   }
 }
@@ -19,7 +19,7 @@ export function numbersTable(n, far) {
   const shown = (values, text) => values.map(v => `<td>${Number.isFinite(v) ? text(v) : "–"}</td>`).join("")
   const r = v => v.toFixed(3)
   return `<table><thead><tr><th>Width of the field</th><th>Predicted</th><th>Learned</th></tr></thead><tbody>
-    <tr><th>Radius holding half the mass</th>${shown(n.radius, v => `${v.toFixed(1)} px`)}</tr>
+    <tr><th>Half-mass radius</th>${shown(n.radius, v => `${v.toFixed(2)} px`)}</tr>
     <tr><th>Mass beyond ${far} px</th>${shown(n.outside, v => `${(100 * v).toFixed(1)} %`)}</tr></tbody>
     <thead><tr><th>Agreement of the two</th><th>All pixels</th><th>Without centre</th></tr></thead><tbody>
     <tr data-number="pearson"><th>Pearson r</th>${shown(n.pearson, r)}</tr>

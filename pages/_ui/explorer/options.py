@@ -11,7 +11,13 @@ from locality.fields.jacobian import Average, Inputs
 from locality.types import ImageShape
 from pages._ui.choice import linked_select, note
 
+MOST = 128  # draws that are added while the pointer rests
 _LAST = 9999
+_GROWING, _DRAWS = "More and more", ("1", "4", "16", "32", "64", "256")
+_ABOUT_DRAWS = (
+    f"A draw is a held-out image with noise of its own. Stored draws come first, and up to {MOST} more are added while "
+    "the pointer rests. A number instead: just the first so many."
+)
 _COLOURS = ("Red", "Green", "Blue")
 _IMAGES = ("Test image", "Training image", "Mean image", "Draw from the statistics")
 _INPUTS: dict[str, Inputs] = {"Signed sum": "sum", "Root of squares": "rss", "Sum of sizes": "abs"}
@@ -32,6 +38,12 @@ class Options:
     draws: int
     symlog: bool
     extra: tuple[str, ...]
+    growing: bool = False  # stored draws count, and more are added while somebody looks, `draws` at most
+
+    @property
+    def reduction(self) -> Options:
+        """What makes a field another one: none of what only draws it differently."""
+        return Options("", 0, True, self.average, self.output, self.inputs, 0, False, ())
 
     @property
     def stored(self) -> bool:
@@ -51,11 +63,11 @@ def choose_options(source: Source) -> Options:
             noise = st.toggle("Add the noise to the image", True, key="noise", bind="query-params")
         with two:
             average = linked_select("Average of the learned field", ("Signed mean", "Mean size"), key="average")
-            draws = linked_select("Monte Carlo samples", ("32", "1", "4", "16", "64"), key="draws")
+            draws = linked_select("Draws of the learned field", (_GROWING, *_DRAWS), key="draws", help=_ABOUT_DRAWS)
         with three:
             output, inputs = _channels(source.shape)
         with four:
-            scale = linked_select("Colour scale", ("Linear", "Symmetric log"), key="scale")
+            scale = linked_select("Colour scale", ("Symmetric log", "Linear"), key="scale")
             extra = st.pills(
                 "More panels", ("Projection", "Difference"), selection_mode="multi", key="extra", bind="query-params"
             )
@@ -66,9 +78,10 @@ def choose_options(source: Source) -> Options:
         "mean" if average == "Signed mean" else "absolute",
         output,
         inputs,
-        int(draws),
+        MOST if draws == _GROWING else int(draws),
         scale != "Linear",
         tuple(name.lower() for name in extra or ()),
+        draws == _GROWING,
     )
 
 

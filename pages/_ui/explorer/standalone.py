@@ -8,6 +8,7 @@ import hashlib
 import html
 import re
 import tomllib
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ from locality.linear.wiener import WienerFilter
 from locality.store.artifact import Artifact
 from locality.studies import Draws, Trained, learned_field
 from pages._ui.cached import network, table_of
-from pages._ui.explorer import facts, fields, panel
-from pages._ui.explorer.files import payload
+from pages._ui.explorer import facts, fields, live, panel
+from pages._ui.explorer.files import errors_of, payload
 from pages._ui.explorer.options import Options
 from pages._ui.explorer.view import View
 from pages._ui.lab.modules import linked
@@ -32,6 +33,7 @@ from pages._ui.lab.mount import pack, style
 _HERE = Path(__file__).parent
 _CONFIG = Path(__file__).resolve().parents[3] / ".streamlit" / "config.toml"
 _PACKED = 0.9  # bytes of the file per code: gzip to about 0.7, base64 to 4/3 of it
+_DRAWS = 32  # of the saved pixel where the options ask for ever more
 _REST = 60_000  # bytes of everything else
 
 
@@ -50,20 +52,24 @@ def standalone(
     fields from the network's table; without one, or with options it does not hold, those of the
     chosen pixel are computed, which needs the images.
     """
-    view = View(view.pixel, view.sigma, view.pixel, False, 0)
+    view = View(view.pixel, view.sigma, view.pixel, 0)
+    if options.growing:
+        options = replace(options, draws=_DRAWS, growing=False)
     head, arrays = panel.contents(source, wiener, trained, options, view)
     learned = None
     if trained is not None:
-        sha = str(trained.manifest["sha256"])
         learned = table_of(source, trained) if options.stored else None
         if source.shows_held_out:
-            arrays["learned"] = fields.learned(sha, tuple(view.pixel), view.sigma, options, source, trained)
+            found = live.estimate_of(source, trained, options, view.pixel, view.sigma)
+            head["learned"], sent = live.reported(found, view.pixel, view.sigma, source.shape, options)
+            arrays |= sent
             learned = learned or _learned_here(source, trained, options, view)
     predicted = [_predicted(wiener, sigma, options) for sigma in TABLE_SIGMAS]
     tables = {f"predicted-{i}": payload(table, {"sigma": table.meta["sigma"]}) for i, table in enumerate(predicted)}
     if learned is not None:
-        tables["learned"] = payload(learned, {key: learned.meta[key] for key in ("sigmas", "pixels", "draws")})
-    head |= _head(view, "learned" in arrays or learned is not None, trained)
+        facts_of = {key: learned.meta[key] for key in ("sigmas", "pixels", "draws")}
+        tables["learned"] = payload(learned, facts_of, errors_of(learned))
+    head |= _head(view, "learned" in head or learned is not None, trained)
     head["tables"] = {
         "predicted": [f"predicted-{i}" for i in range(len(predicted))],
         "learned": "learned" if learned is not None else None,
@@ -117,6 +123,7 @@ def _head(view: View, has_learned: bool, trained: Trained | None) -> dict[str, A
     return {
         "alone": True,
         "status": "",
+        "levels": list(LEARNED_SIGMAS),
         "texts": {
             "preview": "Stored fields: 8 bits per value, interpolated over noise.",
             "failed": "The stored fields could not be unpacked: only the saved pixel and noise level are shown.",

@@ -1,9 +1,10 @@
 // What every view does: it takes what Python sends, follows the pointer and the keys at the next frame, fetches files
 // once, plays, saves, says aloud what keys chose, and asks Python where the browser does not know.
-import { paintField, STOPS } from "./colours.js"
+import { gradient, paintField } from "./colours.js"
 import { short, unpack } from "./math.js"
 import { save } from "./poster.js"
 import { chosen, pointed } from "./svg.js"
+import { isDark, whenTurned } from "./theme.js"
 
 export const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }
 const HELD = 150 // ms after the last key of a held one: it asks once, at its end
@@ -57,6 +58,7 @@ export class Lab {
     this.pixel = this.hover = this.cursor = null // [row, column]: chosen, that all fields follow, under the pointer
     this.colours = "linear"
     this.direction = 1 // of playing
+    this.dark = null // whether the page is
     this.files = new Map()
     this.made = new Map() // what `once` keeps
     this.latency = []
@@ -64,9 +66,9 @@ export class Lab {
     this.aloud.setAttribute("role", "status")
     root.append(this.aloud)
     Object.assign(root, { lab: this }) // for tests: root.lab.shown, root.lab.latency
-    for (const kind of ["png", "svg"]) this.on(`.${kind}`, () => save(this.poster(), this.fileName(), kind))
+    for (const kind of ["png", "svg"]) this.on(`.${kind}`, () => save(this.printed(), this.fileName(), kind))
     this.on(".play", () => (this.playing ? this.stop() : this.play()))
-    for (const bar of this.all(".scale i")) bar.style.background = `linear-gradient(90deg, ${STOPS})`
+    whenTurned(() => this.ask())
   }
 
   /** @param {string} query @returns {any} */
@@ -140,7 +142,7 @@ export class Lab {
     const figure = element("figure")
     figure.dataset.panel = id
     figure.innerHTML = `${heading ? `<h2></h2><p class="sub"></p>` : ""}<div class="stage"><canvas></canvas><svg viewBox="0 0 ${w} ${h}" preserveAspectRatio="none" aria-hidden="true"><g fill="none"></g></svg>
-      <div class="empty"></div></div><figcaption></figcaption>${scale ? `<div class="scale"><span></span><i style="background: linear-gradient(90deg, ${STOPS})"></i><span></span></div>` : ""}`
+      <div class="empty"></div></div><figcaption></figcaption>${scale ? `<div class="scale"><span></span><i></i><span></span></div>` : ""}`
     /** @type {(query: string) => any} */
     const find = query => figure.querySelector(query)
     const canvas = find("canvas"), at = event => cellAt(event, h, w)
@@ -175,7 +177,7 @@ export class Lab {
 
   // A field in a panel; where there is none, words, or with `keep` the one before, faint.
   show(panel, field, limit, words, keep = true) {
-    if (field) { paintField(field, limit, this.colours === "symlog", panel.pixels); panel.put() }
+    if (field) { paintField(field, limit, this.colours === "symlog", panel.pixels, this.dark); panel.put() }
     panel.drawn = !!field || (panel.drawn && keep)
     panel.stage.classList.toggle("stale", !field && panel.drawn)
     panel.empty.textContent = panel.drawn ? "" : words
@@ -204,8 +206,24 @@ export class Lab {
   }
 
   redraw() {
+    this.turnTo(isDark(this.root))
     this.draw()
     if (this.since) { this.latency.push(performance.now() - this.since); this.since = 0 }
+  }
+
+  turnTo(dark) {
+    if (this.dark === dark) return
+    this.dark = dark
+    this.root.style.setProperty("--map", gradient(dark))
+  }
+
+  // The poster: on white paper, whatever the page is.
+  printed() {
+    this.turnTo(false)
+    this.draw()
+    const drawn = this.poster()
+    this.ask()
+    return drawn
   }
 
   commit(kind, event) {

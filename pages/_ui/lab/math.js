@@ -110,6 +110,31 @@ export function radius(field, h, w, row, col) {
   return NaN
 }
 
+// The same as a length that changes smoothly with the field: the mass nearer than a distance and half of that at it is
+// joined by straight lines between distances; the radius is where it is half of all.
+export function halfMassRadius(field, h, w, row, col) {
+  const byDistance = new Float64Array(h * h + w * w)
+  let total = 0
+  for (let r = 0, i = 0; r < h; r++) for (let c = 0; c < w; c++, i++) {
+    const m = Math.abs(field[i])
+    byDistance[(r - row) ** 2 + (c - col) ** 2] += m
+    total += m
+  }
+  if (!(total > 0)) return NaN
+  const there = new Uint8Array(h * h + w * w) // distances that exist, with mass or without
+  for (let r = 0; r < h; r++) for (let c = 0; c < w; c++) there[(r - row) ** 2 + (c - col) ** 2] = 1
+  let held = 0, last = 0, before = 0
+  for (let d2 = 0; d2 < there.length; d2++) {
+    if (!there[d2]) continue
+    const middle = held + byDistance[d2] / 2, at = Math.sqrt(d2)
+    if (middle >= total / 2) return d2 && middle > before ? last + (total / 2 - before) / (middle - before) * (at - last) : at
+    held += byDistance[d2]
+    last = at
+    before = middle
+  }
+  return last
+}
+
 // Share of the absolute mass farther than `limit` pixels from the pixel.
 export function outside(field, h, w, row, col, limit) {
   let total = 0, far = 0
@@ -133,9 +158,10 @@ export function massOn(field, mask, skip = -1) {
   return total > 0 ? on / total : NaN
 }
 
-export function largest(fields) {
+// The largest size of any value, `skip` left out of all fields.
+export function largest(fields, skip = -1) {
   let most = 0
-  for (const field of fields) if (field) for (let i = 0; i < field.length; i++) most = Math.max(most, Math.abs(field[i]))
+  for (const field of fields) if (field) for (let i = 0; i < field.length; i++) if (i !== skip) most = Math.max(most, Math.abs(field[i]))
   return most || 1
 }
 

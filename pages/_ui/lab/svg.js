@@ -24,8 +24,9 @@ export function wrap(text, wide, size) {
 const SIZE = 11, EDGE = { left: 44, right: 14, over: 8, under: 38 }, ROW = 17 // of the legend
 
 /**
- * A curve: its name in the legend, colour, and points [x, y] or [x, y, error]. `line` false: dots alone.
- * @typedef {{ title: string, ink: string, points: number[][], line?: boolean, dash?: string, dot?: number, tip?: (x: number, y: number, error?: number) => string }} Series
+ * A curve: its name in the legend, colour, and points [x, y] or [x, y, error]. `line` false: dots alone; `band`: errors
+ * as an area between the curves that are one error above and below, not as bars.
+ * @typedef {{ title: string, ink: string, points: number[][], line?: boolean, band?: boolean, dash?: string, dot?: number, tip?: (x: number, y: number, error?: number) => string }} Series
  * An axis: its ends, the marks on it with their words, and its name.
  * @typedef {{ range: number[], ticks: [number, string][], name?: string, log?: boolean }} Axis
  */
@@ -46,15 +47,25 @@ export function chart({ wide, tall, x: across, y: up, series, here = NaN, empty 
   const ticks = across.ticks.map(([v, words]) => line(x(v), x(v), tall - EDGE.under, tall - EDGE.under + 4, `stroke="currentColor" stroke-opacity=".5"`) +
     text([x(v), tall - EDGE.under + 17], words, "middle"))
   const mark = Number.isFinite(here) ? line(x(here), x(here), over, tall - EDGE.under, `stroke="#e69f00" stroke-width="1.5" stroke-dasharray="4 3"`) : ""
-  const curves = series.map(({ ink, points, line: joined = true, dash = "", dot = 0, tip }) => {
+  const curves = series.map(({ ink, points, line: joined = true, band = false, dash = "", dot = 0, tip }) => {
     const known = points.filter(([, v]) => v !== null && Number.isFinite(v)), at = known.map(([s, v]) => `${x(s).toFixed(1)},${y(v).toFixed(1)}`)
-    const bars = known.map(([s, v, error]) => (error ? line(x(s), x(s), y(v - error), y(v + error), `stroke="${ink}" stroke-width="1.5"`) : ""))
+    const sure = band ? known.filter(([, , error]) => error > 0) : [], edge = side => sure.map(([s, v, e]) => `${x(s).toFixed(1)},${y(v + side * e).toFixed(1)}`)
+    const area = sure.length > 1 ? `<polygon fill="${ink}" fill-opacity=".18" points="${[...edge(1), ...edge(-1).reverse()].join(" ")}"/>` : ""
+    const bars = known.map(([s, v, error]) => (error && !(band && area) ? line(x(s), x(s), y(v - error), y(v + error), `stroke="${ink}" stroke-width="1.5"`) : ""))
     const dots = dot ? known.map(([s, v, error]) => `<circle cx="${x(s).toFixed(1)}" cy="${y(v).toFixed(1)}" r="${dot}" fill="${ink}">${tip ? `<title>${escape(tip(s, v, error))}</title>` : ""}</circle>`) : []
-    return (joined ? `<polyline fill="none" stroke="${ink}" stroke-width="2" stroke-dasharray="${dash}" points="${at.join(" ")}"/>` : "") + bars.join("") + dots.join("")
+    return area + (joined ? `<polyline fill="none" stroke="${ink}" stroke-width="2" stroke-dasharray="${dash}" points="${at.join(" ")}"/>` : "") + bars.join("") + dots.join("")
   })
   const none = series.some(one => one.points.length) ? "" : text([(EDGE.left + right) / 2, (over + tall - EDGE.under) / 2], empty, "middle", `opacity=".7"`)
   return `<svg viewBox="0 0 ${wide} ${tall}" font-size="${SIZE}" fill="currentColor">${named.text}${grid.join("")}${ticks.join("")}${mark}${curves.join("")}${none}${
     text([(EDGE.left + right) / 2, tall - 4], across.name || "", "middle")}</svg>`
+}
+
+// The value of the x axis under a place of the screen, of a chart that is `place` there; null beside the curves.
+export function valueAt({ range, log }, wide, place, clientX) {
+  const [first, last] = range.map(log ? Math.log : v => v), at = (clientX - place.left) / place.width * wide
+  if (at < EDGE.left - 8 || at > wide - EDGE.right + 8) return null
+  const share = Math.max(0, Math.min(1, (at - EDGE.left) / (wide - EDGE.right - EDGE.left))), value = first + share * (last - first)
+  return log ? Math.exp(value) : value
 }
 
 // Names of the curves with their marks, in as many rows as they need.
