@@ -15,7 +15,7 @@ from pages._ui.lessons.lesson import Lesson
 from pages._ui.lessons.payload import figure_of
 from pages._ui.lessons.registry import lessons
 from pages._ui.lessons.standalone import standalone
-from tests.browser.conftest import computed, pictures, watched
+from tests.browser.conftest import pictures, watched
 
 pytestmark = pytest.mark.browser
 LESSONS = pytest.mark.parametrize("this", lessons(), ids=lambda this: f"{this.number}")
@@ -32,7 +32,7 @@ def place(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
 def opened(page: Page, address: str) -> Locator:
     page.goto(address)
     lesson = page.locator('.lesson[data-ready="1"]')
-    lesson.wait_for()
+    lesson.wait_for(state="attached")
     return lesson
 
 

@@ -56,8 +56,8 @@ def figure() -> Figure:
             r,
             error,
             f"[[Half-mass radius|half-mass radius]] that a trained [[UNet]] learned at σ = {sigma:.3g}: mean of "
-            f"{len(inner)} pixels of CIFAR-10 ± [[standard error]] over pixels, each averaged over {table.meta['draws']} noisy "
-            f"[[held-out images]]. Predicted from $S$: {beside:.2f} px.",
+            f"{len(inner)} pixels of CIFAR-10 ± [[standard error]] over pixels, each averaged over "
+            f"{table.meta['draws']} noisy [[held-out images]]. Predicted from $S$: {beside:.2f} px.",
             "`python -m locality precompute cifar10 --network unet --draws 32`",
             unit="px",
             digits=2,

@@ -53,9 +53,11 @@ def show(number: int) -> None:
     )
 
 
-@cache
 def lesson_pages() -> dict[int, Any]:
-    """A page for every lesson, reached from the list of lessons; nothing of a lesson is imported before it runs."""
+    """A page for every lesson, reached from the list of lessons, new at every run as Streamlit wants them.
+
+    Nothing of a lesson is imported before it runs.
+    """
     return {number: _page(number) for number in numbers()}
 
 

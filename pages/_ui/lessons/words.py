@@ -35,6 +35,7 @@ WORDS = {
     "seed": "The number that random weights are drawn from: another seed, other weights.",
 }
 
+_FACT = re.compile(r"(?<!\^)\{(\w+)\}")
 _WORD = re.compile(r"\[\[(?:([^\[\]|]+)\|)?([^\[\]|]+)\]\]")
 _MARKS = (
     (re.compile(r"\$([^$]+)\$"), lambda found: _letters(found[1])),
@@ -47,11 +48,11 @@ _MARKS = (
 def paragraphs(text: str, facts: Mapping[str, str], part: str) -> str:
     """Paragraphs, apart by an empty line, as HTML; one that is $$ formula $$ stands by itself. See `marked`."""
     found = []
-    for block in text.format_map(facts).strip().split("\n\n"):
+    for block in _filled(text, facts).strip().split("\n\n"):
         words = " ".join(block.split())
         formula = words.startswith("$$")
         found.append(f'<p class="formula">{_letters(words.strip("$ "))}</p>' if formula else f"<p>{words}</p>")
-    return marked("".join(found), {}, part)
+    return marked("".join(found), facts, part)
 
 
 def marked(text: str, facts: Mapping[str, str], part: str) -> str:
@@ -70,10 +71,14 @@ def marked(text: str, facts: Mapping[str, str], part: str) -> str:
             f'<span role="tooltip" id="{place}">{WORDS[word]}</span></span>'
         )
 
-    text = text.format_map(facts) if facts else text
+    text = _filled(text, facts)
     for mark, html in _MARKS:
         text = mark.sub(html, text)
     return _WORD.sub(note, text)
+
+
+def _filled(text: str, facts: Mapping[str, str]) -> str:
+    return _FACT.sub(lambda found: facts[found[1]], text)
 
 
 def _letters(formula: str) -> str:
