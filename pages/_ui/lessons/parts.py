@@ -6,16 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import torch
 from jaxtyping import Float, Float64
+from numpy.typing import NDArray
 from torch import Tensor
 
 from locality.datasets import Source
 from locality.errors import DataUnavailable
 from locality.linear.wiener import WienerFilter, decompose
 from locality.schedule import check_sigma
-from locality.studies import AgreementPlan, finish, fit_wiener, found_agreement
+from locality.studies import AgreementPlan, Bench, finish, fit_wiener, found_agreement, shipped_benches
 from locality.types import ImageShape
 
 
@@ -65,3 +67,20 @@ def nearest(levels: Sequence[float], sigma: float) -> int:
 def mean_and_error(values: Float[Tensor, " n"]) -> tuple[float, float]:
     """Mean of n values and its standard error."""
     return float(values.mean()), float(values.std() / math.sqrt(len(values)))
+
+
+def coded_basis(wiener: WienerFilter, rank: int) -> tuple[dict[str, float], dict[str, NDArray[Any]]]:
+    """The `rank` leading components summed over channels, as `Basis` of the explorer reads them: 16 bits a value, the
+    others as one `rest`."""
+    c, h, w = wiener.shape
+    summed = wiener.eigvecs[:, :rank].reshape(c, h * w, -1).sum(dim=0)
+    scale = summed.abs().amax(dim=0).clamp(min=1e-30) / 32_767
+    rest = max(wiener.trace - float(wiener.eigvals[:rank].sum()), 0.0) / (wiener.shape.d - rank)
+    arrays = {"codes": (summed / scale).round().short(), "scale": scale, "eigvals": wiener.eigvals[:rank].double()}
+    return {"rest": rest, "channels": c}, {name: array.contiguous().numpy() for name, array in arrays.items()}
+
+
+def leaderboard_of(name: str, reference: str) -> Bench:
+    """The shipped benchmark of a dataset with all training images: the one of the most models."""
+    found = [one for one in shipped_benches() if (one.dataset, one.reference) == (name, reference)]
+    return max(found, key=lambda one: (len(one.names), not one.plan.presets))
