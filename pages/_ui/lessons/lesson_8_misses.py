@@ -18,7 +18,7 @@ SHOWN = 8  # samples that are kept
 
 
 def figure() -> Figure:
-    """Samples, R2 of every image and its curve over noise from the shipped benchmark; agreement of fields from its study."""
+    """Samples, R2 of every image and its curve over noise, from the shipped benchmark; agreement from its study."""
     import torch
 
     from pages._ui.lessons.parts import agreement_with_wiener, leaderboard_of
