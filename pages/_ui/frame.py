@@ -11,6 +11,7 @@ from streamlit.navigation.page import StreamlitPage
 from locality.specs import load_plugins
 from pages._ui.document import STYLE
 from pages._ui.guard import guard
+from pages._ui.lessons import lesson_pages
 
 
 def _icon() -> Image.Image:
@@ -27,6 +28,7 @@ ICON = _icon()
 _PAGES = Path(__file__).resolve().parents[1]
 _ICONS = {
     "Explorer": ":material/grid_on:",
+    "Lessons": ":material/school:",
     "Data": ":material/dataset:",
     "Samples": ":material/grid_view:",
     "Architectures": ":material/account_tree:",
@@ -40,10 +42,14 @@ _WITHOUT_NETWORK = ("Edit statistics", "Benchmark")  # pages with a choice of ne
 
 
 def sections() -> list[StreamlitPage]:
-    """The menu: every pages/<section>/<NN>_<Title>.py, in the order of their numbers.
+    """The menu: every pages/<section>/<NN>_<Title>.py, in the order of their numbers, then the lessons, unlisted.
 
     Pages live one folder down: files directly in pages/ would start Streamlit's legacy menu.
     """
+    return [*_listed(), *lesson_pages().values()]
+
+
+def _listed() -> list[StreamlitPage]:
     files = sorted(_PAGES.glob("[a-z]*/[0-9][0-9]_*.py"), key=lambda path: path.name)
     return [_page(path, default=i == 0) for i, path in enumerate(files)]
 
@@ -79,10 +85,8 @@ def dress(page: StreamlitPage) -> None:
 
 def _phone_menu() -> None:
     """Streamlit hides the menu of small screens in the sidebar; this one is shown there alone."""
-    pages = sections()
-    listed = [page for group in pages.values() for page in group] if isinstance(pages, dict) else pages
     with st.container(key="phone_menu", horizontal=True):
-        for page in listed:
+        for page in _listed():
             st.page_link(page, label=page.title)
 
 
@@ -94,6 +98,8 @@ def sidebar(page: StreamlitPage) -> None:
         loaded = True
     if not loaded:
         st.stop()
+    if page.title.startswith("Lesson"):
+        return  # lessons have images and networks of their own
     # Here and not above: the first run of a process must reach its rerun before a message that the
     # page of a deep link does not exist leaves the server, and this import loads torch.
     from pages._ui.choice import choose_dataset, choose_edits, choose_network

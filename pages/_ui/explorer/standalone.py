@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import html
 import re
-import tomllib
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -27,11 +25,11 @@ from pages._ui.explorer import facts, fields, live, panel
 from pages._ui.explorer.files import errors_of, payload
 from pages._ui.explorer.options import Options
 from pages._ui.explorer.view import View
+from pages._ui.lab.alone import policy, theme
 from pages._ui.lab.modules import linked
 from pages._ui.lab.mount import pack, style
 
 _HERE = Path(__file__).parent
-_CONFIG = Path(__file__).resolve().parents[3] / ".streamlit" / "config.toml"
 _PACKED = 0.9  # bytes of the file per code: gzip to about 0.7, base64 to 4/3 of it
 _DRAWS = 32  # of the saved pixel where the options ask for ever more
 _REST = 60_000  # bytes of everything else
@@ -140,10 +138,10 @@ def _head(view: View, has_learned: bool, trained: Trained | None) -> dict[str, A
 def _assemble(shown: facts.Shown, start: bytes, tables: dict[str, bytes]) -> bytes:
     code = f'\n(() => {{ "use strict"\n{linked(_HERE / "standalone.js")}}})()\n'
     parts = {
-        "policy": _policy(code),
+        "policy": policy(code),
         "generator": f"Locality Lab {locality.__version__}",
         "title": html.escape(shown.title),
-        "style": _theme() + _read("standalone.css") + style(_HERE),
+        "style": theme() + _read("standalone.css") + style(_HERE),
         "shown": html.escape(shown.sentence),
         "view": _read("view.html"),
         "facts": "\n".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in facts.facts(shown)),
@@ -157,25 +155,6 @@ def _assemble(shown: facts.Shown, start: bytes, tables: dict[str, bytes]) -> byt
 def _table(name: str, table: bytes) -> str:
     packed = base64.b64encode(gzip.compress(table, 6, mtime=0)).decode()
     return f'<script type="text/plain" id="{name}">{packed}</script>'
-
-
-def _policy(code: str) -> str:
-    """Nothing may be fetched, and only this script may run; pictures are made to be saved."""
-    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    allowed = f"script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:"
-    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
-
-
-def _theme() -> str:
-    """The app's colours, light and dark, as the variables the component's style reads."""
-    themes = tomllib.loads(_CONFIG.read_text(encoding="utf-8"))["theme"]
-
-    def variables(name: str) -> str:
-        pairs = ((re.sub("([A-Z])", r"-\1", key).lower(), value) for key, value in themes[name].items())
-        return " ".join(f"--st-{key}: {value};" for key, value in pairs)
-
-    dark = f"@media (prefers-color-scheme: dark) {{ :root {{ {variables('dark')} }} }}"
-    return f":root {{ {variables('light')} }}\n{dark}\n"
 
 
 def _read(name: str) -> str:

@@ -1,0 +1,272 @@
+// A lesson: its texts, the guess and its answer, the steps of a presenter, and what the address keeps. A lesson's own
+// script extends it with the figure:
+//
+//   build()       once: make the figure in `this.figure`
+//   draw()        whenever something changes; before `this.revealed` it must not show the answer
+//   ornament(i)   the picture of an option of the guess, a new element; null where there is none
+//   verdict()     [kind, words] about the guess, where those of the widget do not do
+//   kept()        what of the figure belongs in the address, as an object of strings; `restore(kept)` takes it back
+//
+// `this.data` and `this.arrays` are what the figure's Python computed, `this.truth` the answer, `this.guess` the guess.
+import { element, Lab, mounted } from "../lab/lab.js"
+import { WIDGETS } from "./guess.js"
+
+export const STEPS = ["claim", "guess", "answer", "try", "not-shown"]
+const NAMES = { claim: "claim", guess: "guess", answer: "answer", try: "try", "not-shown": "not shown" }
+const OWN_ARROWS = "input, select, textarea, canvas[tabindex], [role=slider], .order li"
+const PRESENTING = "locality-presenting"
+
+export class Lesson extends Lab {
+  constructor(root) {
+    super(root)
+    this.body = this.$(".body")
+    this.figure = this.$(".figure")
+    this.revealed = false
+    this.step = 0
+    this.on(".reveal, .skip", () => this.answer())
+    this.on(".again", () => this.restart())
+    this.on(".present", () => this.present(this.revealed ? 2 : 0))
+    this.on(".print", () => globalThis.print())
+    this.on(".earlier", () => this.go(this.step - 1))
+    this.on(".later", () => this.go(this.step + 1))
+    this.on(".end", () => this.dismiss())
+    root.addEventListener("keydown", event => this.pressed(event))
+    root.addEventListener("click", event => this.follow(event))
+    this.printing()
+  }
+
+  get data() { return this.head.figure }
+  get truth() { return this.head.answer }
+  get guess() { return this.widget.value }
+
+  build() {}
+  ornament(_i) { return null }
+  verdict() { return this.widget.judge(this.truth) }
+  kept() { return {} }
+  restore(_kept) {}
+
+  receive(sent) {
+    const { fresh } = this.take(sent)
+    if (!fresh) return
+    const { parts, guess, number, count, title, minutes, links, index } = this.head
+    this.$(".kicker").textContent = `Lesson ${number} of ${count} · ${minutes} minutes`
+    this.$("h1").textContent = title
+    this.$(".claim").innerHTML = parts.claim
+    this.$(".question").innerHTML = parts.question
+    for (const part of ["answer", "try", "not-shown"]) this.$(`section.${part} .text`).innerHTML = parts[part]
+    this.$(".number .value").textContent = parts.number
+    this.$(".number .meaning").innerHTML = parts["number-what"]
+    this.$(".number .source").innerHTML = parts["number-source"]
+    this.link(".back", links.back, "←")
+    this.link(".next", links.next, "→")
+    this.$("a.index").href = index
+    this.build()
+    this.widget = new WIDGETS[guess.kind](this.$(".widget"), guess, () => this.guessed(), i => this.ornament(i))
+    this.recall()
+    this.root.dataset.ready = "1"
+    if (sessionStorage.getItem(PRESENTING)) this.present(this.step)
+  }
+
+  link(query, to, arrow) {
+    const link = this.$(query)
+    link.hidden = !to
+    if (to) Object.assign(link, { href: to.href, textContent: arrow === "→" ? `Next: ${to.title} →` : `← ${to.title}` })
+  }
+
+  // Links to other lessons: the app changes pages itself, a saved file follows them.
+  follow(event) {
+    const link = event.target.closest("a"), { links } = this.head
+    if (!link || this.head.alone || event.ctrlKey || event.metaKey || event.shiftKey) return
+    const to = link.matches(".next") ? links.next?.number : link.matches(".back") ? links.back?.number : link.matches(".index") ? 0 : undefined
+    if (to === undefined) return
+    event.preventDefault()
+    this.leave(to)
+  }
+
+  leave(number) {
+    if (this.head.alone) location.href = number === this.head.links.next?.number ? this.head.links.next.href : this.head.links.back.href
+    else this.send(number)
+  }
+
+  // --- the guess ---------------------------------------------------------------------------------
+
+  guessed() {
+    this.$(".reveal").disabled = this.guess === null
+    this.keep()
+    this.ask()
+  }
+
+  answer() {
+    this.revealed = true
+    this.settle()
+    this.keep()
+    if (this.presenting) this.go(2)
+    else this.$(".verdict").focus()
+  }
+
+  restart() {
+    this.revealed = false
+    this.widget.put(null)
+    this.settle()
+    this.keep()
+    if (this.presenting) this.go(1)
+  }
+
+  // Everything that depends on whether the answer is shown.
+  settle() {
+    const { revealed } = this
+    for (const part of ["section.answer", "section.try", "section.not-shown", ".number"]) this.$(part).hidden = !revealed
+    this.$(".reveal").hidden = this.$(".skip").hidden = revealed
+    this.$(".again").hidden = !revealed
+    this.$(".reveal").disabled = this.guess === null
+    const verdict = this.$(".verdict")
+    if (revealed) this.widget.reveal(this.truth)
+    const [kind, words] = !revealed ? ["", ""] : this.guess === null ? ["none", "Without a guess."] : this.verdict()
+    verdict.textContent = words
+    verdict.dataset.kind = kind
+    verdict.tabIndex = -1
+    this.root.dataset.revealed = revealed ? "1" : "0"
+    this.ask()
+  }
+
+  // --- the address -------------------------------------------------------------------------------
+
+  // After "#": the guess, whether it is answered, and what the figure keeps.
+  keep() {
+    const kept = new URLSearchParams(this.kept())
+    if (this.guess !== null) kept.set("guess", JSON.stringify(this.guess))
+    if (this.revealed) kept.set("answer", "1")
+    if (this.presenting) kept.set("step", STEPS[this.step])
+    history.replaceState(history.state, "", `${location.pathname}${location.search}${kept.size ? `#${kept}` : ""}`)
+  }
+
+  recall() {
+    const kept = new URLSearchParams(location.hash.slice(1))
+    let guess = null
+    try {
+      guess = JSON.parse(kept.get("guess"))
+      this.widget.put(guess)
+    } catch { // written by hand
+      this.widget.put(null)
+    }
+    this.revealed = kept.has("answer")
+    this.step = Math.max(0, STEPS.indexOf(kept.get("step")))
+    this.restore(Object.fromEntries(kept))
+    this.settle()
+    if (kept.has("step")) this.present(this.step)
+  }
+
+  // --- presenting --------------------------------------------------------------------------------
+
+  present(step) {
+    if (!this.presenting) {
+      this.dialog = document.createElement("dialog")
+      this.dialog.className = "stage-show"
+      this.dialog.setAttribute("aria-label", this.head.title)
+      this.dialog.append(this.body)
+      this.dialog.oncancel = event => { event.preventDefault(); this.dismiss() }
+      this.root.append(this.dialog)
+      this.dialog.showModal()
+      this.presenting = true
+      sessionStorage.setItem(PRESENTING, "1")
+    }
+    this.$(".steps").hidden = false
+    this.go(step)
+  }
+
+  dismiss() {
+    this.presenting = false
+    sessionStorage.removeItem(PRESENTING)
+    this.root.prepend(this.body)
+    this.dialog.remove()
+    this.$(".steps").hidden = true
+    delete this.root.dataset.step
+    this.keep()
+    this.ask()
+    this.$(".present").focus()
+  }
+
+  // A step; before the first and after the last is the lesson beside this one. The answer is shown from its step on.
+  go(step) {
+    const { links } = this.head, other = step < 0 ? links.back : links.next
+    if (step < 0 || step >= STEPS.length) {
+      if (other) this.leave(other.number)
+      return
+    }
+    this.step = step
+    this.root.dataset.step = STEPS[step]
+    if (step >= 2 && !this.revealed) this.revealed = true
+    if (step < 2 && this.revealed && this.guess === null) this.revealed = false
+    this.settle()
+    if (step < 2 && !this.revealed) this.widget.put(this.guess)
+    this.$(".where").textContent = `${step + 1} of ${STEPS.length}: ${NAMES[STEPS[step]]}`
+    this.keep()
+    this.$("h1").focus()
+    this.dialog.scrollTop = 0
+    this.ask()
+  }
+
+  pressed(event) {
+    if (event.key === "Escape") this.root.ownerDocument.activeElement?.blur?.()
+    const own = event.target.closest(OWN_ARROWS), button = event.target.closest("button, a, select")
+    if (event.key === "Enter" && !button && !this.revealed && this.guess !== null) {
+      event.preventDefault()
+      this.answer()
+      return
+    }
+    if (!this.presenting || event.ctrlKey || event.metaKey || event.altKey) return
+    const by = { PageDown: 1, PageUp: -1, ...(own ? {} : { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 }), ...(own || button ? {} : { " ": 1 }) }[event.key]
+    if (!by) return
+    event.preventDefault()
+    this.go(this.step + by)
+  }
+
+  // Paper shows the lesson with its answer.
+  printing() {
+    let before = false
+    addEventListener("beforeprint", () => { before = this.revealed; this.revealed = true; if (this.root.isConnected) { this.settle(); this.draw() } })
+    addEventListener("afterprint", () => { this.revealed = before; if (this.root.isConnected) { if (!before) this.widget.put(this.guess); this.settle() } })
+  }
+
+  // --- for figures -------------------------------------------------------------------------------
+
+  // Buttons of which one is pressed; `act` takes its value.
+  choice(name, label, options, act) {
+    const group = element("div", "what")
+    group.setAttribute("role", "group")
+    group.setAttribute("aria-label", label)
+    for (const [value, words] of options) {
+      const button = element("button", "", words)
+      Object.assign(button, { type: "button" })
+      button.dataset[name] = value
+      button.onclick = () => { act(value); this.press(name, value); this.keep(); this.ask() }
+      group.append(button)
+    }
+    return group
+  }
+
+  // A slider over a list of noise levels: `this.level` is its place.
+  levels(sigmas, start, words = sigma => `σ = ${sigma}`) {
+    const row = element("div", "slider noise")
+    row.innerHTML = `<label><span class="name">Noise level σ</span><input type="range" min="0" max="${sigmas.length - 1}" step="1" aria-label="Noise level sigma"></label><output></output>`
+    /** @type {HTMLInputElement} */
+    const input = row.querySelector("input")
+    const show = () => {
+      row.querySelector("output").textContent = words(sigmas[this.level])
+      input.setAttribute("aria-valuetext", `sigma ${sigmas[this.level]}`)
+      input.value = `${this.level}`
+    }
+    input.oninput = event => { this.level = +input.value; show(); this.keep(); this.ask(event) }
+    this.setLevel = level => { this.level = level; show() }
+    this.setLevel(start)
+    this.figure.append(row)
+    return input
+  }
+}
+
+// The entry of a lesson's script; in a saved file, which holds its data as base64, it starts by itself.
+export function taught(View) {
+  const begin = mounted(View, "go"), saved = document.querySelector("script#start")
+  if (saved) begin({ data: Uint8Array.from(atob(saved.textContent), sign => sign.charCodeAt(0)), parentElement: document, setStateValue() {} })
+  return begin
+}

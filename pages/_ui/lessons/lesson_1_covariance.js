@@ -1,0 +1,93 @@
+// Two pixels, a line, an image: correlations beside the weights that follow from them, solved here for any noise level.
+import { bitmap, element } from "../lab/lab.js"
+import { largest, pearson, radius, short } from "../lab/math.js"
+import { paintField } from "../lab/colours.js"
+import { chosen } from "../lab/svg.js"
+import { weights } from "./linear.js"
+import { Lesson, taught } from "./lesson.js"
+
+const WIDE = 360, TALL = 170, LEFT = 34, UNDER = 20
+
+class Covariance extends Lesson {
+  build() {
+    const { levels, start } = this.data
+    this.view = "line"
+    this.views = this.choice("view", "How many pixels", [["two", "Two pixels"], ["line", "A line"], ["image", "An image"]], view => (this.view = view))
+    const pair = element("div", "pair")
+    this.sides = ["Correlation with the middle pixel", "Weights of its estimate"].map(title => {
+      const figure = element("figure"), place = element("div", "side")
+      figure.append(element("h3", "", title), place)
+      pair.append(figure)
+      return { figure, place }
+    })
+    this.figure.replaceChildren(this.views, pair)
+    this.levels(levels, start)
+  }
+
+  kept() { return { view: this.view, level: `${this.level}` } }
+  restore({ view, level }) {
+    if (["two", "line", "image"].includes(view)) this.view = view
+    if (level in this.data.levels) this.setLevel(+level)
+  }
+
+  get noise() { return this.data.levels[this.level] }
+
+  // Covariance of the pixels of a view, and which of them is the middle one.
+  problem() {
+    const { at: [, col], side } = this.data, { line } = this.arrays
+    const chosen = this.view === "two" ? [col, col + 1] : Array.from({ length: side }, (_, i) => i)
+    return { cov: chosen.map(i => chosen.map(j => line[i * side + j])), own: chosen.indexOf(col) }
+  }
+
+  draw() {
+    this.press("view", this.view)
+    const [left, right] = this.sides, hidden = !this.revealed && this.view !== "two"
+    if (this.view === "image") {
+      const size = this.data.side ** 2, field = this.arrays.fields.subarray(this.level * size, (this.level + 1) * size)
+      this.map(left.place, this.arrays.correlation, 1, "Correlation of every pixel with the middle one")
+      if (hidden) this.wait(right.place)
+      else this.map(right.place, field, largest([field]), `Weights of the image at sigma ${this.noise}`)
+      this.shown = { view: this.view, sigma: this.noise, weights: hidden ? null : [...field] }
+    } else {
+      const { cov, own } = this.problem(), found = weights(cov, own, this.noise)
+      left.place.innerHTML = bars(cov[own].map((v, i) => v / Math.sqrt(cov[own][own] * cov[i][i])), own, "var(--other)", "Correlations")
+      if (hidden) this.wait(right.place)
+      else right.place.innerHTML = bars(found, own, "var(--st-primary-color)", `Weights at sigma ${this.noise}`)
+      this.shown = { view: this.view, sigma: this.noise, weights: hidden ? null : found }
+    }
+    this.figure.dataset.view = this.view
+  }
+
+  wait(place) { place.replaceChildren(element("p", "waits", "Sketch them first.")) }
+
+  map(place, field, limit, label) {
+    const { side, at } = this.data, stage = element("div", "stage"), picture = bitmap(document.createElement("canvas"), side, side)
+    picture.canvas.setAttribute("role", "img")
+    picture.canvas.setAttribute("aria-label", label)
+    paintField(field, limit, false, picture.pixels)
+    picture.put()
+    stage.append(picture.canvas)
+    stage.insertAdjacentHTML("beforeend", `<svg viewBox="0 0 ${side} ${side}" aria-hidden="true" fill="none">${chosen(at, 1.5)}</svg>`)
+    place.replaceChildren(stage, element("p", "ends", `blue −${short(limit)}, white 0, red +${short(limit)}`))
+  }
+
+  verdict() {
+    const { reach } = this.data, r = pearson(this.guess, this.truth), half = values => radius(values, 1, values.length, 0, reach)
+    const words = Number.isFinite(r) ? `Your sketch and the weights: r = ${r.toFixed(2)}. ` : ""
+    const near = n => (n === 0 ? "the pixel itself" : n === 1 ? "one pixel" : `${short(n)} pixels`)
+    return [r > 0.95 ? "right" : r > 0.75 ? "close" : "wrong", `${words}Half of your weight lies within ${near(half(this.guess))}, half of theirs within ${near(half(this.truth))}.`]
+  }
+}
+
+// Bars from 0, one a pixel, on a scale from 0 (or less) to 1.
+function bars(values, own, ink, label) {
+  const low = Math.min(-0.1, ...values), n = values.length, each = Math.min((WIDE - LEFT) / n, 60), start = LEFT + (WIDE - LEFT - each * n) / 2
+  const y = v => (1 - v) / (1 - low) * (TALL - UNDER)
+  const grid = [0, 0.5, 1].map(v => `<line x1="${LEFT}" x2="${WIDE}" y1="${y(v)}" y2="${y(v)}" stroke="currentColor" stroke-opacity="${v ? 0.15 : 0.5}"/><text x="${LEFT - 6}" y="${y(v) + 4}" text-anchor="end">${v}</text>`)
+  const drawn = values.map((v, i) => `<rect x="${start + i * each + 1}" y="${y(Math.max(v, 0))}" width="${each - 2}" height="${Math.abs(y(v) - y(0))}" fill="${ink}" fill-opacity="${i === own ? 1 : 0.6}"><title>${i - own}: ${short(v)}</title></rect>`)
+  const names = values.map((_, i) => (n < 5 || (i - own) % 5 === 0 ? `<text x="${start + (i + 0.5) * each}" y="${TALL - 4}" text-anchor="middle">${i === own ? "pixel" : (i > own ? "+" : "−") + Math.abs(i - own)}</text>` : ""))
+  const words = values.map((v, i) => [i - own, v]).filter(([far]) => Math.abs(far) < 4).map(([far, v]) => `${far}: ${short(v)}`).join(", ")
+  return `<svg viewBox="0 -6 ${WIDE} ${TALL + 6}" role="img" aria-label="${label}: ${words}" font-size="11" fill="currentColor">${grid.join("")}${drawn.join("")}${names.join("")}</svg>`
+}
+
+export default taught(Covariance)

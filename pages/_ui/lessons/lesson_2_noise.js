@@ -1,0 +1,119 @@
+// The field and its radius against the noise level; and where the power spectrum meets the noise.
+import { paintField } from "../lab/colours.js"
+import { bitmap, element } from "../lab/lab.js"
+import { largest, short } from "../lab/math.js"
+import { chart, chosen } from "../lab/svg.js"
+import { kernel } from "./linear.js"
+import { Lesson, taught } from "./lesson.js"
+
+class Noise extends Lesson {
+  build() {
+    const { levels, start } = this.data
+    this.view = "pixels"
+    this.views = this.choice("view", "Space", [["pixels", "In pixels"], ["fourier", "In Fourier space"]], view => (this.view = view))
+    this.pair = element("div", "pair wide-right")
+    this.maps = ["predicted", "second"].map(id => this.map(id))
+    const maps = element("div", "maps")
+    maps.append(...this.maps.map(({ figure }) => figure))
+    this.plot = element("div", "chart")
+    this.plot.setAttribute("role", "img")
+    this.pair.append(maps, this.plot)
+    this.figure.replaceChildren(this.views, this.pair)
+    this.slider = this.levels(levels, start)
+  }
+
+  map(id) {
+    const figure = element("figure"), title = element("h3"), stage = element("div", "stage"), { side } = this.data
+    const picture = bitmap(document.createElement("canvas"), side, side)
+    figure.dataset.panel = id
+    picture.canvas.setAttribute("role", "img")
+    stage.append(picture.canvas)
+    stage.insertAdjacentHTML("beforeend", `<svg viewBox="0 0 ${side} ${side}" aria-hidden="true" fill="none"></svg>`)
+    const words = element("p", "waits")
+    figure.append(title, stage, words)
+    return { figure, title, stage, words, marks: stage.querySelector("svg"), ...picture }
+  }
+
+  kept() { return { view: this.view, level: `${this.level}` } }
+  restore({ view, level }) {
+    if (view === "pixels" || view === "fourier") this.view = view
+    if (level in this.data.levels) this.setLevel(+level)
+  }
+
+  get last() { return this.revealed ? this.data.levels.length - 1 : this.data.seen }
+  get noise() { return this.data.levels[this.level] }
+
+  settle() {
+    this.slider.max = `${this.last}`
+    if (this.level > this.last) this.setLevel(this.last)
+    super.settle()
+  }
+
+  answer() {
+    this.setLevel(this.data.asked)
+    super.answer()
+  }
+
+  draw() {
+    this.press("view", this.view)
+    const { side, pixel, radii, learned } = this.data, size = side * side, { noise: sigma, level } = this, fourier = this.view === "fourier"
+    const field = this.arrays.predicted.subarray(level * size, (level + 1) * size), [radius] = radii[level]
+    const [first, second] = this.maps
+    this.paint(first, "Predicted from S", field, pixel, radius)
+    if (fourier) {
+      const gains = this.arrays.power.map(p => p / (p + sigma * sigma)), found = kernel(gains, side)
+      this.paint(second, "Kernel of the gain", found, [side / 2, side / 2], 0)
+      this.shown = { sigma, radius, kernel: [...found] }
+    } else {
+      const near = learned.sigmas.reduce((best, s, i) => (Math.abs(Math.log(s / sigma)) < Math.abs(Math.log(learned.sigmas[best] / sigma)) ? i : best), 0)
+      const theirs = this.revealed ? this.arrays.learned.subarray(near * size, (near + 1) * size) : null
+      this.paint(second, this.revealed ? `Learned at σ ${short(learned.sigmas[near])}` : "Learned by a UNet", theirs, pixel, learned.radii[near][0])
+      this.shown = { sigma, radius, curve: radii.slice(0, this.last + 1).map(([r]) => r) }
+    }
+    this.plot.innerHTML = fourier ? this.spectrum() : this.curve()
+  }
+
+  paint({ title, stage, words, marks, pixels, put, canvas }, name, field, [r, c], radius) {
+    title.textContent = name
+    stage.hidden = !field
+    words.textContent = field ? "" : "after your guess"
+    if (!field) return
+    paintField(field, largest([field]), true, pixels)
+    put()
+    canvas.setAttribute("aria-label", `${name}, sigma ${short(this.noise)}${radius ? `, half of the weight within ${radius.toFixed(1)} pixels` : ""}`)
+    const ring = ink => `<circle cx="${c + 0.5}" cy="${r + 0.5}" r="${radius}" stroke="${ink}" stroke-width="${ink === "#000" ? 4 : 2}" vector-effect="non-scaling-stroke"/>`
+    marks.innerHTML = chosen([r, c], 1.5) + (radius ? ring("#000") + ring("#ffd400") : "")
+  }
+
+  get wide() { return Math.max(300, Math.min(this.plot.clientWidth || 460, 620)) }
+
+  curve() {
+    const { levels, radii, learned, asked } = this.data, ink = "var(--st-primary-color)", tall = 250
+    const points = radii.slice(0, this.last + 1).map(([r], i) => [levels[i], r])
+    const tip = (s, r, e) => `σ ${short(s)}: ${r.toFixed(2)} ± ${(e || 0).toFixed(2)} px`
+    const series = [{ title: "predicted from S", ink, points, dot: 2.5, tip }]
+    if (this.revealed) series.push({ title: "learned by a UNet", ink: "var(--second)", line: false, dot: 5, tip, points: learned.sigmas.map((s, i) => [s, ...learned.radii[i]]) })
+    if (this.guess !== null) series.push({ title: "your guess", ink: "var(--third)", line: false, dot: 6, points: [[levels[asked], this.guess]], tip })
+    const words = points.map(([s, r]) => `${r.toFixed(1)} at sigma ${short(s)}`).join(", ")
+    this.plot.setAttribute("aria-label", `Half-mass radius in pixels, predicted: ${words}`)
+    return chart({ wide: this.wide, tall, series, here: this.noise, x: { range: [levels[0], levels[levels.length - 1]], log: true, ticks: [0.1, 0.3, 1, 3, 10].map(s => [s, short(s)]), name: "noise level σ" },
+      y: { range: [0, 12], ticks: [0, 4, 8, 12].map(r => [r, `${r} px`]) } })
+  }
+
+  // Powers by their logarithm; the gain, between 0 and 1, has the right-hand scale of the same height.
+  spectrum() {
+    const { frequency, typical } = this.arrays, { noise: sigma } = this, ln = Math.log10, low = -3, high = 3
+    const known = [...frequency].map((f, i) => [f, typical[i]]).filter(([f, p]) => f >= 1 && p > 0)
+    const noise = [[known[0][0], 2 * ln(sigma)], [known[known.length - 1][0], 2 * ln(sigma)]]
+    const gain = known.map(([f, p]) => [f, low + (high - low) * p / (p + sigma * sigma)])
+    const passes = known.filter(([, p]) => p > sigma * sigma)
+    this.plot.setAttribute("aria-label", `Power spectrum of brightness, and noise power ${short(sigma * sigma)}: frequencies up to ${passes.length ? short(passes[passes.length - 1][0]) : "none"} cycles per image are above the noise`)
+    return chart({ wide: this.wide, tall: 250, x: { range: [1, known[known.length - 1][0]], log: true, ticks: [1, 2, 4, 8, 16].map(f => [f, `${f}`]), name: "frequency, cycles per image" },
+      y: { range: [low, high], ticks: [[-2, "0.01"], [0, "1"], [2, "100"]] },
+      series: [{ title: "power of images", ink: "var(--st-primary-color)", points: known.map(([f, p]) => [f, ln(p)]) },
+        { title: "noise σ²", ink: "var(--second)", dash: "6 4", points: noise },
+        { title: "gain, 0 to 1", ink: "var(--third)", points: gain }] })
+  }
+}
+
+export default taught(Noise)

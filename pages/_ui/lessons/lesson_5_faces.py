@@ -1,0 +1,132 @@
+"""Non-local data, non-local fields: the eye of a cat, and the same two places on CIFAR-10."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pages._ui.lessons.guess import Point
+from pages._ui.lessons.lesson import Figure, Lesson, Result
+
+LEVELS = (0.3, 0.5, 0.7, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0)
+SIGMA = 1.2  # of the question
+FAR = 5.0  # pixels from the eye: what lies nearer is the eye itself
+RANK = 384  # components that the browser gets, enough for these noise levels
+PATCH = 1.6  # pixels: radius of an eye
+PHOTO = 15  # of the shipped photographs: it looks straight at us
+
+
+def figure() -> Figure:
+    """Predicted fields of cats and of CIFAR-10, a photograph, and what a trained UNet learned where there is one."""
+    import torch
+
+    from locality.datasets import Source
+    from locality.errors import UnknownName
+    from locality.fields.rows import rows
+    from locality.studies import find_network, learned_table, table_row
+    from locality.types import Pixel
+    from pages._ui.lessons.parts import coded_basis, nearest, wiener_of
+
+    cats = Source.parse("afhq_cats")
+    eye, other = cats.spec.landmarks().values()
+    filters = {"cats": wiener_of("afhq_cats"), "cifar10": wiener_of("cifar10")}
+    places = torch.arange(32 * 32)
+    row, col = places // 32, places % 32
+    around = (row - other.row) ** 2 + (col - other.col) ** 2 <= PATCH**2
+    away = (row - eye.row) ** 2 + (col - eye.col) ** 2 > FAR**2
+
+    def no_images(sigma: float) -> torch.Tensor:
+        raise AssertionError("the Wiener filter's fields need no image")
+
+    def share(field: torch.Tensor) -> float:
+        return float(field[around].mean() / field.abs().max())
+
+    exact = {name: rows(one, [eye], SIGMA, no_images).summed()[0, 0] for name, one in filters.items()}
+    looks = int(exact["cats"].masked_fill(~away, -torch.inf).argmax())
+    learned = torch.empty(0)
+    told = {}
+    try:
+        table = learned_table(find_network(cats, "unet"))
+    except UnknownName:
+        table = None
+    if table is not None:
+        levels, pixels = table.meta["sigmas"], [Pixel(*pixel) for pixel in table.meta["pixels"]]
+        at = min(range(len(pixels)), key=lambda i: (pixels[i].row - eye.row) ** 2 + (pixels[i].col - eye.col) ** 2)
+        learned = torch.stack([table_row(table, s, at) for s in range(len(levels))]).float()
+        told = {"sigmas": list(levels), "pixel": list(pixels[at]), "draws": table.meta["draws"]}
+        near = nearest(levels, SIGMA)
+        told_words = f" A trained [[UNet]]’s field has {share(learned[near]):.2f} there, at σ = {levels[near]:.2g}."
+    else:
+        told_words = ""
+    bases = {name: coded_basis(one, RANK) for name, one in filters.items()}
+    return Figure(
+        answer=[looks // 32, looks % 32],
+        result=Result(
+            share(exact["cats"]),
+            float("nan"),
+            f"Mean weight around the other eye, over the field’s largest weight, predicted from the [[covariance]] of "
+            f"{filters['cats'].count:,} photographs at σ = {SIGMA:g}. The same two places on CIFAR-10: "
+            f"{share(exact['cifar10']):.3f}.{told_words}",
+            "`python -m benchmarks eyes`; photographs: AFHQ, NAVER Corp., CC BY-NC 4.0",
+        ),
+        data={
+            "levels": list(LEVELS),
+            "start": LEVELS.index(SIGMA),
+            "side": 32,
+            "eye": list(eye),
+            "other": list(other),
+            "learned": told,
+            "bases": {name: head for name, (head, _) in bases.items()},
+        },
+        arrays={
+            "photo": cats.held_out.x0(slice(PHOTO, PHOTO + 1))[0].numpy(),
+            "learned": learned.flatten().numpy(),
+            **{f"{name}.{part}": array for name, (_, arrays) in bases.items() for part, array in arrays.items()},
+        },
+        facts={
+            "eye": f"row {eye.row}, column {eye.col}",
+            "cats": f"{share(exact['cats']):.2f}",
+            "cifar10": f"{share(exact['cifar10']):.3f}",
+            "times": f"{share(exact['cats']) / share(exact['cifar10']):.0f}",
+        },
+    )
+
+
+LESSON = Lesson(
+    number=5,
+    title="Non-local data, non-local fields",
+    minutes=2.5,
+    summary="On aligned faces one eye tells about the other, so a denoiser looks there: locality is in the data.",
+    claim="""
+If the [[covariance]] sets where a [[denoiser]] looks, then data whose distant pixels vary together must have fields
+that are not local at all.
+
+Photographs of cats, aligned so that eyes lie at the same place, are such data: cats have two eyes of one colour, lit by
+one lamp.
+""",
+    guess=Point(
+        """
+The yellow square is the pixel being denoised: the left eye, {eye}, at $σ$ = 1.2. **Where else does its
+[[sensitivity field]] look most**, outside the eye itself? Point at it.
+""",
+        label="Where else the eye looks",
+        rows=32,
+        columns=32,
+        near=2.5,
+    ),
+    answer="""
+At the other eye: the weight there is {cats} of the largest one, {times} times that of the same two places on CIFAR-10
+({cifar10}), where nothing is aligned.
+
+No architecture is in this picture: it is $S (S + σ² I)^{−1}$ of the photographs. A convolutional [[UNet]] trained on
+them finds the same pattern, though nothing in it knows what an eye is.
+""",
+    trying="""
+Click a cheek, the nose, an ear, or move with the arrow keys: each looks at its mirror image. Then raise $σ$ to 12 until
+the whole head appears.
+""",
+    not_shown="""
+The field is a mean over cats: for one photograph a network may weigh the other eye more, or not at all.
+""",
+    figure=figure,
+    script=Path(__file__).with_suffix(".js"),
+)

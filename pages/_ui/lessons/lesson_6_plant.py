@@ -1,0 +1,144 @@
+"""Plant a W: the statistics predict that a field shows it; does a network that was only trained on the images?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pages._ui.lessons.guess import Pick
+from pages._ui.lessons.lesson import Figure, Lesson, Result
+
+ON, OFF = (13, 5), (7, 9)  # a pixel on the W, and one beside it: both are stored
+CASES = (  # strength of the W, pixel, words, and few of them
+    (1.0, ON, "A strong W (c = 1), a pixel on it", "c = 1, on it"),
+    (0.5, ON, "A W half as strong, the same pixel", "c = ½, on it"),
+    (1.0, OFF, "A strong W, a pixel beside it", "c = 1, beside it"),
+    (0.0, ON, "No W, the first pixel", "no W"),
+)
+LEVEL = 2  # of the stored noise levels
+SEEN = 1.25  # times the mass on the W when none is planted: then a field is said to show it
+
+
+def figure() -> Figure:
+    """Predicted fields of the edited statistics, stored fields of the UNets trained on edited images, and the sweep."""
+    import torch
+
+    from locality.datasets import Source
+    from locality.edits import EDITS
+    from locality.fields.jacobian import mass_on
+    from locality.fields.rows import rows
+    from locality.studies import (
+        PREDICTED,
+        find_network,
+        finish,
+        fit_wiener,
+        learned_table,
+        mask_of,
+        shipped_sweeps,
+        table_row,
+    )
+    from locality.types import Pixel
+
+    plain = Source.parse("fashion_mnist")
+    mask = mask_of(EDITS.parse("pattern:mask=W"), plain.shape).reshape(28, 28)
+
+    def no_images(sigma: float) -> torch.Tensor:
+        raise AssertionError("the Wiener filter's fields need no image")
+
+    predicted, learned, shares = [], [], []
+    for strength, place, *_ in CASES:
+        edited = Source.parse(f"fashion_mnist+pattern:mask=W,strength={strength:g}")
+        wiener, table = finish(fit_wiener(edited)), learned_table(find_network(edited, "unet"))
+        assert table is not None, "shipped"
+        pixel, sigmas, draws = Pixel(*place), table.meta["sigmas"], table.meta["draws"]
+        at = [tuple(one) for one in table.meta["pixels"]].index(place)
+        pair = [
+            torch.stack([rows(wiener, [pixel], sigma, no_images).summed()[0, 0] for sigma in sigmas]),
+            torch.stack([table_row(table, s, at) for s in range(len(sigmas))]).float(),
+        ]
+        for fields, all_ in zip(pair, (predicted, learned), strict=True):
+            all_.append(fields)
+        shares.append([[mass_on(one.reshape(28, 28), mask, pixel) for one in fields] for fields in pair])
+    usual = shares[-1][1][LEVEL]
+    shows = [i for i, (_, theirs) in enumerate(shares) if theirs[LEVEL] > SEEN * usual]
+    sweep = next(iter(shipped_sweeps(plain, EDITS.parse("pattern:W"))))
+    ours, theirs = (
+        {strength: (value, error) for strength, value, error in sweep.curve(model, "mass_without_own")}
+        for model in (PREDICTED, "unet")
+    )
+    return Figure(
+        answer=shows,
+        result=Result(
+            theirs[1.0][0],
+            theirs[1.0][1],
+            f"Share of the [[UNet]]’s field on the W at strength 1 and σ = {sweep.plan.sigma:g}, without the pixel "
+            f"itself: mean of {len(sweep.pixels)} pixels of the W ± [[standard error]] over {sweep.plan.draws} noisy "
+            f"[[held-out images]]. Predicted: {ours[1.0][0]:.3f}. With no W planted: {theirs[0.0][0]:.3f}. The W "
+            f"covers {sweep.chance:.3f} of the image.",
+            "`python -m locality sweep fashion_mnist --edit pattern:W --strengths 0,0.25,0.5,0.75,1`",
+        ),
+        data={
+            "side": 28,
+            "cases": [{"words": words, "few": few, "pixel": list(place)} for _, place, words, few in CASES],
+            "strengths": [strength for strength, *_ in CASES],
+            "levels": [round(sigma, 3) for sigma in sigmas],
+            "start": LEVEL,
+            "draws": draws,
+            "shares": shares,
+            "chance": float(mask.double().mean()),
+        },
+        arrays={
+            "mask": mask.flatten().to(torch.uint8).numpy(),
+            "predicted": torch.stack(predicted).flatten().float().numpy(),
+            "learned": torch.stack(learned).flatten().numpy(),
+        },
+        facts={
+            "sigma": f"{sigmas[LEVEL]:.2g}",
+            "full": f"{shares[0][1][LEVEL]:.0%}".replace("%", " %"),
+            "predicted": f"{shares[0][0][LEVEL]:.0%}".replace("%", " %"),
+            "half": f"{shares[1][1][LEVEL]:.0%}".replace("%", " %"),
+            "off": f"{shares[2][1][LEVEL]:.0%}".replace("%", " %"),
+            "none": f"{usual:.0%}".replace("%", " %"),
+            "chance": f"{float(mask.double().mean()):.0%}".replace("%", " %"),
+        },
+        guess={"several": len(shows)},
+    )
+
+
+LESSON = Lesson(
+    number=6,
+    title="Plant a W",
+    minutes=2.5,
+    summary="Add a W of random strength to every image: both the prediction and a trained network look along it.",
+    claim="""
+If data statistics make the field, whoever changes the statistics changes the field. So we add to every image of
+Fashion-MNIST the letter W, with a random strength $z$ of its own, positive or negative:
+
+$$x₀ + c z w$$
+
+The mean stays; the [[covariance]] gains $c² w w^{T}$: pixels of the W now vary together, wherever they are.
+""",
+    guess=Pick(
+        """
+The prediction for each case is below; the [[UNet]] was trained on the images alone. **In which two cases does its own
+field show the W**, that is, put clearly more weight on it than without any W?
+""",
+        options=tuple(words for _, _, words, _ in CASES),
+        several=2,
+    ),
+    answer="""
+On the W: {full} of the learned field lies on it at strength 1 and {half} at half of that, where {none} does with no W
+planted ($σ$ = {sigma}, without the pixel itself; the W covers {chance} of the image). Beside the W: {off}.
+
+A pixel that does not take part in the pattern has nothing to learn from it. The network found out about $w$, a
+direction among 784, from noisy images alone.
+""",
+    trying="""
+Choose the first case and change $σ$: with little noise the neighbours say enough, with more noise the whole W is asked.
+""",
+    not_shown="""
+At strength 1 the network puts more weight on the W than predicted ({full} against {predicted}); the prediction is that
+of the best *linear* denoiser, and why the network does more is not in this figure.
+""",
+    figure=figure,
+    script=Path(__file__).with_suffix(".js"),
+)

@@ -1,0 +1,115 @@
+"""The optimal denoiser memorises: samples of Fashion-MNIST beside their nearest training images, and N_eff."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pages._ui.lessons.guess import Pick
+from pages._ui.lessons.lesson import Figure, Lesson, Result
+
+MODELS = {
+    "unet": "a trained UNet",
+    "wiener": "the Wiener filter",
+    "optimal": "the optimal denoiser",
+    "patch_mixture": "a mixture of Gaussians over patches",
+}
+LETTERS = ("Row A", "Row B", "Row C", "Row D")
+LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0, 10.0)
+COUNTS = (5, 50, 500, 1617)
+DRAWS, SEED = 64, 0
+SHOWN = 6  # samples of a row
+
+
+def figure() -> Figure:
+    """Rows of the shipped benchmark and how many of each are copies; how many digits the average really is over."""
+    import torch
+
+    from locality.datasets import Source
+    from locality.fields.jacobian import draw_inputs
+    from pages._ui.lessons.parts import leaderboard_of
+
+    made = leaderboard_of("fashion_mnist", "unet")
+    names = [name for name in MODELS if name in made.names]
+    copies = {name: made.summary(name, "memorised") for name in names}
+    worst = max(names, key=lambda name: copies[name].mean)
+    own = made.summary("held-out images", "memorised")
+    digits = Source.parse("digits")
+    train, held_out = digits.train.x0(slice(None)).double(), digits.held_out.x0(slice(0, DRAWS)).double()
+
+    def effective(sigma: float, count: int) -> tuple[float, float]:
+        """exp of the entropy of the posterior over training images: mean over noisy held-out digits, its error."""
+        x = draw_inputs(held_out.float(), sigma, SEED).double()
+        spread = torch.linspace(0, len(train) - 1, count).long()
+        weights = (-torch.cdist(x, train[spread]).square() / (2 * sigma**2)).softmax(dim=1)
+        found = torch.special.entr(weights).sum(dim=1).exp()
+        return float(found.mean()), float(found.std() / DRAWS**0.5)
+
+    curves = {count: [effective(sigma, count) for sigma in LEVELS] for count in COUNTS}
+    few = {
+        count: next((sigma for sigma, (n, _) in zip(LEVELS, curve, strict=True) if n > 2), LEVELS[-1])
+        for count, curve in curves.items()
+    }
+    return Figure(
+        answer=names.index(worst),
+        result=Result(
+            copies["optimal"].mean,
+            copies["optimal"].stderr,
+            f"Share of {copies['optimal'].n} samples of the optimal denoiser that are copies (the nearest of 60,000 "
+            "training images is less than a third as far as the second), ± [[standard error]]. The UNet’s samples: "
+            f"{copies['unet'].mean:.3f}; held-out images themselves: {own.mean:.3f}.",
+            "`python -m locality bench fashion_mnist --reference unet --model optimal -n 128`",
+        ),
+        data={
+            "side": 28,
+            "names": [MODELS[name] for name in names],
+            "copies": [[copies[name].mean, copies[name].stderr] for name in names],
+            "shown": SHOWN,
+            "levels": list(LEVELS),
+            "counts": list(COUNTS),
+            "curves": {str(count): [list(point) for point in curve] for count, curve in curves.items()},
+            "draws": DRAWS,
+        },
+        arrays={"row": torch.stack([made.result(name).images[:SHOWN] for name in names]).flatten().numpy()},
+        facts={
+            "copies": f"{copies['optimal'].mean:.0%}".replace("%", " %"),
+            "unet": f"{copies['unet'].mean:.0%}".replace("%", " %"),
+            "counts": f"{COUNTS[-1]:,}",
+            "few": f"{few[COUNTS[0]]:g}",
+            "many": f"{few[COUNTS[-1]]:g}",
+        },
+    )
+
+
+LESSON = Lesson(
+    number=7,
+    title="The optimal denoiser memorises",
+    minutes=2.5,
+    summary="The denoiser with the least training error returns training images; networks are useful as they do not.",
+    claim="""
+Training asks a network for the mean of all training images that could lie under the noise, weighed by how well each
+explains the noisy image. That mean has a closed form, the **optimal denoiser**:
+
+$$Σ x₀ exp(−|x − x₀|² / 2σ²) / Σ exp(−|x − x₀|² / 2σ²)$$
+
+No network has a smaller training error. Yet nobody wants its samples.
+""",
+    guess=Pick(
+        "Four models started from the same noise. **Which row holds copies of training images?**",
+        options=LETTERS,
+    ),
+    answer="""
+The optimal denoiser: {copies} of its samples are copies. They look best because they are photographs. As noise falls,
+one training image explains the noisy one far better than all others, and the weighted mean is that image.
+
+**How many images it averages** is below, on digits of 8 x 8 pixels: with all {counts} of them two or fewer below
+$σ$ = {many}, with five already below {few}. More images push the point down slowly, in many dimensions hardly at all.
+""",
+    trying="""
+Choose **5 images**, then all: how much further down in noise does the average still hold more than two?
+""",
+    not_shown="""
+Networks memorise too when they are large and the images few; and a copy in pixels is not the only kind.
+""",
+    figure=figure,
+    script=Path(__file__).with_suffix(".js"),
+)

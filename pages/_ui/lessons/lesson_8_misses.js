@@ -1,0 +1,49 @@
+// One sample of the network beside those of five models from the same noise, and R2 against the noise level.
+import { element } from "../lab/lab.js"
+import { short } from "../lab/math.js"
+import { chart } from "../lab/svg.js"
+import { Lesson, taught } from "./lesson.js"
+import { strip } from "./panel.js"
+
+class Misses extends Lesson {
+  build() {
+    const { each } = this.data
+    this.sample = 0
+    this.samples = this.choice("sample", "Sample", each[0].map((_, i) => [`${i}`, `${i + 1}`]), i => (this.sample = +i))
+    this.row = element("div", "samples")
+    this.plot = element("div", "chart")
+    this.plot.setAttribute("role", "img")
+    this.below = element("p", "ends", "R² of both at the network’s noisy images.")
+    this.figure.replaceChildren(this.samples, this.row, this.plot, this.below)
+  }
+
+  kept() { return { sample: `${this.sample}` } }
+  restore({ sample }) { if (sample in this.data.each[0]) this.sample = +sample }
+
+  picture(name, words) {
+    const { side } = this.data, size = side * side, figure = element("figure"), { sample } = this
+    figure.append(strip([this.arrays[name].subarray(sample * size, (sample + 1) * size)], side), element("figcaption", "", words))
+    return figure
+  }
+
+  draw() {
+    this.press("sample", `${this.sample}`)
+    const { names, titles, each, curves, best, hard } = this.data, { sample, revealed } = this
+    const models = revealed ? names.map((name, i) => this.picture(name, `${titles[i]}, R² ${each[i][sample].toFixed(2)}${i === best && sample === hard ? ", its worst" : ""}`)) : []
+    this.row.replaceChildren(this.picture("reference", "The network"), ...models)
+    this.plot.hidden = this.below.hidden = !revealed
+    this.shown = { sample, scores: revealed ? each.map(row => row[sample]) : [] }
+    if (!revealed) return
+    const inks = ["var(--st-primary-color)", "var(--second)", "var(--third)", "var(--other)", "var(--right)"]
+    const series = names.map((name, i) => ({ title: titles[i], ink: inks[i], points: curves[name].map(([s, r, e]) => [s, r, e]), dot: 2.5, tip: (s, r, e) => `${titles[i]}, σ ${short(s)}: R² ${r.toFixed(3)} ± ${(e || 0).toFixed(3)}` }))
+    const sigmas = curves[names[0]].map(([s]) => s), lowest = Math.min(0, ...names.flatMap(name => curves[name].map(([, r]) => r)))
+    const low = Math.max(-1, Math.floor(2 * lowest) / 2), ticks = [-1, -0.5, 0, 0.5, 1].filter(v => v >= low)
+    this.plot.setAttribute("aria-label", `R2 against the noise level: ${names.map((name, i) => `${titles[i]} ${curves[name].map(([s, r]) => `${r.toFixed(2)} at sigma ${short(s)}`).join(", ")}`).join("; ")}`)
+    this.below.textContent = `R² of both at the network’s noisy images.${lowest < -1 ? ` Values below −1 are not drawn; the lowest is ${short(lowest)}.` : ""}`
+    this.plot.innerHTML = chart({ wide: Math.max(300, Math.min(this.plot.clientWidth || 460, 700)), tall: 280, series,
+      x: { range: [Math.min(...sigmas), Math.max(...sigmas)], log: true, ticks: [0.01, 0.1, 1, 10, 60].map(s => [s, short(s)]), name: "noise level σ" },
+      y: { range: [low, 1], ticks: ticks.map(v => [v, short(v)]) } })
+  }
+}
+
+export default taught(Misses)

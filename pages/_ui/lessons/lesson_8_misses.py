@@ -1,0 +1,115 @@
+"""What a linear filter misses: five models beside a network on Fashion-MNIST, by R2, image by image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pages._ui.lessons.guess import Order
+from pages._ui.lessons.lesson import Figure, Lesson, Result
+
+MODELS = {
+    "wiener": "Wiener filter: one covariance for all images",
+    "gaussian_mixture": "Mixture of Wiener filters: one for each class",
+    "patch_mixture": "Mixture of Gaussians over patches",
+    "optimal": "Optimal denoiser: averages training images",
+    "nearest": "Nearest image: the training image nearest to the noisy one",
+}
+SHOWN = 8  # samples that are kept
+
+
+def figure() -> Figure:
+    """Samples, R2 of every image and its curve over noise, from the shipped benchmark; agreement from its study."""
+    import torch
+
+    from pages._ui.lessons.parts import agreement_with_wiener, leaderboard_of
+
+    made = leaderboard_of("fashion_mnist", "unet")
+    names = [name for name in MODELS if name in made.names]
+    means = {name: made.summary(name, "r2_final") for name in names}
+    ranked = sorted(range(len(names)), key=lambda i: -means[names[i]].mean)
+    best = names[ranked[0]]
+    each = torch.stack([made.values(name, "r2_final")[:SHOWN] for name in names])
+    hard = int(each[ranked[0]].argmin())
+    gap = made.difference(best, "wiener", "r2_final")
+    pearson = made.summary("wiener", "pearson")
+    r, _, sigma = agreement_with_wiener("fashion_mnist", "unet", 2.0)
+    return Figure(
+        answer=ranked,
+        result=Result(
+            means[best].mean,
+            means[best].stderr,
+            f"R² of the best of the five, the {_plain(best)}: share of the variance of the network’s samples that "
+            f"its samples explain, mean of {means[best].n} ± [[standard error]]; {gap.mean:.3f} more than the Wiener "
+            f"filter ({gap.low:.3f} to {gap.high:.3f}, the same noise).",
+            "`python -m locality bench fashion_mnist --reference unet --model gaussian_mixture -n 128`",
+        ),
+        data={
+            "side": 28,
+            "names": list(names),
+            "titles": [MODELS[name].partition(":")[0] for name in names],
+            "means": [[means[name].mean, means[name].stderr] for name in names],
+            "each": [[round(float(v), 4) for v in row] for row in each],
+            "best": ranked[0],
+            "hard": hard,
+            "curves": {
+                name: [[s, one.mean, one.stderr] for s, one in made.curve(name, "r2_trajectory")] for name in names
+            },
+        },
+        arrays={
+            "reference": made.result(made.reference).images[:SHOWN].flatten().numpy(),
+            **{name: made.result(name).images[:SHOWN].flatten().numpy() for name in names},
+        },
+        facts={
+            "r": f"{r:.2f}",
+            "sigma": f"{sigma:.2g}",
+            "pearson": f"{pearson.mean:.2f}",
+            "wiener": f"{means['wiener'].mean:.2f}",
+            "best": f"{means[best].mean:.2f}",
+            "best_name": _plain(best),
+            "worst": f"{min(one.mean for one in means.values()):.2f}",
+            "hardest": f"{float(each[ranked[0], hard]):.2f}",
+        },
+    )
+
+
+def _plain(name: str) -> str:
+    """A model's title within a sentence."""
+    title = MODELS[name].partition(":")[0]
+    return title if title.startswith("Wiener") else title[0].lower() + title[1:]
+
+
+LESSON = Lesson(
+    number=8,
+    title="What a linear filter misses",
+    minutes=2.5,
+    summary="Similar fields do not make equal images: five models, ordered by what they explain of a network.",
+    claim="""
+On Fashion-MNIST the [[Wiener filter]]’s fields and a UNet’s agree ($r$ = {r} at $σ$ = {sigma}). Does the filter then
+draw the same images?
+
+Start both from the same noise and compare the results by $R²$: 1 for equal images, 0 for one that explains nothing of
+the network’s, less for one that does worse than a grey square.
+""",
+    guess=Order(
+        "Five models made from the data alone, none trained. **Order them by how much of the network’s images they "
+        "explain.**",
+        items=tuple(MODELS.values()),
+        ends=("explains most", "explains least"),
+    ),
+    answer="""
+The {best_name} explains most, $R²$ = {best}; the Wiener filter {wiener}, although its images correlate with the
+network’s at {pearson}. A single covariance knows how pixels vary together over *all* images, not that this one is a
+shoe; a filter for each class knows a little more. Training images come last ({worst}): a sharp picture of another
+shoe explains less than a blurred one of the right kind.
+""",
+    trying="""
+Step through the eight samples and find the one where the best model fails: what did the network draw there, and what
+did the model draw instead?
+""",
+    not_shown="""
+One network, minutes of training, and its own errors: a second network with another seed does not have $R²$ = 1
+either.
+""",
+    figure=figure,
+    script=Path(__file__).with_suffix(".js"),
+)

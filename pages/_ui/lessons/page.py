@@ -1,0 +1,82 @@
+"""The list of lessons, and a lesson on its page."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from pages._ui.lab.modules import linked
+from pages._ui.lab.mount import style
+from pages._ui.lessons.payload import payload
+from pages._ui.lessons.registry import lesson, lessons, numbers
+from pages._ui.lessons.standalone import standalone
+
+_HERE = Path(__file__).parent
+
+
+@cache
+def _component(number: int) -> Any:
+    return st.components.v2.component(
+        f"locality_lesson_{number}",
+        html=(_HERE / "view.html").read_text(encoding="utf-8"),
+        css=style(_HERE),
+        js=linked(lesson(number).script),
+    )
+
+
+@st.cache_resource(show_spinner="Computing the figure, once for this server…")
+def _data(number: int) -> bytes:
+    return payload(number)
+
+
+def show(number: int) -> None:
+    """The page of a lesson."""
+    this, key = lesson(number), f"lesson_{number}"
+    st.set_page_config(page_title=f"{number}. {this.title}")
+    asked = (st.session_state.get(key) or {}).get("go")
+    if asked in numbers():
+        st.switch_page(lesson_pages()[int(asked)])
+    if asked == 0:
+        st.switch_page("pages/lessons/01_Lessons.py")
+    _component(number)(key=key, data=_data(number), default={"go": None}, width="stretch", on_go_change=lambda: None)
+    st.download_button(
+        "One HTML file",
+        lambda: standalone(number),
+        f"{this.address}.html",
+        mime="text/html",
+        on_click="ignore",
+        icon=":material/download:",
+        help="This lesson in one file that works without a network. Saved into one folder, lessons link to each other.",
+    )
+
+
+def lesson_pages() -> dict[int, Any]:
+    """A page for every lesson, reached from the list of lessons, new at every run as Streamlit wants them.
+
+    Nothing of a lesson is imported before it runs.
+    """
+    return {number: _page(number) for number in numbers()}
+
+
+def _page(number: int) -> Any:
+    def run() -> None:
+        show(number)
+
+    address = f"lesson-{number}"
+    return st.Page(run, title=f"Lesson {number}", icon=":material/school:", url_path=address, visibility="hidden")
+
+
+def index() -> None:
+    """The page that lists them."""
+    st.title("Lessons", anchor=False)
+    total = sum(one.minutes for one in lessons())
+    st.markdown(
+        "Each lesson makes one claim and asks for your prediction before its figure answers. "
+        f"All of them take about {total:.0f} minutes."
+    )
+    for one in lessons():
+        st.page_link(lesson_pages()[one.number], label=f"**{one.number}. {one.title}**")
+        st.caption(f"{one.summary} {one.minutes:g} minutes.")

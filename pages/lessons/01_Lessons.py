@@ -1,0 +1,5 @@
+"""Lessons: the list of them."""
+
+from pages._ui.lessons import index
+
+index()
