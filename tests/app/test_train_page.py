@@ -20,7 +20,8 @@ from locality.errors import BadInput, UnknownName
 from locality.fields.codec import decode_rows
 from locality.networks import MANIFEST, NETWORKS, STATE, TrainSpec
 from locality.store import Store
-from locality.studies import read_log, read_preview
+from locality.studies import Recording, read_log, read_preview
+from locality.types import ImageShape, Pixel
 from pages._ui import timing as timings
 from pages._ui.train import plan as plans_module
 from pages._ui.train import runs
@@ -119,6 +120,42 @@ def test_the_empty_page_says_what_to_do() -> None:
     at = open_page()
     assert "Nothing has been trained here yet" in texts(at)
     assert "press Start" in texts(at)
+
+
+def test_the_page_opens_on_a_recording_and_says_of_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = recording()
+    monkeypatch.setattr("pages._ui.train.board.shipped_recordings", lambda: [made])
+    at = open_page()
+    assert "A recorded training: resnet on Digits" in texts(at)
+    assert "Nothing has been trained here yet" not in texts(at)
+    head, arrays = sent(at)
+    assert head["images"] == [0, 64]
+    assert head["errors"] == [[2.5, 1.5], [1.25, 0.75]]
+    assert arrays["learned"].size == 2 * 1 * 2 * 64
+    assert np.array_equal(arrays["samples"], made.samples.flatten())
+
+
+def recording() -> Recording:
+    """A small one that was never trained."""
+    g = torch.Generator().manual_seed(3)
+    return Recording(
+        name="resnet",
+        dataset="digits",
+        network="resnet:channels=8",
+        shape=ImageShape(1, 8, 8),
+        images=(0, 64),
+        minutes=(0.0, 0.1),
+        sigmas=(1.0,),
+        pixels=(Pixel(4, 4), Pixel(2, 4)),
+        draws=2,
+        predicted=torch.randn(1, 2, 8, 8, generator=g),
+        learned=torch.randn(2, 1, 2, 8, 8, generator=g),
+        error_sigmas=(0.5, 1.0),
+        held_out=10,
+        errors=torch.tensor([[2.5, 1.5], [1.25, 0.75]]),
+        error_stderr=torch.full((2, 2), 0.1),
+        samples=torch.randint(256, (2, 3, 64), generator=g).to(torch.uint8),
+    )
 
 
 def test_without_images_the_page_says_so() -> None:
@@ -374,8 +411,8 @@ def test_a_process_of_another_server_is_told_apart(own_networks: Path) -> None:
 
 def test_small_words() -> None:
     assert [_rounded(n) for n in (51_234, 1_234_567, 2.5e9)] == ["51,000", "1.2 million", "2.5 billion"]
-    lines = [{"images": 8, "loss": 1.0}, *({"images": n, "held_out_ratio": r} for n, r in ((9, 2.0), (10, 2.0), (11, 1.5)))]
-    assert held_out_ratios(lines) == [(9, 2.0), (11, 1.5)]
+    lines = [{"images": n, "held_out_ratio": r} for n, r in ((9.0, 2.0), (10.0, 2.0), (11.0, 1.5))]
+    assert held_out_ratios([{"images": 8.0, "loss": 1.0}, *lines]) == [(9, 2.0), (11, 1.5)]
 
 
 def test_smoothing_is_a_mean_of_neighbours() -> None:
