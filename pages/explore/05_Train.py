@@ -12,10 +12,9 @@ st.markdown(
     "predicts emerges."
 )
 notes = st.container()
-left, right = st.columns([7, 3], gap="large")
-with left:
-    show()
-with right, guard():
+with guard():
     new_training(current_source())
+with guard():
+    show(current_source())
 with notes:
     show_notes()

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from locality.dataset import Images
 from locality.datasets import DATASETS, Source
-from locality.studies import Sampling, finish, found_samples, nearest_training, sample
+from locality.studies import Expected, Sampling, finish, found_samples, nearest_training, sample, shipped_grid
 from locality.types import Denoiser, Pixel
 from locality.work import heartbeat
 from pages._ui.samples import evidence, export, mount
@@ -40,9 +40,20 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
+    monkeypatch.setattr("pages._ui.samples.pace.expected_sampling", costing())
     st.cache_resource.clear()
     yield
     st.cache_resource.clear()
+
+
+def costing(**seconds: float) -> Any:
+    """A stand-in for the measurement, which takes a second a model: half a second, or so many for the models named."""
+
+    def expected(source: Source, text: str, sampling: Sampling) -> Any:
+        yield from ()
+        return Expected(0.1, seconds.get(text.partition(":")[0], 0.4), 10**6)
+
+    return expected
 
 
 def open_page(**query: Any) -> AppTest:
@@ -123,8 +134,76 @@ def test_models_that_need_images_say_so_and_the_others_draw() -> None:
 
 
 def test_without_images_the_usual_models_are_those_that_can_run() -> None:
-    assert open_page(dataset="mnist").multiselect(key="samples_models").value == ["wiener", "unet"]
-    assert open_page(dataset="digits").multiselect(key="samples_models").value[:2] == ["optimal", "wiener"]
+    for name, usual in (("mnist", ["wiener", "unet"]), ("digits", ["optimal", "wiener", "pca_locality"])):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pages._ui.samples.choice.grid_of", lambda source: None)
+            assert open_page(dataset=name).multiselect(key="samples_models").value == usual
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist", "fashion_mnist"])
+def test_the_page_opens_on_shipped_samples(name: str) -> None:
+    """On a machine without images too; each step as the sampler gives it, within the rounding."""
+    at = open_page(dataset=name)
+    head, arrays = sent(at)
+    made = shipped_grid(Source.parse(name))
+    assert made is not None
+    assert [row["text"] for row in head["rows"]] == list(made.drawn)
+    assert all(row["done"] and len(row["near"][0]) == 8 for row in head["rows"])
+    assert np.array_equal(arrays["x0_hat1"], mount.bytes_of(made.drawn["wiener"].x0_hat).ravel())
+    assert at.button(key="generate").disabled
+    assert "Samples that come with Locality Lab" in texts(at)
+    levels, truth = Sampling().sigmas(), finish(sample(Source.parse(name), "wiener", Sampling()))
+    x0_hat = made.drawn["wiener"].x0_hat
+    step = float(truth.x0_hat.max() - truth.x0_hat.min()) / 255
+    assert float((x0_hat - truth.x0_hat).abs().max()) < 0.51 * step
+    off = (made.drawn["wiener"].x - truth.x).abs().amax(dim=(1, 2))
+    assert all(float(error) < step for error in off)
+    assert levels == made.drawn["wiener"].sigmas
+
+
+def test_slow_models_run_only_if_asked_and_after_the_quick_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages._ui.samples.pace.expected_sampling", costing(optimal=600.0, els=5.0))
+    at = open_page(dataset="digits", n="1", steps="2", seed="51", model=["optimal", "els:first=20", "wiener"])
+    assert "Not computed yet: wiener under 1 s, els:first=20 about 5 s; together about 6 s." in texts(at)
+    assert "so only if you ask: optimal about 10 min." in texts(at)
+    head, _ = sent(generate(at))
+    assert [row["done"] for row in head["rows"]] == [False, True, True]
+    assert head["rows"][0]["state"] == "Not generated yet: about 10 min"
+    (job,) = [job for job in JOBS._known.values() if job.sampling.seed == 51]
+    assert [drawing.text for drawing in job.drawings] == ["wiener", "els:first=20"]
+    assert job.lane == "short"
+    assert at.button(key="generate").disabled
+    button(at, "With the slow model, about 10 min").click().run()
+    slow = next(job for job in JOBS._known.values() if job.sampling.seed == 51 and job.lane == "long")
+    assert slow.ended.wait(100)
+    head, _ = sent(at.run())
+    assert all(row["done"] for row in head["rows"])
+
+
+def test_a_short_generation_does_not_wait_behind_a_long_one() -> None:
+    gate, reached = threading.Event(), threading.Event()
+    with made_up("gated", gated(gate, reached)):
+        line = Jobs()
+        long = job_of("gated", "long", 61)
+        long.lane = "long"
+        line.ask(long)
+        assert reached.wait(60)
+        short = line.ask(job_of("wiener", "short", 62))
+        assert line.before(short) == 0
+        assert short.ended.wait(60)
+        assert short.state == "done"
+        assert not long.ended.is_set()
+        gate.set()
+        assert long.ended.wait(60)
+
+
+def test_a_pixel_is_decided_where_it_stops_moving() -> None:
+    moving = torch.tensor([0.0, 0.5, 0.95, 1.0, 0.95, 1.0])[:, None]
+    assert evidence.deciding_step(moving) == 2
+    assert evidence.deciding_step(torch.zeros(5, 3)) == 0
+    assert evidence.deciding_step(torch.tensor([[0.0], [0.0], [1.0]])) == 2
+    channels = torch.stack([moving[:, 0], torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])], dim=1)
+    assert evidence.deciding_step(channels) == 5
 
 
 def test_a_link_restores_everything_and_shows_kept_images_without_computing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +225,7 @@ def test_a_link_restores_everything_and_shows_kept_images_without_computing(monk
     after = sent(again)
     assert after[0] == before[0]
     assert all(np.array_equal(after[1][name], before[1][name]) for name in before[1])
-    assert button(again, "Generate").disabled
+    assert again.button(key="generate").disabled
     assert not again.warning
     assert not again.error
 
@@ -238,6 +317,15 @@ def test_a_clicked_pixel_shows_the_training_images_that_decided_it() -> None:
     tiles = at.get("html")[-1].proto.body
     assert f'alt="Training image {number}, weight 100 %"' in tiles
     assert tiles.count("<img") == evidence._TOP
+
+    pick(at, "optimal", 1, 0, 0, 3)  # a corner, which is black in every image
+    assert "**Decided at step 1** (σ = 17.4)" in texts(at)
+    assert "step 1 of 4, noise level σ = 17.4" in texts(at)
+    assert "The finished image as a whole is a copy of training image no. " in texts(at)
+    assert at.query_params["pick"] == "0.1.0.0.3"
+    at.segmented_control(key="evidence_at").set_value(3).run()
+    assert "step 4 of 4, noise level" in texts(at)
+    assert "here it has 100 % of the weight" in texts(at)
 
     pick(at, "els:first=20,window=3", 0, 0, 0, 0)
     assert "where in the training image the patch used here was found" in texts(at)

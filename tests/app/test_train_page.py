@@ -10,20 +10,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import streamlit as st
+import torch
 from streamlit.testing.v1 import AppTest
 
 from locality.errors import BadInput, UnknownName
+from locality.fields.codec import decode_rows
 from locality.networks import MANIFEST, NETWORKS, STATE, TrainSpec
 from locality.store import Store
-from locality.studies import read_log
-from pages._ui.train import pace, runs
+from locality.studies import Recording, read_log, read_preview
+from locality.types import ImageShape, Pixel
+from pages._ui import timing as timings
 from pages._ui.train import plan as plans_module
+from pages._ui.train import runs
 from pages._ui.train.form import _rounded
+from pages._ui.train.moments import held_out_ratios
 from pages._ui.train.plan import PLAN, Plan, free_name, load_plan, plans
 from pages._ui.train.runs import OUTCOME, RUNS, Run, Runs, state_of
-from pages._ui.train.view import moments, short, smoothed
+from pages._ui.train.view import smoothed
+from tests.buffer import sent
 
 pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -46,6 +53,7 @@ def own_networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pa
     monkeypatch.setattr(runs, "_NICE", 0)  # the test waits for it
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # networks this small are slower on two threads than on one
     monkeypatch.setattr("pages._ui.train.pace.training_speed", lambda *_: 1000.0)
+    monkeypatch.setattr("pages._ui.train.board.shipped_recordings", list)
     st.cache_resource.clear()
     st.cache_data.clear()
     yield tmp_path / "cache" / "networks"
@@ -112,6 +120,42 @@ def test_the_empty_page_says_what_to_do() -> None:
     at = open_page()
     assert "Nothing has been trained here yet" in texts(at)
     assert "press Start" in texts(at)
+
+
+def test_the_page_opens_on_a_recording_and_says_of_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = recording()
+    monkeypatch.setattr("pages._ui.train.board.shipped_recordings", lambda: [made])
+    at = open_page()
+    assert "A recorded training: resnet on Digits" in texts(at)
+    assert "Nothing has been trained here yet" not in texts(at)
+    head, arrays = sent(at)
+    assert head["images"] == [0, 64]
+    assert head["errors"] == [[2.5, 1.5], [1.25, 0.75]]
+    assert arrays["learned"].size == 2 * 1 * 2 * 64
+    assert np.array_equal(arrays["samples"], made.samples.flatten())
+
+
+def recording() -> Recording:
+    """A small one that was never trained."""
+    g = torch.Generator().manual_seed(3)
+    return Recording(
+        name="resnet",
+        dataset="digits",
+        network="resnet:channels=8",
+        shape=ImageShape(1, 8, 8),
+        images=(0, 64),
+        minutes=(0.0, 0.1),
+        sigmas=(1.0,),
+        pixels=(Pixel(4, 4), Pixel(2, 4)),
+        draws=2,
+        predicted=torch.randn(1, 2, 8, 8, generator=g),
+        learned=torch.randn(2, 1, 2, 8, 8, generator=g),
+        error_sigmas=(0.5, 1.0),
+        held_out=10,
+        errors=torch.tensor([[2.5, 1.5], [1.25, 0.75]]),
+        error_stderr=torch.full((2, 2), 0.1),
+        samples=torch.randint(256, (2, 3, 64), generator=g).to(torch.uint8),
+    )
 
 
 def test_without_images_the_page_says_so() -> None:
@@ -208,7 +252,7 @@ def test_the_pace_is_measured_beside_the_page(monkeypatch: pytest.MonkeyPatch) -
     assert "Timing a few steps…" in texts(at)
     assert not button(at, "Start").disabled
     gate.set()
-    until(lambda: all(timing.ended.is_set() for timing in pace._known().values()))
+    until(lambda: all(timing.ended.is_set() for timing in timings.known().values()))
     assert "About **600,000 images** at 500 per second" in texts(at.run())
     assert len(calls) == 1
 
@@ -221,14 +265,22 @@ def test_a_training_runs_is_shown_and_can_be_used(own_networks: Path) -> None:
     assert (run.state, run.message) == ("done", "")
     assert (own_networks / "digits-mine" / MANIFEST).exists()
     at = open_page()
-    assert "Ready on every page as **mine**: 64 images seen" in texts(at)
+    assert "Ready on every page" not in texts(at)  # 64 images teach nothing
+    (warning,) = at.warning
+    assert "**mine** is **worse than the Wiener filter** at" in warning.value
+    assert "64 images seen" in warning.value
+    assert [badge for badge in at.markdown if "Finished, worse than Wiener" in badge.value]
     assert "python -m locality memorisation digits --model mine" in texts(at)
     assert at.selectbox(key="network").value == "mine"
-    assert "Field of the middle pixel" in texts(at)
     assert not at.error
-    pictures = "".join(part.proto.body for part in at.get("html"))
-    assert 'alt="Field predicted by the Wiener filter"' in pictures
-    assert pictures.count("generated after 64 images seen") >= 18
+    head, arrays = sent(at)
+    preview = read_preview(own_networks / "digits-mine")
+    assert preview is not None
+    assert head["images"] == [frame.images for frame in preview.frames]
+    assert head["images"][-1] == 64
+    assert np.array_equal(arrays["samples"], torch.stack([frame.samples for frame in preview.frames]).flatten())
+    shown = decode_rows(torch.tensor(arrays["predicted"])[None], torch.tensor(arrays["predictedScale"]))
+    assert torch.allclose(shown.reshape(8, 8), preview.predicted, atol=0.008 * float(preview.predicted.abs().max()))
     manifest = json.loads((own_networks / "digits-mine" / MANIFEST).read_text())
     assert manifest["command"].endswith(tuple(f"--option {k}={v}" for k, v in QUICK.items()))
 
@@ -358,12 +410,9 @@ def test_a_process_of_another_server_is_told_apart(own_networks: Path) -> None:
 
 
 def test_small_words() -> None:
-    assert [short(n) for n in (64, 1500, 2_340_000)] == ["64", "1.5k", "2.34M"]
     assert [_rounded(n) for n in (51_234, 1_234_567, 2.5e9)] == ["51,000", "1.2 million", "2.5 billion"]
-    assert moments(3) == [0, 1, 2]
-    assert moments(40)[0] == 0
-    assert moments(40)[-1] == 39
-    assert len(moments(40)) == 8
+    lines = [{"images": n, "held_out_ratio": r} for n, r in ((9.0, 2.0), (10.0, 2.0), (11.0, 1.5))]
+    assert held_out_ratios([{"images": 8.0, "loss": 1.0}, *lines]) == [(9, 2.0), (11, 1.5)]
 
 
 def test_smoothing_is_a_mean_of_neighbours() -> None:

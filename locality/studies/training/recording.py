@@ -54,9 +54,13 @@ class Recording:
     samples: UInt8[Tensor, "m n d"]
 
     def similarity(self, moment: int, level: int, pixel: int) -> float:
-        """Pearson correlation of the learned field with the predicted one; nan where one of them is constant."""
+        """Pearson correlation of the learned field with the predicted one, leaving the pixel itself out.
+
+        (It outweighs all others at low noise: with it an untrained network, whose field is that point, has a high r.)
+        nan where one of them is constant there.
+        """
         fields = self.predicted[level, pixel], self.learned[moment, level, pixel]
-        return compare(*fields, self.pixels[pixel]).pearson
+        return compare(*fields, self.pixels[pixel]).pearson_off_centre
 
 
 def pack(made: Recording) -> Artifact:

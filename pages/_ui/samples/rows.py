@@ -94,7 +94,7 @@ def _kept(source: Source, row: Row, sampling: Sampling) -> Row:
         found = _trajectory(row.key, source, row.text, sampling)
     except LookupError:
         return _shipped(source, row, sampling)
-    nearest = kept(row.key) if source.available else None
+    nearest = (kept(row.key) if source.available else None) or _shipped(source, row, sampling).nearest
     return replace(row, state="done", x=found.x, x0_hat=found.x0_hat, nearest=nearest)
 
 

@@ -6,15 +6,17 @@ from typing import Any
 
 import streamlit as st
 
+from locality.datasets import Source
 from locality.networks import STATE
-from locality.studies import read_log, read_progress
+from locality.studies import Recording, read_log, read_progress, shipped_recordings
 from pages._ui.choice import note
 from pages._ui.guard import guard
 from pages._ui.samples.jobs import spoken
 from pages._ui.train.form import WATCH
+from pages._ui.train.moments import show_recording
 from pages._ui.train.plan import Plan, plans
 from pages._ui.train.runs import ACTIVE, RUNS, State, state_of
-from pages._ui.train.view import show_view
+from pages._ui.train.view import show_view, worse_at
 
 _POLL = 2.0  # seconds between looks at a training under way
 _WORDS: dict[State, tuple[str, str]] = {
@@ -29,19 +31,39 @@ _WORDS: dict[State, tuple[str, str]] = {
 }
 
 
-def show() -> None:
-    """Everything about the trainings there are; looks again by itself only while something runs."""
+def show(source: Source) -> None:
+    """The trainings there are, looking again by itself only while something runs; below them, or alone, a recording."""
     known = plans()
-    if not known:
-        st.info(
-            "**Nothing has been trained here yet.** Choose a network and press Start: its curves, samples and field "
-            "appear here as it learns; you may close the page meanwhile. A finished network appears in the "
-            "sidebar and works on every page.",
-            icon=":material/model_training:",
-        )
+    if known:
+        active = [plan.key for plan in known if state_of(plan)[0] in ACTIVE]
+        st.fragment(_board, run_every=_POLL if active else None)(active)
+    _recording(source, alone=not known)
+
+
+def _recording(source: Source, *, alone: bool) -> None:
+    """A recorded training of this dataset, else of another; where there is none, what the page will show."""
+    made = _recordings()
+    found = next((one for one in made if one.dataset == source.text), next(iter(made), None))
+    if found is None:
+        if alone:
+            st.info(
+                "**Nothing has been trained here yet.** Choose a network and press Start: its curves, samples and "
+                "field appear here as it learns; you may close the page meanwhile.",
+                icon=":material/model_training:",
+            )
         return
-    active = [plan.key for plan in known if state_of(plan)[0] in ACTIVE]
-    st.fragment(_board, run_every=_POLL if active else None)(active)
+    title = Source.parse(found.dataset).spec.info.title
+    st.subheader(f"A recorded training: {found.network.partition(':')[0]} on {title}", anchor=False)
+    st.caption(
+        f"{found.network}, {found.images[-1]:,} images seen in {found.minutes[-1]:.0f} min; shipped with Locality Lab. "
+        "Drag the slider, or play it: a training that you start appears here in the same way."
+    )
+    show_recording(found)
+
+
+@st.cache_resource(show_spinner=False)
+def _recordings() -> list[Recording]:
+    return shipped_recordings()
 
 
 def _board(active: list[str]) -> None:
@@ -74,7 +96,7 @@ def _head(plan: Plan) -> None:
     """Name, state, what can be done about it, progress."""
     state, message = state_of(plan)
     elsewhere = message == "elsewhere"
-    words, colour = _WORDS[state]
+    words, colour = _state_words(plan, state)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(plan.name, anchor=False, width="content")
         st.badge(f"{words} in another process" if elsewhere else words, color=colour)
@@ -91,6 +113,13 @@ def _head(plan: Plan) -> None:
         st.progress(0.0, f"{several} before this one." if before else "Starting…")
     elif state != "done":
         _progress(plan, state)
+
+
+def _state_words(plan: Plan, state: State) -> tuple[str, str]:
+    """The state and its colour; of a finished network also whether it is worse than the Wiener filter."""
+    if state == "done" and worse_at(plan):
+        return "Finished, worse than Wiener", "orange"
+    return _WORDS[state]
 
 
 def _buttons(plan: Plan, state: State) -> None:
@@ -150,7 +179,7 @@ def _list(known: list[Plan], watched: Plan | None) -> None:
     st.subheader("Trainings on this machine", anchor=False)
     for plan in known:
         state, _ = state_of(plan)
-        words, colour = _WORDS[state]
+        words, colour = _state_words(plan, state)
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.button(
                 plan.name,

@@ -24,7 +24,6 @@ _LARGE = 20_000_000  # values beyond which not even one step is tried on the ser
 
 def new_training(source: Source) -> None:
     """Draw the controls; Start puts the training in the line."""
-    st.subheader("New training", anchor=False)
     if not source.available:
         st.info(
             f"Training needs the {source.text} images, which are not on this machine. Download them from the "
@@ -32,29 +31,35 @@ def new_training(source: Source) -> None:
             icon=":material/hide_image:",
         )
         return
-    with guard():
-        network, spec, count = _network(source)
-        images, minutes = _length()
-        options, first = _options(source)
+    with guard(), st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            name, preset = _kind()
+            images, minutes = _length()
+            called = st.container(width=130)
+            start = st.container(width="content")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            network, spec, count = _network(source, name, preset)
+            options, first = _options(source)
+            command = st.popover("As a command", icon=":material/terminal:")
         wish = free_name(source.text, read(network)[0])
         if st.session_state.pop("train_started", False):
             st.session_state["train_name"] = ""  # the next one needs another
-        name = st.text_input("Name", key="train_name", placeholder=wish, help="Shown in the sidebar's network list.")
-        plan = Plan(name.strip() or wish, source.text, network, options, images, minutes, first)
-        if st.button("Start", type="primary", icon=":material/play_arrow:", width="stretch", key="train_start"):
+        with called:
+            given = st.text_input("Name", key="train_name", placeholder=wish, help="Shown in the network list.")
+        plan = Plan(given.strip() or wish, source.text, network, options, images, minutes, first)
+        command.code(plan.command(), "bash", wrap_lines=True)
+        with start:
+            pressed = st.button("Start", type="primary", icon=":material/play_arrow:", key="train_start")
+        if pressed:
             RUNS.start(plan)
             st.query_params[WATCH] = plan.key
             st.session_state["train_started"] = True
             st.rerun()
-        estimate = st.empty()
-        with st.expander("The same as a command"):
-            st.code(plan.command(), "bash", wrap_lines=True)
-        with estimate:
-            _estimate(plan, spec, source, count)
+        _estimate(plan, spec, source, count)
 
 
-def _network(source: Source) -> tuple[str, NetworkSpec, int]:
-    """The network as text, checked against the images, and how many values it has."""
+def _kind() -> tuple[str, str]:
+    """The network and its size, by name."""
     st.session_state.setdefault("train_network", "unet")
     name = st.selectbox(
         "Network",
@@ -62,22 +67,25 @@ def _network(source: Source) -> tuple[str, NetworkSpec, int]:
         key="train_network",
         format_func=lambda one: NETWORKS[one].heading,
         persist_state="session",
+        width=125,
     )
-    cls = NETWORKS[name]
-    presets = ["small", *cls.presets]
-    preset = "small"
-    if len(presets) > 1:
-        preset = st.segmented_control(
-            "Size", presets, default="small", required=True, key=f"train_{name}_preset", format_func=_titled
-        )
-    options = {} if preset == "small" else {"preset": str(preset)}
-    with st.popover("Architecture", icon=":material/account_tree:", width="stretch"):
+    presets = ["small", *NETWORKS[name].presets]
+    if len(presets) == 1:
+        return name, "small"
+    key = f"train_{name}_preset"
+    chosen = st.segmented_control("Size", presets, default="small", required=True, key=key, format_func=_titled)
+    return name, str(chosen)
+
+
+def _network(source: Source, name: str, preset: str) -> tuple[str, NetworkSpec, int]:
+    """The network as text, checked against the images, and how many values it has."""
+    cls, options = NETWORKS[name], {} if preset == "small" else {"preset": preset}
+    with st.popover("Architecture", icon=":material/account_tree:"):
+        st.caption(_about(cls))
         changed = _architecture(cls, f"train_{name}_{preset}", cls.parse(options))
     text = write(name, {**options, **changed})
     spec = NETWORKS.parse(text)
-    count = parameter_count(spec, source.shape)
-    st.caption(f"{_about(cls)} {_millions(count)} parameters.")
-    return text, spec, count
+    return text, spec, parameter_count(spec, source.shape)
 
 
 def _architecture(cls: type[NetworkSpec], prefix: str, base: NetworkSpec) -> dict[str, str]:
@@ -101,7 +109,7 @@ def _titled(preset: str) -> str:
 
 
 def _length() -> tuple[int | None, float | None]:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", width="content"):
         unit = st.session_state.get("train_unit", "minutes")  # drawn on the right of what it changes
         if unit == "images":
             value = st.number_input("Length", 1, 10**9, 1_000_000, step=100_000, key="train_images", width=110)
@@ -118,13 +126,10 @@ def _options(source: Source) -> tuple[dict[str, str], int | None]:
     found: dict[str, str | None] = {}
     for field in fields(TrainSpec):
         start_option(TrainSpec, field.name, prefix=_PREFIX)
-    found["flips"] = option(TrainSpec, "flips", prefix=_PREFIX, label="Mirror half of the images")
-    left, right = st.columns(2)
-    with left:
+    with st.popover("Training options", icon=":material/tune:"):
+        found["flips"] = option(TrainSpec, "flips", prefix=_PREFIX, label="Mirror half of the images")
         found["rate"] = option(TrainSpec, "rate", prefix=_PREFIX, label="Learning rate")
-    with right:
         found["ambient"] = option(TrainSpec, "ambient", prefix=_PREFIX, label="Ambient σ", help=_AMBIENT)
-    with st.popover("More options", icon=":material/tune:", width="stretch"):
         size = len(source.train)
         first = st.number_input("Training images", 1, size, size, key=f"train_first_{source.text}", help=_FIRST)
         for field in fields(TrainSpec):
@@ -142,29 +147,30 @@ _FIRST = "Use only the first N: with few images a network memorises, and the amb
 
 def _estimate(plan: Plan, spec: NetworkSpec, source: Source, count: int) -> None:
     """How far the length goes, from real steps on this machine as busy as it is."""
+    size = f"{_millions(count)} parameters"
     if count > _LARGE:
-        st.caption(f"{_millions(count)} parameters are slow without a GPU: the pace is shown once it trains.")
-        return
-    known, _ = pace(spec, plan.train(), source.shape)
-    st.fragment(_timed, run_every=None if known else 1.0)(plan, spec, source, known)
+        st.caption(f"{size} are slow without a GPU: the pace is shown once it trains.")
+    else:
+        known, _ = pace(spec, plan.train(), source.shape)
+        st.fragment(_timed, run_every=None if known else 1.0)(plan, spec, source, known, size)
 
-
-def _timed(plan: Plan, spec: NetworkSpec, source: Source, before: bool) -> None:
+def _timed(plan: Plan, spec: NetworkSpec, source: Source, before: bool, size: str) -> None:
     known, speed = pace(spec, plan.train(), source.shape)
     if known != before:
         st.rerun()  # once more, so that it stops looking
     if not known:
-        st.caption("Timing a few steps…")
+        st.caption(f"{size}. Timing a few steps…")
     elif speed is not None:
-        st.caption(_words(plan, speed, plan.first or len(source.train), len(RUNS.active())))
+        st.caption(f"{size}. " + _words(plan, speed, plan.first or len(source.train), len(RUNS.active())))
 
 
 def _words(plan: Plan, speed: float, size: int, before: int) -> str:
     images = plan.images or 60 * (plan.minutes or 0) * speed
-    rounds = f"each training image {images / size:,.1f} times"
-    words = f"About **{_rounded(images)} images** at {speed:,.0f} per second, {rounds}."
+    rounds = images / size
+    often = f"each training image {rounds:,.1f} times" if rounds >= 0.1 else "a small part of the training images once"
+    words = f"About **{_rounded(images)} images** at {_rounded(speed)} per second, {often}."
     if plan.images:
-        words = f"About **{spoken(images / speed)}** at {speed:,.0f} images per second, {rounds}."
+        words = f"About **{spoken(images / speed)}** at {_rounded(speed)} images per second, {often}."
     words += " Timed just now, with this machine as busy as it is."
     return words + (f" It waits for {before} other{'s' if before > 1 else ''}." if before else "")
 
