@@ -84,7 +84,7 @@ def test_a_picked_cell_shows_its_curve_difference_and_images(made: Bench) -> Non
     at.session_state[COMPONENT.key] = {"pick": {"model": "optimal", "column": "denoise_ratio", "seq": 1}}
     at.run()
     assert not at.exception
-    assert any(title.value.startswith("optimal: error / Wiener") for title in at.subheader)
+    assert any(title.value.startswith("optimal: error / Wiener") for title in at.header)
     found = made.difference("optimal", "wiener", "denoise_ratio")
     assert any(f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" in text.value for text in at.markdown)
     assert at.query_params["cell"] in (["optimal|denoise_ratio"], "optimal|denoise_ratio")

@@ -25,7 +25,7 @@ _SHOWN = 8
 def show_detail(made: Bench, cell: Picked) -> None:
     """The section below the table."""
     about = METRICS.get(cell.metric)
-    st.subheader(f"{cell.model}: {about.title if about else 'time and memory'}", anchor=False)
+    st.header(f"{cell.model}: {about.title if about else 'time and memory'}", anchor=False)
     if about is not None:
         st.caption(f"{about.sentence[0].upper()}{about.sentence[1:]}.")
     left, right = st.columns([1, 1], gap="large")

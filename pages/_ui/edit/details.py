@@ -30,7 +30,7 @@ _STEP = 2  # every second pixel of rows and columns, as the stored fields have
 
 def details(source: Source, asked: Asked, beside: Sequence[Family]) -> None:
     """The section below the view."""
-    st.subheader("Before and after", anchor=False)
+    st.header("Before and after", anchor=False)
     left, right = st.columns(2, gap="large")
     with left:
         if asked.masked is not None:
@@ -81,7 +81,7 @@ def _row(
     title: str, pair: Sequence[Fields | None], sides: tuple[list[Pixel], list[Pixel]], shape: ImageShape, mask: Tensor
 ) -> dict[str, str]:
     """One line: on the pattern before -> after, off it before -> after."""
-    found = {"": title}
+    found = {"Field": title}
     for name, pixels in zip(("Pixels on it", "Pixels off it"), sides, strict=True):
         shares = [_share(fields, pixels, shape, mask) for fields in pair]
         found[name] = " → ".join(shares)

@@ -20,7 +20,7 @@ _WORDS = {"waiting": "waits in line", "pausing": "is pausing", "cancelling": "is
 
 def learn(source: Source, asked: Asked) -> None:
     """Draw the controls and the trainings on these images that wait or run."""
-    st.subheader("Train on this", anchor=False)
+    st.header("Train on this", anchor=False)
     after = asked.after(source)
     if not after.available:
         st.info(f"Training needs the images. {after.missing()}", icon=":material/hide_image:")

@@ -31,7 +31,7 @@ _QUANTITIES = {
 
 def sweeping(source: Source, asked: Asked) -> None:
     """The finished sweep that comes with the repository, or one made here."""
-    st.subheader("Sweep over the strength", anchor=False)
+    st.header("Sweep over the strength", anchor=False)
     edit, before = asked.main, asked.before(source)
     if not edit.dial or asked.clipped:
         st.caption("This edit is all or nothing, or is clipped: there is no strength to vary.")
