@@ -60,6 +60,11 @@ class Derived(Images):
     @abstractmethod
     def held_out(self) -> Dataset: ...
 
+    @property
+    def is_small(self) -> bool:
+        """Whether its images are at hand and fewer than coordinates: their own products are then the quick way."""
+        return False
+
     @abstractmethod
     def derive(self, compute: Compute, store: Store) -> Generator[Progress, None, Statistics | None]:
         """Its statistics from those of the other set; None where its images have to be looked at."""
@@ -110,7 +115,8 @@ def _needed(n: int, d: int) -> int:
 
 
 def _fit(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, Artifact]:
-    known = (yield from images.derive(compute, store)) if isinstance(images, Derived) else None
+    few = isinstance(images, Derived) and images.is_small
+    known = (yield from images.derive(compute, store)) if isinstance(images, Derived) and not few else None
     if known is None:
         train = images.train
         check_budget(len(train), train.shape, compute)

@@ -21,7 +21,7 @@ from locality.studies.catalogue import edit_list, model_list
 from locality.studies.costs.plan import CostPlan, Costs
 from locality.studies.costs.ship import ship_costs, shipped_costs
 from locality.studies.costs.study import measure_costs
-from locality.studies.edited import overflow, trained_on_edit
+from locality.studies.edited import Overflow, overflow, trained_on_edit
 from locality.studies.fields.draws import Draws, learned_field, pixel_field
 from locality.studies.fields.tables import learned_table, pixel_grid, predicted_table, table_row
 from locality.studies.models import Model, find_model, fit_wiener, model_key, open_denoiser
@@ -54,6 +54,7 @@ __all__ = [
     "Draws",
     "Frame",
     "Model",
+    "Overflow",
     "Preview",
     "Sampling",
     "Stepped",

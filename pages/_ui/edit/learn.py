@@ -50,6 +50,7 @@ def learn(source: Source, asked: Asked) -> None:
     _trainings(after)
 
 
+@st.cache_data(max_entries=16, show_spinner=False)
 def _possible(shape: ImageShape) -> dict[str, str]:
     """The networks that take images of a shape, each in the size that learns in minutes on a laptop."""
     found = {}
