@@ -44,6 +44,7 @@ class DatasetSpec(Spec):
     info: ClassVar[DatasetInfo]
     fingerprints: ClassVar[dict[str, str]] = {}
     excerpt: ClassVar[int] = 0
+    asks: ClassVar[str] = ""  # the option without which there are no images: where one's own are
 
     @property
     @abstractmethod
