@@ -32,6 +32,7 @@ class Folder(DatasetSpec):
     limit: int = param(0, help="At most this many images of each split; 0 takes all.", low=0, high=10_000_000)
 
     examples: ClassVar[tuple[str, ...]] = ("folder", "folder:mode=grey,crop=none,limit=5")
+    asks: ClassVar[str] = "path"
     info: ClassVar[DatasetInfo] = DatasetInfo(
         title="Your images",
         source="files on this machine",

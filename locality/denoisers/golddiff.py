@@ -31,6 +31,7 @@ from locality.work import Progress, within
 class GoldDiff(ThresholdSpec):
     """pca_locality on the nearest N/20 to N/10 training images: another estimator, not only a faster one."""
 
+    heading: ClassVar[str] = "GoldDiff"
     paper: ClassVar[str] = "Shang, Sun, Lin, Shen 2026 (arXiv 2602.16498)"
     cost: ClassVar[str] = "N d for the retrieval, then a tenth of pca_locality, per image and step"
     examples: ClassVar[tuple[str, ...]] = ("golddiff", "golddiff:tau=0.1,flips=true")

@@ -81,6 +81,7 @@ class ThresholdSpec(FieldSpec):
 class PcaLocality(ThresholdSpec):
     """Posterior mean of each coordinate given the coordinates its Wiener row weighs most."""
 
+    heading: ClassVar[str] = "PCA locality"
     paper: ClassVar[str] = "Lukoianov, Yuan, Solomon, Sitzmann 2025 (arXiv 2509.09672)"
     cost: ClassVar[str] = "N d times the width of the field per image and step, at most N d^2"
     ablations: ClassVar[Mapping[str, tuple[str, ...]]] = {

@@ -1,6 +1,5 @@
 """Edits of a dataset's statistics, one file each. `parts` holds what they share."""
 
-from locality.edits.clip import Clip
 from locality.edits.parts.chain import (
     Chain,
     chain_of,
@@ -12,8 +11,8 @@ from locality.edits.parts.chain import (
 )
 from locality.edits.parts.masked import MaskedSpec
 from locality.edits.parts.masks import Mask, draw_mask, mask_names, mask_text, picture_mask, read_mask
+from locality.edits.parts.planted import COLOURS, PlantedSpec
 from locality.edits.parts.spec import EDITS, EditSpec, Stage
-from locality.edits.pattern import COLOURS, Pattern
 from locality.specs import import_siblings
 
 import_siblings(__name__, __path__)
@@ -22,11 +21,10 @@ __all__ = [
     "COLOURS",
     "EDITS",
     "Chain",
-    "Clip",
     "EditSpec",
     "Mask",
     "MaskedSpec",
-    "Pattern",
+    "PlantedSpec",
     "Stage",
     "chain_of",
     "chain_text",

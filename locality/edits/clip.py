@@ -18,7 +18,11 @@ class Clip(EditSpec):
     heading: ClassVar[str] = "Clip"
     about: ClassVar[str] = r"x_0' = \min(\max(x_0, -b), b)"
     main: ClassVar[str] = "bound"
-    switch: ClassVar[bool] = True
+    switch: ClassVar[str] = "Clip to [−1, 1]"
+    switch_help: ClassVar[str] = (
+        "A pattern pushes values beyond the range of the images. Clipping them, as a picture file would, makes the "
+        "closed form inexact: the covariance is then measured on the clipped images, which takes a while."
+    )
     examples: ClassVar[tuple[str, ...]] = ("clip:bound=0.3",)
     closed: ClassVar[Closed] = "none"
 

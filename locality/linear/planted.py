@@ -10,8 +10,9 @@ factor sigma^2 c^2 / (1 + c^2 w.v) times v_q. The images' own covariance with th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -51,12 +52,31 @@ class Planted:
         change = columns[:, coords].T @ weights @ columns
         return (self.base.rows(coords, sigma).double() + change).float()
 
+    def fields(
+        self, before: Float[Tensor, "p hw"], own: Int[Tensor, " p"], sigma: float, strength: float
+    ) -> Float[Tensor, "p hw"]:
+        """Fields summed over channels, of pixels number `own`: from those `before` the pattern, O(p h w).
+
+        Raises as `rows`.
+        """
+        columns, gram = self.columns(sigma)
+        weights = self.weights(gram, strength) * check_sigma(sigma) ** 2
+        summed = columns.reshape(2, self.base.shape.c, -1).sum(dim=1)
+        return (before.double() + summed[:, own].T @ weights @ summed).float()
+
     def at(self, strength: float) -> PlantedAt:
         """The filter at one strength."""
         return PlantedAt(self, strength)
 
     def columns(self, sigma: float) -> tuple[Float64[Tensor, "2 d"], Float64[Tensor, "2 2"]]:
-        """V^T = [A w, A a] and B^T V; they depend on the noise level alone."""
+        """V^T = [A w, A a] and B^T V; they depend on the noise level alone, and the last few are kept."""
+        return self._kept_columns(sigma)
+
+    @cached_property
+    def _kept_columns(self) -> Callable[[float], tuple[Float64[Tensor, "2 d"], Float64[Tensor, "2 2"]]]:
+        return lru_cache(maxsize=4)(self._columns)
+
+    def _columns(self, sigma: float) -> tuple[Float64[Tensor, "2 d"], Float64[Tensor, "2 2"]]:
         noise = check_sigma(sigma) ** 2
         whole = len(self.base.eigvals) == self.base.shape.d
         outside = 0.0 if whole else 1.0 / (self.base.rest + noise)
@@ -81,14 +101,15 @@ class Planted:
         return found
 
     def power_spectrum(self, strength: float) -> Float64[Tensor, "h w"]:
-        """P'(k) of the edited images, averaged over channels, as `locality.linear.spectrum.power_spectrum`.
+        """P'(k) of the edited images, averaged over channels, as `locality.linear.spectrum.power_spectrum`."""
+        return power_spectrum(self.base) + self.power_change(strength)
 
-        P' = P + (2 c Re(F a conj(F w)) + c^2 s^2 |F w|^2), F the unitary Fourier transform.
-        """
+    def power_change(self, strength: float) -> Float64[Tensor, "h w"]:
+        """P' - P = 2 c Re(F a conj(F w)) + c^2 s^2 |F w|^2, mean over channels; F the unitary Fourier transform."""
         shape = self.base.shape
         w, a = (torch.fft.fft2(part.reshape(shape), norm="ortho") for part in (self.pattern, self.coupling))
         change = 2 * strength * (a * w.conj()).real + strength**2 * self.variance * w.abs().square()
-        found: Float64[Tensor, "h w"] = power_spectrum(self.base) + change.mean(dim=0)
+        found: Float64[Tensor, "h w"] = change.mean(dim=0)
         return found
 
     def variance_along(self, strength: float) -> float:

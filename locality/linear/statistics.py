@@ -61,6 +61,11 @@ class Derived(Images):
     @abstractmethod
     def held_out(self) -> Dataset: ...
 
+    @property
+    def is_small(self) -> bool:
+        """Whether its images are at hand and fewer than coordinates: their own products are then the quick way."""
+        return False
+
     @abstractmethod
     def derive(self, compute: Compute, store: Store) -> Generator[Progress, None, Statistics | None]:
         """Its statistics from those of the other set; None where its images have to be looked at."""
@@ -128,7 +133,8 @@ def _needed(n: int, d: int, rank: int = 0) -> int:
 def _fit(
     images: Images, compute: Compute, store: Store, rank: int, *, asked: bool
 ) -> Generator[Progress, None, Artifact]:
-    known = (yield from images.derive(compute, store)) if isinstance(images, Derived) else None
+    few = isinstance(images, Derived) and images.is_small
+    known = (yield from images.derive(compute, store)) if isinstance(images, Derived) and not few else None
     if known is None:
         train = images.train
         few = len(train) < train.shape.d

@@ -23,7 +23,7 @@ from locality.studies.costs.expected import Expected, expected_call, expected_sa
 from locality.studies.costs.plan import CostPlan, Costs
 from locality.studies.costs.ship import ship_costs, shipped_costs
 from locality.studies.costs.study import measure_costs
-from locality.studies.edited import overflow, trained_on_edit
+from locality.studies.edited import Overflow, overflow, trained_on_edit
 from locality.studies.fields.draws import Draws, learned_field, pixel_field
 from locality.studies.fields.running import Estimate, RunningField
 from locality.studies.fields.tables import learned_table, pixel_grid, predicted_table, table_row
@@ -63,6 +63,7 @@ __all__ = [
     "Frame",
     "Grid",
     "Model",
+    "Overflow",
     "Preview",
     "Recording",
     "RecordingPlan",

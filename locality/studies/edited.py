@@ -73,7 +73,7 @@ def overflow(source: Source) -> Overflow:
     Raises:
         DataUnavailable: the images are not on this machine.
     """
-    x0 = source.held_out.x0(slice(0, LOOKED_AT))
+    x0 = source.first_held_out(LOOKED_AT).x0(slice(None))
     beyond = (x0.abs() - 1.0).clamp(min=0.0)
     outside = beyond > torch.finfo(torch.float32).eps * 4
     return Overflow(len(x0), float(outside.double().mean()), float(beyond.max()))

@@ -17,7 +17,7 @@ from pages._ui.cached import networks_of, source
 from pages._ui.cards import card, place_of_card, show_badge
 from pages._ui.controls import controls_for
 from pages._ui.download import offer_download
-from pages._ui.guard import guard
+from pages._ui.guard import Nothing, guard
 
 _FIRST = ("afhq_cats", "fashion_mnist")  # where one eye looks for the other, and one sleeve
 EDIT = "edit"  # of the address bar: edits of the dataset's statistics, in order
@@ -113,7 +113,13 @@ def choose_network() -> None:
 
 def current_source() -> Source:
     """The chosen dataset with its options. Raises LocalityError with what to do."""
-    return source(source_text())
+    found = source(source_text())
+    if (asks := found.spec.asks) and not getattr(found.spec, asks):
+        raise Nothing(
+            "No images are chosen yet. Choose or upload them under [Your images](your-images), or type their path "
+            "under *Dataset options* in the sidebar."
+        )
+    return found
 
 
 def source_text() -> str:

@@ -35,10 +35,17 @@ _ICONS = {
     "Train": ":material/model_training:",
     "Edit statistics": ":material/brush:",
     "Benchmark": ":material/leaderboard:",
+    "Why not exactly equal": ":material/balance:",
+    "Your images": ":material/add_photo_alternate:",
 }
 
 
-_WITHOUT_NETWORK = ("Edit statistics", "Benchmark")  # pages with a choice of networks of their own
+_WITHOUT_NETWORK = (
+    "Edit statistics",
+    "Benchmark",
+    "Why not exactly equal",
+    "Your images",
+)  # pages with a choice of networks of their own
 
 
 def sections() -> list[StreamlitPage]:

@@ -22,11 +22,11 @@ with guard():
     fingerprint = source.fingerprint
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.subheader("Images" if source.available else "Draws with the same statistics", anchor=False)
+        st.header("Images" if source.available else "Draws with the same statistics", anchor=False)
         samples(source)
     below = st.container()  # found after the images are on the screen
     with right:
-        st.subheader("Mean and spread", anchor=False)
+        st.header("Mean and spread", anchor=False)
         filter_ = wiener(fingerprint, source)
         c, h, w = filter_.shape
         found = summary(fingerprint, filter_)

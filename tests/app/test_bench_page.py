@@ -13,7 +13,9 @@ from streamlit.testing.v1 import AppTest
 from locality.datasets import Source
 from locality.published import FIGURES
 from locality.studies import Bench, BenchPlan, bench, finish
+from pages._ui.bench.names import plain
 from pages._ui.bench.page import _joined
+from pages._ui.bench.ranking import lowest, ranked
 from pages._ui.bench.run import _parsed, _written
 from pages._ui.bench.table import COMPONENT
 from pages._ui.work import WORKS
@@ -66,7 +68,7 @@ def board(at: AppTest) -> dict[str, Any]:
 
 def test_the_table_shows_the_numbers_of_the_study(made: Bench) -> None:
     head = board(open_page(dataset="digits", run=RUN))
-    rows = {row["name"]: row for row in head["rows"]}
+    rows = {row["id"]: row for row in head["rows"]}
     assert set(rows) == {"mine", "yours", "wiener", "optimal", "held-out images"}
     column = [column["id"] for column in head["columns"]].index("r2_final")
     for name in ("wiener", "optimal", "yours"):
@@ -84,12 +86,42 @@ def test_a_picked_cell_shows_its_curve_difference_and_images(made: Bench) -> Non
     at.session_state[COMPONENT.key] = {"pick": {"model": "optimal", "column": "denoise_ratio", "seq": 1}}
     at.run()
     assert not at.exception
-    assert any(title.value.startswith("optimal: error / Wiener") for title in at.subheader)
+    assert any(title.value.startswith("Optimal: error / Wiener") for title in at.header)
     found = made.difference("optimal", "wiener", "denoise_ratio")
     assert any(f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" in text.value for text in at.markdown)
     assert at.query_params["cell"] in (["optimal|denoise_ratio"], "optimal|denoise_ratio")
-    assert len(at.get("plotly_chart")) == 1
+    assert len(at.get("plotly_chart")) == 2, "the ranking and the curve"
     assert any('alt="optimal, image 1"' in html.proto.body for html in at.get("html"))
+
+
+def test_the_answer_names_the_best_its_lead_and_the_second_network(made: Bench) -> None:
+    at = open_page(dataset="digits", run=RUN)
+    (best, found), (other, _) = ranked(made, "r2_final")[:2]
+    lead = made.difference(best, other, "r2_final")
+    said = next(text.value for text in at.markdown if " explains the " in text.value)
+    assert said.startswith(f"**{plain(made, best)}** explains the mine best: {found.mean:.3f} [")
+    assert f"is {lead.mean:.3f} [{lead.low:.3f}, {lead.high:.3f}]" in said
+    assert ("not told apart" in said) == (lead.low <= 0)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("ls:window=7@first=1000", "Local score (window 7, first 1000 images)"),
+        ("pca_locality", "PCA locality"),
+        ("gaussian_mixture", "Gaussian mixture"),
+        ("held-out images", "held-out images"),
+        ("mine", "mine"),
+    ],
+)
+def test_rows_have_names_in_words(made: Bench, row: str, words: str) -> None:
+    assert plain(made, row) == words
+
+
+def test_an_outlier_does_not_stretch_the_axis() -> None:
+    assert lowest([0.7, 0.6, 0.5, 0.4, -3.5]) == 0.4
+    assert lowest([0.7, -3.5]) == -3.5
+    assert lowest([0.7, 0.6, 0.5, 0.4]) == 0.4
 
 
 def test_the_link_brings_the_cell_back_and_a_wrong_one_is_reported(made: Bench) -> None:

@@ -18,13 +18,14 @@ from locality.datasets import Source
 from locality.edits import EDITS, draw_mask, mask_text, parse_chain, parse_edit
 from locality.edits.parts.linear import LinearEdit
 from locality.fields.jacobian import mass_on
+from locality.fields.mass import QUANTITIES
 from locality.specs import param
-from locality.studies import Draws, Sweep, finish, pixel_field
+from locality.studies import PREDICTED, Draws, Sweep, SweepPlan, finish, pixel_field
 from locality.types import ImageShape, Pixel
 from pages._ui.edit import export
 from pages._ui.edit.panel import _dial
 from pages._ui.edit.state import COMPONENT, Asked, named, place_of
-from pages._ui.edit.sweeping import _csv, _json, _strengths
+from pages._ui.edit.sweeping import _csv, _json, _strengths, compared, lines_of
 from pages._ui.explorer import files
 from pages._ui.explorer.basis import basis_file
 from pages._ui.train.runs import RUNS
@@ -255,9 +256,11 @@ def test_a_network_of_the_edited_set_stands_beside_its_twin(trained: None) -> No
     ):
         truth = finish(pixel_field(Source.parse(text), model, Pixel(3, 3), 1.0, Draws(16))).sum(dim=(0, 1))
         np.testing.assert_allclose(arrays[f"learned_{which}"], truth.flatten().numpy(), atol=1e-5)
-    other, _ = sent(open_page(edit="pattern:X"))
-    assert other["networks"] == []
+    other, arrays = sent(open_page(edit="pattern:X", px="3.3", sigma="1"))
+    assert [(one["id"], one["after"]) for one in other["networks"]] == [("plain", [])]
     assert "train one below" in other["empty"]["after"]
+    assert "learned_before" in arrays, "the network of the images as they are knows them still"
+    assert "learned_after" not in arrays
 
 
 def test_train_on_this_starts_a_training_of_the_edited_images(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,11 +357,30 @@ def test_the_sweep_runs_here_and_is_shown(trained: None) -> None:
     at.run()
     assert not at.exception
     assert any("Made here" in caption.value for caption in at.caption)
-    lines = next(table.value for table in at.table if "Slope" in table.value.columns)
-    assert {"Predicted", "mine"} <= set(lines["Model"])
+    assert not any("Slope" in table.value.columns for table in at.table), "it bends, and two points are no line"
+    assert any(caption.value.startswith("mine at 0.5: ") for caption in at.caption)
     made = next(work.result for work in WORKS._known.values() if isinstance(work.result, Sweep))
     assert _csv(made).startswith("model,strength,edit,network,mass_on_pattern")
     assert '"rows"' in _json(made)
+
+
+def test_lines_are_fitted_where_points_lie_on_one() -> None:
+    def swept(values: list[float]) -> Sweep:
+        rows = [
+            {"model": model, "strength": 0.25 * i, **dict.fromkeys(QUANTITIES, value), **errors}
+            for model, shift in ((PREDICTED, 0.0), ("unet", 0.02))
+            for i, value in enumerate(v + shift for v in values)
+        ]
+        return Sweep("digits", "pattern:W", SweepPlan(), [[1, 1]], 0.2, rows, [], [])
+
+    errors = {f"{name}_stderr": 0.005 for name in QUANTITIES}
+    straight, bent, two = ([0.1 * i for i in range(5)], [0.0, 0.3, 0.4, 0.42, 0.42], [0.1, 0.3])
+    assert {line["model"] for line in lines_of(swept(straight))} == {PREDICTED, "unet"}
+    assert {line["against"] for line in lines_of(swept(bent))} == {"prediction"}
+    assert lines_of(swept(two)) == []
+    assert compared(swept(straight), "non_locality") == [
+        "UNet at 1: 42.0%, 2.0 points above the prediction, 4 standard errors."
+    ]
 
 
 def test_numbers_are_saved() -> None:

@@ -9,12 +9,14 @@ import pytest
 import torch
 from playwright.sync_api import Page
 
-from locality.edits import draw_mask, mask_text, parse_edit
+from locality.edits import COLOURS, draw_mask, mask_text, parse_edit
 from locality.fields.jacobian import compare, mass_on, measure
 from locality.fields.radius import half_mass_radius
+from locality.linear.gram import decompose_images
 from locality.linear.moments import estimate_moments
 from locality.linear.planted import Planted
 from locality.linear.wiener import WienerFilter, coordinates
+from locality.studies import finish
 from locality.types import ImageShape, Pixel
 from pages._ui.explorer.basis import _packed
 from tests.browser.conftest import computed
@@ -25,14 +27,23 @@ pytestmark = pytest.mark.browser
 SIGMA, SIDE = 0.7, 8
 
 
-@pytest.mark.parametrize(("channels", "colour"), [(1, "white"), (3, "white"), (3, "red-green")])
-def test_planted_fields(page: Page, channels: int, colour: str) -> None:
-    """From the file the browser is sent, at several strengths, after the mask was painted over."""
+@pytest.mark.parametrize("few", [False, True], ids=["many", "few"])
+@pytest.mark.parametrize(("channels", "colour"), [(1, "white"), (3, "white"), (3, "red-green"), (3, "blue-yellow")])
+def test_planted_fields(page: Page, channels: int, colour: str, few: bool) -> None:
+    """From the file the browser is sent, at several strengths, after the mask was painted over.
+
+    Of images fewer than coordinates the basis is not whole, and the pattern lies outside of it in part.
+    """
     shape = ImageShape(channels, SIDE, SIDE)
-    images = eight_bit(300, shape)
-    base = WienerFilter.fit(estimate_moments([images.data.data]), shape)
+    images = eight_bit(40 if few else 300, shape)
+    base = (
+        finish(decompose_images(images.data.data, shape))
+        if few
+        else WienerFilter.fit(estimate_moments([images.data.data]), shape)
+    )
     pattern = parse_edit(f"pattern:ring,colour={colour}")
-    coupling = torch.randn(shape.d, dtype=torch.float64, generator=torch.Generator().manual_seed(5)) * 0.02
+    z = torch.randn(len(images.data), dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    coupling = (z - z.mean()) @ images.data.x0(slice(None)).double() / (len(z) - 1)
     planted = Planted(base, pattern.weights(shape), coupling, 1.1)  # type: ignore[attr-defined]
     head, arrays = unpacked(_packed(base, colour if channels == 3 else "white", "file"))
     kinds = {"codes": "Int16Array", "coloured": "Int16Array"}
@@ -41,7 +52,7 @@ def test_planted_fields(page: Page, channels: int, colour: str) -> None:
         page,
         "explorer/basis+edit/plant",
         f"""(() => {{ const basis = new m.Basis({{ head: v.head, arrays: {{ {made} }} }}, {SIDE}, {SIDE})
-            const plant = new m.Plant(basis, v.first, v.coupling, 1.1), p = 3 * {SIDE} + 5
+            const plant = new m.Plant(basis, v.first, Float64Array.from(v.coupling), 1.1, v.tint), p = 3 * {SIDE} + 5
             plant.repaint(v.mask)
             return [0, 0.5, -2].map(c => [...plant.field(basis.row(p, {SIGMA}), p, {SIGMA}, c)]) }})()""",
         {
@@ -50,6 +61,7 @@ def test_planted_fields(page: Page, channels: int, colour: str) -> None:
             "first": draw_mask("W", SIDE, SIDE).ravel().tolist(),
             "mask": draw_mask("ring", SIDE, SIDE).ravel().tolist(),
             "coupling": planted.spectra[1].tolist(),
+            "tint": list(COLOURS[colour] if channels == 3 else (1.0,)),
         },
     )
     coords = coordinates(shape, Pixel(3, 5))
@@ -70,6 +82,15 @@ def test_masks_are_written_and_read_as_in_python(page: Page, name: str) -> None:
     )
     assert text == mask_text(mask)
     assert back == mask.ravel().tolist()
+
+
+def test_a_pixel_off_the_mask_moves_to_its_middle(page: Page) -> None:
+    mask = draw_mask("ring", 9, 9)
+    found = computed(page, "edit/paint", "m.onMask(v, [0, 0], 9, 9)", mask.ravel().tolist())
+    assert mask[tuple(found)]
+    assert not mask[0, 0]
+    assert all(place % 2 == 0 for place in found), "where learned fields are stored"
+    assert computed(page, "edit/paint", "m.onMask(v[0], v[1], 9, 9)", [mask.ravel().tolist(), found]) == found
 
 
 def test_a_brush_stays_inside_and_a_line_has_no_gaps(page: Page) -> None:

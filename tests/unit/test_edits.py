@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from locality.checks.edits import moments
 from locality.dataset import Dataset
+from locality.datasets import Source
 from locality.device import Compute
 from locality.edits import (
     EDITS,
@@ -30,7 +32,7 @@ from locality.edits.shifts import shifted
 from locality.errors import BadInput, UnknownName
 from locality.linear.statistics import Statistics, covariance_of, fit_filter
 from locality.store import Store
-from locality.studies import finish
+from locality.studies import finish, fit_wiener
 from locality.types import ImageShape
 from tests.small_sets import Given, Pair, eight_bit
 
@@ -371,3 +373,28 @@ def test_the_pattern_shows_in_what_models_draw(store: Store, model: str) -> None
     assert spread[1] > 2 * spread[0]
     truth = float((Source.parse(f"digits+{edit.text()}").train.data @ along / along.norm()).std())
     assert spread[1] == pytest.approx(truth, rel=0.35)  # 48 draws: 10 %, 8 steps: the rest
+
+
+@pytest.mark.parametrize("edits", ["blur:1", "pattern:X,strength=0.8", "clip:0.5"])
+def test_statistics_of_edited_images_fewer_than_coordinates(tmp_path: Path, edits: str) -> None:
+    """From the images' own products, of rank n - 1; the same filter as from the statistics of those before."""
+    source = Source.parse(f"power_law:images=40+{edits}")
+    assert source.is_small
+    found = finish(fit_wiener(source, store=Store(tmp_path)))
+    assert found.eigvecs.shape == (1024, 39)
+    x0 = source.train.x0(slice(None)).double()
+    centred = x0 - x0.mean(dim=0)
+    cov = centred.T @ centred / 39
+    truth = cov @ torch.linalg.inv(cov + 0.25 * torch.eye(1024, dtype=torch.float64))
+    assert (found.matrix(0.5) - truth).abs().max() < 1e-5
+    assert not Source.parse(f"power_law:images=2000+{edits}").is_small
+
+
+def test_all_edits_of_a_set_share_its_images() -> None:
+    source = Source.parse("digits")
+    edited = source.edited(parse_chain("pattern:W"))
+    assert edited.base is source
+    assert edited.edited(parse_chain("blur:1+pattern:X")).base is source
+    assert edited.edited(()) is source
+    cut = replace(edited, first=20)
+    assert (cut.base.first, len(cut.train)) == (20, 20), "a part of the images is another set"

@@ -10,6 +10,7 @@ import torch
 from locality.edits import Stage, parse_edit
 from locality.errors import BadInput
 from locality.fields.jacobian import mass_on
+from locality.fields.rows import rows
 from locality.linear.moments import estimate_moments
 from locality.linear.planted import Planted
 from locality.linear.spectrum import power_spectrum
@@ -50,6 +51,15 @@ def test_rows_are_those_of_the_edited_covariance(
     assert after is not None
     full = torch.linalg.solve(after.cov + sigma**2 * torch.eye(SHAPE.d, dtype=torch.float64), after.cov[:, COORDS]).T
     assert (planted.rows(COORDS, sigma, strength) - full).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, -3.0])
+def test_fields_are_the_summed_rows(exact: tuple[Planted, Statistics, Stage], strength: float) -> None:
+    planted, pixels = exact[0], [Pixel(0, 0), Pixel(3, 5), Pixel(7, 7)]
+    before = rows(planted.base, pixels, 0.7).summed()[:, 0]
+    found = planted.fields(before, torch.tensor([0, 29, 63]), 0.7, strength)
+    truth = rows(planted.at(strength), pixels, 0.7).summed()[:, 0]
+    torch.testing.assert_close(found, truth, rtol=0, atol=1e-6)
 
 
 def test_expectation_is_the_formula_with_one_factor() -> None:

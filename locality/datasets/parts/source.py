@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from locality.dataset import Dataset
@@ -37,6 +37,7 @@ class Source(Derived):
     spec: DatasetSpec
     first: int | None = None
     edits: Chain = ()
+    unedited: Source | None = field(default=None, repr=False, compare=False)  # what all edits of it share, read once
 
     @staticmethod
     def parse(text: str, first: int | None = None) -> Source:
@@ -58,7 +59,7 @@ class Source(Derived):
         """
         if edits and self.available_base:
             check_chain(edits, self.shape)
-        return replace(self, edits=edits)
+        return replace(self, edits=edits, unedited=self.base) if edits else self.base
 
     @property
     def text(self) -> str:
@@ -93,7 +94,11 @@ class Source(Derived):
     @property
     def base(self) -> Source:
         """The same images as they are."""
-        return Source(self.spec, self.first)
+        if not self.edits:
+            return self
+        known = self.unedited
+        same = known is not None and (known.spec, known.first) == (self.spec, self.first)
+        return known if known is not None and same else Source(self.spec, self.first)
 
     @property
     def available_base(self) -> bool:
@@ -118,12 +123,17 @@ class Source(Derived):
     @cached_property
     def train(self) -> Dataset:
         """The training images. Raises DataUnavailable."""
-        return self._edit(self.spec.load("train").first(self.first))
+        return self._edit(self.base.train) if self.edits else self.spec.load("train").first(self.first)
 
     @cached_property
     def held_out(self) -> Dataset:
         """Images no statistic and no network has seen. Raises DataUnavailable."""
-        return self._edit(self.spec.load("test"))
+        return self._edit(self.base.held_out) if self.edits else self.spec.load("test")
+
+    def first_held_out(self, count: int) -> Dataset:
+        """The first of the held-out images, as many as there are up to `count`. Raises DataUnavailable."""
+        held_out = self.base.held_out
+        return self._edit(held_out.first(min(count, len(held_out))))
 
     def count(self) -> int:
         """Number of training images; those of a folder are counted by reading it."""
@@ -167,6 +177,11 @@ class Source(Derived):
             raise DataUnavailable(f"The {self.text} images are not on this machine. {self.missing()}")
         return known
 
+    @property
+    def is_small(self) -> bool:
+        measured = all(edit.closed != "expected" for edit in self.edits)  # else an expectation over draws is meant
+        return measured and self.available and self.base.count() < self.shape.d
+
     def derive(self, compute: Compute, store: Store) -> Generator[Progress, None, Statistics | None]:
         """Statistics edit by edit; None where one of them has no closed form, and for a set without edits."""
         if not self.edits or any(edit.closed == "none" for edit in self.edits):
@@ -181,7 +196,7 @@ class Source(Derived):
     def stage(self, i: int, compute: Compute | None = None, store: Store | None = None) -> Stage:
         """What edit i changes."""
         other = self.edits[i].other
-        before = replace(self, edits=self.edits[:i])
+        before = replace(self, edits=self.edits[:i], unedited=self.base) if i else self.base
         return Stage(before, Source.parse(other) if other else None, compute or Compute(), store or default_store())
 
     def _edit(self, data: Dataset) -> Dataset:

@@ -47,6 +47,7 @@ class DatasetSpec(Spec):
     excerpt: ClassVar[int] = 0
     telling_sigma: ClassVar[float] = 1.0
     look: ClassVar[str] = "a pixel"
+    asks: ClassVar[str] = ""  # the option without which there are no images: where one's own are
 
     @property
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -23,8 +24,14 @@ class DenoiserSpec(Spec):
 
     paper: ClassVar[str]
     cost: ClassVar[str]
+    heading: ClassVar[str] = ""  # its name in words; "" for that of its class, LocalScore as "Local score"
     # Questions of the benchmark by name -> entries, as `bench --model` takes them, that are compared with the defaults.
     ablations: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    @classmethod
+    def title(cls) -> str:
+        """Its name in words."""
+        return cls.heading or re.sub(r"(?<=[a-z])([A-Z])", lambda found: f" {found[1].lower()}", cls.__name__)
 
     @abstractmethod
     def fit(

@@ -55,7 +55,8 @@ class EditSpec(Spec):
     dial: ClassVar[str] = ""  # the field that says how much, which a sweep varies; "" for none
     symbol: ClassVar[str] = ""  # what `about` calls the dial; "" for its own name
     sweep_end: ClassVar[float] = math.inf  # where a sweep of the dial ends, unless its range ends before
-    switch: ClassVar[bool] = False  # turned on and off at the end of a chain, and not chosen for a place in it
+    switch: ClassVar[str] = ""  # name of a switch that puts it at the end of a chain; then it is chosen for no place
+    switch_help: ClassVar[str] = ""
     closed: ClassVar[Closed] = "exact"
 
     @classmethod

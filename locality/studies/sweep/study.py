@@ -12,7 +12,7 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.device import Compute
-from locality.edits import EditSpec, Pattern
+from locality.edits import EditSpec, PlantedSpec
 from locality.fields.mass import MassFractions, mass_fractions
 from locality.fields.rows import Linear, NoisyImages
 from locality.fields.rows import rows as rows_of
@@ -87,7 +87,7 @@ def _predictor(
     source: Source, edit: EditSpec, store: Store, compute: Compute
 ) -> Generator[Progress, None, Callable[[float, Source], Generator[Progress, None, Linear]]]:
     """A function that gives the filter at a strength: from two vectors for a pattern, else one fitted to each set."""
-    if not isinstance(edit, Pattern):
+    if not isinstance(edit, PlantedSpec):
         return lambda strength, edited: fit_filter(edited, compute, store)
     base = yield from fit_filter(source, compute, store)
     planted = planted_filter(base, source, edit, store, compute)
@@ -100,7 +100,7 @@ def _predictor(
 
 
 def planted_filter(
-    base: WienerFilter, source: Source, edit: Pattern, store: Store | None = None, compute: Compute | None = None
+    base: WienerFilter, source: Source, edit: PlantedSpec, store: Store | None = None, compute: Compute | None = None
 ) -> Planted:
     """The filter of images with a pattern planted, for every strength; `base` is that of `source`.
 

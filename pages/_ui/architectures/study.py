@@ -159,4 +159,4 @@ def _square(values: Tensor, titles: Sequence[str]) -> None:
 def _sideways(rows: dict[str, dict[str, str]]) -> dict[str, list[str]]:
     """Columns of a table whose first column holds the names of the rows."""
     columns = list(next(iter(rows.values())))
-    return {"": list(rows), **{column: [row.get(column, "–") for row in rows.values()] for column in columns}}
+    return {"Network": list(rows), **{column: [row.get(column, "–") for row in rows.values()] for column in columns}}

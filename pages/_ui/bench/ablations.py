@@ -18,7 +18,7 @@ _TITLES = {name: METRICS[name].title for name in COMPARED}
 
 def show_ablations(tables: Sequence[Bench]) -> None:
     """A forest of differences for every preset that was run on the dataset."""
-    st.subheader("What moves R2?", anchor=False)
+    st.header("What moves R2?", anchor=False)
     st.markdown(
         "Each setting against its baseline, with the same noise, network and images. Compare these differences with "
         "those between methods."

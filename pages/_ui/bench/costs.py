@@ -20,7 +20,7 @@ def show_costs(dataset: str) -> None:
     made = _shipped(dataset)
     if made is None:
         return
-    st.subheader("What does a step cost?", anchor=False)
+    st.header("What does a step cost?", anchor=False)
     quantity = st.segmented_control(
         "Cost",
         list(_QUANTITIES),

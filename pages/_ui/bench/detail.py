@@ -15,6 +15,7 @@ from locality.studies.benchmark import METRICS, Result
 from locality.studies.benchmark.metrics import NEAREST, OF_IMAGES
 from locality.types import ImageShape
 from pages._ui.architectures.entries import COLOURS
+from pages._ui.bench.names import plain
 from pages._ui.bench.table import Picked
 from pages._ui.charts import GREY, figure, name_lines, show
 from pages._ui.images import Tile, grid, photo, signed
@@ -25,15 +26,12 @@ _SHOWN = 8
 def show_detail(made: Bench, cell: Picked) -> None:
     """The section below the table."""
     about = METRICS.get(cell.metric)
-    st.subheader(f"{cell.model}: {about.title if about else 'time and memory'}", anchor=False)
+    st.header(f"{plain(made, cell.model)}: {about.title if about else 'time and memory'}", anchor=False)
     if about is not None:
         st.caption(f"{about.sentence[0].upper()}{about.sentence[1:]}.")
-    left, right = st.columns([1, 1], gap="large")
-    with left:
-        _differences(made, cell)
-        _curve(made, cell)
-    with right:
-        _images(made, cell)
+    _differences(made, cell)
+    _images(made, cell)
+    _curve(made, cell)
 
 
 def _differences(made: Bench, cell: Picked) -> None:
@@ -55,7 +53,8 @@ def _differences(made: Bench, cell: Picked) -> None:
             continue
         found = made.difference(cell.model, to, cell.metric)
         if found.n > 1:
-            named = to if what.endswith(to) or to in what.lower() else f"{to}, {what}"
+            named = plain(made, to)
+            named = named if named.lower() in what.lower() else f"{named}, {what}"
             lines.append(f"- to **{named}**: {_interval(found)}")
     if lines:
         st.markdown("**Paired difference**, the same images and noise, with a 95 % interval  \n" + "\n".join(lines))
@@ -98,9 +97,9 @@ def _line(fig: go.Figure, made: Bench, name: str, metric: str, ink: str) -> None
         y=[found.mean for _, found in points],
         error_y={"type": "data", "array": errors, "visible": any(errors), "thickness": 1.2},
         mode="lines+markers",
-        name=name,
+        name=plain(made, name),
         line={"color": ink, "width": 2},
-        hovertemplate=f"{name}, σ = %{{x:.3g}}: %{{y:.3f}}<extra></extra>",
+        hovertemplate=f"{plain(made, name)}, σ = %{{x:.3g}}: %{{y:.3f}}<extra></extra>",
     )
 
 
@@ -122,7 +121,7 @@ def _images(made: Bench, cell: Picked) -> None:
     ]
     if paired:
         tiles += [_difference(ours, theirs, made.shape, i) for i in range(count)]
-    grid(tiles, wide=count, narrow=4 if count > 4 else count, gap="4px")
+    grid(tiles, wide=count, narrow=count, gap="4px")  # a row of a grid is a model: it never wraps
     if paired:
         st.caption(
             f"Rows: {theirs.name} (the network), {ours.name}, and {ours.name} minus the network (red: brighter, blue: "

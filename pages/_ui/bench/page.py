@@ -14,6 +14,7 @@ from pages._ui.bench.ablations import show_ablations
 from pages._ui.bench.costs import show_costs
 from pages._ui.bench.detail import show_detail
 from pages._ui.bench.published import show_published
+from pages._ui.bench.ranking import show_ranking
 from pages._ui.bench.run import found, own_plan, run_section
 from pages._ui.bench.table import all_columns, offer_text, show_board, usual_columns
 from pages._ui.choice import linked_select, note
@@ -40,8 +41,11 @@ def show(source: Source) -> None:
             made = tables[name]
             columns = _columns(made)
             offer_text(made)
-        cell = show_board(made, columns)
-        with guard():
+        show_ranking(made)
+        left, right = st.columns([7, 5], gap="medium")
+        with left:
+            cell = show_board(made, columns)
+        with right, guard(), st.container(key="bench_detail"):
             show_detail(made, cell)
     else:
         st.info(

@@ -10,7 +10,7 @@ from locality.studies.benchmark import METRICS
 
 def show_published(dataset: str) -> None:
     """A table by source; figures of other datasets behind it."""
-    st.subheader("Published figures", anchor=False)
+    st.header("Published figures", anchor=False)
     st.warning(
         "Not ours, and not comparable line by line: other networks, other images, other seeds and in part other "
         "definitions. Listed for reference only.",

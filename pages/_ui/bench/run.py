@@ -42,7 +42,7 @@ def found(source: Source, plan: BenchPlan) -> Bench:
 
 def run_section(source: Source) -> None:
     """The form, and the progress of what runs."""
-    st.subheader("Run your own", anchor=False)
+    st.header("Run your own", anchor=False)
     if not source.available:
         st.info(f"A run needs the images. {source.missing()}", icon=":material/hide_image:")
         return

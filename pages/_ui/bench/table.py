@@ -15,6 +15,7 @@ from locality.datasets import slug
 from locality.metrics import Summary
 from locality.studies import Bench
 from locality.studies.benchmark import ABOUT, METRICS, Column, Leaderboard, as_csv, latex, leaderboard, markdown, number
+from pages._ui.bench.names import plain
 from pages._ui.choice import note
 from pages._ui.lab.mount import Component
 
@@ -56,7 +57,7 @@ def show_board(made: Bench, columns: Sequence[str]) -> Picked:
             "rows": rows,
             "picked": {"model": cell.model, "column": cell.column},
             "seq": cell.seq,
-            "hint": "Click a header to sort, a cell for details below.",
+            "hint": "Click a header to sort, a cell for details.",
             "legend": _legend(made),
         },
         {},
@@ -134,7 +135,7 @@ def _row(made: Bench, board: Leaderboard, i: int, columns: Sequence[dict[str, An
     note = "; ".join(part for part in (_KINDS[kind], *result.notes) if part)
     return {
         "id": name,
-        "name": name,
+        "name": plain(made, name),
         "kind": kind,
         "note": note,
         "about": f"{name}: {note}" if note else name,
@@ -180,7 +181,8 @@ def _picked(made: Bench, board: Leaderboard) -> Picked:
 def _legend(made: Bench) -> str:
     parts = [
         f"Mean ± standard error over {made.plan.count} images from the same noise, {made.plan.steps} steps; "
-        f"{made.train_images:,} training images. Bars: from the worst analytic model to the best; bold: the best."
+        f"{made.train_images:,} training images. "
+        "Bars: from the worst analytic model to the best, outliers aside; bold: the best."
     ]
     if made.plan.count == 1:
         parts.append("One image: no error bars.")

@@ -25,7 +25,7 @@ def components(wiener: WienerFilter) -> None:
     """Noise slider, eigenvalue spectrum with the line at sigma^2, eigenimages faded below it."""
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Eigenvalues", anchor=False)
+        st.header("Eigenvalues", anchor=False)
         st.markdown(r"A sum of independent patterns: $S=\sum_k\lambda_k\,u_k u_k^{\top}$")
         sigma = _choose_sigma()
         above, share = wiener.above_noise(sigma), share_above(wiener, sigma)
@@ -39,7 +39,7 @@ def components(wiener: WienerFilter) -> None:
             alt=f"Eigenvalues on logarithmic axes; {above} lie above sigma squared = {sigma**2:.4g}",
         )
     with right:
-        st.subheader("Eigenimages", anchor=False)
+        st.header("Eigenimages", anchor=False)
         colour = wiener.shape.c > 1 and _choose_look() == "In colour"
         grid(
             [_tile(wiener, k, sigma, colour) for k in range(min(_SHOWN, len(wiener.eigvals)))],

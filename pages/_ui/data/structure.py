@@ -20,18 +20,18 @@ def structure(shape: ImageShape, found: Summary) -> None:
     """Radial power spectrum with its fitted line, correlation against displacement and against distance."""
     left, middle, right = st.columns(3, gap="medium")
     with left:
-        st.subheader("Power spectrum", anchor=False)
+        st.header("Power spectrum", anchor=False)
         place = st.container()
         fit, reported = _fit(shape, found)
         with place:
             st.markdown(reported)
             show(_power(shape, found, fit), name="power_spectrum", alt=f"Power against spatial frequency. {reported}")
     with middle:
-        st.subheader("Correlation by offset", anchor=False)
+        st.header("Correlation by offset", anchor=False)
         st.markdown("of two pixels, averaged over their positions")
         show(_map(found), name="correlation_map", alt="Mean correlation of two pixels by row and column offset")
     with right:
-        st.subheader("Correlation by distance", anchor=False)
+        st.header("Correlation by distance", anchor=False)
         reach = found.radial.reach(0.5)
         reported = "never falls to one half" if reach is None else f"falls to one half at **{reach:.1f} pixels**"
         st.markdown(reported)

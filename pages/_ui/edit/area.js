@@ -4,7 +4,7 @@ import { ARROWS, bitmap, cellAt, clamp, element } from "../lab/lab.js"
 import { percent } from "../lab/math.js"
 import { chosen, pointed } from "../lab/svg.js"
 import { countOf } from "./measured.js"
-import { brush, cellsBetween, readMask } from "./paint.js"
+import { brush, cellsBetween, onMask, readMask } from "./paint.js"
 
 const FAINT = 0.45 // of the mean image below the pattern
 
@@ -16,7 +16,7 @@ export class Area {
     this.stroke = null // where the pointer was, while it paints
     view.on("[data-tool]", ({ tool }) => { this.tool = +tool; view.ask() })
     view.on("[data-width]", ({ width }) => { this.width = +width; view.ask() })
-    view.on("[data-shape]", ({ shape }) => { view.mask = readMask(view.head.shapes[shape], view.h * view.w); this.done() })
+    view.on("[data-shape]", ({ shape }) => { view.mask = readMask(view.head.shapes[shape], view.h * view.w); view.pixel = onMask(view.mask, view.pixel, view.h, view.w); this.done() })
     view.on(".clear", () => { view.mask.fill(0); this.done() })
   }
 

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from PIL import Image, UnidentifiedImageError
 
-from locality.edits import EDITS, Chain, Clip, EditSpec, MaskedSpec, checked_chain, mask_text, picture_mask
+from locality.edits import EDITS, Chain, EditSpec, MaskedSpec, checked_chain, mask_text, picture_mask
 from locality.errors import BadInput, LocalityError
 from locality.grammar import value_text
 from locality.types import ImageShape
@@ -35,7 +35,7 @@ def choose(asked: Asked, shape: ImageShape) -> Asked:
         if asked.masked is not None and active == place:
             _word_or_picture(chain, shape)
         _compose(chain, active, shape)
-        _clip(asked, shape)
+        _switches(asked, shape)
     if changed == chain[active]:
         return asked
     _keep([*chain[:active], changed, *chain[active + 1 :]], shape)
@@ -167,22 +167,22 @@ def _compose(chain: Chain, active: int, shape: ImageShape) -> None:
             )
 
 
-def _clip(asked: Asked, shape: ImageShape) -> None:
-    """A switch for what a picture file does to values beyond [-1, 1]."""
-    key = f"edit_clip_{resets()}"
-    st.session_state.setdefault(key, asked.clipped)
+def _switches(asked: Asked, shape: ImageShape) -> None:
+    """One switch for each edit that is put at the end or left out."""
+    behind = place_of(asked.chain) + 1
+    for name in EDITS.listed():
+        cls = EDITS[name]
+        if not cls.switch:
+            continue
+        key = f"edit_{name}_{resets()}"
+        st.session_state.setdefault(key, any(edit.name == name for edit in asked.chain[behind:]))
 
-    def change() -> None:
-        chain = [*asked.chain, Clip()] if st.session_state[key] else list(asked.chain[:-1])
-        _keep(chain, shape, active=place_of(asked.chain))
+        def change(key: str = key, cls: type[EditSpec] = cls) -> None:
+            others = [edit for edit in asked.chain[behind:] if not isinstance(edit, cls)]
+            added = [cls()] if st.session_state[key] else []
+            _keep([*asked.chain[:behind], *others, *added], shape, active=behind - 1)
 
-    st.toggle(
-        "Clip to [−1, 1]",
-        key=key,
-        on_change=change,
-        help="A pattern pushes values beyond the range of the images. Clipping them, as a picture file would, makes "
-        "the closed form inexact: the covariance is then measured on the clipped images, which takes a while.",
-    )
+        st.toggle(cls.switch, key=key, on_change=change, help=cls.switch_help)
 
 
 def _keep(edits: Sequence[EditSpec], shape: ImageShape, *, active: int | None = None) -> None:

@@ -11,26 +11,21 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.edits import draw_mask
-from locality.errors import DataUnavailable
 from locality.fields.codec import decode_rows, mix_rows, weights_about
-from locality.fields.rows import Linear, rows
-from locality.linear.planted import Planted
-from locality.linear.spectrum import power_spectrum, ring_average
+from locality.linear.spectrum import ring_average
 from locality.linear.wiener import WienerFilter, coordinates
 from locality.store.artifact import Artifact
-from locality.studies import Trained, mass_fractions_of_rows, overflow, pixel_grid, planted_filter
+from locality.studies import Trained, mass_fractions_of_rows, pixel_grid
 from locality.types import ImageShape, Pixel
-from pages._ui import cached
 from pages._ui.charts import BLUE, ORANGE, figure, name_lines, show
+from pages._ui.edit.filters import STEP, beyond, fitted, grid_fields, planted_of, power_after, power_before
 from pages._ui.edit.networks import Family, stored
 from pages._ui.edit.state import Asked
-
-_STEP = 2  # every second pixel of rows and columns, as the stored fields have
 
 
 def details(source: Source, asked: Asked, beside: Sequence[Family]) -> None:
     """The section below the view."""
-    st.subheader("Before and after", anchor=False)
+    st.header("Before and after", anchor=False)
     left, right = st.columns(2, gap="large")
     with left:
         if asked.masked is not None:
@@ -70,7 +65,7 @@ _HELP = (
 
 
 def _sides(shape: ImageShape, mask: Tensor) -> tuple[list[Pixel], list[Pixel]]:
-    grid = pixel_grid(shape, _STEP)
+    grid = pixel_grid(shape, STEP)
     return [pixel for pixel in grid if mask[pixel]], [pixel for pixel in grid if not mask[pixel]]
 
 
@@ -81,7 +76,7 @@ def _row(
     title: str, pair: Sequence[Fields | None], sides: tuple[list[Pixel], list[Pixel]], shape: ImageShape, mask: Tensor
 ) -> dict[str, str]:
     """One line: on the pattern before -> after, off it before -> after."""
-    found = {"": title}
+    found = {"Field": title}
     for name, pixels in zip(("Pixels on it", "Pixels off it"), sides, strict=True):
         shares = [_share(fields, pixels, shape, mask) for fields in pair]
         found[name] = " → ".join(shares)
@@ -98,52 +93,22 @@ def _share(fields: Fields | None, pixels: list[Pixel], shape: ImageShape, mask: 
 
 def _predicted(source: Source, asked: Asked) -> list[Fields]:
     """Predicted fields of the grid before and after."""
-    wiener = cached.wiener(source.fingerprint, source)
-    after = asked.after(source)
-    key = (source.fingerprint, after.fingerprint, asked.sigma)
-    before, changed = _grid_fields(*key, _STEP, wiener, asked, source)
-    pixels = pixel_grid(source.shape, _STEP)
-    return [dict(zip(pixels, rows, strict=True)) for rows in (before, changed)]
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _grid_fields(
-    before: str, after: str, sigma: float, step: int, _wiener: WienerFilter, _asked: Asked, _source: Source
-) -> tuple[Tensor, Tensor]:
-    """Fields of every `step`-th pixel, summed over channels [p hw], before and after."""
-    pixels = pixel_grid(_wiener.shape, step)
-    first, second = (rows(one, pixels, sigma).summed()[:, 0] for one in (_wiener, after_of(_source, _asked)))
-    return first, second
-
-
-def planted_of(source: Source, asked: Asked) -> Planted | None:
-    """The filter for every strength; the expectation where the images' own covariance with them is not known."""
-    if asked.planted is None:
-        return None
-    before = asked.before(source)
-    base = cached.wiener(before.fingerprint, before)
-    try:
-        return planted_filter(base, before, asked.planted)
-    except DataUnavailable:
-        weights = asked.planted.weights(before.shape)
-        return Planted(base, weights, torch.zeros_like(weights), 1.0)
-
-
-def after_of(source: Source, asked: Asked) -> Linear:
-    """The filter of the edited images: from two vectors where a pattern is planted, else fitted to them."""
-    planted = planted_of(source, asked)
-    return planted.at(asked.main.level) if planted else _after_filter(source, asked)
-
-
-def _after_filter(source: Source, asked: Asked) -> WienerFilter:
-    after = asked.after(source)
-    return cached.wiener(after.fingerprint, after)
+    pixels = pixel_grid(source.shape, STEP)
+    return [dict(zip(pixels, rows, strict=True)) for rows in grid_fields(source, asked)]
 
 
 def _table_fields(network: Trained | None, sigma: float, shape: ImageShape) -> Fields | None:
     """Stored fields of a network at a noise level; None where it has none of this grid."""
     table: Artifact | None = None if network is None else stored(network)
-    if table is None or table.meta["pixels"] != [list(pixel) for pixel in pixel_grid(shape, _STEP)]:
+    if network is None or table is None:
+        return None
+    return _fields_of(str(network.manifest["sha256"]), sigma, shape, table)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _fields_of(sha256: str, sigma: float, shape: ImageShape, _table: Artifact) -> Fields | None:
+    table = _table
+    if table.meta["pixels"] != [list(pixel) for pixel in pixel_grid(shape, STEP)]:
         return None
     codes, scale, sigmas = table.arrays["codes"], table.arrays["scale"], table.meta["sigmas"]
     if not sigmas[0] / 1.1 <= sigma <= sigmas[-1] * 1.1:
@@ -154,7 +119,7 @@ def _table_fields(network: Trained | None, sigma: float, shape: ImageShape) -> F
         weights = weights_about(sigmas, sigma)
         levels, shares = [k for k, _ in weights], [weight for _, weight in weights]
         rows = torch.stack([mix_rows(codes[levels, p], scale[levels, p], shares) for p in range(codes.shape[1])])
-    return dict(zip(pixel_grid(shape, _STEP), rows, strict=True))
+    return dict(zip(pixel_grid(shape, STEP), rows, strict=True))
 
 
 def _range(source: Source, asked: Asked) -> None:
@@ -163,21 +128,21 @@ def _range(source: Source, asked: Asked) -> None:
     after = asked.after(source)
     free = source.edited(tuple(edit for edit in asked.chain if edit is not asked.chain[-1] or not asked.clipped))
     if source.available and after.available:
-        beyond = overflow(free)
+        out = beyond(free)
         words.append(
-            f"**{beyond.share:.2%}** of the values of {beyond.images:,} edited test images leave [−1, 1], by up to "
-            f"{beyond.largest:.2g}. They are {'clipped' if asked.clipped else 'kept: nothing is clipped'}."
-            if beyond.share > 0
-            else f"No value of {beyond.images:,} edited test images leaves [−1, 1]."
+            f"**{out.share:.2%}** of the values of {out.images:,} edited test images leave [−1, 1], by up to "
+            f"{out.largest:.2g}. They are {'clipped' if asked.clipped else 'kept: nothing is clipped'}."
+            if out.share > 0
+            else f"No value of {out.images:,} edited test images leaves [−1, 1]."
         )
     if asked.clipped:
-        clipped, exact = _after_filter(source, asked), cached.wiener(free.fingerprint, free)
+        clipped, exact = fitted(after), fitted(free)
         coords = coordinates(source.shape, asked.pixel)
         found, truth = (one.rows(coords, asked.sigma) for one in (clipped, exact))
         error = float((found - truth).norm() / truth.norm())
         words.append(f"Clipping changes this pixel’s predicted field by **{error:.1%}** (norms).")
     if asked.planted is None:
-        before, changed = cached.wiener(source.fingerprint, source), _after_filter(source, asked)
+        before, changed = fitted(source), fitted(after)
         lost = _flat(changed) - _flat(before)
         if lost > 0:
             words.append(
@@ -199,19 +164,15 @@ def _flat(wiener: WienerFilter) -> int:
 
 def _spectra(source: Source, asked: Asked) -> None:
     """Radial power spectrum before and after, and the variance along the pattern."""
-    wiener = cached.wiener(source.fingerprint, source)
     planted = planted_of(source, asked)
-    first = _power(source.fingerprint, wiener)
+    first, second = power_before(source), power_after(source, asked)
     if planted is not None:
-        second = planted.power_spectrum(asked.main.level)
         before, after = (planted.variance_along(level) for level in (0.0, asked.main.level))
         st.markdown(
             f"**Power spectrum.** Variance along the pattern: {before:.3g} → {after:.3g} "
-            f"(largest eigenvalue before: {float(wiener.eigvals[0]):.3g})"
+            f"(largest eigenvalue before: {float(fitted(source).eigvals[0]):.3g})"
         )
     else:
-        edited = asked.after(source)
-        second = _power(edited.fingerprint, _after_filter(source, asked))
         st.markdown("**Power spectrum** before and after")
     fig = figure("Frequency, cycles per image", "Power, units of x₀²", log=True, height=300)
     fig.update_yaxes(range=None)
@@ -228,8 +189,3 @@ def _spectra(source: Source, asked: Asked) -> None:
         )
     name_lines(fig)
     show(fig, name="edit_spectra", alt="Radially averaged power spectrum of the images before and after the edit")
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _power(fingerprint: str, _wiener: WienerFilter) -> Tensor:
-    return power_spectrum(_wiener)

@@ -13,7 +13,7 @@ from locality.grammar import command
 from locality.linear.wiener import coordinates
 from pages._ui import cached
 from pages._ui.choice import link_to
-from pages._ui.edit.details import after_of
+from pages._ui.edit.filters import after_of
 from pages._ui.edit.state import Asked
 
 

@@ -20,7 +20,7 @@ _WORDS = {"waiting": "waits in line", "pausing": "is pausing", "cancelling": "is
 
 def learn(source: Source, asked: Asked) -> None:
     """Draw the controls and the trainings on these images that wait or run."""
-    st.subheader("Train on this", anchor=False)
+    st.header("Train on this", anchor=False)
     after = asked.after(source)
     if not after.available:
         st.info(f"Training needs the images. {after.missing()}", icon=":material/hide_image:")
@@ -50,6 +50,7 @@ def learn(source: Source, asked: Asked) -> None:
     _trainings(after)
 
 
+@st.cache_data(max_entries=16, show_spinner=False)
 def _possible(shape: ImageShape) -> dict[str, str]:
     """The networks that take images of a shape, each in the size that learns in minutes on a laptop."""
     found = {}

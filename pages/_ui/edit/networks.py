@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,20 @@ def families(source: Source, before: Source, edit: EditSpec) -> list[Family]:
         after = [(level, network) for level, network in trained if level != 0.0]
         title, colour = look(name, place)
         found.append(Family(name, title, colour, next(iter([*unmoved, *same]), None), after))
-    return found
+    return found or _untouched(plain, source)
+
+
+def _untouched(plain: Sequence[Trained], source: Source) -> list[Family]:
+    """Networks of the images as they are, where none knows the edit: first those with a twin that knows another."""
+    twins = [
+        one.manifest["network"] for one in trained_networks() if _base_of(one) == source.base.text and one not in plain
+    ]
+    ordered = sorted(plain, key=lambda network: network.manifest["network"] not in twins)
+    return [Family(one.name, *look(one.name, place), one, []) for place, one in enumerate(ordered)]
+
+
+def _base_of(network: Trained) -> str:
+    return network.dataset.partition("+")[0]
 
 
 def look(name: str, place: int) -> tuple[str, str]:

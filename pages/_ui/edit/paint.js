@@ -46,6 +46,17 @@ export function cellsBetween([r0, c0], [r1, c1]) {
   return Array.from({ length: steps + 1 }, (_, i) => [Math.round(r0 + (r1 - r0) * i / steps), Math.round(c0 + (c1 - c0) * i / steps)])
 }
 
+// The pixel itself where it lies on a mask, else the one of the mask nearest to the middle: of those in every second
+// row and column, whose learned fields are stored, where there is one.
+/** @returns {number[]} */
+export function onMask(mask, pixel, h, w) {
+  if (mask[pixel[0] * w + pixel[1]]) return pixel
+  const far = spot => (spot[0] - (h - 1) / 2) ** 2 + (spot[1] - (w - 1) / 2) ** 2, found = []
+  for (let r = 0; r < h; r++) for (let c = 0; c < w; c++) if (mask[r * w + c]) found.push([r, c])
+  const stored = found.filter(([r, c]) => r % 2 === 0 && c % 2 === 0)
+  return (stored.length ? stored : found).reduce((best, one) => (far(one) < far(best) ? one : best), found[0] || pixel)
+}
+
 // The outline of a mask as the path of an SVG: one segment wherever the pattern meets what is not.
 export function edges(mask, h, w) {
   const on = (r, c) => r >= 0 && r < h && c >= 0 && c < w && mask[r * w + c] !== 0

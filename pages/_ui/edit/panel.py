@@ -11,14 +11,14 @@ import streamlit as st
 import torch
 
 from locality.datasets import Source
-from locality.edits import EditSpec, Pattern, draw_mask, mask_names, mask_text
+from locality.edits import EditSpec, PlantedSpec, draw_mask, mask_names, mask_text
 from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW
 from locality.fields.rows import Linear, rows
 from locality.linear.wiener import WienerFilter
 from locality.types import Pixel
 from pages._ui import cached
 from pages._ui.architectures import live
-from pages._ui.edit.details import planted_of
+from pages._ui.edit.filters import planted_of
 from pages._ui.edit.networks import Family, families, reported, stored
 from pages._ui.edit.state import COMPONENT, Asked
 from pages._ui.explorer import fields
@@ -110,7 +110,7 @@ def _images(
     count = _MOSAIC[0] * _MOSAIC[1]
     arrays: dict[str, Any] = {"mean": base.mean.float().numpy()}
     strengths = torch.zeros(count, dtype=torch.float64)
-    if isinstance(edit, Pattern):
+    if isinstance(edit, PlantedSpec):
         strengths = edit.draws(count, "test")
     live_ = edited is None
     if source.available and after.available:
@@ -132,7 +132,7 @@ def _first(source: Source, count: int) -> Any:
     return source.held_out.x0(slice(0, count)).numpy()
 
 
-def _weights(pattern: Pattern | None, source: Source) -> Any:
+def _weights(pattern: PlantedSpec | None, source: Source) -> Any:
     """Weight of the pattern in each channel."""
     assert pattern is not None
     weights = pattern.weights(source.shape).reshape(source.shape.c, -1)
@@ -208,9 +208,9 @@ def _captions(source: Source, planted: bool) -> dict[str, str]:
 
 def _empty(source: Source, beside: Sequence[Family]) -> dict[str, str]:
     """What to say where a learned field is missing."""
-    if not beside:
-        return {"before": "Train one below", "after": "No network is trained on these images yet: train one below."}
-    return {"before": "No network of this architecture is trained on the images as they are.", "after": ""}
+    before = "No network of this architecture is trained on the images as they are." if beside else "Train one below"
+    known = any(family.after for family in beside)
+    return {"before": before, "after": "" if known else "No network is trained on these images yet: train one below."}
 
 
 def _status(ready: bool, expected: bool, planted: bool) -> str:

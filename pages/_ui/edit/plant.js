@@ -1,11 +1,15 @@
 // What a planted pattern does to predicted fields that a basis makes in the browser. No DOM.
 //
 //   A = U diag(1 / (lambda + sigma^2)) U^T,   V = A [w a]
+//   A = U diag(1 / (lambda + sigma^2) - out) U^T + out I,   out = 1 / (rest + sigma^2), where U is no whole basis
 //   W' = W + sigma^2 V M(c) V^T,   M(c) = C (I + [w a]^T V C)^-1,   C = [[c^2 s^2, c], [c, 0]]
 
-// A pattern on top of a basis: `mask` [hw] of -1, 0, 1; `coupling` [r] is cov(x0, z) in the basis, `variance` var z.
+// A pattern on top of a basis: `mask` [hw] of -1, 0, 1, `tint` [c] its weight in every channel; `coupling` [r] is
+// cov(x0, z) in the basis, which holds all of it; `variance` is var z.
 export class Plant {
-  constructor(basis, mask, coupling, variance) {
+  constructor(basis, mask, coupling, variance, tint) {
+    this.whole = basis.rank === basis.size * basis.channels
+    this.tint = [tint.reduce((sum, v) => sum + v, 0), tint.reduce((sum, v) => sum + v * v, 0)]
     this.basis = basis
     this.coupling = coupling
     this.variance = variance
@@ -30,10 +34,12 @@ export class Plant {
   // V and [w a]^T V at a noise level.
   prepare(sigma) {
     if (this.sigma === sigma) return
-    const { eigvals, rank } = this.basis, both = [this.spectrum, this.coupling]
-    const solved = both.map(part => part.map((v, k) => v / (eigvals[k] + sigma * sigma)))
-    this.columns = solved.map(part => this.basis.combine(part))
-    this.gram = both.map(a => solved.map(b => { let sum = 0; for (let k = 0; k < rank; k++) sum += a[k] * b[k]; return sum }))
+    const { basis: { eigvals, rest }, spectrum: w, coupling: a, tint: [sum, squares] } = this, noise = sigma * sigma
+    const out = this.whole ? 0 : 1 / (rest + noise), within = (k, less) => 1 / (eigvals[k] + noise) - less
+    const dot = (x, y, less) => x.reduce((total, v, k) => total + v * y[k] * within(k, less), 0), across = dot(w, a, 0)
+    this.columns = [w.map((v, k) => v * within(k, out)), a.map((v, k) => v * within(k, 0))].map(part => this.basis.combine(part))
+    this.gram = [[dot(w, w, out) + out * squares * this.mask.reduce((count, sign) => count + sign * sign, 0), across], [across, dot(a, a, 0)]]
+    if (out) this.mask.forEach((sign, p) => { this.columns[0][p] += out * sum * sign })
     this.sigma = sigma
   }
 

@@ -14,7 +14,7 @@ from locality.edits import (
     Chain,
     EditSpec,
     MaskedSpec,
-    Pattern,
+    PlantedSpec,
     chain_text,
     checked_chain,
     draw_mask,
@@ -58,9 +58,9 @@ class Asked:
         return self.main is not self.chain[-1]
 
     @property
-    def planted(self) -> Pattern | None:
+    def planted(self) -> PlantedSpec | None:
         """The main edit where it is a pattern and nothing follows: strength and mask are followed in the browser."""
-        return self.main if isinstance(self.main, Pattern) and not self.clipped else None
+        return self.main if isinstance(self.main, PlantedSpec) and not self.clipped else None
 
     @property
     def masked(self) -> MaskedSpec | None:

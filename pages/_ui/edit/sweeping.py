@@ -24,14 +24,14 @@ from pages._ui.work import WORKS, Work, follow, running
 
 _QUANTITIES = {
     "non_locality": "Mass beyond 4 px",
-    "mass_on_pattern": "Mass on the pattern",
-    "mass_without_own": "… excluding the pixel itself",
+    "mass_without_own": "Mass on the pattern, excluding the pixel itself",
 }
+_FEWEST, _STRAIGHT = 4, 0.98  # points and R² from which on a line says what a curve does
 
 
 def sweeping(source: Source, asked: Asked) -> None:
     """The finished sweep that comes with the repository, or one made here."""
-    st.subheader("Sweep over the strength", anchor=False)
+    st.header("Sweep over the strength", anchor=False)
     edit, before = asked.main, asked.before(source)
     if not edit.dial or asked.clipped:
         st.caption("This edit is all or nothing, or is clipped: there is no strength to vary.")
@@ -69,53 +69,74 @@ def _chart(made: Sweep, *, from_here: bool) -> None:
     where = f"{len(made.pixels)} pixels along the pattern" if math.isfinite(made.chance) else "the middle pixel"
     st.caption(
         f"{'Made here' if from_here else 'Comes with the repository'}: {made.dataset}, fields of {where} at "
-        f"σ = {made.plan.sigma:g}; networks over {made.plan.draws} draws. Lines are least-squares fits; bars are "
-        "standard errors over draws."
+        f"σ = {made.plan.sigma:g}; networks over {made.plan.draws} draws. Bars are standard errors over draws; a "
+        "network trained from another seed would scatter more."
     )
-    quantities = [name for name in _QUANTITIES if made.curve(PREDICTED, name)][:2]
+    quantities = [name for name in _QUANTITIES if made.curve(PREDICTED, name)]
     for column, quantity in zip(st.columns(len(quantities), gap="large"), quantities, strict=True):
         with column:
-            _figure(made, quantity)
+            st.markdown(f"**{_QUANTITIES[quantity]}**, share of a field")
+            alt = f"{_QUANTITIES[quantity]} against the strength, one line per model"
+            show(_figure(_key(made), quantity, made), name=f"sweep_{quantity}", alt=alt)
+            st.caption(" ".join(compared(made, quantity)))
 
 
-def _figure(made: Sweep, quantity: str) -> None:
-    st.markdown(f"**{_QUANTITIES[quantity]}**, share of a field")
+def _key(made: Sweep) -> str:
+    return digest("sweep_figure", {"rows": [str(row) for row in made.rows]})
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _figure(key: str, quantity: str, _made: Sweep) -> go.Figure:
+    """The prediction as a curve, networks as dots with their errors."""
     fig = figure("Strength of the edit", "Share of the mass", height=330)
-    lines = {fit["model"]: fit for fit in made.fits() if fit["quantity"] == quantity and fit["against"] == "strength"}
-    for place, model in enumerate(made.models):
+    for place, model in enumerate(_made.models):
         title, ink = ("Predicted", GREY) if model == PREDICTED else look(model, place)
-        _trace(fig, made.curve(model, quantity), lines.get(model), title, ink)
-    if quantity != "non_locality" and math.isfinite(made.chance):
-        fig.add_hline(y=made.chance, line={"color": GREY, "dash": "dot", "width": 1})
+        _trace(fig, _made.curve(model, quantity), title, ink, joined=model == PREDICTED)
+    if quantity != "non_locality" and math.isfinite(_made.chance):
+        fig.add_hline(y=_made.chance, line={"color": GREY, "dash": "dot", "width": 1}, annotation_text="by chance")
     name_lines(fig)
-    fig.update_yaxes(tickformat=".0%")
-    show(fig, name=f"sweep_{quantity}", alt=f"{_QUANTITIES[quantity]} against the strength, one line per model")
+    fig.update_yaxes(tickformat=".0%", rangemode="tozero")
+    return fig
 
 
-def _trace(
-    fig: go.Figure, points: Sequence[tuple[float, float, float]], line: dict[str, Any] | None, title: str, ink: str
-) -> None:
-    x, y = [point[0] for point in points], [point[1] for point in points]
+def _trace(fig: go.Figure, points: Sequence[tuple[float, float, float]], title: str, ink: str, *, joined: bool) -> None:
     errors = [0.0 if math.isnan(point[2]) else point[2] for point in points]
     fig.add_scatter(
-        x=x,
-        y=y,
-        mode="markers",
+        x=[point[0] for point in points],
+        y=[point[1] for point in points],
+        mode="lines+markers" if joined else "markers",
         name=title,
+        line={"color": ink, "width": 2},
         marker={"color": ink, "size": 9},
         error_y={"type": "data", "array": errors, "visible": any(errors), "thickness": 1.5},
         hovertemplate=f"{title} at %{{x:.3g}}: %{{y:.1%}}<extra></extra>",
     )
-    if line is not None and len(x) > 1:
-        ends = [min(x), max(x)]
-        fig.add_scatter(
-            x=ends,
-            y=[line["intercept"] + line["slope"] * end for end in ends],
-            mode="lines",
-            line={"color": ink, "width": 2},
-            showlegend=False,
-            hoverinfo="skip",
+
+
+def compared(made: Sweep, quantity: str) -> list[str]:
+    """A sentence for each network: how far it lies from the prediction at the strongest edit it was trained on."""
+    predicted = {strength: value for strength, value, _ in made.curve(PREDICTED, quantity)}
+    found = []
+    for place, model in enumerate(name for name in made.models if name != PREDICTED):
+        points = [point for point in made.curve(model, quantity) if point[0] in predicted]
+        if not points:
+            continue
+        strength, value, error = points[-1]
+        apart = value - predicted[strength]
+        errors = f", {abs(apart) / error:.0f} standard errors" if error > 0 else ""
+        side = "above" if apart > 0 else "below"
+        found.append(
+            f"{look(model, place)[0]} at {strength:g}: {value:.1%}, {abs(100 * apart):.1f} points {side} the "
+            f"prediction{errors}."
         )
+    return found
+
+
+def lines_of(made: Sweep) -> list[dict[str, Any]]:
+    """The fitted lines worth a number: through at least four points that lie on one."""
+    return [
+        fit for fit in made.fits() if fit["quantity"] in _QUANTITIES and fit["n"] >= _FEWEST and fit["r2"] >= _STRAIGHT
+    ]
 
 
 def _tables(made: Sweep) -> None:
@@ -125,15 +146,15 @@ def _tables(made: Sweep) -> None:
             "Quantity": _QUANTITIES[fit["quantity"]],
             "Against": "the strength" if fit["against"] == "strength" else "the prediction",
             "Slope": _with_error(fit["slope"], fit["slope_stderr"]),
-            "R²": "–" if math.isnan(fit["r2"]) else f"{fit['r2']:.3f}",
+            "R²": f"{fit['r2']:.3f}",
             "Points": fit["n"],
         }
-        for fit in made.fits()
-        if fit["quantity"] != "mass_without_own"
+        for fit in lines_of(made)
     ]
     with st.expander("Fits, data and commands"):
         if lines:
             st.table(lines, hide_index=True)
+        st.caption(f"Lines are fitted only where {_FEWEST} points or more lie on one (R² at least {_STRAIGHT:g}).")
         for text in made.notes:
             st.caption(text)
         strengths = ",".join(map(value_text, made.plan.strengths))

@@ -27,6 +27,8 @@ class Edit extends Lab {
     dial.onchange = () => this.commit("level")
     this.noiseSlider()
     this.on("[data-colours]", ({ colours }) => { this.colours = colours; this.commit("colours") })
+    this.outlined = true
+    this.on(".outline", () => { this.outlined = !this.outlined; this.ask() })
     this.on("[data-network]", ({ network }) => { this.network = network; this.commit("network") })
   }
 
@@ -82,7 +84,7 @@ class Edit extends Lab {
 
   plant() {
     const { bases, coupled, variance } = this.head, key = `${bases.after} ${coupled}`
-    if (this.planted?.key !== key) this.planted = { key, plant: new Plant(this.files.get(bases.after), this.mask, this.arrays.coupling, variance) }
+    if (this.planted?.key !== key) this.planted = { key, plant: new Plant(this.files.get(bases.after), this.mask, this.arrays.coupling, variance, this.arrays.weights) }
     else this.planted.plant.repaint(this.mask)
     return this.planted.plant
   }
@@ -203,7 +205,7 @@ class Edit extends Lab {
 
   field(panel, which, field, limit, own, note, learned = null) {
     this.show(panel, field, limit, note, panel.id.startsWith("predicted"))
-    this.mark(panel, own, this.mask && which === "after" ? path(this.once("outline", this.masked, () => edges(this.mask, this.h, this.w)), 0.8) : "")
+    this.mark(panel, own, this.mask && this.outlined && which === "after" ? path(this.once("outline", this.masked, () => edges(this.mask, this.h, this.w)), 0.8) : "")
     const spot = this.cursor || own, mass = this.mask ? ` · on the pattern ${percent(massOn(field || [], this.mask))}` : "", trained = learned?.one.title
     panel.caption.textContent = field ? `${spot[0]}, ${spot[1]}: ${short(field[spot[0] * this.w + spot[1]])}${mass}${trained ? ` · ${trained}` : ""}` : ""
     panel.canvas.setAttribute("aria-label", `${panel.id.startsWith("predicted") ? "Predicted" : "Learned"} field ${which} the edit, row ${own[0]}, column ${own[1]}, sigma ${short(this.sigma)}${this.dialWords}`)
@@ -228,6 +230,8 @@ class Edit extends Lab {
     }
     this.showNoise(`σ = ${short(this.sigma)}`)
     this.press("colours", this.colours)
+    this.$(".outline").hidden = !this.mask
+    this.$(".outline").setAttribute("aria-pressed", `${this.outlined}`)
     this.press("network", this.network)
     const empty = this.mask && !this.mask.some(v => v)
     this.$(".status").textContent = empty ? "The pattern is empty: paint at least one pixel." : this.failed ? "Some files did not load. Reload the page to try again." : head.status
@@ -235,7 +239,8 @@ class Edit extends Lab {
 
   // Share of the mass on the pattern against the dial: the prediction as a line, networks as dots.
   masses(pixel, learned) {
-    const { head, mask, level } = this, { dial } = head, name = dial ? dial.label : "strength", share = field => massOn(field, mask)
+    const { head, mask, level } = this, { dial } = head, name = dial ? dial.label : "strength", own = pixel[0] * this.w + pixel[1]
+    const share = (field, at = own) => massOn(field, mask, at)
     this.$(".below section:last-child").hidden = !mask
     if (!mask) return
     const high = Math.max(dial ? dial.high : 1, Math.abs(level)), ready = head.live && this.files.has(head.bases.after)
@@ -245,12 +250,13 @@ class Edit extends Lab {
       const found = [["before", before], ...after.map(one => ["after", one])].filter(([, one]) => one).map(([which, one]) => {
         const table = this.stored(one, pixel), computed = id === this.network && learned[which]?.one === one ? learned[which].field : null
         const field = table ? table.field : computed
-        return [which === "before" ? 0 : Math.abs(one.level), field ? share(field) : NaN]
+        const at = table && table.pixel[0] * this.w + table.pixel[1]
+        return [which === "before" ? 0 : Math.abs(one.level), field ? share(field, at ?? own) : NaN]
       })
       return { title, ink, points: found.filter(([s, v]) => s <= high && Number.isFinite(v)).sort((a, b) => a[0] - b[0]) }
     }))
     this.curves = { curve, points, chance: countOf(mask) / this.size, high, level, name }
-    this.$(".chart-title").textContent = `Mass on the pattern as the ${name} grows`
+    this.$(".chart-title").textContent = `Mass on the pattern, excluding the pixel itself, as the ${name} grows`
     this.$(".chart").innerHTML = massChart(this.curves, this.$(".chart").clientWidth || 460)
     this.$(".chart").setAttribute("aria-label", massWords(this.curves))
     this.$(".chart-note").textContent = "Line: predicted for this pixel. Dots: networks, each trained on images edited at that strength; at 0 on the unedited images."

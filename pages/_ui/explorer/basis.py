@@ -20,12 +20,13 @@ _VERSION, _LEVELS = 1, 32_767
 
 
 def fits(wiener: WienerFilter, colour: str) -> bool:
-    """Whether a basis is whole, as the browser takes it to be, and small enough: 2 h w d bytes, twice in colour."""
-    _, h, w = wiener.shape
-    return (
-        len(wiener.eigvals) == wiener.shape.d
-        and 2 * h * w * wiener.shape.d * (2 if _tinted(wiener, colour) else 1) <= LARGEST
-    )
+    """Whether the browser can have a basis: exact, also where it is one of few images, and small enough.
+
+    2 h w bytes a component, twice that in colour.
+    """
+    (_, h, w), rank = wiener.shape, len(wiener.eigvals)
+    whole = rank == wiener.shape.d or wiener.rest == 0.0
+    return whole and 2 * h * w * rank * (2 if _tinted(wiener, colour) else 1) <= LARGEST
 
 
 def browser_basis(fingerprint: str, wiener: WienerFilter) -> str:

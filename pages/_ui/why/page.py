@@ -1,0 +1,181 @@
+"""Four reasons why a learned field and the predicted one differ, each with the number that this network gives."""
+
+from __future__ import annotations
+
+import math
+
+import streamlit as st
+import torch
+
+from locality.datasets import Source
+from locality.errors import LocalityError
+from locality.fields.rows import rows
+from locality.grammar import command
+from locality.networks import NETWORKS
+from locality.store import default_store
+from locality.studies import Agreement, Trained, found_agreement, pixel_grid
+from pages._ui import cached
+from pages._ui.choice import linked_select, note
+from pages._ui.why.numbers import Agreed, agreed, out_of_reach, reach
+
+_STEP = 4  # as the studies of agreement take pixels
+
+
+def show(source: Source) -> None:
+    """The page below its title."""
+    source, names = _studied(source)
+    if not names:
+        st.info(
+            "No study of agreement is stored. This computes one of these images in some minutes: "
+            f"`{command('agreement', *source.words)}`.",
+            icon=":material/balance:",
+        )
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        with st.container(width=220):
+            name = linked_select("Network", names, key="of", format_func=_title)
+        made = found_agreement(source, ["wiener", name])
+        assert made is not None, "only networks of a study are offered"
+        with st.container(width=420):
+            sigma = _level(made)
+    level, network = made.sigmas.index(sigma), cached.networks_of(source.text)[name]
+    measured = made.off_centre
+    found = agreed(float(measured.value[level, 0, 1]), float(measured.ceiling[level, 1]), made.plan.draws)
+    st.markdown(
+        f"At σ = {sigma:.2g} the field that the **{_title(name)}** learned on **{source.spec.info.title}** agrees with "
+        f"the prediction to **r = {found.plain:.2f}** (own pixel excluded; mean over {len(made.pixels)} pixels, fields "
+        f"averaged over {made.plan.draws} noisy images). Four things keep it from 1."
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        _draws(found, made.plan.draws)
+        _not_gaussian(found, network, sigma)
+    with right:
+        _training(source, level, name, network)
+        _receptive(source, network, sigma)
+
+
+def _title(name: str) -> str:
+    return NETWORKS[name].heading if name in NETWORKS else name
+
+
+def _studied(source: Source) -> tuple[Source, list[str]]:
+    """These images and the networks of their study; another set's, with a word about it, where they have none."""
+    stored = [str(manifest["about"]["dataset"]) for manifest in default_store().shipped("agreement")]
+    for text in dict.fromkeys([source.text, *sorted(stored, key=lambda one: one != "fashion_mnist")]):
+        other = source if text == source.text else cached.source(text)
+        names = [name for name in cached.networks_of(text) if _has_study(other, name)]
+        if names:
+            if other is not source:
+                note(f"No study of {source.text} is stored: these are the numbers of {other.spec.info.title}.")
+            return other, names
+    return source, []
+
+
+def _has_study(source: Source, name: str) -> bool:
+    try:
+        return found_agreement(source, ["wiener", name]) is not None
+    except LocalityError:
+        return False
+
+
+def _level(made: Agreement) -> float:
+    """One of the study's noise levels, at first the one nearest to that of the link."""
+    levels = list(made.sigmas)
+    try:
+        asked = max(float(st.query_params.get("sigma", "1")), 1e-6)
+    except ValueError:
+        asked = 1.0
+    if st.session_state.get("why_sigma") not in levels:
+        st.session_state["why_sigma"] = min(levels, key=lambda one: abs(math.log(one / asked)))
+    chosen = st.select_slider(
+        "Noise level σ, of those that were studied",
+        levels,
+        key="why_sigma",
+        format_func=lambda one: f"{one:.2g}",
+        persist_state="session",
+    )
+    st.query_params["sigma"] = f"{chosen:.6g}"
+    return float(chosen)
+
+
+def _reason(title: str, number: str, about: str) -> None:
+    st.header(title, anchor=False)
+    st.markdown(f"### {number}")
+    st.markdown(about)
+
+
+def _draws(found: Agreed, draws: int) -> None:
+    if math.isnan(found.endless):
+        _reason("1 The draws", "–", "Fields of two halves of the draws do not agree: there is no field to compare yet.")
+        return
+    _reason(
+        "1 The draws",
+        f"r = {found.plain:.2f} → {min(found.endless, 1.0):.2f}",
+        f"The learned field is a mean over {draws} noisy images and is itself noisy: its reliability is "
+        f"{found.reliability:.2f} (fields of one half of the draws against the other half). Against a prediction "
+        "without noise r falls short by the root of that. With endless draws it would be the second number.",
+    )
+
+
+def _training(source: Source, level: int, name: str, network: Trained) -> None:
+    twin = f"untrained:{name}"
+    both = found_agreement(source, ["wiener", name, twin]) if _has_study(source, twin) else None
+    seen, count = network.manifest.get("images_seen"), source.spec.count("train")
+    epochs = f", {seen / count:.1f} passes over the training set" if seen and count else ""
+    learned = f"It has seen {seen:,} images{epochs}. " if seen else ""
+    if both is None:
+        _reason("2 The training", "–", f"{learned}No study of this network before its training is stored.")
+        return
+    values = both.off_centre.value[level, 0]
+    _reason(
+        "2 The training",
+        f"r = {float(values[2]):.2f} → {float(values[1]):.2f}",
+        f"From the untrained network (one seed) to this one. {learned}Training stops before the loss does, and another "
+        "seed ends elsewhere: how much of the rest longer training would close is not measured here.",
+    )
+
+
+def _not_gaussian(found: Agreed, network: Trained, sigma: float) -> None:
+    ratios = {float(at): float(ratio) for at, ratio in network.manifest.get("error_ratio", {}).items()}
+    if not ratios:
+        _reason("3 Images are not Gaussian", "–", "The error of this network beside Wiener's is not recorded.")
+        return
+    at = min(ratios, key=lambda one: abs(math.log(one / sigma)))
+    shared = "" if math.isnan(found.single) else (
+        f" So its field differs from image to image: what one image's field shares with every other's is "
+        f"{found.single:.0%} of its variance; of a linear denoiser's, all."
+    )  # fmt: skip
+    _reason(
+        "3 Images are not Gaussian",
+        f"{1 - ratios[at]:.0%} less error than Wiener" if ratios[at] < 1 else f"{ratios[at] - 1:.0%} more error",
+        f"than the best linear denoiser on test images at σ = {at:g} (the recorded level nearest to the chosen one). "
+        "For Gaussian images no denoiser could beat $W$. "
+        + ("What this one gains comes from structure beyond the covariance." if ratios[at] < 1 else
+           "This one does not even reach it: it is not trained enough to tell.") + shared,
+    )  # fmt: skip
+
+
+def _receptive(source: Source, network: Trained, sigma: float) -> None:
+    sha256 = str(network.manifest["sha256"])
+    far = _reach(sha256, sigma, network)
+    kind = str(network.manifest["network"]["name"])
+    sees = f" ({NETWORKS[kind].sees[0].lower()}{NETWORKS[kind].sees[1:]})" if kind in NETWORKS else ""
+    share = _out_of_reach(source.fingerprint, sigma, far, source)
+    if far >= max(source.shape.h, source.shape.w):
+        about = f"This network{sees} sees the whole image from its middle: nothing of the prediction is out of reach."
+    else:
+        about = f"This network{sees} sees {far} pixels each way. Weights farther away are zero whatever it learns."
+    _reason("4 The receptive field", f"{share:.1%} of the prediction out of reach", about)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _reach(sha256: str, sigma: float, _trained: Trained) -> int:
+    return reach(cached.network(sha256, _trained), sigma)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _out_of_reach(fingerprint: str, sigma: float, far: int, _source: Source) -> float:
+    pixels = pixel_grid(_source.shape, _STEP)
+    fields: torch.Tensor = rows(cached.wiener(fingerprint, _source), pixels, sigma).summed()[:, 0]
+    return out_of_reach(fields, pixels, _source.shape, far)

@@ -1,0 +1,105 @@
+"""The way in for one's own images: a path, an upload, nothing yet."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from locality.datasets import Source
+from pages._ui.own import keep
+
+APP = str(Path(__file__).parents[2] / "app.py")
+PAGES = [f"pages/explore/{name}.py" for name in ("09_Your_images", "01_Explorer", "02_Data", "05_Train")]
+
+
+@pytest.fixture(autouse=True)
+def first_page(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+    first = getattr(request, "param", PAGES[0])
+    pages = lambda: {"": [st.Page(page, default=page == first) for page in PAGES]}  # noqa: E731
+    monkeypatch.setattr("pages._ui.frame.sections", pages)
+    st.cache_resource.clear()
+    yield
+    st.cache_resource.clear()
+
+
+@dataclass
+class Upload:
+    """As Streamlit gives an uploaded file."""
+
+    name: str
+    type: str
+    data: bytes
+
+    def getvalue(self) -> bytes:
+        return self.data
+
+
+def png(seed: int) -> bytes:
+    out = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+def open_page(**query: str) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=110)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def test_a_path_is_looked_at_and_leads_to_the_other_pages(tmp_path: Path) -> None:
+    folder = tmp_path / "mine, all of them"
+    folder.mkdir()
+    for i in range(30):
+        (folder / f"{i:02d}.png").write_bytes(png(i))
+    at = open_page(dataset="digits")
+    assert any(info.value.startswith("No images are chosen yet.") for info in at.info)
+    assert not at.error
+    next(box for box in at.text_input if box.key == "own_path").set_value(str(folder)).run()
+    assert not at.exception, at.exception
+    assert not at.error
+    said = "\n".join(text.value for text in at.markdown)
+    assert "**27 training images** and 3 held-out ones, each 32 × 32 pixels in colour, d = 3,072 values." in said
+    assert "rank 26 at most" in said
+    assert len(at.get("page_link")) == 3
+    assert "folder_path=" in at.get("page_link")[0].proto.query_string
+
+
+def test_a_path_that_is_none_says_so() -> None:
+    at = open_page(dataset="digits")
+    next(box for box in at.text_input if box.key == "own_path").set_value("/nowhere/at all").run()
+    assert any("/nowhere/at all does not exist" in warning.value for warning in at.warning)
+    assert not at.error
+
+
+@pytest.mark.parametrize("first_page", PAGES[1:3], indirect=True)
+def test_other_pages_are_empty_and_not_in_error_before_a_choice(first_page: None) -> None:
+    at = open_page(dataset="folder")
+    assert not at.error
+    assert any("[Your images](your-images)" in info.value for info in at.info)
+
+
+def test_uploads_become_a_folder_or_stay_an_archive() -> None:
+    files = [Upload(f"../{i} a.png", "image/png", png(i)) for i in range(20)]
+    place = keep(files)
+    assert len(Source.parse(f"folder:path={place}").train) == 18
+    assert keep(files) == place, "by content: twice is once"
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for i, file in enumerate(files):
+            archive.writestr(f"{i}.png", file.data)
+    packed = keep([Upload("mine.zip", "application/zip", out.getvalue())])
+    assert packed.name == "mine.zip"
+    assert len(Source.parse(f"folder:path={packed}").train) == 18

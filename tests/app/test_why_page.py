@@ -1,0 +1,100 @@
+"""The page of reasons: its numbers against plain arithmetic on the studies that come with the repository."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+import torch
+from streamlit.testing.v1 import AppTest
+
+from locality.datasets import Source
+from locality.studies import find_network, found_agreement
+from locality.types import ImageShape, Pixel
+from pages._ui.why.numbers import agreed, out_of_reach, reach
+
+APP = str(Path(__file__).parents[2] / "app.py")
+PAGE = "pages/explore/08_Why_not_exactly_equal.py"
+
+
+@pytest.fixture(autouse=True)
+def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.delenv("LOCALITY_DATA", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    yield
+    st.cache_resource.clear()
+
+
+def open_page(**query: str) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=110)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception, at.exception
+    assert not at.error
+    return at
+
+
+def texts(at: AppTest) -> str:
+    return "\n".join(element.value for element in at.markdown)
+
+
+def test_its_numbers_are_those_of_the_study() -> None:
+    at = open_page(dataset="fashion_mnist", of="resnet", sigma="0.8")
+    made = found_agreement(Source.parse("fashion_mnist"), ["wiener", "resnet", "untrained:resnet"])
+    assert made is not None
+    level = min(range(len(made.sigmas)), key=lambda i: abs(math.log(made.sigmas[i] / 0.8)))
+    r, half = float(made.off_centre.value[level, 0, 1]), float(made.off_centre.ceiling[level, 1])
+    said = texts(at)
+    assert f"**r = {r:.2f}**" in said
+    assert f"r = {r:.2f} → {r / math.sqrt(2 * half / (1 + half)):.2f}" in said
+    assert f"r = {float(made.off_centre.value[level, 0, 2]):.2f} → {r:.2f}" in said
+    assert "sees 8 pixels each way" in said, "seventeen by seventeen"
+    share = re.search(r"### ([0-9.]+)% of the prediction out of reach", said)
+    assert share is not None
+    assert 0 < float(share[1]) < 60
+    assert [title.value[0] for title in at.header] == ["1", "3", "2", "4"]
+
+
+def test_what_sees_everything_has_nothing_out_of_reach() -> None:
+    said = texts(open_page(dataset="fashion_mnist", of="mlp", sigma="2"))
+    assert "### 0.0% of the prediction out of reach" in said
+    assert "sees the whole image" in said
+
+
+def test_other_images_get_the_numbers_of_a_set_that_has_some() -> None:
+    at = open_page(dataset="digits")
+    assert "No study of digits is stored: these are the numbers of Fashion-MNIST." in [w.value for w in at.warning]
+    assert "learned on **Fashion-MNIST**" in texts(at)
+
+
+def test_endless_draws_and_one_image() -> None:
+    """A field plus noise of variance v in each of K draws has reliabilities 1 / (1 + v / K) and 1 / (1 + v)."""
+    v, k = 3.0, 16
+    half = 1 / (1 + v / (k / 2))
+    found = agreed(0.8, half, k)
+    assert found.reliability == pytest.approx(1 / (1 + v / k))
+    assert found.single == pytest.approx(1 / (1 + v))
+    assert found.endless == pytest.approx(0.8 * math.sqrt(1 + v / k))
+    assert math.isnan(agreed(0.1, -0.01, k).endless)
+
+
+def test_reach_is_that_of_the_architecture() -> None:
+    source = Source.parse("fashion_mnist")
+    assert reach(find_network(source, "resnet").load(), 1.0) == 8
+    assert reach(find_network(source, "mlp").load(), 1.0) == 28
+
+
+def test_mass_out_of_reach_is_counted_by_rows_and_columns() -> None:
+    shape = ImageShape(1, 5, 5)
+    field = torch.ones(1, 25)
+    assert out_of_reach(field, [Pixel(2, 2)], shape, 1) == pytest.approx(16 / 25)
+    assert out_of_reach(field, [Pixel(0, 0)], shape, 1) == pytest.approx(21 / 25)
+    assert out_of_reach(-field, [Pixel(0, 0)], shape, 4) == 0.0
