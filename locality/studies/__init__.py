@@ -18,6 +18,7 @@ from locality.studies.benchmark import (
     shipped_benches,
 )
 from locality.studies.catalogue import edit_list, model_list
+from locality.studies.checkpoint.check import Checked, check_network_on
 from locality.studies.costs.plan import CostPlan, Costs
 from locality.studies.costs.ship import ship_costs, shipped_costs
 from locality.studies.costs.study import measure_costs
@@ -34,7 +35,14 @@ from locality.studies.sweep.participants import mask_of, pixels_along
 from locality.studies.sweep.plan import PREDICTED, Sweep, SweepPlan
 from locality.studies.sweep.ship import ship_sweep, shipped_sweeps
 from locality.studies.sweep.study import planted_filter, run_sweep
-from locality.studies.trained import Trained, find_network, networks_for, read_trained, trained_networks
+from locality.studies.trained import (
+    Trained,
+    find_network,
+    networks_for,
+    read_named,
+    read_trained,
+    trained_networks,
+)
 from locality.studies.training.journal import read_log, read_progress
 from locality.studies.training.preview import Frame, Preview, read_preview
 from locality.studies.training.train import train_network
@@ -48,6 +56,7 @@ __all__ = [
     "Bench",
     "BenchPlan",
     "CellFinished",
+    "Checked",
     "Copies",
     "CostPlan",
     "Costs",
@@ -63,6 +72,7 @@ __all__ = [
     "Trajectory",
     "Untrained",
     "bench",
+    "check_network_on",
     "denoise",
     "edit_list",
     "find_members",
@@ -92,6 +102,7 @@ __all__ = [
     "planted_filter",
     "predicted_table",
     "read_log",
+    "read_named",
     "read_preview",
     "read_progress",
     "read_trained",
