@@ -8,7 +8,7 @@ LOW, HIGH = 0.02, 1.0  # standard deviations of the noise it was trained on
 
 
 class DnCNN(nn.Module):
-    def __init__(self, width=48, depth=6):
+    def __init__(self, width=32, depth=5):
         super().__init__()
         layers = [nn.Conv2d(1, width, 3, padding=1), nn.ReLU()]
         for _ in range(depth - 2):

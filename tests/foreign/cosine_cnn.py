@@ -11,7 +11,7 @@ STEPS = 200
 
 
 class CNN(nn.Module):
-    def __init__(self, width=48):
+    def __init__(self, width=32):
         super().__init__()
         self.time = nn.Sequential(nn.Linear(64, 64), nn.SiLU())
         self.enter = nn.Conv2d(1, width, 3, padding=1)

@@ -23,7 +23,7 @@ class Block(nn.Module):
 
 
 class UNet(nn.Module):
-    def __init__(self, width=32, steps=1000):
+    def __init__(self, width=24, steps=1000):
         super().__init__()
         rates = torch.exp(-math.log(10_000) * torch.arange(0, 32) / 32)
         angles = torch.arange(steps)[:, None] * rates

@@ -23,7 +23,8 @@ NAMES = ("layernorm_unet", "cosine_cnn", "blind_cnn", "class_dit")
 
 def module(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"foreign_{name}", HERE / f"{name}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
     return made
@@ -39,13 +40,13 @@ def digits() -> tuple[Tensor, Tensor]:
 
 
 def trained(net: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], steps: int, rate: float = 2e-3) -> Any:
-    """The network and its running average after so many steps of Adam on batches of 128."""
+    """The network and its running average after so many steps of Adam on batches of 64."""
     images, classes = digits()
     adam = torch.optim.Adam(net.parameters(), rate)
     falling = torch.optim.lr_scheduler.OneCycleLR(adam, rate, total_steps=steps)
     average = copy.deepcopy(net)
     for step in range(steps):
-        pick = torch.randint(len(images), (128,))
+        pick = torch.randint(len(images), (64,))
         value = loss(images[pick], classes[pick])
         adam.zero_grad()
         value.backward()
@@ -122,7 +123,8 @@ def class_dit(folder: Path, steps: int) -> None:
     def loss(images: Tensor, classes: Tensor) -> Tensor:
         t = torch.randint(50, (len(images),))
         x_t, _ = diffused(images - 0.5, made.ALPHA_BAR[t])
-        weight = (made.ALPHA_BAR[t] / (1 - made.ALPHA_BAR[t])).sqrt().float()[:, None, None, None]
+        s2 = (1 / made.ALPHA_BAR[t] - 1).float()[:, None, None, None]
+        weight = ((s2 + 0.06) / s2).clamp(max=30)  # about the inverse of the least error there is
         return (weight * (net(x_t, t, classes) - (images - 0.5)).square()).mean()
 
     _, average = trained(net, loss, steps)

@@ -89,8 +89,15 @@ def check_network_on(
             break
         better.append(found[0])
         read, fixed = lenient(read, found[0].facts), found[1]
-    over = [_ratios(errors, reference) for errors in (own, fixed)]
-    return Checked(source.text, len(x0), sigmas, over[0], better, over[1] if better else [])
+    over, then = (_ratios(errors, reference) for errors in (own, fixed))
+    if not _mends(_mean(over), _mean(then)):
+        better = []
+    return Checked(source.text, len(x0), sigmas, over, better, then if better else [])
+
+
+def _mends(before: float, after: float) -> bool:
+    """Whether an error is good, or far better: of a network that is bad either way nothing can be told."""
+    return after < WORST or after < before / 3
 
 
 def _better(
