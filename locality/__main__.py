@@ -9,7 +9,7 @@ import typer
 from locality.calm import wait_calmly
 from locality.cli import app
 from locality.errors import LocalityError
-from locality.specs import blame, load_plugins
+from locality.specs import allow_files, blame, load_plugins
 
 USAGE = 2
 PROGRAM = "python -m locality"
@@ -18,6 +18,7 @@ PROGRAM = "python -m locality"
 def main() -> None:
     """Run the command line; without arguments, its help."""
     wait_calmly()  # commands load torch when they run
+    allow_files()  # whoever types a command may run code
     try:
         load_plugins()
         code = app(sys.argv[1:] or ["--help"], prog_name=PROGRAM, standalone_mode=False)

@@ -12,8 +12,9 @@ import typer
 from locality.cli.parts.app import app
 from locality.errors import BadInput
 from locality.places import home
+from locality.specs.code import VARIABLE, plugin_places
 
-_PATHS = ("LOCALITY_DATA", "LOCALITY_CACHE", "LOCALITY_PLUGINS")  # read by the server, which starts in another folder
+_PATHS = ("LOCALITY_DATA", "LOCALITY_CACHE")  # read by the server, which starts in another folder
 
 
 @app.command("app")
@@ -26,9 +27,10 @@ def dashboard(
     if not (folder / "app.py").is_file():
         raise BadInput(f"{folder} holds no app.py: install the package with `pip install .` in a whole checkout.")
     for name in _PATHS:
-        places = filter(None, os.environ.get(name, "").split(os.pathsep if name == "LOCALITY_PLUGINS" else "\0"))
-        if absolute := [str(Path(place).expanduser().absolute()) for place in places]:
-            os.environ[name] = os.pathsep.join(absolute)
+        if place := os.environ.get(name):
+            os.environ[name] = str(Path(place).expanduser().absolute())
+    if places := plugin_places(absolute=True):
+        os.environ[VARIABLE] = os.pathsep.join(places)
     os.chdir(folder)
     options = ["--server.port", str(port), "--server.headless", "true" if headless else "false"]
     os.execv(sys.executable, [sys.executable, "-m", "pages._ui.serve", *options])

@@ -1,5 +1,9 @@
 """Network plug-ins, one file each. `parts` holds what they share."""
 
+from locality.networks.adapter.denoiser import AdaptedDenoiser, PythonSpec, adapt
+from locality.networks.adapter.facts import Facts
+from locality.networks.adapter.file import open_code
+from locality.networks.adapter.weights import read_weights
 from locality.networks.checkpoints.external import load_checkpoint, read_checkpoint
 from locality.networks.checkpoints.files import (
     MANIFEST,
@@ -12,6 +16,7 @@ from locality.networks.checkpoints.files import (
     save_network,
     write_atomic,
 )
+from locality.networks.checkpoints.opened import UNKNOWN
 from locality.networks.parts.spec import NETWORKS, NetworkDenoiser, NetworkSpec
 from locality.networks.training.loop import HELD_OUT_SIGMA, Training
 from locality.networks.training.moments import read_moments
@@ -27,21 +32,28 @@ __all__ = [
     "MANIFEST",
     "NETWORKS",
     "STATE",
+    "UNKNOWN",
     "WEIGHTS",
+    "AdaptedDenoiser",
     "Budget",
+    "Facts",
     "NetworkDenoiser",
     "NetworkSpec",
+    "PythonSpec",
     "TrainSpec",
     "Training",
+    "adapt",
     "load_checkpoint",
     "load_manifest",
     "load_network",
     "load_weights",
     "network_spec",
+    "open_code",
     "parameter_count",
     "read_checkpoint",
     "read_moments",
     "read_tensors",
+    "read_weights",
     "save_network",
     "training_speed",
     "write_atomic",

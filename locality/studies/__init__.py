@@ -20,6 +20,7 @@ from locality.studies.benchmark import (
 )
 from locality.studies.catalogue import edit_list, model_list
 from locality.studies.costs.expected import Expected, expected_call, expected_sampling
+from locality.studies.checkpoint.check import Checked, check_network_on
 from locality.studies.costs.plan import CostPlan, Costs
 from locality.studies.costs.ship import ship_costs, shipped_costs
 from locality.studies.costs.study import measure_costs
@@ -38,7 +39,14 @@ from locality.studies.sweep.participants import mask_of, pixels_along
 from locality.studies.sweep.plan import PREDICTED, Sweep, SweepPlan
 from locality.studies.sweep.ship import ship_sweep, shipped_sweeps
 from locality.studies.sweep.study import planted_filter, run_sweep
-from locality.studies.trained import Trained, find_network, networks_for, read_trained, trained_networks
+from locality.studies.trained import (
+    Trained,
+    find_network,
+    networks_for,
+    read_named,
+    read_trained,
+    trained_networks,
+)
 from locality.studies.training.journal import read_log, read_progress
 from locality.studies.training.preview import Frame, Preview, read_preview
 from locality.studies.training.record import RecordingPlan, record, ship_recording
@@ -54,6 +62,7 @@ __all__ = [
     "Bench",
     "BenchPlan",
     "CellFinished",
+    "Checked",
     "Copies",
     "CostPlan",
     "Costs",
@@ -76,6 +85,7 @@ __all__ = [
     "Trajectory",
     "Untrained",
     "bench",
+    "check_network_on",
     "denoise",
     "edit_list",
     "expected_bench",
@@ -109,6 +119,7 @@ __all__ = [
     "planted_filter",
     "predicted_table",
     "read_log",
+    "read_named",
     "read_preview",
     "read_progress",
     "read_trained",

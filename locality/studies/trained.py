@@ -13,7 +13,17 @@ from locality.datasets import Source, slug
 from locality.denoisers import DENOISERS
 from locality.errors import BadInput, LocalityError, UnknownName
 from locality.grammar import value_text, write
-from locality.networks import MANIFEST, NETWORKS, WEIGHTS, NetworkDenoiser, load_checkpoint, read_checkpoint
+from locality.networks import (
+    MANIFEST,
+    NETWORKS,
+    UNKNOWN,
+    WEIGHTS,
+    NetworkDenoiser,
+    load_checkpoint,
+    open_code,
+    read_checkpoint,
+)
+from locality.specs import Code, code_of, named_codes
 from locality.store import Store, default_store
 from locality.types import ImageShape
 
@@ -103,7 +113,27 @@ def networks_for(source: Source, *, store: Store | None = None) -> list[Trained]
     own = [network for network in found if network.dataset == source.text]
     names, shape = {network.name for network in own}, list(source.shape)
     others = [network for network in found if network.name not in names and network.manifest["shape"] == shape]
-    return own + [network for network in others if network.is_of_variant(source)]
+    return own + [network for network in others if network.is_of_variant(source)] + _of_python(source)
+
+
+def _of_python(source: Source) -> list[Trained]:
+    """The networks LOCALITY_PLUGINS names that were trained on these images, or do not say on which of this shape."""
+    found = []
+    for code in named_codes():
+        try:
+            network = trained_by(code)
+        except LocalityError as error:
+            logging.getLogger(__name__).warning("%s is left out. %s", code.short, error)
+            continue
+        known = network.dataset in (source.text, UNKNOWN)
+        if known and network.manifest["shape"] == list(source.shape):
+            found.append(network)
+    return found
+
+
+def trained_by(code: Code) -> Trained:
+    """The network that a Python file makes; raises as `locality.networks.open_code`."""
+    return Trained(code.short, code.path, open_code(code).manifest)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -144,6 +174,8 @@ def _in_order(found: tuple[int, Trained]) -> tuple[int, str, int, str]:
 def find_network(source: Source, name: str, *, store: Store | None = None) -> Trained:
     """A trained network of a dataset by name, or any checkpoint by path (see `locality.networks.read_checkpoint`).
 
+    `my_net.py:build:option=value` is what a Python file makes, for those who may have it opened (`function_of`).
+
     Raises:
         UnknownName: no such network is trained on this dataset; lists those that are.
         BadInput: it was trained on images of another shape.
@@ -151,7 +183,7 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
     known = {network.name: network for network in networks_for(source, store=store)}
     if name not in known and not is_path(name):
         raise UnknownName(f"model for {source.text}", name, [*DENOISERS, *known])
-    network = known[name] if name in known else read_trained(Path(name), source.shape)
+    network = known[name] if name in known else read_named(name, source.shape)
     if tuple(network.manifest["shape"]) != tuple(source.shape):
         trained = "x".join(map(str, network.manifest["shape"]))
         raise BadInput(
@@ -163,7 +195,16 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
 
 def is_path(text: str) -> bool:
     """Whether a model's name can only be a place: one that exists, or that no name looks like."""
-    return "/" in text or Path(text).suffix in (".pt", ".pkl", ".safetensors") or Path(text).exists()
+    return "/" in text or Path(text).suffix in _SUFFIXES or code_of(text) is not None or Path(text).exists()
+
+
+_SUFFIXES = (".pt", ".pth", ".ckpt", ".pkl", ".py", ".safetensors")
+
+
+def read_named(text: str, shape: ImageShape | None = None) -> Trained:
+    """The network of a path, or of a function of a Python file. Raises as `read_trained` and `open_code`."""
+    code = code_of(text)
+    return read_trained(Path(text), shape) if code is None or Path(text).exists() else trained_by(code)
 
 
 def read_trained(path: Path, shape: ImageShape | None = None) -> Trained:

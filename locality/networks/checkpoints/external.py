@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from locality.errors import BadInput, DigestMismatch
+from locality.networks.adapter.denoiser import PythonSpec
+from locality.networks.adapter.file import open_code
 from locality.networks.checkpoints.diffusers_folder import CONFIG, INDEX, open_diffusers
 from locality.networks.checkpoints.files import MANIFEST, WEIGHTS, load_manifest, load_network
 from locality.networks.checkpoints.opened import External, check_size
 from locality.networks.checkpoints.spec import ExternalSpec
 from locality.networks.checkpoints.state_dict import open_state
 from locality.networks.parts.spec import NetworkDenoiser
+from locality.specs import Code
 from locality.types import ImageShape
 
 _TENSORS = ".safetensors"
@@ -54,6 +57,8 @@ def load_checkpoint(path: Path, manifest: Mapping[str, Any]) -> NetworkDenoiser:
     Raises:
         DigestMismatch: the file changed since. NonFinite: NaN or infinity in a weight. Others as `read_checkpoint`.
     """
+    if manifest["network"]["name"] == PythonSpec.name:
+        return open_code(Code(path, manifest["network"]["function"], manifest["network"]["options"])).denoiser
     if manifest["network"]["name"] != ExternalSpec.name:
         return load_network(path)
     opened = _open(path, ImageShape(*manifest["shape"]))

@@ -18,6 +18,7 @@ from locality.networks.checkpoints.spec import ExternalSpec
 from locality.networks.parts.spec import NetworkDenoiser
 from locality.types import ImageShape
 
+UNKNOWN = "unknown origin"  # the dataset of a network that does not say what it was trained on
 LARGEST = 3 * 10**9  # bytes of one file of weights: the largest published networks of pixels have about 2.7e9
 BUILD_ERRORS = (  # what a network's class raises for options it cannot take
     TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError, NotImplementedError, AssertionError,
@@ -70,7 +71,7 @@ def describe_file(
         "shape": list(shape),
         "parameters": sum(torch.Size(size).numel() for size in shapes.values()),
         "sha256": hashlib.sha256(about.encode()).hexdigest(),  # the schedule changes results as the weights do
-        "dataset": "unknown origin",
+        "dataset": UNKNOWN,
         "sigma_range": [timeline.lowest, timeline.highest],
         "timesteps": len(timeline.ln_sigmas),
         "file": file.name,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.errors import BadInput, DataUnavailable, LocalityError
+from locality.networks import UNKNOWN
 from locality.store import Store
 from locality.studies.benchmark.competitors import (
     ANALYTIC,
@@ -27,8 +28,6 @@ from locality.studies.benchmark.sampling import SamplingConfig
 from locality.studies.edited import trained_on_these
 from locality.studies.models import Model, find_model
 from locality.studies.trained import Trained, networks_for, trained_networks
-
-_UNKNOWN = "unknown origin"  # what a checkpoint made elsewhere says of its training images
 
 
 def enter(source: Source, plan: BenchPlan, store: Store) -> Setup:
@@ -78,14 +77,14 @@ class _Entering:
         return Competitor(text, kind, sampling, self.whole, model, tuple(self.network_notes(model.network)))
 
     def check_dataset(self, network: Trained, text: str) -> None:
-        if network.dataset not in (self.source.text, _UNKNOWN) and not network.is_of_variant(self.source):
+        if network.dataset not in (self.source.text, UNKNOWN) and not network.is_of_variant(self.source):
             raise BadInput(
                 f"{text} was trained on {network.dataset}, not on {self.source.text}: it explains nothing here. "
                 f"Give a network trained on {self.source.text}, or run the benchmark of {network.dataset}."
             )
 
     def network_notes(self, network: Trained) -> list[str]:
-        if network.dataset == _UNKNOWN:
+        if network.dataset == UNKNOWN:
             return ["a checkpoint made elsewhere: which images it was trained on is not known"]
         if warning := network.warning(self.whole):
             return [warning.removeprefix(f"{network.name} was ").removesuffix(".")]

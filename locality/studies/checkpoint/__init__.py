@@ -1,0 +1,1 @@
+"""Does a network do on images what was said of it?"""
