@@ -21,22 +21,27 @@ if TYPE_CHECKING:
 
 
 @app.command()
-def datasets(as_json: JsonOpt = False) -> None:
-    """List the datasets: shape, number of images, whether they are here or how to get them, licence."""
+def datasets(
+    names: Annotated[
+        list[str], typer.Argument(metavar="[DATASET]...", help="Only these, with options: name:key=value,...")
+    ] = [],  # noqa: B006  Typer wants a list
+    as_json: JsonOpt = False,
+) -> None:
+    """List the datasets: shape, number of images, licence, what is not read, and how to get those that are not here."""
     from locality.datasets import DATASETS
 
     rows: list[dict[str, Any]] = []
-    for name, cls in DATASETS.items():
-        spec = cls()
-        missing, number = _state(spec)
+    for spec in map(DATASETS.parse, names or DATASETS):
+        missing, number, notes = _state(spec)
         rows.append(
             {
-                "name": name,
+                "name": spec.text() if names else spec.name,
                 "title": spec.info.title,
                 "shape": list(spec.shape),
                 "number": number,
                 "available": not missing,
                 "how_to_get": missing,
+                "notes": notes,
                 "licence": spec.info.licence,
                 "source": spec.info.source,
             }
@@ -46,7 +51,7 @@ def datasets(as_json: JsonOpt = False) -> None:
             **row,
             "shape": "x".join(map(str, row["shape"])),
             "number": row["number"] or "",
-            "state": row["how_to_get"] or "available",
+            "state": " ".join([row["how_to_get"] or "available", *row["notes"]]),
         }
         for row in rows
     ]
@@ -54,12 +59,15 @@ def datasets(as_json: JsonOpt = False) -> None:
     say(rows, as_json, table(shown, headings))
 
 
-def _state(spec: DatasetSpec) -> tuple[str, int | None]:
-    """How to get the images ("" where they are here) and their number; a broken folder is reported, not fatal."""
+def _state(spec: DatasetSpec) -> tuple[str, int | None, list[str]]:
+    """How to get the images ("" where they are here), their number and what to know of them.
+
+    A broken folder is reported, not fatal.
+    """
     try:
-        return spec.missing(), spec.count("train")
+        return spec.missing(), spec.count("train"), spec.notes()
     except LocalityError as error:
-        return str(error), None
+        return str(error), None, []
 
 
 @app.command()
@@ -89,14 +97,16 @@ def stats(
         "components": len(wiener.eigvals),
         "rest": wiener.rest,
         "error": None if wiener.error is None else vars(wiener.error),
+        "notes": source.spec.notes(),
         "seconds": time.perf_counter() - start,
         "peak_memory_bytes": peak_memory(),
     }
     values = ", ".join(f"{value:.4g}" for value in result["largest_eigenvalues"][:5])
     spent = spent_text(result["seconds"], result["peak_memory_bytes"])
+    notes = "".join(f"note: {note}\n" for note in result["notes"])
     text = (
         f"{source.text}: n = {result['n']}, d = {result['d']}, trace = {result['trace']:.5g} ({result['units']})\n"
-        f"largest eigenvalues: {values}\n{_accuracy(wiener)}{spent}"
+        f"largest eigenvalues: {values}\n{_accuracy(wiener)}{notes}{spent}"
     )
     say(result, as_json, text)
 

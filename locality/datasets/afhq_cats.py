@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from locality.dataset import Dataset
-from locality.datasets.parts.archive import open_archive
 from locality.datasets.parts.excerpt import shipped_excerpt
 from locality.datasets.parts.files import find_file
-from locality.datasets.parts.images import decode
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.datasets.parts.verify import sha256_of
 from locality.errors import BadInput, DataUnavailable, DigestMismatch
+from locality.pictures.archive import open_archive
+from locality.pictures.images import decode
 from locality.specs import param
 from locality.types import ImageShape, Pixel
 

@@ -1,4 +1,4 @@
-"""The user's own images: any folder, zip or npz."""
+"""The user's own images: any folder, zip, tar, npy, npz or parquet."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import ClassVar, cast
 
 from locality.dataset import Dataset
 from locality.datasets.parts.collection import Collection
-from locality.datasets.parts.images import Crop, Mode
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.datasets.parts.standins import picture, write_files
 from locality.errors import DataUnavailable
+from locality.pictures.opened import KINDS
+from locality.pictures.recipe import Crop, Mode
+from locality.pictures.values import HELP, Values
 from locality.specs import param
 from locality.types import ImageShape
 
@@ -21,24 +23,31 @@ from locality.types import ImageShape
 class Folder(DatasetSpec):
     """Images of any sizes, cropped and scaled to one; sorted by name.
 
-    Folders called train and test (or val) are the splits; without them every tenth image is held
-    out. Class numbers come from the folders' names, or from a StyleGAN dataset.json.
+    Folders, shards or arrays called train and test (or val) are the splits; without them every tenth image is held
+    out. Class numbers come from the folders' names, from a StyleGAN dataset.json, WebDataset's .cls, labels beside the
+    arrays or a column of labels.
     """
 
-    path: str = param("", help="A folder, .zip or .npz with your images.")
+    path: str = param("", help="A folder, zip, tar, npy, npz or parquet with your images.")
     resolution: int = param(32, help="Side every image is scaled to.", low=4, high=256, unit="pixels")
     crop: str = param("centre", help="Crop to the centred square, or none: squeeze.", choices=("centre", "none"))
     mode: str = param("rgb", help="Colour or grey.", choices=("rgb", "grey"))
     limit: int = param(0, help="At most this many images of each split; 0 takes all.", low=0, high=10_000_000)
+    array: str = param("", help="Which array of an npz or column of a parquet holds the images; key= too.", alias="key")
+    values: str = param("", help=HELP)
 
-    examples: ClassVar[tuple[str, ...]] = ("folder", "folder:mode=grey,crop=none,limit=5")
+    examples: ClassVar[tuple[str, ...]] = ("folder", "folder:mode=grey,crop=none,limit=5", "folder:values=float:0..255")
     asks: ClassVar[str] = "path"
     info: ClassVar[DatasetInfo] = DatasetInfo(
         title="Your images",
         source="files on this machine",
         licence="yours to know",
-        about="Any folder, zip or npz of images: see which statistics your own data has.",
+        about="Any folder, zip, tar, npy, npz or parquet of images: see which statistics your own data has.",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        Values.parse(self.values)
 
     @property
     def shape(self) -> ImageShape:
@@ -49,10 +58,10 @@ class Folder(DatasetSpec):
 
     def missing(self) -> str:
         if not self.path:
-            return "Give the path of a folder, .zip or .npz with images: folder:path=PATH."
+            return f"Give the path of {KINDS} with images: folder:path=PATH."
         if not self._collection.path.exists():
             return (
-                f"{self.path} does not exist. Give the path of a folder, .zip or .npz: folder:path=PATH, in "
+                f"{self.path} does not exist. Give the path of {KINDS}: folder:path=PATH, in "
                 "parentheses where it holds a + before an edit's name or a comma."
             )
         return ""
@@ -62,6 +71,9 @@ class Folder(DatasetSpec):
             raise DataUnavailable(why)
         return self._collection.load(split)
 
+    def notes(self) -> list[str]:
+        return [] if self.missing() else self._collection.notes()
+
     def stand_in(self, folder: Path) -> Folder:
         write_files(folder / "mine", {f"{i:03d}.png": picture(i, 20, 30) for i in range(23)})
         return replace(self, path=str(folder / "mine"))
@@ -69,4 +81,5 @@ class Folder(DatasetSpec):
     @property
     def _collection(self) -> Collection:
         path = Path(self.path).expanduser()
-        return Collection(self.name, path, self.resolution, cast(Crop, self.crop), cast(Mode, self.mode), self.limit)
+        crop, mode = cast(Crop, self.crop), cast(Mode, self.mode)
+        return Collection(self.name, path, self.resolution, crop, mode, self.limit, self.array, self.values)

@@ -133,8 +133,8 @@ def _needed(n: int, d: int, rank: int = 0) -> int:
 def _fit(
     images: Images, compute: Compute, store: Store, rank: int, *, asked: bool
 ) -> Generator[Progress, None, Artifact]:
-    few = isinstance(images, Derived) and images.is_small
-    known = (yield from images.derive(compute, store)) if isinstance(images, Derived) and not few else None
+    derives = isinstance(images, Derived) and not images.is_small
+    known = (yield from images.derive(compute, store)) if isinstance(images, Derived) and derives else None
     if known is None:
         train = images.train
         few = len(train) < train.shape.d

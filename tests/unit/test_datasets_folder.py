@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shutil
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -17,8 +19,8 @@ from PIL import Image
 from locality.datasets.afhqv2 import AFHQv2
 from locality.datasets.celeba_hq import CelebAHQ
 from locality.datasets.folder import Folder
-from locality.datasets.parts import archive, arrays, collection, images
 from locality.errors import BadInput, DataUnavailable, LocalityError, TooLarge
+from locality.pictures import archive, arrays, images, scratch
 from tests.pictures import encode, noise, pngs, write_folder, write_zip
 
 Writer = Callable[[Path, dict[str, bytes]], Path]
@@ -209,11 +211,13 @@ def test_a_file_over_the_size_limit_is_refused(
     assert "needs 6 KB; the budget is 5 KB" in text
 
 
-def test_a_set_over_the_memory_budget_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collection, "_BUDGET", 6 * 3 * 64 - 1)
+def test_a_set_that_the_disk_does_not_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = shutil.disk_usage(tmp_path)._replace(free=scratch.SPARE + 7 * 3 * 64 - 1)
+    monkeypatch.setattr(scratch.shutil, "disk_usage", lambda _: free)
     spec = Folder(path=str(write_folder(tmp_path, SEVEN)), resolution=8)
     assert refusal(spec) == (
-        "6 images of 3x8x8 needs 1.15 KB; the budget is 1.15 KB. Give a smaller resolution, or a limit."
+        "The decoded set of 7 images of 3x8x8 needs 1.34 KB; the budget is 1.34 KB. Give a smaller resolution or a "
+        "limit, or set LOCALITY_CACHE to a folder on a larger disk."
     )
     assert len(Folder(path=str(tmp_path), resolution=8, limit=5).load()) == 5
 
@@ -231,13 +235,13 @@ def test_damaged_zips_are_refused(tmp_path: Path) -> None:
     good = write_zip(tmp_path / "good.zip", SEVEN).read_bytes()
     cut = tmp_path / "cut.zip"
     cut.write_bytes(good[: len(good) // 2])
-    assert "is neither a folder nor a readable zip (File is not a zip file)" in refusal(Folder(path=str(cut)))
+    assert "cut.zip is cut short or damaged: its zip cannot be read (File is not" in refusal(Folder(path=str(cut)))
     flipped = tmp_path / "flipped.zip"
     flipped.write_bytes(good[:60] + bytes(b ^ 255 for b in good[60:200]) + good[200:])
     assert refusal(Folder(path=str(flipped)), "test").startswith("000.png in flipped.zip cannot be read (")
     text = tmp_path / "notes.txt"
     text.write_text("no images")
-    assert "is neither a folder nor a readable zip" in refusal(Folder(path=str(text)))
+    assert "notes.txt is no set of images that can be read. Give a folder, a zip, " in refusal(Folder(path=str(text)))
 
 
 def test_encrypted_zips_are_refused(tmp_path: Path) -> None:
@@ -326,7 +330,7 @@ def test_shards_of_a_thousand_are_no_classes(tmp_path: Path, labels: bytes | Non
         (b"[]", "dataset.json is damaged"),
         (b'{"labels": [1, 2]}', "dataset.json is damaged"),
         (b'{"labels": [["000.png", 1]]}', "dataset.json has no class number for 001.png"),
-        (b'{"labels": [["001.png", "cat"]]}', "dataset.json has no class number for 001.png"),
+        (b'{"labels": [["000.png", "cat"]]}', "dataset.json has no class number for 000.png"),
     ],
 )
 def test_a_damaged_dataset_json_is_refused(tmp_path: Path, notes: bytes, message: str) -> None:
@@ -361,14 +365,17 @@ def test_grey_npz_arrays_are_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"images": np.zeros((4, 8, 8, 3))}, "is float64, not uint8. Save pixels 0..255 as uint8."),
-        ({"images": np.array([{"a": 1}], dtype=object)}, "is object, not uint8"),
+        ({"images": np.full((4, 8, 8, 3), 300.5)}, "is float64 with values from 300.5 to 300.5. Say which values are"),
+        ({"images": np.array([{"a": 1}], dtype=object)}, "is object: no numbers. Save pixels 0..255 as uint8."),
         ({"images": np.zeros((4, 8, 8, 5), np.uint8)}, "holds an array of shape (4, 8, 8, 5)"),
         ({"images": np.zeros((4, 0, 8), np.uint8)}, "holds an array of shape (4, 0, 8)"),
         ({"images": np.zeros(4, np.uint8)}, "holds an array of shape (4,)"),
         ({"images": np.zeros((1, 8, 8), np.uint8)}, "holds 1 image: too few"),
         ({"images": np.zeros((9, 8, 8), np.uint8)}, "are the same: nothing varies"),
-        ({"a": np.zeros(1), "b": np.zeros(1)}, "has the arrays a, b; call the images one 'images'."),
+        (
+            {"a": np.zeros(1), "b": np.zeros(1)},
+            "the arrays a, b; call the images one 'images', or name one: key=a.",
+        ),
     ],
 )
 def test_npz_arrays_that_are_no_images_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
@@ -380,9 +387,11 @@ def test_damaged_npz_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "set.npz"
     np.savez_compressed(path, images=noise(7, 12, 8, 8, 3))
     good = path.read_bytes()
-    for raw in (b"", good[:300], good[:100] + bytes(200) + good[300:]):
+    for raw in (good[:300], good[:100] + bytes(200) + good[300:]):
         path.write_bytes(raw)
-        assert "set.npz is not a readable npz (" in refusal(Folder(path=str(path)))
+        assert re.match(r"set.npz is (not a readable npz|cut short or damaged)", refusal(Folder(path=str(path))))
+    path.write_bytes(b"")
+    assert refusal(Folder(path=str(path))) == "set.npz is empty. Copy or download it again."
 
 
 def test_an_npz_that_claims_more_than_it_has_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
@@ -392,7 +401,7 @@ def test_an_npz_that_claims_more_than_it_has_is_refused_before_memory_is_taken(t
         return Folder(path=str(write_zip(tmp_path / "set.npz", {"images.npy": out.getvalue() + bytes(64)})))
 
     assert "images.npy in set.npz is cut short or damaged: 64 bytes, 128 expected." in refusal(claim(2))
-    with pytest.raises(TooLarge, match="the budget is 4 GB"):
+    with pytest.raises(TooLarge, match="the budget is 64 GB"):
         claim(arrays.BUDGET).load()
 
 

@@ -44,6 +44,9 @@ class PlacedSet(DatasetSpec):
             raise DataUnavailable(f"The {self.name} images are not on this machine. {why}")
         return self._collection().load(split)
 
+    def notes(self) -> list[str]:
+        return [] if self.missing() else self._collection().notes()
+
     def _path(self) -> Path | None:
         tried = (root / place for root in data_roots() for place in self.places)
         return next((path for path in tried if path.exists()), None)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from locality.dataset import Dataset
 from locality.datasets.parts.download import Download
+from locality.pictures.names import Split as Split
 from locality.specs import Registry, Spec
 from locality.types import ImageShape, Pixel
-
-Split = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,10 @@ class DatasetSpec(Spec):
     def missing(self) -> str:
         """Empty when `load` can work, else how to get the images."""
         return ""
+
+    def notes(self) -> list[str]:
+        """What reading leaves out, or understands in one way of several, a sentence each. Raises as `load`."""
+        return []
 
     def stand_in(self, folder: Path) -> DatasetSpec | None:
         """For images nobody may pass on: write a few made-up ones in their layout, for the contract checks.

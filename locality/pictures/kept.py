@@ -1,0 +1,222 @@
+"""Decoded sets on disk, memory-mapped: read once, then opened at once, and larger than memory where they have to be.
+
+A set is kept under the names, sizes and times of its files and under how they are read. It is written under another
+name and renamed when it is complete: nothing half-written is ever read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from locality.errors import BadInput
+from locality.pictures.archive import first_three
+from locality.pictures.decode import Plan, Report, Request, decode_together
+from locality.pictures.names import Split
+from locality.pictures.opened import open_images
+from locality.pictures.recipe import Facts, Recipe
+from locality.pictures.scratch import check_disk, pictures_folder, scratch_folder, unusable
+from locality.pictures.sets import ImageSet
+from locality.pictures.walk import walk
+from locality.work import heartbeat
+
+VERSION = 1  # of what reading makes of files
+ROOM = 40_000_000_000  # bytes of all kept sets; the ones not used for longest leave first
+_PIXELS, _LABELS, _ABOUT = "pixels.bin", "labels.npy", "set.json"
+_STALE = 86_400.0  # seconds after which what a killed process left is removed
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A decoded set: `train` images, then `test` ones, [n d] of uint8 or float32, and what reading them met."""
+
+    folder: Path
+    train: int
+    test: int
+    d: int
+    dtype: str
+    labels: bool
+    notes: tuple[str, ...]
+
+    def count(self, split: Split) -> int:
+        return self.train if split == "train" else self.test
+
+    def pixels(self, split: Split) -> NDArray[Any]:
+        """Mapped from disk; a change to it stays in memory."""
+        size = np.dtype(self.dtype).itemsize * self.d
+        start = 0 if split == "train" else self.train * size
+        return _mapped(self.folder / _PIXELS, self.dtype, start, (self.count(split), self.d))
+
+    def classes(self, split: Split) -> NDArray[np.int64] | None:
+        if not self.labels:
+            return None
+        every: NDArray[np.int64] = np.load(self.folder / _LABELS)
+        return every[: self.train] if split == "train" else every[self.train :]
+
+
+def _mapped(path: Path, dtype: str, start: int, shape: tuple[int, int]) -> NDArray[Any]:
+    return np.memmap(path, dtype, "r", start, shape)
+
+
+def address(request: Request) -> str:
+    """What a set is kept under. Raises BadInput (a folder that may not be read)."""
+    path = Path(request.path)
+    if path.is_dir():
+        found = walk(path)
+        files: Any = [list(found.files.items()), found.dead, found.loops]
+    else:
+        about = path.stat()
+        files = [path.name, about.st_size, about.st_mtime_ns]
+    facts = {**asdict(replace(request, path=str(path.resolve()))), "files": files, "version": VERSION}
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def look(request: Request) -> Kept | None:
+    """The set if it is kept, without reading an image."""
+    return _opened(pictures_folder() / address(request))
+
+
+def obtain(request: Request, report: Report = heartbeat) -> Kept:
+    """The set, read now if it is not kept.
+
+    Raises:
+        BadInput: no images, a damaged one, too few, or all of them the same; a cache folder that cannot be used.
+        TooLarge: one image, or the whole set, is over its budget.
+    """
+    from filelock import FileLock
+
+    folder = pictures_folder() / address(request)
+    if found := _opened(folder):
+        return found
+    try:
+        with FileLock(folder.with_suffix(".lock")):  # a process that dies lets go
+            return _opened(folder) or _make(request, folder, report)
+    except OSError as error:
+        raise unusable(folder.parent, error) from None
+
+
+def listed(request: Request) -> tuple[int, int, list[str]]:
+    """Numbers of training and held-out images and the notes, without reading them. Raises as `obtain`."""
+    if found := look(request):
+        return found.train, found.test, list(found.notes)
+    with scratch_folder() as scratch, open_images(Path(request.path), request.key, scratch) as images:
+        plan = Plan.of(images, request.limit)
+        return plan.train, len(plan.rows) - plan.train, _notes(images)
+
+
+def _opened(folder: Path) -> Kept | None:
+    try:
+        about = json.loads((folder / _ABOUT).read_bytes())
+        found = Kept(folder, **{**about, "notes": tuple(about["notes"])})
+        size = (found.train + found.test) * found.d * np.dtype(found.dtype).itemsize
+        if (folder / _PIXELS).stat().st_size != size:
+            return None
+        os.utime(folder / _ABOUT)  # used now
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return found
+
+
+def _make(request: Request, folder: Path, report: Report) -> Kept:
+    _make_room(folder.parent)
+    with scratch_folder() as scratch, open_images(Path(request.path), request.key, scratch) as images:
+        plan, usual = Plan.of(images, request.limit), request.recipe
+        classes = images.classes()
+        images.check(plan.rows)
+        recipe = Recipe(usual.resolution, usual.crop, usual.mode, images.understood(usual.values))
+        with _part(folder) as part:
+            size = len(plan.rows) * recipe.size * np.dtype(recipe.values.type).itemsize
+            shape = f"{recipe.channels}x{recipe.resolution}x{recipe.resolution}"
+            check_disk(folder.parent, f"The decoded set of {len(plan.rows):,} images of {shape}", size)
+            _reserve(part / _PIXELS, size)
+            facts = decode_together(request, images, plan, recipe, part / _PIXELS, scratch, report)
+            about = Kept(part, plan.train, len(plan.rows) - plan.train, recipe.size, np.dtype(recipe.values.type).name,
+                         classes is not None, (*_notes(images), *_met(facts, recipe)))  # fmt: skip
+            _check_varies(about.pixels("train"), images.title)
+            if classes is not None:
+                ordered = np.empty(len(plan.rows), np.int64)
+                ordered[plan.places] = classes[plan.rows]
+                np.save(part / _LABELS, ordered)
+            told = {name: value for name, value in asdict(about).items() if name != "folder"}
+            (part / _ABOUT).write_text(json.dumps(told))
+            shutil.rmtree(folder, ignore_errors=True)  # damaged, else it would have been opened
+            part.rename(folder)
+    return replace(about, folder=folder)
+
+
+@contextmanager
+def _part(folder: Path) -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _reserve(path: Path, size: int) -> None:
+    """A file of this size with its room on the disk taken: writing to a mapped file on a full disk ends the process."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            for start in range(0, size, 1 << 24):
+                file.write(bytes(min(1 << 24, size - start)))
+
+
+def _make_room(folder: Path) -> None:
+    """Remove what killed processes left, and the sets not used for longest where there are too many."""
+    for left in folder.glob(".[ps]*-*"):
+        if time.time() - left.stat().st_mtime > _STALE:
+            shutil.rmtree(left, ignore_errors=True)
+    sets = sorted(folder.glob(f"*/{_ABOUT}"), key=lambda about: about.stat().st_mtime, reverse=True)
+    total = 0
+    for about in sets:
+        total += sum(file.stat().st_size for file in about.parent.iterdir())
+        if total > ROOM:
+            shutil.rmtree(about.parent, ignore_errors=True)
+
+
+def _check_varies(train: NDArray[Any], title: str) -> None:
+    for start in range(0, len(train), 4096):
+        if (train[start : start + 4096] != train[0]).any():
+            return
+    raise BadInput(
+        f"All {len(train)} training images of {title} are the same: nothing varies, so there is "
+        "no statistic to learn. Give different images."
+    )
+
+
+def _notes(images: ImageSet) -> list[str]:
+    return [*images.notes, *filter(None, [images.beside])]
+
+
+def _met(facts: Facts, recipe: Recipe) -> list[str]:
+    """What only reading the pixels shows, in sentences."""
+    found = []
+    if facts.animated:
+        names, many = sorted(facts.animated), len(facts.animated) > 1
+        found.append(f"{len(names):,} file{'s' * many} of several images (frames or pages): the first of each is read "
+                     f"({first_three(names)}).")  # fmt: skip
+    if facts.cut:
+        found.append(f"{facts.cut:,} images have values outside black and white; these are cut there.")
+    if not recipe.values and facts.wide:
+        bits = next((bits for bits in (8, 10, 12, 14) if facts.wide_peak < 2**bits), 16)
+        if bits < 16:
+            found.append(f"The 16-bit values reach {facts.wide_peak:,} of 65,535: they look like {bits} bits and are "
+                         f"dark as they are read. values=0..{2**bits - 1} makes {2**bits - 1:,} white.")  # fmt: skip
+    elif not recipe.values and facts.peak < 16:
+        found.append(f"The largest value of all images is {facts.peak} of 255: nearly black. "
+                     f"values=0..{max(facts.peak, 1)} makes it white.")  # fmt: skip
+    return found

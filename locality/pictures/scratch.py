@@ -1,0 +1,78 @@
+"""Room on disk for what has to be unpacked while it is read; gone with the last reader."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from locality.errors import BadInput, TooLarge
+from locality.places import local_cache
+
+SPARE = 500_000_000  # bytes of a disk that stay free
+_EVERY = 64_000_000  # bytes written between two looks at the disk
+KNOB = "Give a smaller resolution or a limit, or set LOCALITY_CACHE to a folder on a larger disk."
+
+
+def pictures_folder() -> Path:
+    """Where decoded sets are kept, made if needed. Raises BadInput (not writable)."""
+    folder = local_cache() / "pictures"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(folder, error) from None
+    return folder
+
+
+def unusable(folder: Path, error: OSError) -> BadInput:
+    """The message for a cache folder that cannot be written."""
+    return BadInput(
+        f"The cache folder {folder} cannot be used ({error.strerror or error}). "
+        "Set LOCALITY_CACHE to a folder you may write to, on a disk with space."
+    )
+
+
+def check_disk(folder: Path, what: str, need: int) -> None:
+    """Refuse what the disk does not hold. Raises TooLarge."""
+    free = max(shutil.disk_usage(folder).free - SPARE, 0)
+    if need > free:
+        raise TooLarge(what, need, free, KNOB)
+
+
+@dataclass
+class Scratch:
+    """A folder for files unpacked from the user's; in workers it is that of the process that started them."""
+
+    folder: Path
+    _since: int = _EVERY
+
+    def path(self, source: Path, suffix: str, member: str = "") -> Path:
+        """Where the unpacked form of a file, or of a member of it, lies."""
+        name = hashlib.sha256(f"{source}\0{member}".encode(errors="surrogateescape")).hexdigest()[:20]
+        return self.folder / f"{name}.{suffix}"
+
+    def room(self, size: int) -> None:
+        """Called before so many bytes are written. Raises TooLarge (the disk is nearly full)."""
+        self._since += size
+        if self._since >= _EVERY:
+            check_disk(self.folder, "Unpacking", self._since)
+            self._since = 0
+
+
+@contextmanager
+def scratch_folder(given: Path | None = None) -> Iterator[Scratch]:
+    """A scratch folder, removed at the end; or one that somebody else removes."""
+    if given is not None:
+        yield Scratch(given)
+        return
+    folder = pictures_folder()
+    try:
+        made = tempfile.TemporaryDirectory(prefix=".scratch-", dir=folder, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise unusable(folder, error) from None
+    with made as path:
+        yield Scratch(Path(path))
