@@ -12,6 +12,7 @@ from locality.datasets.parts.images import Crop, Mode
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.datasets.parts.standins import picture, write_files
 from locality.errors import DataUnavailable
+from locality.sharing import readable
 from locality.specs import param
 from locality.types import ImageShape
 
@@ -25,7 +26,7 @@ class Folder(DatasetSpec):
     out. Class numbers come from the folders' names, or from a StyleGAN dataset.json.
     """
 
-    path: str = param("", help="A folder, .zip or .npz with your images.")
+    path: str = param("", help="A folder, .zip or .npz with your images.", place=True)
     resolution: int = param(32, help="Side every image is scaled to.", low=4, high=256, unit="pixels")
     crop: str = param("centre", help="Crop to the centred square, or none: squeeze.", choices=("centre", "none"))
     mode: str = param("rgb", help="Colour or grey.", choices=("rgb", "grey"))
@@ -67,5 +68,5 @@ class Folder(DatasetSpec):
 
     @property
     def _collection(self) -> Collection:
-        path = Path(self.path).expanduser()
+        path = readable(self.path)
         return Collection(self.name, path, self.resolution, cast(Crop, self.crop), cast(Mode, self.mode), self.limit)

@@ -14,6 +14,7 @@ from locality.denoisers import DENOISERS
 from locality.errors import BadInput, LocalityError, UnknownName
 from locality.grammar import value_text, write
 from locality.networks import MANIFEST, NETWORKS, WEIGHTS, NetworkDenoiser, load_checkpoint, read_checkpoint
+from locality.sharing import readable
 from locality.store import Store, default_store
 from locality.types import ImageShape
 
@@ -149,6 +150,8 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
         BadInput: it was trained on images of another shape.
     """
     known = {network.name: network for network in networks_for(source, store=store)}
+    if name not in known and is_path(name):
+        name = str(readable(name))
     if name not in known and not is_path(name):
         raise UnknownName(f"model for {source.text}", name, [*DENOISERS, *known])
     network = known[name] if name in known else read_trained(Path(name), source.shape)

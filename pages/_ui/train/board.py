@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from locality.networks import STATE
+from locality.sharing import refusal
 from locality.studies import read_log, read_progress
 from pages._ui.choice import note
 from pages._ui.guard import guard
@@ -94,6 +95,8 @@ def _head(plan: Plan) -> None:
 
 
 def _buttons(plan: Plan, state: State) -> None:
+    if refusal("train"):
+        return  # visitors of a shared server look on
     if state in ("waiting", "running"):
         st.button("Pause", icon=":material/pause:", key=f"pause_{plan.key}", on_click=RUNS.pause, args=(plan,))
     if state in ("paused", "failed"):

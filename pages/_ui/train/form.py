@@ -9,6 +9,7 @@ import streamlit as st
 from locality.datasets import Source
 from locality.grammar import read, value_text, write
 from locality.networks import NETWORKS, NetworkSpec, TrainSpec, parameter_count
+from locality.sharing import refusal
 from pages._ui.controls import option, start_option
 from pages._ui.guard import guard
 from pages._ui.samples.jobs import spoken
@@ -24,6 +25,9 @@ _LARGE = 20_000_000  # values beyond which not even one step is tried on the ser
 
 def new_training(source: Source) -> None:
     """Draw the controls; Start puts the training in the line."""
+    if why := refusal("train"):
+        st.info(why, icon=":material/groups:")
+        return
     st.subheader("New training", anchor=False)
     if not source.available:
         st.info(
