@@ -14,6 +14,7 @@ from locality.errors import DataUnavailable
 from locality.pictures.opened import KINDS
 from locality.pictures.recipe import Crop, Mode
 from locality.pictures.values import HELP, Values
+from locality.sharing import readable
 from locality.specs import param
 from locality.types import ImageShape
 
@@ -28,7 +29,7 @@ class Folder(DatasetSpec):
     arrays or a column of labels.
     """
 
-    path: str = param("", help="A folder, zip, tar, npy, npz or parquet with your images.")
+    path: str = param("", help="A folder, zip, tar, npy, npz or parquet with your images.", place=True)
     resolution: int = param(32, help="Side every image is scaled to.", low=4, high=256, unit="pixels")
     crop: str = param("centre", help="Crop to the centred square, or none: squeeze.", choices=("centre", "none"))
     mode: str = param("rgb", help="Colour or grey.", choices=("rgb", "grey"))
@@ -80,6 +81,6 @@ class Folder(DatasetSpec):
 
     @property
     def _collection(self) -> Collection:
-        path = Path(self.path).expanduser()
+        path = readable(self.path)
         crop, mode = cast(Crop, self.crop), cast(Mode, self.mode)
         return Collection(self.name, path, self.resolution, crop, mode, self.limit, self.array, self.values)

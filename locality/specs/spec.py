@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 from locality.errors import BadInput
 from locality.grammar import Words, value_text, write
+from locality.sharing import readable
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Spec")
@@ -25,6 +26,7 @@ class Param:
     """What a field may hold and how to explain it.
 
     `alias` is the name it had before: texts may still give it by that name, and keys hold it by that name for ever.
+    `place`: it is a path on this computer, which a shared server refuses outside of what its owner lists.
     """
 
     help: str
@@ -33,6 +35,7 @@ class Param:
     unit: str = ""
     choices: tuple[str | int, ...] = ()
     alias: str = ""
+    place: bool = False
 
 
 def param(
@@ -44,9 +47,10 @@ def param(
     unit: str = "",
     choices: tuple[str | int, ...] = (),
     alias: str = "",
+    place: bool = False,
 ) -> T:
     """A dataclass field with its range, unit and one sentence of help."""
-    about = Param(help, low, high, unit, choices, alias)
+    about = Param(help, low, high, unit, choices, alias, place)
     made: T = dataclasses.field(default=default, metadata={"param": about})
     return made
 
@@ -163,6 +167,8 @@ def _parse(owner: str, option: str, text: str, default: Any) -> Any:
 
 
 def _check(owner: str, option: str, value: Any, about: Param) -> None:
+    if about.place and value:
+        readable(value)
     if about.choices and value not in about.choices:
         allowed = ", ".join(map(str, about.choices))
         raise BadInput(f"{owner}:{option}={value!r} is not allowed. Choose one of: {allowed}.")

@@ -19,8 +19,8 @@ from locality.studies.benchmark import (
     shipped_benches,
 )
 from locality.studies.catalogue import edit_list, model_list
-from locality.studies.costs.expected import Expected, expected_call, expected_sampling
 from locality.studies.checkpoint.check import Checked, check_network_on
+from locality.studies.costs.expected import Expected, expected_call, expected_sampling
 from locality.studies.costs.plan import CostPlan, Costs
 from locality.studies.costs.ship import ship_costs, shipped_costs
 from locality.studies.costs.study import measure_costs
@@ -67,8 +67,8 @@ __all__ = [
     "CostPlan",
     "Costs",
     "Draws",
-    "Expected",
     "Estimate",
+    "Expected",
     "Frame",
     "Grid",
     "Model",

@@ -23,6 +23,7 @@ from locality.networks import (
     open_code,
     read_checkpoint,
 )
+from locality.sharing import readable
 from locality.specs import Code, code_of, named_codes
 from locality.store import Store, default_store
 from locality.types import ImageShape
@@ -181,6 +182,8 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
         BadInput: it was trained on images of another shape.
     """
     known = {network.name: network for network in networks_for(source, store=store)}
+    if name not in known and is_path(name):
+        name = str(readable(name))
     if name not in known and not is_path(name):
         raise UnknownName(f"model for {source.text}", name, [*DENOISERS, *known])
     network = known[name] if name in known else read_named(name, source.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 
@@ -53,8 +54,11 @@ def _take_apart(text: str) -> None:
         return
     try:
         asked = link_to(Source.parse(text))
-    except LocalityError:
-        return  # reported where the dataset is chosen
+    except LocalityError as error:
+        if re.split("[:+]", text)[0] in DATASETS:  # else reported where the dataset is chosen
+            note(f"The link's dataset cannot be used. {error}")
+            st.query_params.pop("dataset")
+        return
     for name, value in asked.items():
         st.query_params[name] = value
     st.rerun()  # widgets read what the address has when a run begins

@@ -10,6 +10,7 @@ import streamlit as st
 
 from locality.datasets import DATASETS
 from locality.errors import LocalityError
+from locality.sharing import refusal
 from locality.work import Progress
 
 
@@ -58,6 +59,9 @@ def offer_download(name: str, missing: str) -> None:
     if job is not None and job.error:
         st.error(job.error)
     st.caption("The images are not on this machine.")
+    if why := refusal("download"):
+        st.caption(why)
+        return
     with st.expander(f"Download ({offer.size / 1e6:.0f} MB)"):
         st.caption(f"Licence: {offer.licence}. Or set LOCALITY_DATA to a folder that has them.")
         if st.button("Download now", key=f"download_{name}"):

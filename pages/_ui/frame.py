@@ -12,6 +12,7 @@ from locality.specs import load_plugins
 from pages._ui.document import STYLE
 from pages._ui.guard import guard
 from pages._ui.lessons import lesson_pages
+from pages._ui.shared import about_box, begin_once
 
 
 def _icon() -> Image.Image:
@@ -101,6 +102,7 @@ def sidebar(page: StreamlitPage) -> None:
     """The choices that all pages share."""
     loaded = False
     with guard():
+        begin_once()  # as the plug-ins below
         load_plugins()  # once a process: `python -m pages._ui.serve` has done so, `streamlit run app.py` has not
         loaded = True
     if not loaded:
@@ -117,3 +119,4 @@ def sidebar(page: StreamlitPage) -> None:
         choose_edits(shown=page.title != "Edit statistics")
         if page.title not in _WITHOUT_NETWORK:
             choose_network()
+        about_box()

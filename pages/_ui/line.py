@@ -1,50 +1,72 @@
 """Long work of a server, shared by all sessions that ask for the same: in lanes, one at a time in each.
 
-A short job never waits behind a long one: who knows that a job is short gives it the lane "short".
+A short job never waits behind a long one: who knows that a job is short gives it the lane "short". In a lane the
+session that has had less of it comes first, and jobs that give way (`Turn.give_way`) take turns of some seconds, so
+that one session's work never keeps the others waiting for its end.
 """
 
 from __future__ import annotations
 
 import atexit
 import threading
-from collections.abc import Sequence
+import time
 from typing import Generic, Protocol, TypeVar
+
+from locality.sharing import refusal, shared
+from pages._ui.shared import session
 
 _KEPT = 8  # ended jobs that can still be found
 _FAREWELL = 5.0  # seconds a job may take to end with the server; cut off within PyTorch it aborts the process
+_TURN = 2.0  # seconds of a lane before others have theirs
+_BEGUN = 4  # jobs of a lane that are under way, one of them at work: each holds its memory
+_WAITING = 4  # jobs a session may have in a line of a shared server
+_LOOK = 0.2  # seconds between looks whether a job that waits for its turn was stopped
+
+
+class Turn(threading.Event):
+    """What a job knows of the others of its lane: set while some wait."""
+
+    def give_way(self) -> None:
+        """To be called between two steps: others have their turn first where this job has had its."""
 
 
 class Job(Protocol):
     """Work known by a key; `run` does it, in a thread of its lane, and `ended` is set afterwards.
 
-    A job may name its `lane`; without one it is in the long lane.
+    A job may name its `lane`, without one it is in the long lane, and what a shared server must allow for it, `needs`
+    (see `locality.sharing.KINDS`). Where it is refused its `error` says why.
     """
 
     key: str
     ended: threading.Event
+    error: str
 
-    def run(self, others_wait: threading.Event) -> None: ...
+    def run(self, others_wait: Turn) -> None: ...
 
 
 J = TypeVar("J", bound=Job)
 
 
 class Line(Generic[J]):
-    """The jobs that wait and those that are served: the first of every lane."""
+    """The jobs that wait and those that are served."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._line: list[J] = []
+        self._lock = threading.Condition()
+        self._line: list[J] = []  # in order of asking
         self._known: dict[str, J] = {}
-        self._others_wait: dict[str, threading.Event] = {}  # by lane
+        self._lanes: dict[str, _Lane[J]] = {}
+        self._wanted: dict[J, set[str]] = {}  # sessions that asked for it
         atexit.register(self.close)
 
     def close(self) -> None:
         """Ask the jobs that can be stopped to end, and wait a little for those that are served."""
         with self._lock:
             jobs = list(self._line)
-            served = [job for job in jobs if self._first(job)]
+            served = [job for job in jobs if job in self._lane(job).begun]
             self._line[:] = served
+            for job in jobs:
+                if job not in served:
+                    self._lane(job).forget(job)
         for job in jobs:
             stop = getattr(job, "stop", None)
             if isinstance(stop, threading.Event):
@@ -53,20 +75,29 @@ class Line(Generic[J]):
             job.ended.wait(_FAREWELL)
 
     def ask(self, job: J) -> J:
-        """Put a job in the line, or join the one of the same key that is in it."""
+        """Put a job in the line, or join the one of the same key that is in it.
+
+        One that a shared server does not allow, or that is one too many of this session, has ended with its `error`.
+        """
+        owner = session()
         with self._lock:
             known = self._known.get(job.key)
             if known is not None and not known.ended.is_set():
+                self._wanted[known].add(owner)
                 return known
             self._known.pop(job.key, None)
             self._known[job.key] = job
             for key in [key for key, old in self._known.items() if old.ended.is_set()][:-_KEPT]:
                 del self._known[key]
+            lane = self._lane(job)
+            if why := self._refused(job, owner):
+                job.error = why
+                job.ended.set()
+                return job
             self._line.append(job)
-            if self._first(job):
-                self._begin(job)
-            else:
-                self._waiting(job).set()
+            self._wanted[job] = {owner}
+            lane.enter(job, owner)
+            self._next(lane)
             return job
 
     def find(self, key: str) -> J | None:
@@ -74,48 +105,136 @@ class Line(Generic[J]):
         return self._known.get(key)
 
     def before(self, job: J) -> int:
-        """How many of its lane are served before this one."""
-        lane: Sequence[J] = self._lane(job)
-        return lane.index(job) if job in lane else 0
+        """How many of its lane are served before this one, as it looks now."""
+        with self._lock:
+            lane = self._lane(job)
+            waiting = [one for one in lane.order() if one not in lane.begun]
+            return len(lane.begun) + waiting.index(job) if job in waiting else 0
 
     def leave(self, job: J) -> bool:
         """Take a job that still waits out of the line; False where it is being served or is not in it."""
         with self._lock:
-            if job not in self._lane(job)[1:]:
+            lane = self._lane(job)
+            if job not in lane.owners or job in lane.begun:
                 return False
             self._line.remove(job)
-            self._settle(job)
+            del self._wanted[job]
+            lane.forget(job)
         job.ended.set()
         return True
 
-    def _lane(self, job: J) -> list[J]:
-        """All jobs of its lane, in order."""
-        return [one for one in list(self._line) if lane_of(one) == lane_of(job)]
+    def may_end(self, job: J) -> bool:
+        """Whether this session may end a job: on a shared server those who asked for it."""
+        return shared() is None or session() in self._wanted.get(job, ())
 
-    def _first(self, job: J) -> bool:
-        return self._lane(job)[0] is job
+    def give_up(self, job: J) -> bool:
+        """This session wants it no longer; True where nobody else does, so that it is to be ended."""
+        with self._lock:
+            wanted = self._wanted.get(job, set())
+            wanted.discard(session())
+            return shared() is None or not wanted
 
-    def _waiting(self, job: J) -> threading.Event:
+    def _refused(self, job: J, owner: str) -> str:
+        needs = getattr(job, "needs", "")
+        if needs and (why := refusal(needs)):
+            return why
+        mine = sum(self._lane(one).owners.get(one) == owner for one in self._line)
+        if shared() is not None and mine >= _WAITING:
+            return f"This server is shared: {mine} of your requests wait or run. Ask again when one has ended."
+        return ""
+
+    def _lane(self, job: J) -> _Lane[J]:
+        return self._lanes.setdefault(lane_of(job), _Lane(self))
+
+    def _waiting(self, job: J) -> Turn:
         """Set while others of its lane wait."""
-        return self._others_wait.setdefault(lane_of(job), threading.Event())
+        return self._lane(job)
 
-    def _settle(self, job: J) -> None:
-        if len(self._lane(job)) < 2:
-            self._waiting(job).clear()
+    def _next(self, lane: _Lane[J]) -> None:
+        """Give the lane to whose turn it is, if nobody has it."""
+        order = lane.order()
+        if lane.holder is not None or not order:
+            return
+        lane.holder, lane.since = order[0], time.monotonic()
+        if lane.holder in lane.begun:
+            self._lock.notify_all()
+        else:
+            lane.begun.append(lane.holder)
+            threading.Thread(target=self._run, args=(lane, lane.holder), daemon=True, name=lane.holder.key).start()
 
-    def _begin(self, job: J) -> None:
-        threading.Thread(target=self._run, args=(job,), daemon=True, name=job.key).start()
-
-    def _run(self, job: J) -> None:
+    def _run(self, lane: _Lane[J], job: J) -> None:
+        lane.thread_of[threading.get_ident()] = job
         try:
-            job.run(self._waiting(job))
+            job.run(lane)
         finally:
             with self._lock:
-                self._line.remove(job)
-                self._settle(job)
-                if lane := self._lane(job):
-                    self._begin(lane[0])
+                del lane.thread_of[threading.get_ident()]
+                if job in self._line:
+                    self._line.remove(job)
+                self._wanted.pop(job, None)
+                lane.release(job)
+                lane.forget(job)
+                self._next(lane)
             job.ended.set()
+
+
+class _Lane(Turn, Generic[J]):
+    """The jobs of a lane: who asked for each, how much of it every session has had, and whose turn it is."""
+
+    def __init__(self, line: Line[J]) -> None:
+        super().__init__()
+        self._of = line
+        self.owners: dict[J, str] = {}  # in order of asking
+        self.used: dict[str, float] = {}  # seconds, of the sessions that have jobs here
+        self.begun: list[J] = []
+        self.holder: J | None = None
+        self.since = 0.0
+        self.thread_of: dict[int, J] = {}
+
+    def enter(self, job: J, owner: str) -> None:
+        """A session that comes anew begins as the one that has had least: nobody saves up, nobody is in debt."""
+        self.used.setdefault(owner, min(self.used.values(), default=0.0))
+        self.owners[job] = owner
+        self._mark()
+
+    def forget(self, job: J) -> None:
+        """It has ended or left."""
+        owner = self.owners.pop(job)
+        if job in self.begun:
+            self.begun.remove(job)
+        if owner not in self.owners.values():
+            del self.used[owner]
+        self._mark()
+
+    def order(self) -> list[J]:
+        """Who is next: every session's first job before anybody's second, who has had least first."""
+        full = len(self.begun) >= _BEGUN
+        nth: dict[str, int] = {}
+        ranked = []
+        for place, (job, owner) in enumerate(self.owners.items()):
+            rank = nth[owner] = nth.get(owner, -1) + 1
+            ranked.append((full and job not in self.begun, rank, self.used[owner], place, job))
+        return [entry[-1] for entry in sorted(ranked, key=lambda entry: entry[:-1])]
+
+    def release(self, job: J) -> None:
+        """Charge its session for the turn, and leave the lane to the next."""
+        if self.holder is job:
+            self.used[self.owners[job]] += time.monotonic() - self.since
+            self.holder = None
+
+    def give_way(self) -> None:
+        job = self.thread_of.get(threading.get_ident())
+        if job is None or not self.is_set() or time.monotonic() - self.since < _TURN:
+            return
+        with self._of._lock:
+            self.release(job)
+            self._of._next(self)
+            stop = getattr(job, "stop", None)
+            while self.holder is not job and not (isinstance(stop, threading.Event) and stop.is_set()):
+                self._of._lock.wait(_LOOK)
+
+    def _mark(self) -> None:
+        (self.set if len(self.owners) > 1 else self.clear)()
 
 
 def lane_of(job: object) -> str:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -13,7 +14,7 @@ import streamlit as st
 from locality.errors import LocalityError
 from locality.studies import finish
 from locality.work import Progress
-from pages._ui.line import Line
+from pages._ui.line import Line, Turn
 from pages._ui.samples.jobs import spoken
 
 _POLL = 0.5  # seconds between looks at work under way
@@ -38,11 +39,16 @@ class Work:
     stop: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, others_wait: threading.Event) -> None:
+    @property
+    def needs(self) -> str:
+        """What a shared server must allow for it: long studies."""
+        return "bench" if self.lane == "long" else ""
+
+    def run(self, others_wait: Turn) -> None:
         """Do it, unless it was cancelled while it waited."""
         self.began = time.monotonic()
         try:
-            self.result = finish(self.make(), self._follow)
+            self.result = finish(self.make(), partial(self._follow, others_wait))
         except Stopped:
             self.cancelled = True
         except LocalityError as error:
@@ -51,8 +57,9 @@ class Work:
             self.error = "It failed unexpectedly; the server's log has the error."
             raise
 
-    def _follow(self, event: Progress) -> None:
+    def _follow(self, others_wait: Turn, event: Progress) -> None:
         self.latest = event
+        others_wait.give_way()
         if self.stop.is_set():
             raise Stopped
 
@@ -90,7 +97,8 @@ def _bar(key: str, stop: str) -> None:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
         icon = ":material/pause:" if stop == "Pause" else ":material/stop:"
-        if st.button(stop, icon=icon, key=f"cancel_{key}", disabled=work.stop.is_set()):
+        able = WORKS.may_end(work) and not work.stop.is_set()
+        if st.button(stop, icon=icon, key=f"cancel_{key}", disabled=not able) and WORKS.give_up(work):
             work.stop.set()
             if WORKS.leave(work):
                 work.cancelled = True

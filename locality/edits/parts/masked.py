@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from locality.edits.parts.masks import draw_mask, is_picture, mask_text, read_mask
 from locality.edits.parts.spec import EditSpec
+from locality.sharing import readable
 from locality.specs import param
 from locality.types import ImageShape
 
@@ -38,7 +38,7 @@ class MaskedSpec(EditSpec):
         """
         spec = super().parse(options)
         if is_picture(spec.mask):
-            spec = super().parse({**options, "mask": mask_text(read_mask(Path(spec.mask).expanduser()))})
+            spec = super().parse({**options, "mask": mask_text(read_mask(readable(spec.mask)))})
         return spec
 
     def check(self, shape: ImageShape) -> None:

@@ -184,5 +184,3 @@ def _whole(beats: list[tuple[float, float]]) -> float:
     if last <= first:
         return end / max(last, 1e-3)
     return start + (1 - first) * (end - start) / (last - first)
-
-

@@ -166,9 +166,7 @@ def encode(x0_hat: Float[Tensor, "s n d"]) -> tuple[UInt8[Tensor, " k"], float, 
     return torch.frombuffer(bytearray(packed), dtype=torch.uint8), low, high
 
 
-def decode(
-    packed: UInt8[Tensor, " k"], low: float, high: float, shape: tuple[int, int, int]
-) -> Float[Tensor, "s n d"]:
+def decode(packed: UInt8[Tensor, " k"], low: float, high: float, shape: tuple[int, int, int]) -> Float[Tensor, "s n d"]:
     """What `encode` packed."""
     steps = np.frombuffer(lzma.decompress(packed.numpy().tobytes()), np.uint8).reshape(shape)
     codes = np.cumsum(steps, axis=0, dtype=np.uint8)

@@ -1,11 +1,11 @@
 """A training as a recording: at some moments of it what the network's fields, errors and samples were.
 
-    for recording in shipped_recordings("fashion_mnist"):
-        recording.images            # images seen at each moment: (0, 1024, ..., 80000)
-        recording.learned[m, s, p]  # [h w] field at moment m, of pixel recording.pixels[p] at recording.sigmas[s]
-        recording.predicted[s, p]   # [h w] what the Wiener filter predicts there
-        recording.errors[m, e]      # held-out squared error / Wiener's at recording.error_sigmas[e]
-        recording.samples[m, k]     # image k generated then, always from the same noise, 8 bits
+for recording in shipped_recordings("fashion_mnist"):
+    recording.images            # images seen at each moment: (0, 1024, ..., 80000)
+    recording.learned[m, s, p]  # [h w] field at moment m, of pixel recording.pixels[p] at recording.sigmas[s]
+    recording.predicted[s, p]   # [h w] what the Wiener filter predicts there
+    recording.errors[m, e]      # held-out squared error / Wiener's at recording.error_sigmas[e]
+    recording.samples[m, k]     # image k generated then, always from the same noise, 8 bits
 """
 
 from __future__ import annotations

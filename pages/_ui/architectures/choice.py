@@ -97,6 +97,6 @@ def _found(source: Source, chosen: list[str], known: dict[str, Trained]) -> dict
 def _own(source: Source, path: str) -> Trained:
     """A checkpoint by path; one that cannot be read is named in its message. Raises BadInput."""
     try:
-        return find_network(source, str(Path(path).expanduser()))
+        return find_network(source, path)
     except LocalityError as error:
         raise BadInput(f"“{path}” is not shown. {error}") from None

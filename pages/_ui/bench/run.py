@@ -11,6 +11,7 @@ import streamlit as st
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.errors import LocalityError
+from locality.sharing import refusal
 from locality.store.artifact import digest
 from locality.studies import Bench, BenchPlan, bench
 from locality.studies.benchmark import found_bench
@@ -45,6 +46,9 @@ def run_section(source: Source) -> None:
     st.header("Run your own", anchor=False)
     if not source.available:
         st.info(f"A run needs the images. {source.missing()}", icon=":material/hide_image:")
+        return
+    if why := refusal("bench"):
+        st.info(why, icon=":material/groups:")
         return
     known = networks_of(source.text)
     if not known:

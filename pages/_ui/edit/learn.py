@@ -7,6 +7,7 @@ import streamlit as st
 from locality.datasets import Source
 from locality.errors import LocalityError
 from locality.networks import NETWORKS, parameter_count
+from locality.sharing import refusal
 from locality.studies import read_progress
 from locality.types import ImageShape
 from pages._ui.edit.state import Asked
@@ -24,6 +25,9 @@ def learn(source: Source, asked: Asked) -> None:
     after = asked.after(source)
     if not after.available:
         st.info(f"Training needs the images. {after.missing()}", icon=":material/hide_image:")
+        return
+    if why := refusal("train"):
+        st.info(why, icon=":material/groups:")
         return
     st.markdown(
         "Does a network find the pattern that the statistics predict? It sees the edited images and nothing else: no "

@@ -15,6 +15,7 @@ import streamlit as st
 from locality.datasets import Source
 from locality.edits import EditSpec
 from locality.grammar import command, value_text
+from locality.sharing import refusal
 from locality.store.artifact import digest
 from locality.studies import PREDICTED, Sweep, SweepPlan, run_sweep, shipped_sweeps
 from pages._ui.charts import GREY, figure, name_lines, show
@@ -45,6 +46,8 @@ def sweeping(source: Source, asked: Asked) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if running(key):
             follow(key)
+        elif why := refusal("bench"):
+            st.caption(why)
         elif st.button(f"Run it at σ = {asked.sigma:.3g}", icon=":material/play_arrow:", key="edit_sweep_run"):
             strengths = _strengths(edit)
             plan = SweepPlan(sigma=asked.sigma, strengths=strengths)

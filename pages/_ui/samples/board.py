@@ -73,9 +73,11 @@ def _progress(running: list[Job]) -> None:
     """The job that is served, and a button that ends all of them."""
     job, before = running[0], JOBS.before(running[0])
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Cancel", icon=":material/stop:", key="cancel", disabled=job.stop.is_set()):
+        able = JOBS.may_end(job) and not job.stop.is_set()
+        if st.button("Cancel", icon=":material/stop:", key="cancel", disabled=not able):
             for one in running:
-                one.stop.set()
+                if JOBS.give_up(one):
+                    one.stop.set()
         if job.state == "waiting" and before:
             several = "1 generation of this server is" if before == 1 else f"{before} generations of this server are"
             st.progress(0.0, f"Waiting in line: {several} before yours.")

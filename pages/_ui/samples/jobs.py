@@ -12,7 +12,7 @@ from locality.datasets import Source
 from locality.errors import LocalityError
 from locality.studies import Sampling, Stepped, finish, sample
 from locality.work import Progress
-from pages._ui.line import Line
+from pages._ui.line import Line, Turn
 from pages._ui.samples.nearest import search
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -53,7 +53,7 @@ class Job:
     watched: float = field(default_factory=time.monotonic)
     _phase: tuple[str, float, float] = ("", 0.0, 0.0)
 
-    def run(self, others_wait: threading.Event) -> None:
+    def run(self, others_wait: Turn) -> None:
         """Draw everything; a model that cannot run says why in its row and the next one follows."""
         try:
             self._wait()
@@ -80,7 +80,7 @@ class Job:
             if self.stop.is_set():
                 raise Cancelled
 
-    def _draw(self, drawing: Drawing, others_wait: threading.Event) -> None:
+    def _draw(self, drawing: Drawing, others_wait: Turn) -> None:
         drawing.state = "running"
         work = sample(self.source, drawing.text, self.sampling)
         try:
@@ -89,9 +89,10 @@ class Job:
         except LocalityError as error:
             drawing.error, drawing.state = str(error), "failed"
 
-    def _follow(self, drawing: Drawing | None, others_wait: threading.Event, event: Progress) -> None:
+    def _follow(self, drawing: Drawing | None, others_wait: Turn, event: Progress) -> None:
         if self.stop.is_set() or (others_wait.is_set() and time.monotonic() - self.watched > ABANDONED):
             raise Cancelled
+        others_wait.give_way()
         if drawing is not None and isinstance(event, Stepped):
             drawing.steps.append(event)
         phase = f"{drawing and drawing.text} {event.note.partition(',')[0]}"

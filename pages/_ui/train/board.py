@@ -8,6 +8,7 @@ import streamlit as st
 
 from locality.datasets import Source
 from locality.networks import STATE
+from locality.sharing import refusal
 from locality.studies import Recording, read_log, read_progress, shipped_recordings
 from pages._ui.choice import note
 from pages._ui.guard import guard
@@ -123,6 +124,8 @@ def _state_words(plan: Plan, state: State) -> tuple[str, str]:
 
 
 def _buttons(plan: Plan, state: State) -> None:
+    if refusal("train"):
+        return  # visitors of a shared server look on
     if state in ("waiting", "running"):
         st.button("Pause", icon=":material/pause:", key=f"pause_{plan.key}", on_click=RUNS.pause, args=(plan,))
     if state in ("paused", "failed"):

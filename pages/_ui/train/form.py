@@ -9,6 +9,7 @@ import streamlit as st
 from locality.datasets import Source
 from locality.grammar import read, value_text, write
 from locality.networks import NETWORKS, NetworkSpec, TrainSpec, parameter_count
+from locality.sharing import refusal
 from pages._ui.controls import option, start_option
 from pages._ui.guard import guard
 from pages._ui.samples.jobs import spoken
@@ -24,6 +25,9 @@ _LARGE = 20_000_000  # values beyond which not even one step is tried on the ser
 
 def new_training(source: Source) -> None:
     """Draw the controls; Start puts the training in the line."""
+    if why := refusal("train"):
+        st.info(why, icon=":material/groups:")
+        return
     if not source.available:
         st.info(
             f"Training needs the {source.text} images, which are not on this machine. Download them from the "
@@ -153,6 +157,7 @@ def _estimate(plan: Plan, spec: NetworkSpec, source: Source, count: int) -> None
     else:
         known, _ = pace(spec, plan.train(), source.shape)
         st.fragment(_timed, run_every=None if known else 1.0)(plan, spec, source, known, size)
+
 
 def _timed(plan: Plan, spec: NetworkSpec, source: Source, before: bool, size: str) -> None:
     known, speed = pace(spec, plan.train(), source.shape)

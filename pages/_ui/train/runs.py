@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from locality.errors import BadInput
 from locality.networks import MANIFEST, STATE, write_atomic
+from locality.sharing import refusal
 from locality.store import default_store
 from locality.studies import read_progress
-from pages._ui.line import Line
+from pages._ui.line import Line, Turn
 from pages._ui.train.plan import ROOT, Plan
 
 State = Literal["waiting", "running", "pausing", "paused", "cancelling", "cancelled", "done", "failed"]
@@ -38,6 +40,7 @@ class Run:
     plan: Plan
     state: State = "waiting"
     message: str = ""
+    error: str = ""  # why it was not taken into the line
     ended: threading.Event = field(default_factory=threading.Event)
     _process: subprocess.Popen[bytes] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -46,7 +49,7 @@ class Run:
     def key(self) -> str:
         return self.plan.key
 
-    def run(self, others_wait: threading.Event) -> None:
+    def run(self, others_wait: Turn) -> None:
         """Follow the process to its end; what became of it is in `state` and on disk."""
         folder = self.plan.folder
         with self._lock:
@@ -91,13 +94,15 @@ class Runs(Line[Run]):
     """The line of trainings of this server."""
 
     def start(self, plan: Plan) -> Run:
-        """Put a new training in the line. Raises BadInput as `Plan.check`."""
+        """Put a new training in the line. Raises BadInput as `Plan.check`, and on a shared server that allows none."""
+        _allowed()
         plan.check()
         plan.save()
         return self.ask(Run(plan))
 
     def resume(self, plan: Plan) -> Run:
-        """Put a training that is paused, or has failed, in the line once more."""
+        """Put a training that is paused, or has failed, in the line once more. Raises BadInput: not on this server."""
+        _allowed()
         (plan.folder / OUTCOME).unlink(missing_ok=True)
         return self.ask(Run(plan))
 
@@ -124,6 +129,11 @@ class Runs(Line[Run]):
         run.stop(state)
         if self.leave(run):
             run.run(self._waiting(run))  # nothing runs: only what the wish asks for
+
+
+def _allowed() -> None:
+    if why := refusal("train"):
+        raise BadInput(why)
 
 
 RUNS = Runs()
