@@ -12,7 +12,7 @@ class Faces extends Lesson {
     this.at = [...eye]
     this.bases = Object.fromEntries(Object.entries(bases).map(([name, head]) => [name, new Basis({ head, arrays: this.part(name) }, side, side)]))
     this.panels = Object.fromEntries(["photo", "cats", "learned", "cifar10"].map(id => [id, new Panel(id, side)]))
-    const maps = element("div", "pair")
+    const maps = element("div", "maps")
     maps.append(...Object.values(this.panels).map(({ figure }) => figure))
     this.figure.replaceChildren(maps)
     this.levels(levels, start)
