@@ -29,7 +29,7 @@ class Widget {
 
   cards(n) {
     const group = element("div", "cards")
-    group.style.setProperty("--across", `${Math.min(n, 3)}`)
+    group.style.setProperty("--across", `${n === 4 ? 4 : Math.min(n, 3)}`)
     return group
   }
 
