@@ -137,7 +137,7 @@ export class Match extends Widget {
     this.items.forEach(({ said, card }, i) => {
       const good = this.value?.[i] === truth[i], name = this.spec.names[truth[i]]
       card.dataset.kind = this.value === null ? "right" : good ? "right" : "wrong"
-      this.say(said, this.value === null ? name : good ? `✓ ${name}` : `✗ it is ${name}`, card.dataset.kind)
+      this.say(said, this.value === null ? name : good ? `✓ ${name}` : `✗ ${this.spec.names[this.value[i]]}; it is ${name}`, card.dataset.kind)
     })
     this.lock(true)
   }

@@ -53,7 +53,7 @@ class Architecture extends Lesson {
       this.place = this.data.at
       this.setLevel(this.data.start)
     }
-    this.slider.disabled = !this.revealed
+    this.$(".noise").hidden = !this.revealed
     super.settle()
   }
 

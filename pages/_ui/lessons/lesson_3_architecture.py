@@ -91,7 +91,7 @@ trained [[MLP]], and the row of $W$ that follows from the data’s [[covariance]
         names=NAMES,
     ),
     answer="""
-The MLP’s is the grainy one, and grains are all that sets it apart: the same cross, along the lines of shirts and
+The MLP’s is the grainy one, and little else sets it apart: the same cross, along the lines of shirts and
 trousers, lies under them. With $W$ it correlates at {mlp}, the UNet at {unet}. It learned from examples who is near
 whom, since that is what [[correlations|correlation]] tell.
 

@@ -84,7 +84,7 @@ class Untrained extends Lesson {
     const r = pearson(goal, now, own), [left, right] = this.scenes
     this.paint(left, goal, pixel, `Predicted field at sigma ${short(sigma)}`)
     this.paint(right, now, pixel, `Field after ${images[this.moment]} images`)
-    right.title.textContent = `Learned: r = ${Number.isFinite(r) ? r.toFixed(2) : "–"}`
+    right.title.textContent = `Learned: r = ${Number.isFinite(r) ? r.toFixed(2).replace("-", "−") : "–"}`
     this.stageBox.querySelector("output").textContent = images[this.moment].toLocaleString("en")
     this.stageBox.querySelector(".moments input").value = `${this.moment}`
     this.shown = { ...this.shown, moment: this.moment, recorded: r }

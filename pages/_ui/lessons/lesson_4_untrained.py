@@ -8,7 +8,7 @@ from pages._ui.lessons.guess import Pick
 from pages._ui.lessons.lesson import Figure, Lesson, Result, signed
 
 DATASET, NETWORKS, SIGMA, PIXEL = "cifar10", ("unet", "resnet", "dit"), 2.26, (17, 17)
-SEEDS, DRAWS = 8, 4  # of untrained weights, and noisy images each: their fields hardly depend on the image
+SEEDS, DRAWS = 8, 2  # of untrained weights, and noisy images each: their fields hardly depend on the image
 ORDER = ((0, "untrained"), (1, "trained"), (2, "untrained"), (0, "trained"), (1, "untrained"), (2, "trained"))
 
 

@@ -15,6 +15,11 @@ from pages._ui.lessons.registry import lesson, lessons, numbers
 from pages._ui.lessons.standalone import standalone
 
 _HERE = Path(__file__).parent
+# On paper the lesson is alone: what Streamlit puts around it is not printed.
+_PAPER = """<style>@media print {
+  [data-testid="stHeader"], [data-testid="stSidebar"], .stDownloadButton { display: none !important; }
+  [data-testid="stMainBlockContainer"] { padding: 0 !important; }
+}</style>"""
 
 
 @cache
@@ -42,6 +47,7 @@ def show(number: int) -> None:
     if asked == 0:
         st.switch_page("pages/lessons/01_Lessons.py")
     _component(number)(key=key, data=_data(number), default={"go": None}, width="stretch", on_go_change=lambda: None)
+    st.html(_PAPER)
     with st.container(horizontal=True, horizontal_alignment="center"):
         st.download_button(
             "One HTML file",
@@ -77,10 +83,12 @@ def index() -> None:
         st.title("Lessons", anchor=False)
         total = sum(one.minutes for one in lessons())
         st.markdown(
-            "Each lesson makes one claim and asks for your prediction before its figure answers. All of them take about "
+            "Each lesson makes one claim and asks for your prediction before its figure answers. All take about "
             f"{total:g} minutes; every one can be presented, printed, or saved as a file that needs no network."
         )
         for one in lessons():
             with st.container(border=True, gap="xxsmall"):
-                st.page_link(lesson_pages()[one.number], label=f"**{one.number}. {one.title}**", icon=None)
+                st.page_link(
+                    lesson_pages()[one.number], label=f"**{one.title}**", icon=f":material/counter_{one.number}:"
+                )
                 st.caption(f"{one.summary} {one.minutes:g} minutes.")
