@@ -27,6 +27,12 @@ class Widget {
     return { card, said }
   }
 
+  cards(n) {
+    const group = element("div", "cards")
+    group.style.setProperty("--across", `${n === 4 ? 4 : Math.min(n, 3)}`)
+    return group
+  }
+
   say(said, words, kind) {
     said.textContent = words
     said.dataset.kind = kind
@@ -46,7 +52,7 @@ class Widget {
 export class Pick extends Widget {
   constructor(place, spec, changed, ornament) {
     super(place, spec, changed, ornament)
-    const group = element("div", "cards"), one = spec.several === 1
+    const group = this.cards(spec.options.length), one = spec.several === 1
     group.setAttribute("role", one ? "radiogroup" : "group")
     group.setAttribute("aria-label", one ? "Choose one" : `Choose ${spec.several}`)
     this.options = spec.options.map((text, i) => {
@@ -79,7 +85,7 @@ export class Pick extends Widget {
     this.options.forEach(({ said, card }, i) => {
       const is = right.includes(i), guessed = mine.includes(i)
       card.dataset.kind = is ? "right" : guessed ? "wrong" : ""
-      this.say(said, is ? (guessed ? "✓ your guess, and right" : "← the answer") : guessed ? "✗ your guess" : "", card.dataset.kind)
+      this.say(said, is ? (guessed ? "✓ your guess, and right" : "the answer") : guessed ? "✗ your guess" : "", card.dataset.kind)
     })
     this.lock(true)
   }
@@ -93,7 +99,7 @@ export class Pick extends Widget {
 export class Match extends Widget {
   constructor(place, spec, changed, ornament) {
     super(place, spec, changed, ornament)
-    const group = element("div", "cards")
+    const group = this.cards(spec.items.length)
     this.items = spec.items.map((text, i) => {
       const select = document.createElement("select")
       select.setAttribute("aria-label", text)
@@ -131,7 +137,7 @@ export class Match extends Widget {
     this.items.forEach(({ said, card }, i) => {
       const good = this.value?.[i] === truth[i], name = this.spec.names[truth[i]]
       card.dataset.kind = this.value === null ? "right" : good ? "right" : "wrong"
-      this.say(said, this.value === null ? name : good ? `✓ ${name}` : `✗ it is ${name}`, card.dataset.kind)
+      this.say(said, this.value === null ? name : good ? `✓ ${name}` : `✗ ${this.spec.names[this.value[i]]}; it is ${name}`, card.dataset.kind)
     })
     this.lock(true)
   }

@@ -32,6 +32,7 @@ export class Lesson extends Lab {
     this.on(".end", () => this.dismiss())
     root.addEventListener("keydown", event => this.pressed(event))
     root.addEventListener("click", event => this.follow(event))
+    for (const kind of ["pointerover", "focusin"]) root.addEventListener(kind, event => this.fit(event.target.closest(".gloss")))
     this.printing()
   }
 
@@ -62,6 +63,10 @@ export class Lesson extends Lab {
     this.$("a.index").href = index
     this.build()
     this.widget = new WIDGETS[guess.kind](this.$(".widget"), guess, () => this.guessed(), i => this.ornament(i))
+    // Options that have pictures are the figure.
+    const place = this.$(".widget")
+    if (place.querySelector("canvas")) this.figure.prepend(place)
+    else this.$(".respond").prepend(place)
     this.recall()
     this.root.dataset.ready = "1"
     if (sessionStorage.getItem(PRESENTING)) this.present(this.step)
@@ -86,6 +91,16 @@ export class Lesson extends Lab {
   leave(number) {
     if (this.head.alone) location.href = number === this.head.links.next?.number ? this.head.links.next.href : this.head.links.back.href
     else this.send(number)
+  }
+
+  // A word's note stays on the screen, also at its edges.
+  fit(gloss) {
+    if (!gloss) return
+    const note = gloss.querySelector("[role=tooltip]"), room = this.body.getBoundingClientRect()
+    gloss.classList.remove("quiet")
+    note.style.setProperty("--shift", "-50%")
+    const { left, right } = note.getBoundingClientRect(), by = Math.max(room.left - left, 0) || Math.min(room.right - right, 0)
+    note.style.setProperty("--shift", `calc(-50% + ${by}px)`)
   }
 
   // --- the guess ---------------------------------------------------------------------------------
@@ -207,7 +222,7 @@ export class Lesson extends Lab {
   }
 
   pressed(event) {
-    if (event.key === "Escape") this.root.ownerDocument.activeElement?.blur?.()
+    if (event.key === "Escape") for (const gloss of this.all(".gloss")) gloss.classList.add("quiet")
     const own = event.target.closest(OWN_ARROWS), button = event.target.closest("button, a, select")
     if (event.key === "Enter" && !button && !this.revealed && this.guess !== null) {
       event.preventDefault()

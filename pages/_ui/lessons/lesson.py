@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 from pages._ui.lessons.guess import Guess
 
 
+def signed(number: str) -> str:
+    """A number with a minus sign where it has a hyphen."""
+    return number.replace("-", "−")
+
+
 @dataclass(frozen=True)
 class Result:
     """Our number: a value with its standard error, what it is and where it is from (both with the marks of `words.py`).
@@ -29,7 +34,7 @@ class Result:
 
     def __str__(self) -> str:
         spread = "" if math.isnan(self.error) else f" ± {self.error:.{self.digits}f}"
-        return f"{self.value:.{self.digits}f}{spread}{f' {self.unit}' if self.unit else ''}"
+        return signed(f"{self.value:.{self.digits}f}{spread}{f' {self.unit}' if self.unit else ''}")
 
 
 @dataclass(frozen=True)

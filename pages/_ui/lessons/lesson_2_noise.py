@@ -17,39 +17,30 @@ def figure() -> Figure:
     """Predicted fields of CIFAR-10 and the stored ones of its UNet, their radii, and the spectrum of brightness."""
     import torch
 
-    from locality.datasets import Source
     from locality.fields.jacobian import measure
-    from locality.fields.rows import rows
     from locality.linear.spectrum import power_spectrum, ring_average
-    from locality.studies import find_network, learned_table, table_row
     from locality.types import Pixel
-    from pages._ui.lessons.parts import brightness, mean_and_error, nearest, wiener_of
+    from pages._ui.lessons.parts import brightness, mean_and_error, nearest, pixel_rows, stored_fields, wiener_of
 
-    wiener, network = wiener_of("cifar10"), find_network(Source.parse("cifar10"), "unet")
-    table = learned_table(network)
-    assert table is not None, "shipped"
-    pixels = [Pixel(*pixel) for pixel in table.meta["pixels"]]
-    inner = [i for i, (r, c) in enumerate(pixels) if INNER[0] <= r < INNER[1] and INNER[0] <= c < INNER[1]]
-    chosen = [pixels[i] for i in inner]
+    wiener, (fields, stored) = wiener_of("cifar10"), stored_fields("cifar10", "unet")
+    inner = [i for i, at in enumerate(stored.pixels) if all(INNER[0] <= one < INNER[1] for one in at)]
+    chosen = [stored.pixels[i] for i in inner]
     own = chosen.index(Pixel(*PIXEL))
 
     def widths(fields: torch.Tensor) -> tuple[float, float]:
         found = [measure(one.reshape(32, 32), pixel).radius for one, pixel in zip(fields, chosen, strict=True)]
         return mean_and_error(torch.tensor(found, dtype=torch.float64))
 
-    def no_images(sigma: float) -> torch.Tensor:
-        raise AssertionError("the Wiener filter's fields need no image")
-
-    predicted = [rows(wiener, chosen, sigma, no_images).summed()[:, 0] for sigma in LEVELS]
-    learned = [torch.stack([table_row(table, s, i) for i in inner]) for s in range(len(table.meta["sigmas"]))]
+    predicted = [pixel_rows(wiener, chosen, sigma) for sigma in LEVELS]
+    learned = list(fields[:, inner])
     radii, learned_radii = [widths(one) for one in predicted], [widths(one) for one in learned]
     light = brightness("cifar10", 3**-0.5)
     power = power_spectrum(light)
     rings = ring_average(power, light.shape)
     asked, seen = LEVELS.index(ASKED), LEVELS.index(SEEN)
-    near = nearest(table.meta["sigmas"], ASKED)
-    sigma, (r, error) = table.meta["sigmas"][near], learned_radii[near]
-    beside = widths(rows(wiener, chosen, sigma, no_images).summed()[:, 0])[0]
+    near = nearest(stored.sigmas, ASKED)
+    sigma, (r, error) = stored.sigmas[near], learned_radii[near]
+    beside, _ = widths(pixel_rows(wiener, chosen, sigma))
     return Figure(
         answer=round(radii[asked][0], 3),
         result=Result(
@@ -57,7 +48,7 @@ def figure() -> Figure:
             error,
             f"[[Half-mass radius|half-mass radius]] that a trained [[UNet]] learned at σ = {sigma:.3g}: mean of "
             f"{len(inner)} pixels of CIFAR-10 ± [[standard error]] over pixels, each averaged over "
-            f"{table.meta['draws']} noisy [[held-out images]]. Predicted from $S$: {beside:.2f} px.",
+            f"{stored.draws} noisy [[held-out images]]. Predicted from $S$: {beside:.2f} px.",
             "`python -m locality precompute cifar10 --network unet --draws 32`",
             unit="px",
             digits=2,
@@ -70,9 +61,9 @@ def figure() -> Figure:
             "pixel": list(PIXEL),
             "side": 32,
             "radii": [list(one) for one in radii],
-            "learned": {"sigmas": list(table.meta["sigmas"]), "radii": [list(one) for one in learned_radii]},
+            "learned": {"sigmas": list(stored.sigmas), "radii": [list(one) for one in learned_radii]},
             "pixels": len(inner),
-            "draws": table.meta["draws"],
+            "draws": stored.draws,
         },
         arrays={
             "predicted": torch.stack([one[own] for one in predicted]).flatten().float().numpy(),

@@ -12,9 +12,10 @@ class Faces extends Lesson {
     this.at = [...eye]
     this.bases = Object.fromEntries(Object.entries(bases).map(([name, head]) => [name, new Basis({ head, arrays: this.part(name) }, side, side)]))
     this.panels = Object.fromEntries(["photo", "cats", "learned", "cifar10"].map(id => [id, new Panel(id, side)]))
-    const maps = element("div", "pair")
+    const maps = (this.maps = element("div", "maps"))
+    this.wait = element("p", "waits", "Its fields: after your guess")
     maps.append(...Object.values(this.panels).map(({ figure }) => figure))
-    this.figure.replaceChildren(maps)
+    this.figure.replaceChildren(this.wait, maps)
     this.levels(levels, start)
     const { canvas } = this.panels.photo
     canvas.setAttribute("role", "application")
@@ -64,12 +65,15 @@ class Faces extends Lesson {
   draw() {
     const { side, learned, eye, levels } = this.data, sigma = levels[this.level], [r, c] = this.at, own = r * side + c
     const { photo, ...fields } = this.panels
+    this.maps.hidden = !this.revealed
+    this.wait.hidden = this.revealed
+    this.wait.textContent = this.revealed ? "" : "Its fields: after your guess"
     photo.image("A cat", this.arrays.photo, 3, chosen(this.at, 1.5), `A photograph of a cat. Chosen: row ${r}, column ${c}. Arrow keys move, with Shift by four.`)
     const names = { cats: "Predicted, cats", cifar10: "Predicted, CIFAR-10", learned: "Learned by a UNet" }
     this.shown = { sigma, at: this.at }
     for (const [id, panel] of Object.entries(fields)) {
-      if (!this.revealed) panel.cover(names[id])
-      else if (id === "learned") this.learned(panel, names[id], sigma, learned, eye)
+      if (!this.revealed) continue
+      if (id === "learned") this.learned(panel, names[id], sigma, learned, eye)
       else {
         const field = this.bases[id].row(own, sigma)
         this.shown[id] = [...field]

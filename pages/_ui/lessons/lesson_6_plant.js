@@ -3,15 +3,15 @@ import { element } from "../lab/lab.js"
 import { percent, short } from "../lab/math.js"
 import { chosen } from "../lab/svg.js"
 import { Lesson, taught } from "./lesson.js"
-import { elsewhere, Panel } from "./panel.js"
+import { elsewhere, framed, Panel } from "./panel.js"
 
 class Plant extends Lesson {
   build() {
     const { cases, side, levels, start } = this.data
     this.one = 0
-    this.cases = this.choice("case", "Case", cases.map(({ few }, i) => [`${i}`, few]), i => (this.one = +i))
+    this.cases = this.choice("case", "Case", cases.map(({ words }, i) => [`${i}`, words]), i => (this.one = +i))
     this.panels = ["predicted", "learned"].map(id => new Panel(id, side))
-    const maps = element("div", "pair")
+    const maps = element("div", "maps")
     maps.append(...this.panels.map(({ figure }) => figure))
     this.figure.replaceChildren(this.cases, maps)
     this.levels(levels, start)
@@ -30,8 +30,7 @@ class Plant extends Lesson {
     for (let p = 0; p < side * side; p++) pixels[p] = this.arrays.mask[p] && strengths[i] ? (0xff000000 | grey << 16 | grey << 8 | grey) >>> 0 : 0xffffffff
     pixels[r * side + c] = 0xff0095ff
     put()
-    canvas.setAttribute("aria-hidden", "true")
-    return canvas
+    return framed(canvas)
   }
 
   get outline() {

@@ -8,11 +8,11 @@ from pages._ui.lessons.guess import Pick
 from pages._ui.lessons.lesson import Figure, Lesson, Result
 
 ON, OFF = (13, 5), (7, 9)  # a pixel on the W, and one beside it: both are stored
-CASES = (  # strength of the W, pixel, words, and few of them
-    (1.0, ON, "A strong W (c = 1), a pixel on it", "c = 1, on it"),
-    (0.5, ON, "A W half as strong, the same pixel", "c = ½, on it"),
-    (1.0, OFF, "A strong W, a pixel beside it", "c = 1, beside it"),
-    (0.0, ON, "No W, the first pixel", "no W"),
+CASES = (  # strength c of the W, pixel, words
+    (1.0, ON, "c = 1, on the W"),
+    (0.5, ON, "c = ½, on the W"),
+    (1.0, OFF, "c = 1, beside it"),
+    (0.0, ON, "c = 0"),
 )
 LEVEL = 2  # of the stored noise levels
 SEEN = 1.25  # times the mass on the W when none is planted: then a field is said to show it
@@ -45,7 +45,7 @@ def figure() -> Figure:
         raise AssertionError("the Wiener filter's fields need no image")
 
     predicted, learned, shares = [], [], []
-    for strength, place, *_ in CASES:
+    for strength, place, _ in CASES:
         edited = Source.parse(f"fashion_mnist+pattern:mask=W,strength={strength:g}")
         wiener, table = finish(fit_wiener(edited)), learned_table(find_network(edited, "unet"))
         assert table is not None, "shipped"
@@ -78,8 +78,8 @@ def figure() -> Figure:
         ),
         data={
             "side": 28,
-            "cases": [{"words": words, "few": few, "pixel": list(place)} for _, place, words, few in CASES],
-            "strengths": [strength for strength, *_ in CASES],
+            "cases": [{"words": words, "pixel": list(place)} for _, place, words in CASES],
+            "strengths": [strength for strength, _, _ in CASES],
             "levels": [round(sigma, 3) for sigma in sigmas],
             "start": LEVEL,
             "draws": draws,
@@ -119,10 +119,11 @@ The mean stays; the [[covariance]] gains $c² w w^{T}$: pixels of the W now vary
 """,
     guess=Pick(
         """
-The prediction for each case is below; the [[UNet]] was trained on the images alone. **In which two cases does its own
+The prediction for each case (strength $c$ of the W, and the yellow pixel) is below; the [[UNet]] was trained on the
+images alone. **In which two cases does its own
 field show the W**, that is, put clearly more weight on it than without any W?
 """,
-        options=tuple(words for _, _, words, _ in CASES),
+        options=tuple(words for _, _, words in CASES),
         several=2,
     ),
     answer="""

@@ -8,11 +8,11 @@ from pages._ui.lessons.guess import Order
 from pages._ui.lessons.lesson import Figure, Lesson, Result
 
 MODELS = {
-    "wiener": "Wiener filter: one covariance for all images",
-    "gaussian_mixture": "Mixture of Wiener filters: one for each class",
-    "patch_mixture": "Mixture of Gaussians over patches",
-    "optimal": "Optimal denoiser: averages training images",
-    "nearest": "Nearest image: the training image nearest to the noisy one",
+    "wiener": "Wiener filter",
+    "gaussian_mixture": "Wiener filters by class",
+    "patch_mixture": "Mixture of patches",
+    "optimal": "Optimal denoiser",
+    "nearest": "Nearest image",
 }
 SHOWN = 8  # samples that are kept
 
@@ -38,7 +38,7 @@ def figure() -> Figure:
         result=Result(
             means[best].mean,
             means[best].stderr,
-            f"R² of the best of the five, the {_plain(best)}: share of the variance of the network’s samples that "
+            f"R² of the best of the five, {_plain(best)}: share of the variance of the network’s samples that "
             f"its samples explain, mean of {means[best].n} ± [[standard error]]; {gap.mean:.3f} more than the Wiener "
             f"filter ({gap.low:.3f} to {gap.high:.3f}, the same noise).",
             "`python -m locality bench fashion_mnist --reference unet --model gaussian_mixture -n 128`",
@@ -46,7 +46,7 @@ def figure() -> Figure:
         data={
             "side": 28,
             "names": list(names),
-            "titles": [MODELS[name].partition(":")[0] for name in names],
+            "titles": [MODELS[name] for name in names],
             "means": [[means[name].mean, means[name].stderr] for name in names],
             "each": [[round(float(v), 4) for v in row] for row in each],
             "best": ranked[0],
@@ -74,7 +74,7 @@ def figure() -> Figure:
 
 def _plain(name: str) -> str:
     """A model's title within a sentence."""
-    title = MODELS[name].partition(":")[0]
+    title = MODELS[name]
     return title if title.startswith("Wiener") else title[0].lower() + title[1:]
 
 
@@ -89,16 +89,23 @@ draw the same images?
 
 Start both from the same noise and compare the results by $R²$: 1 for equal images, 0 for one that explains nothing of
 the network’s, less for one that does worse than a grey square.
+
+Beside it: ten Wiener filters, one for each class; a mixture of Gaussians over patches; the optimal denoiser (lesson 7);
+and the nearest training image itself.
 """,
     guess=Order(
-        "Five models made from the data alone, none trained. **Order them by how much of the network’s images they "
-        "explain.**",
+        """
+None of these five was trained: all follow from the data. **Order them by how much of the network’s images they
+explain.**
+""",
         items=tuple(MODELS.values()),
         ends=("explains most", "explains least"),
     ),
     answer="""
-The {best_name} explains most, $R²$ = {best}; the Wiener filter {wiener}, although its images correlate with the
-network’s at {pearson}. A single covariance knows how pixels vary together over *all* images, not that this one is a
+Best: {best_name}, $R²$ = {best}; the Wiener filter {wiener}, although its images correlate with the network’s at
+{pearson}.
+
+A single covariance knows how pixels vary together over *all* images, not that this one is a
 shoe; a filter for each class knows a little more. Training images come last ({worst}): a sharp picture of another
 shoe explains less than a blurred one of the right kind.
 """,

@@ -15,6 +15,11 @@ from pages._ui.lessons.registry import lesson, lessons, numbers
 from pages._ui.lessons.standalone import standalone
 
 _HERE = Path(__file__).parent
+# On paper the lesson is alone: what Streamlit puts around it is not printed.
+_PAPER = """<style>@media print {
+  [data-testid="stHeader"], [data-testid="stSidebar"], .stDownloadButton { display: none !important; }
+  [data-testid="stMainBlockContainer"] { padding: 0 !important; }
+}</style>"""
 
 
 @cache
@@ -42,15 +47,17 @@ def show(number: int) -> None:
     if asked == 0:
         st.switch_page("pages/lessons/01_Lessons.py")
     _component(number)(key=key, data=_data(number), default={"go": None}, width="stretch", on_go_change=lambda: None)
-    st.download_button(
-        "One HTML file",
-        lambda: standalone(number),
-        f"{this.address}.html",
-        mime="text/html",
-        on_click="ignore",
-        icon=":material/download:",
-        help="This lesson in one file that works without a network. Saved into one folder, lessons link to each other.",
-    )
+    st.html(_PAPER)
+    with st.container(horizontal=True, horizontal_alignment="center"):
+        st.download_button(
+            "One HTML file",
+            lambda: standalone(number),
+            f"{this.address}.html",
+            mime="text/html",
+            on_click="ignore",
+            icon=":material/download:",
+            help="This lesson in one file that needs no network. Saved into one folder, lessons link to each other.",
+        )
 
 
 def lesson_pages() -> dict[int, Any]:
@@ -71,12 +78,17 @@ def _page(number: int) -> Any:
 
 def index() -> None:
     """The page that lists them."""
-    st.title("Lessons", anchor=False)
-    total = sum(one.minutes for one in lessons())
-    st.markdown(
-        "Each lesson makes one claim and asks for your prediction before its figure answers. "
-        f"All of them take about {total:.0f} minutes."
-    )
-    for one in lessons():
-        st.page_link(lesson_pages()[one.number], label=f"**{one.number}. {one.title}**")
-        st.caption(f"{one.summary} {one.minutes:g} minutes.")
+    _, middle, _ = st.columns([1, 4, 1])
+    with middle:
+        st.title("Lessons", anchor=False)
+        total = sum(one.minutes for one in lessons())
+        st.markdown(
+            "Each lesson makes one claim and asks for your prediction before its figure answers. All take about "
+            f"{total:g} minutes; every one can be presented, printed, or saved as a file that needs no network."
+        )
+        for one in lessons():
+            with st.container(border=True, gap="xxsmall"):
+                st.page_link(
+                    lesson_pages()[one.number], label=f"**{one.title}**", icon=f":material/counter_{one.number}:"
+                )
+                st.caption(f"{one.summary} {one.minutes:g} minutes.")

@@ -60,8 +60,15 @@ export function strip(images, side, columns = images.length) {
     for (let p = 0; p < side * side; p++) pixels[corner + Math.floor(p / side) * canvas.width + p % side] = rgba(image[p], image[p], image[p])
   })
   put()
+  return framed(canvas)
+}
+
+// A picture of an option of the guess.
+export function framed(canvas) {
+  const stage = element("div", "stage")
   canvas.setAttribute("aria-hidden", "true")
-  return canvas
+  stage.append(canvas)
+  return stage
 }
 
 // The largest size of a field but for its own pixel, which would set the scale alone.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -15,10 +15,23 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.errors import DataUnavailable
+from locality.fields.codec import decode_rows
+from locality.fields.jacobian import draw_inputs
+from locality.fields.rows import rows
 from locality.linear.wiener import WienerFilter, decompose
 from locality.schedule import check_sigma
-from locality.studies import AgreementPlan, Bench, finish, fit_wiener, found_agreement, shipped_benches
-from locality.types import ImageShape
+from locality.studies import (
+    AgreementPlan,
+    Bench,
+    find_network,
+    finish,
+    fit_wiener,
+    found_agreement,
+    learned_table,
+    shipped_benches,
+)
+from locality.studies.shipped import shipped
+from locality.types import Denoiser, ImageShape, Pixel
 
 
 def wiener_of(name: str) -> WienerFilter:
@@ -57,6 +70,69 @@ def agreement_with_wiener(name: str, network: str, sigma: float) -> tuple[float,
         raise DataUnavailable(f"The agreement study of {name} is not in cache/shipped. Restore it with git checkout.")
     at = nearest(study.sigmas, sigma)
     return float(study.off_centre.value[at, 0, 1]), float(study.off_centre.stderr[at, 0, 1]), study.sigmas[at]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where and when stored fields were taken: pixels, noise levels, and how many noisy images each is a mean of."""
+
+    pixels: list[Pixel]
+    sigmas: list[float]
+    draws: int
+
+
+def stored_fields(name: str, network: str) -> tuple[Float[Tensor, "s p hw"], Stored]:
+    """The shipped fields of a network. Raises DataUnavailable."""
+    table = learned_table(find_network(Source.parse(name), network))
+    if table is None:
+        raise DataUnavailable(
+            f"The fields of {name}'s {network} are not in cache/shipped. Restore it with git checkout."
+        )
+    pixels, sigmas = [Pixel(*pixel) for pixel in table.meta["pixels"]], list(table.meta["sigmas"])
+    fields = decode_rows(table.arrays["codes"], table.arrays["scale"])
+    return fields, Stored(pixels, sigmas, int(table.meta["draws"]))
+
+
+def pixel_rows(wiener: WienerFilter, pixels: Sequence[Pixel], sigma: float) -> Float[Tensor, "p hw"]:
+    """Predicted fields of some pixels, summed over channels; exact."""
+
+    def no_images(sigma: float) -> Tensor:
+        raise AssertionError("fields of a linear filter need no image")
+
+    return rows(wiener, pixels, sigma, no_images).summed()[:, 0]
+
+
+def field_of(
+    denoiser: Denoiser, pixel: Pixel, sigma: float, x0: Float[Tensor, "k d"], seed: int = 0
+) -> Float[Tensor, " hw"]:
+    """The field of any denoiser at noisy versions of some images, their mean, summed over channels."""
+    found: Float[Tensor, " hw"] = (
+        rows(denoiser, [pixel], sigma, lambda level: draw_inputs(x0, level, seed)).summed()[0].mean(dim=0)
+    )
+    return found
+
+
+def recording() -> tuple[dict[str, Any] | None, dict[str, NDArray[Any]]]:
+    """A shipped training, moment by moment, at its middle pixel and noise level: facts and coded fields; None and
+    nothing where none is shipped."""
+    for _, kept in shipped("recordings"):
+        meta, arrays = kept.meta, kept.arrays
+        s, p = len(meta["sigmas"]) // 2, len(meta["pixels"]) // 2
+        facts = {
+            "side": int(meta["shape"][1]),
+            "images": list(meta["images"]),
+            "dataset": Source.parse(meta["dataset"]).spec.info.title,
+            "pixel": list(meta["pixels"][p]),
+            "sigma": float(meta["sigmas"][s]),
+        }
+        coded = {
+            "codes": arrays["learned.codes"][:, s, p],
+            "scale": arrays["learned.scale"][:, s, p],
+            "predicted": arrays["predicted.codes"][s, p],
+            "predicted_scale": arrays["predicted.scale"][s, p : p + 1],
+        }
+        return facts, {name: array.flatten().numpy() for name, array in coded.items()}
+    return None, {}
 
 
 def nearest(levels: Sequence[float], sigma: float) -> int:

@@ -1,0 +1,86 @@
+// Three fields of one pixel, without names until the guess; then any pixel and noise level, with their correlations.
+import { ARROWS, bitmap, cellAt, clamp, element } from "../lab/lab.js"
+import { decodeRow, largest, nearest, pearson, short } from "../lab/math.js"
+import { paintField } from "../lab/colours.js"
+import { chosen } from "../lab/svg.js"
+import { Lesson, taught } from "./lesson.js"
+
+class Architecture extends Lesson {
+  build() {
+    const { levels, start, at } = this.data
+    this.cards = []
+    this.place = at
+    this.words = element("p", "fields-said")
+    this.words.setAttribute("role", "status")
+    this.figure.replaceChildren(this.words)
+    this.slider = this.levels(levels, start, sigma => `σ = ${short(sigma)}`)
+  }
+
+  kept() { return this.revealed ? { at: `${this.place}`, level: `${this.level}` } : {} }
+  restore({ at, level }) {
+    if (at in this.data.pixels) this.place = +at
+    if (level in this.data.levels) this.setLevel(+level)
+  }
+
+  ornament(i) {
+    const { side } = this.data, stage = element("div", "stage"), picture = bitmap(document.createElement("canvas"), side, side)
+    stage.append(picture.canvas)
+    stage.insertAdjacentHTML("beforeend", `<svg viewBox="0 0 ${side} ${side}" aria-hidden="true" fill="none"></svg>`)
+    picture.canvas.setAttribute("role", "img")
+    picture.canvas.onclick = event => { if (this.revealed) { event.preventDefault(); this.move(cellAt(event, side, side)) } }
+    picture.canvas.onkeydown = event => {
+      const step = ARROWS[event.key], [row, col] = this.data.pixels[this.place]
+      if (!step || !this.revealed) return
+      event.preventDefault()
+      event.stopPropagation()
+      for (let far = 2; far < side; far += 2) {
+        const to = nearest(this.data.pixels, [clamp(row + step[0] * far, side), clamp(col + step[1] * far, side)])
+        if (to !== this.place) { this.move(this.data.pixels[to]); break }
+      }
+    }
+    this.cards[i] = { ...picture, marks: stage.querySelector("svg") }
+    return stage
+  }
+
+  move(pixel) {
+    this.place = nearest(this.data.pixels, pixel)
+    this.keep()
+    this.ask()
+  }
+
+  settle() {
+    if (!this.revealed) {
+      this.place = this.data.at
+      this.setLevel(this.data.start)
+    }
+    this.$(".noise").hidden = !this.revealed
+    super.settle()
+  }
+
+  field(which) {
+    const { side, pixels } = this.data, index = this.level * pixels.length + this.place
+    return decodeRow(this.arrays[`codes${which}`], this.arrays[`scale${which}`], index, side * side)
+  }
+
+  draw() {
+    const { side, names, shuffled, pixels, levels } = this.data, pixel = pixels[this.place], fields = names.map((_, i) => this.field(i))
+    const own = pixel[0] * side + pixel[1], r = fields.slice(0, 2).map(field => pearson(field, fields[2], own))
+    this.cards.forEach(({ canvas, pixels: cells, put, marks }, i) => {
+      const field = fields[shuffled[i]]
+      paintField(field, largest([field]), true, cells)
+      put()
+      marks.innerHTML = chosen(pixel, 1.5)
+      const name = this.revealed ? names[shuffled[i]] : `field ${"ABC"[i]}`
+      canvas.setAttribute("aria-label", `${name}, row ${pixel[0]}, column ${pixel[1]}, sigma ${short(levels[this.level])}${this.revealed ? ". Arrow keys move the pixel." : ""}`)
+      canvas.setAttribute("role", this.revealed ? "application" : "img")
+      if (this.revealed) canvas.tabIndex = 0
+      else canvas.removeAttribute("tabindex")
+    })
+    this.words.textContent = this.revealed
+      ? `Row ${pixel[0]}, column ${pixel[1]}, σ = ${short(levels[this.level])}. Correlation with W: UNet ${r[0].toFixed(2)}, MLP ${r[1].toFixed(2)}. Click a field, or use arrow keys on it, to move the pixel.`
+      : `Red: counts towards the estimate, blue: against it. Colours are logarithmic, each field on its own scale.`
+    this.shown = { pixel, sigma: levels[this.level], r: this.revealed ? r : null }
+  }
+}
+
+export default taught(Architecture)

@@ -1,0 +1,106 @@
+// Six fields as options of the guess; after it their names and correlations, and a training moment by moment.
+import { paintField } from "../lab/colours.js"
+import { bitmap, element } from "../lab/lab.js"
+import { decodeRow, largest, pearson, short } from "../lab/math.js"
+import { chosen } from "../lab/svg.js"
+import { Lesson, taught } from "./lesson.js"
+
+const PACE = 1.2 // moments a second
+
+class Untrained extends Lesson {
+  build() {
+    this.cards = []
+    this.words = element("p", "fields-said", "Red: counts towards the estimate, blue: against it. Colours are logarithmic, each field on its own scale.")
+    this.figure.replaceChildren(this.words)
+    const { recording } = this.data
+    if (recording) this.theatre(recording)
+  }
+
+  // A training: predicted field, learned field at a moment, a slider over the moments.
+  theatre({ side, images, dataset }) {
+    this.stageBox = element("div", "theatre")
+    this.stageBox.innerHTML = `<h3>A ${dataset} network while it learns</h3>`
+    const pair = element("div", "maps")
+    this.scenes = ["Predicted from S", "Learned"].map(name => {
+      const figure = element("figure"), title = element("h3", "", name), picture = this.canvas(side)
+      figure.append(title, picture.stage)
+      pair.append(figure)
+      return { title, ...picture }
+    })
+    const row = element("div", "slider moments")
+    row.innerHTML = `<button class="play" type="button" aria-label="Play the training">▶</button><label><span class="name">Images seen</span><input type="range" min="0" max="${images.length - 1}" step="1" aria-label="Moment of the training"></label><output></output>`
+    const input = row.querySelector("input")
+    input.oninput = event => { this.stop(); this.moment = +input.value; this.ask(event) }
+    this.moment = 0
+    this.stageBox.append(pair, row)
+    this.figure.append(this.stageBox)
+  }
+
+  canvas(side) {
+    const stage = element("div", "stage"), picture = bitmap(document.createElement("canvas"), side, side)
+    picture.canvas.setAttribute("role", "img")
+    stage.append(picture.canvas)
+    stage.insertAdjacentHTML("beforeend", `<svg viewBox="0 0 ${side} ${side}" aria-hidden="true" fill="none"></svg>`)
+    return { stage, marks: stage.querySelector("svg"), ...picture }
+  }
+
+  ornament(i) {
+    this.cards[i] = this.canvas(this.data.side)
+    return this.cards[i].stage
+  }
+
+  advance(seconds) {
+    const last = this.data.recording.images.length - 1
+    this.clock = (this.clock ?? this.moment) + PACE * seconds
+    const now = Math.min(last, Math.floor(this.clock)), moved = now !== this.moment
+    this.moment = now
+    if (this.clock >= last) this.stop()
+    return moved
+  }
+
+  play() {
+    if (this.moment === this.data.recording.images.length - 1) this.moment = 0
+    this.clock = this.moment
+    super.play()
+  }
+
+  draw() {
+    const { side, pixel, names, r } = this.data, size = side * side
+    this.cards.forEach((card, i) => {
+      const field = this.arrays.fields.subarray(i * size, (i + 1) * size)
+      this.paint(card, field, pixel, this.revealed ? `${names[i]}: correlation with W ${r[i].toFixed(2)}` : `Field ${"ABCDEF"[i]}`)
+    })
+    this.widget.options.forEach(({ card }, i) => { card.querySelector(".words").textContent = this.revealed ? `${"ABCDEF"[i]}: ${names[i]}, r\u00a0=\u00a0${r[i].toFixed(2).replace("-", "−")}` : "ABCDEF"[i] })
+    this.shown = { r: this.revealed ? r : null }
+    if (!this.stageBox) return
+    this.stageBox.hidden = !this.revealed
+    if (this.revealed) this.drawTheatre()
+    else this.stop()
+  }
+
+  drawTheatre() {
+    const { side, pixel, images, sigma } = this.data.recording, size = side * side, { codes, scale, predicted, predictedScale } = this.moments()
+    const goal = decodeRow(predicted, predictedScale, 0, size), now = decodeRow(codes, scale, this.moment, size), own = pixel[0] * side + pixel[1]
+    const r = pearson(goal, now, own), [left, right] = this.scenes
+    this.paint(left, goal, pixel, `Predicted field at sigma ${short(sigma)}`)
+    this.paint(right, now, pixel, `Field after ${images[this.moment]} images`)
+    right.title.textContent = `Learned: r = ${Number.isFinite(r) ? r.toFixed(2).replace("-", "−") : "–"}`
+    this.stageBox.querySelector("output").textContent = images[this.moment].toLocaleString("en")
+    this.stageBox.querySelector(".moments input").value = `${this.moment}`
+    this.shown = { ...this.shown, moment: this.moment, recorded: r }
+  }
+
+  moments() {
+    const { codes, scale, predicted, predicted_scale: predictedScale } = this.arrays
+    return { codes, scale, predicted, predictedScale }
+  }
+
+  paint({ canvas, pixels, put, marks }, field, pixel, label) {
+    paintField(field, largest([field]), true, pixels)
+    put()
+    marks.innerHTML = chosen(pixel, 1.5)
+    canvas.setAttribute("aria-label", label)
+  }
+}
+
+export default taught(Untrained)

@@ -1,0 +1,131 @@
+"""Untrained networks do not have it: fields of trained and untrained networks of the same architectures on CIFAR-10."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pages._ui.lessons.guess import Pick
+from pages._ui.lessons.lesson import Figure, Lesson, Result, signed
+
+DATASET, NETWORKS, SIGMA, PIXEL = "cifar10", ("unet", "resnet", "dit"), 2.26, (17, 17)
+SEEDS, DRAWS = 8, 2  # of untrained weights, and noisy images each: their fields hardly depend on the image
+ORDER = ((0, "untrained"), (1, "trained"), (2, "untrained"), (0, "trained"), (1, "untrained"), (2, "trained"))
+
+
+def figure() -> Figure:
+    """Trained fields from the stored tables, untrained ones differentiated here, and how both correlate with W."""
+    import torch
+
+    from locality.datasets import Source
+    from locality.fields.jacobian import compare
+    from locality.networks import network_spec
+    from locality.studies import Untrained, find_network
+    from locality.types import Pixel
+    from pages._ui.lessons.parts import (
+        field_of,
+        mean_and_error,
+        nearest,
+        pixel_rows,
+        recording,
+        stored_fields,
+        wiener_of,
+    )
+
+    source, wiener, pixel = Source.parse(DATASET), wiener_of(DATASET), Pixel(*PIXEL)
+    side = source.shape.h
+    x0 = wiener.sample(DRAWS, torch.Generator().manual_seed(0))  # images of these statistics: there may be no others
+    trained, untrained = [], []
+    for name in NETWORKS:
+        fields, table = stored_fields(DATASET, name)
+        level, sigma = nearest(table.sigmas, SIGMA), table.sigmas[nearest(table.sigmas, SIGMA)]
+        trained.append(fields[level, table.pixels.index(pixel)])
+        network = find_network(source, name)
+        spec = network_spec(network.manifest["network"], network.folder)
+        seeds = [Untrained(spec, source.shape, seed).build() for seed in range(SEEDS)]
+        untrained.append(torch.stack([field_of(net, pixel, sigma, x0) for net in seeds]))
+    predicted = pixel_rows(wiener, [pixel], sigma)[0]
+
+    def r(field: torch.Tensor) -> float:
+        return compare(predicted.reshape(side, side), field.reshape(side, side), pixel).pearson_off_centre
+
+    before = torch.tensor([[r(field) for field in seeds] for seeds in untrained], dtype=torch.float64)
+    after = [r(field) for field in trained]
+    mean, error = mean_and_error(before.flatten())
+    six = [(untrained[i][0] if kind == "untrained" else trained[i]) for i, kind in ORDER]
+    played, moments = recording()
+    return Figure(
+        answer=[i for i, (_, kind) in enumerate(ORDER) if kind == "untrained"],
+        result=Result(
+            mean,
+            error,
+            f"[[Pearson r]] of the fields of [[untrained]] networks and of $W$ at σ = {sigma:.2f}, without the pixel "
+            f"itself: mean of {before.numel()} networks, {SEEDS} [[seeds|seed]] of three architectures, ± "
+            f"[[standard error]] over networks. The trained ones have {', '.join(f'{one:.2f}' for one in after)}.",
+            "`Untrained(spec, shape, seed).build()` of `locality.studies`, fields at row 17, column 17; trained ones "
+            "from the shipped tables",
+            digits=2,
+        ),
+        data={
+            "side": side,
+            "pixel": list(PIXEL),
+            "sigma": sigma,
+            "names": [f"{kind} {label(NETWORKS[i])}" for i, kind in ORDER],
+            "r": [r(field) for field in six],
+            "recording": played,
+        },
+        arrays={"fields": torch.stack(six).flatten().float().numpy(), **moments},
+        facts={
+            "sigma": f"{sigma:.2f}",
+            "low": f"{min(after):.2f}",
+            "high": f"{max(after):.2f}",
+            "least": signed(f"{float(before.min()):.2f}"),
+            "most": signed(f"{float(before.max()):.2f}"),
+            "seeds": str(before.numel()),
+            "then": "Then **play the recording**: fields appear while a network learns"
+            if played
+            else "Then open the Train page and watch a field appear while a network learns",
+        },
+    )
+
+
+def label(name: str) -> str:
+    """A network as people write it."""
+    return {"unet": "UNet", "resnet": "ResNet", "dit": "DiT", "mlp": "MLP"}[name]
+
+
+LESSON = Lesson(
+    number=4,
+    title="Untrained networks do not have it",
+    minutes=2,
+    summary="An architecture says how far a network could look; only training says where it does.",
+    claim="""
+If an architecture alone made a network local, a network with random weights would already have the field that $W$
+predicts.
+
+A convolution does limit how far a network *can* look, its [[receptive field]]. That is a border, not a shape.
+""",
+    guess=Pick(
+        """
+Six [[sensitivity fields|sensitivity field]] of one pixel at $σ$ = {sigma}, of a [[UNet]], a [[ResNet]] and a [[DiT]],
+each once trained on CIFAR-10 and once [[untrained]]. **Pick the three untrained ones.**
+""",
+        options=("A", "B", "C", "D", "E", "F"),
+        several=3,
+    ),
+    answer="""
+The untrained ones have no shape: signs change from pixel to pixel as random weights do. The trained ones agree with
+$W$ at $r$ = {low} to {high}; over {seeds} untrained networks $r$ runs from {least} to {most} about zero.
+
+Two of the untrained fields are *small*: with random weights little comes from far through a chain of convolutions, and
+little from other patches. But small is not the data’s kind of local. Training makes these fields larger, and smooth.
+""",
+    trying="""
+Compare each trained field with its untrained twin: which pixels did training add, which did it silence? {then}.
+""",
+    not_shown="""
+Untrained weights here are drawn as PyTorch draws them; other starts have other random fields. And of every trained
+network there is one: another training gives a slightly different field.
+""",
+    figure=figure,
+    script=Path(__file__).with_suffix(".js"),
+)

@@ -1,0 +1,153 @@
+"""Lessons as data: every one complete, its numbers computed, its words explained, from what is shipped alone."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from locality.datasets import Source
+from locality.fields.jacobian import compare, measure
+from locality.studies import AgreementPlan, finish, fit_wiener, found_agreement
+from locality.types import Pixel
+from pages._ui.lab.modules import linked
+from pages._ui.lessons import lesson_1_covariance as covariance
+from pages._ui.lessons import lesson_2_noise as noise
+from pages._ui.lessons.guess import Draw, Match, Number, Order, Pick, Point
+from pages._ui.lessons.lesson import Lesson, Result
+from pages._ui.lessons.payload import figure_of, payload
+from pages._ui.lessons.registry import lesson, lessons, numbers
+from pages._ui.lessons.words import WORDS, marked, paragraphs
+from tests.buffer import unpacked
+
+EVERY = pytest.mark.parametrize("this", lessons(), ids=lambda this: f"{this.number}")
+
+
+def test_they_are_numbered_in_order_and_take_twenty_minutes() -> None:
+    assert numbers() == list(range(1, len(numbers()) + 1))
+    assert [one.number for one in lessons()] == numbers()
+    assert sum(one.minutes for one in lessons()) <= 20
+
+
+@EVERY
+def test_a_lesson_is_complete(this: Lesson) -> None:
+    head, arrays = unpacked(payload(this.number))
+    assert all(head["parts"].values())
+    assert len(arrays) == len(figure_of(this.number).arrays)
+    assert not re.search(r"[{}$]|\[\[", " ".join(head["parts"].values())), "a mark that was not read"
+    assert len(this.summary.rstrip(".").split(". ")) == 1
+    assert "export default" in linked(this.script)
+    assert len(payload(this.number)) < 2_000_000, "a file that one may send"
+
+
+@EVERY
+def test_the_answer_is_one_of_its_question_s(this: Lesson) -> None:
+    answer, kind = figure_of(this.number).answer, this.guess
+    match kind:
+        case Pick(several=1):
+            assert 0 <= answer < len(kind.options)
+        case Pick():
+            assert answer == sorted(set(answer))
+            assert len(answer) == kind.several
+            assert max(answer) < len(kind.options)
+        case Match():
+            assert sorted(answer) == list(range(len(kind.items))) or set(answer) <= set(range(len(kind.names)))
+        case Order():
+            assert sorted(answer) == list(range(len(kind.items)))
+        case Number():
+            assert kind.low < answer < kind.high
+        case Draw():
+            assert len(answer) == len(kind.names)
+            assert kind.low <= min(answer)
+            assert max(answer) <= kind.high
+        case Point():
+            assert 0 <= answer[0] < kind.rows
+            assert 0 <= answer[1] < kind.columns
+
+
+@EVERY
+def test_our_number_has_an_error_and_a_source(this: Lesson) -> None:
+    result = figure_of(this.number).result
+    assert math.isfinite(result.value)
+    assert result.error > 0
+    assert result.what
+    assert result.source
+    assert "±" in str(result)
+
+
+def test_titles_are_read_without_torch() -> None:
+    """The menu is drawn before the first page: whoever waits for torch sees nothing."""
+    code = "import sys; from pages._ui.lessons.registry import lessons; lessons(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_marks() -> None:
+    assert marked("$W = S x$", {}, "a") == "<var>W</var> = <var>S</var> <var>x</var>"
+    assert marked("**b** and *e* and `c`", {}, "a") == "<strong>b</strong> and <em>e</em> and <code>c</code>"
+    found = marked("an [[MLP]], {n} [[fields|sensitivity field]]", {"n": "3"}, "ask")
+    assert f'id="ask-word-0">{WORDS["MLP"]}' in found
+    assert 'aria-describedby="ask-word-1">fields</button>' in found
+    assert "3 <span" in found
+    assert paragraphs("a\nb\n\n$$ S^{−1} $$\n\nc", {}, "a") == (
+        '<p>a b</p><p class="formula"><var>S</var><sup>−1</sup></p><p>c</p>'
+    )
+    with pytest.raises(KeyError):
+        marked("[[unheard of]]", {}, "a")
+    with pytest.raises(KeyError):
+        marked("{missing}", {}, "a")
+
+
+def test_a_result_in_words() -> None:
+    assert str(Result(-0.0123, 0.04, "", "", digits=2)) == "−0.01 ± 0.04"
+    assert str(Result(5.4776, 0.0536, "", "", unit="px", digits=2)) == "5.48 ± 0.05 px"
+    assert str(Result(2.0, math.nan, "", "", digits=0)) == "2"
+
+
+def test_the_weights_of_lesson_1_are_the_grey_filter_s() -> None:
+    """Grey images' covariance from the colour one, entry by entry, and its best linear estimate by least squares."""
+    wiener = finish(fit_wiener(Source.parse("cifar10")))
+    basis = wiener.eigvecs.double().reshape(3, 32, 32, -1)[:, covariance.ROW].mean(dim=0)
+    cov = basis * wiener.eigvals @ basis.T
+    noisy = cov + covariance.SIGMA**2 * torch.eye(32, dtype=torch.float64)
+    row = (cov @ torch.linalg.inv(noisy))[covariance.COL]
+    middle = row[covariance.COL - covariance.REACH : covariance.COL + covariance.REACH + 1]
+    figure = figure_of(1)
+    assert torch.allclose(torch.tensor(figure.answer, dtype=torch.float64), middle, atol=1e-4)
+    assert float(figure.facts["left_line"]) == pytest.approx(
+        1000 * covariance.SIGMA**2 * float(row[covariance.COL]), abs=0.5
+    )
+
+
+def test_the_radius_of_lesson_2_is_the_library_s() -> None:
+    wiener, figure = finish(fit_wiener(Source.parse("cifar10"))), figure_of(2)
+    fields = wiener.pixel_matrix(noise.ASKED).reshape(32, 32, 32, 32)
+    inner = range(noise.INNER[0] + 1, noise.INNER[1], 2)
+    radii = [measure(fields[r, c], Pixel(r, c)).radius for r in inner for c in inner]
+    assert figure.answer == pytest.approx(sum(radii) / len(radii), abs=0.03)
+    level = figure.data["asked"]
+    shown = torch.from_numpy(figure.arrays["predicted"]).reshape(-1, 32, 32)[level]
+    assert torch.allclose(shown, fields[noise.PIXEL], atol=1e-6)
+
+
+def test_the_correlations_of_lessons_3_and_4_are_the_library_s() -> None:
+    study = found_agreement(Source.parse("fashion_mnist"), ["wiener", "mlp"], plan=AgreementPlan())
+    assert study is not None
+    assert figure_of(3).result.value == float(study.off_centre.value[3, 0, 1])
+    figure = figure_of(4)
+    fields = torch.from_numpy(figure.arrays["fields"]).reshape(6, 32, 32)
+    wiener = finish(fit_wiener(Source.parse("cifar10")))
+    pixel = Pixel(*figure.data["pixel"])
+    predicted = wiener.pixel_matrix(figure.data["sigma"])[pixel.row * 32 + pixel.col].reshape(32, 32)
+    found = [compare(predicted, field, pixel).pearson_off_centre for field in fields]
+    assert figure.data["r"] == pytest.approx(found, abs=1e-4)
+    assert figure.answer == [i for i, r in enumerate(found) if r < 0.6]
+
+
+def test_lessons_are_reached_by_number() -> None:
+    assert lesson(1).address == "lesson-1"
+    with pytest.raises(KeyError):
+        lesson(99)
