@@ -10,6 +10,8 @@ import streamlit as st
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#8a979f"  # told apart with every kind of colour vision, light and dark
 DIVERGING = ["#053061", "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#ffffff"]
 DIVERGING += ["#fddbc7", "#f4a582", "#d6604d", "#b2182b", "#67001f"]
+ON_DARK = ["#b9e4ff", "#7cc4f5", "#4296d6", "#2a6a9e", "#1e455f", "#18232b"]
+ON_DARK += ["#4f2a24", "#8c4030", "#cc5c41", "#f28e68", "#ffd0b3"]
 
 _BUTTONS = ["zoomIn2d", "zoomOut2d", "autoScale2d", "lasso2d", "select2d"]
 

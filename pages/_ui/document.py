@@ -41,7 +41,7 @@ def dress() -> None:
 
         async def get_response(path: str, scope: Any) -> Any:
             found = await answer(path, scope)
-            if found.status_code == 200 and str(getattr(found, "path", "")) == str(index):
+            if found.status_code == 200 and Path(getattr(found, "path", "")).name == index.name:
                 return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
             return found
 

@@ -62,7 +62,9 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
         "entries": [_reported(entry, stored, source, refusals.get(i, "")) for i, entry in enumerate(entries)],
         "study": study,
         "no_study": no_study,
-        "status": _status(entries, bool(stored), source.available or not asked.twins),
+        "status": " ".join(
+            filter(None, (view.snapped, _status(entries, bool(stored), source.available or not asked.twins)))
+        ),
     }
     COMPONENT.show(head, arrays)
     if not stored and files.tables_fit(source.shape):

@@ -13,6 +13,7 @@ from locality.types import ImageShape, Pixel
 from pages._ui.choice import note
 from pages._ui.explorer.view import view_from_url
 from pages._ui.lab.mount import Component
+from pages._ui.looking import share_sigma
 
 COMPONENT = Component(Path(__file__).parent, "architectures")
 CHOICES = {"measure": ("pearson", "off_centre", "cosine"), "scope": ("pixel", "study"), "colours": ("linear", "symlog")}
@@ -29,6 +30,7 @@ class View:
     colours: str
     reference: str
     seq: int
+    snapped: str = ""  # what was asked for that has no stored field, and what stands in for it
 
 
 def current_view(shape: ImageShape, pixels: Sequence[Pixel], sigmas: Sequence[float], names: Sequence[str]) -> View:
@@ -38,11 +40,13 @@ def current_view(shape: ImageShape, pixels: Sequence[Pixel], sigmas: Sequence[fl
     if value is None:
         pixel, sigma = view_from_url(shape)
         asked = {name: _listed(name, known) for name, known in allowed.items()}
-        return View(nearest_pixel(pixels, pixel), nearest_level(sigmas, sigma), **asked, seq=0)
+        place, level = nearest_pixel(pixels, pixel), nearest_level(sigmas, sigma)
+        return View(place, level, **asked, seq=0, snapped=_snapped(pixel, sigma, pixels[place], sigmas[level]))
     place = nearest_pixel(pixels, Pixel(int(value["row"]), int(value["col"])))
     level = nearest_level(sigmas, float(value["sigma"]))
-    st.query_params["px"] = f"{pixels[place].row}.{pixels[place].col}"
-    st.query_params["sigma"] = f"{sigmas[level]:.6g}"
+    st.query_params.update({"px": f"{pixels[place].row}.{pixels[place].col}", "sigma": f"{sigmas[level]:.6g}"})
+    if value.get("kind") == "noise":  # a click alone does not make another page's noise level that of the table here
+        share_sigma(sigmas[level])
     parts = {name: value[name] if value.get(name) in known else known[0] for name, known in allowed.items()}
     for name, known in allowed.items():
         if parts[name] == known[0]:
@@ -50,6 +54,15 @@ def current_view(shape: ImageShape, pixels: Sequence[Pixel], sigmas: Sequence[fl
         else:
             st.query_params[name] = parts[name]
     return View(place, level, **parts, seq=int(value["seq"]))
+
+
+def _snapped(pixel: Pixel, sigma: float, near: Pixel, level: float) -> str:
+    parts = []
+    if pixel != near:
+        parts.append(f"row {near.row}, column {near.col} for {pixel.row}, {pixel.col}")
+    if abs(level / sigma - 1) > 0.005:
+        parts.append(f"σ = {level:.3g} for {sigma:.3g}")
+    return f"Showing the nearest stored fields: {' and '.join(parts)}." if parts else ""
 
 
 def nearest_pixel(pixels: Sequence[Pixel], pixel: Pixel) -> int:

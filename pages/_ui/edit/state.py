@@ -28,6 +28,7 @@ from locality.types import ImageShape, Pixel
 from pages._ui.choice import EDIT, note
 from pages._ui.explorer.view import view_from_url
 from pages._ui.lab.mount import Component
+from pages._ui.looking import share_sigma
 
 COMPONENT = Component(Path(__file__).parent, "edit_view")
 USUAL = "pattern:W"
@@ -93,8 +94,8 @@ def asked(source: Source) -> Asked:
     sigma = min(max(float(value["sigma"]), SIGMA_LOW), SIGMA_HIGH)
     colours = _colours(value.get("colours"))
     found = Asked(chain, pixel, sigma, str(value.get("network", "")), colours, int(value["seq"]))
-    st.query_params["px"] = f"{pixel.row}.{pixel.col}"
-    st.query_params["sigma"] = f"{sigma:.6g}"
+    st.query_params.update({"px": f"{pixel.row}.{pixel.col}", "sigma": f"{sigma:.6g}"})
+    share_sigma(sigma)
     if found.network:
         st.query_params["shown"] = found.network
     if colours == COLOURS[0]:

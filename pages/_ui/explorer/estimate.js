@@ -48,8 +48,8 @@ export function best(table, live, pixel, sigma, size) {
 /** @param {Estimate} known */
 export function about({ draws, live, relative, pixel, between: levels }, asked) {
   const beside = `${pixel}` === `${asked}` ? "" : ` of the stored pixel beside, ${pixel.join(", ")}`
-  const from = live === draws ? "" : live ? ` (${draws - live} stored)` : " (stored)"
+  const at = levels && live < draws && !beside ? ` at σ ${levels.map(short).join(" and ")}` : ""
+  const from = live === draws ? "" : live ? ` (${draws - live} of them stored${at})` : ` (stored${at})`
   const error = Number.isFinite(relative) ? `, s.e. ${(100 * relative).toFixed(0)} %` : ""
-  const mixed = levels && live < draws && !beside ? ` (σ ${levels.map(short).join(", ")})` : ""
-  return `Mean of ${draws} Jacobian row${draws === 1 ? "" : "s"}${from}${mixed}${beside}${error}`
+  return `Mean of ${draws} Jacobian row${draws === 1 ? "" : "s"}${error}${from}${beside}`
 }
