@@ -21,12 +21,12 @@ from locality.cli.parts.app import (
     table,
     watch,
 )
-from locality.cli.parts.machine import DeviceOpt, MemoryOpt, compute_on, expected_text
+from locality.cli.parts.machine import DeviceOpt, MemoryOpt, compute_on, tell_expected
 from locality.cli.parts.plans import PlanOpt, planned
 from locality.errors import BadInput
 
 if TYPE_CHECKING:
-    from locality.studies import Bench, Expected
+    from locality.studies import Bench
 
 
 @app.command(
@@ -75,7 +75,7 @@ def bench(
     if out is not None:
         check_folder(out, source, plan)
     expected = watch(studies.expected_bench(source, plan, compute=compute))
-    _tell(expected)
+    tell_expected(expected)
     began = time.perf_counter()
     work = studies.bench(source, plan, compute=compute, inception=inception, classifier=classifier)
     try:
@@ -96,14 +96,6 @@ def bench(
     }
     files = [file_text(path) for path in (*written, *([shipped] if shipped else []))]
     say(result, as_json, "\n\n".join([*_text(made), "\n".join([*files, duration(result["seconds"])])]))
-
-
-def _tell(expected: dict[str, Expected]) -> None:
-    """What each model will take, on stderr before it is taken."""
-    for name, one in expected.items():
-        typer.echo(f"Expected of {name}: {expected_text(one)}.", err=True)
-    if len(expected) > 1:
-        typer.echo(f"Expected: about {duration(sum(one.seconds for one in expected.values()))} in all.", err=True)
 
 
 def _list_presets(as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, OutOpt, SigmaOpt, app, say, table, watch
-from locality.cli.parts.machine import DeviceOpt, MemoryOpt, compute_on, expected_text, spent_text
+from locality.cli.parts.machine import DeviceOpt, MemoryOpt, compute_on, spent_text, tell_expected
 from locality.cli.parts.npz import check_out, read_images, write_npz
 from locality.cli.parts.plans import PlanOpt, planned
 from locality.memory import peak_memory
@@ -53,7 +53,8 @@ def sample(
     check_out(out)
     note = tell_note(chosen)
     kept = studies.found_samples(source, model, sampling) is not None
-    expected = None if kept else _tell(watch(studies.expected_sampling(source, model, sampling, compute=compute)))
+    expected = None if kept else watch(studies.expected_sampling(source, model, sampling, compute=compute))
+    tell_expected({} if expected is None else {model: expected})
     began = time.perf_counter()
     drawn = watch(studies.sample(source, model, sampling, compute=compute))
     shape = (sampling.steps, sampling.count, *drawn.shape)
@@ -103,7 +104,8 @@ def denoise(
     x = read_images(given, "x", source.shape)
     check_out(out)
     note = tell_note(chosen)
-    expected = _tell(watch(studies.expected_call(source, model, len(x), sigma, compute=compute)))
+    expected = watch(studies.expected_call(source, model, len(x), sigma, compute=compute))
+    tell_expected({model: expected})
     began = time.perf_counter()
     x0_hat = watch(studies.denoise(source, model, x, sigma, compute=compute))
     write_npz(out, x0_hat=x0_hat.reshape(-1, *source.shape).numpy())
@@ -151,12 +153,6 @@ def tell_note(chosen: Model) -> str:
     if note:
         typer.echo(f"Note: {note}", err=True)
     return note
-
-
-def _tell(expected: Expected) -> Expected:
-    """What it will take, on stderr before it is taken."""
-    typer.echo(f"Expected: {expected_text(expected)}.", err=True)
-    return expected
 
 
 def _facts(expected: Expected | None) -> dict[str, float | None] | None:

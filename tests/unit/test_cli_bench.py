@@ -14,6 +14,7 @@ from locality.studies.benchmark import METRICS
 from locality.studies.benchmark.gather import bench_command
 from tests.benches import SHAPE, network, shrinking
 from tests.shell import Shell, refused
+from tests.untimed import untimed
 
 pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
 SMALL = ("-n", 3, "--steps", 2, "--sigmas", "0.5,2", "--features", "pixels", "--real", 50, "--ceiling", "none")
@@ -34,6 +35,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    untimed(monkeypatch)
     return Shell(capsys, monkeypatch)
 
 

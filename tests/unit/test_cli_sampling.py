@@ -22,6 +22,7 @@ from locality.store import default_store
 from locality.types import ImageShape
 from tests.made_up import made_up
 from tests.shell import Shell, refused
+from tests.untimed import untimed
 
 pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
 WIENER = ("--model", "wiener")
@@ -29,6 +30,7 @@ WIENER = ("--model", "wiener")
 
 @pytest.fixture
 def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    untimed(monkeypatch)
     return Shell(capsys, monkeypatch)
 
 

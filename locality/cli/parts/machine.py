@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,8 @@ from locality.errors import BadInput
 if TYPE_CHECKING:
     from locality.device import Compute
     from locality.studies import Expected
+
+_SAID = 2.0  # seconds: of shorter work nothing is said before
 
 DeviceOpt = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
 MemoryOpt = Annotated[int, typer.Option(metavar="MB", help="Memory for the work of one denoising call.")]
@@ -47,11 +50,23 @@ def spent_text(seconds: float, peak: int | None) -> str:
     return f"{seconds:.2f} s, peak memory {'unknown' if peak is None else f'{peak / 1e6:.0f} MB'}"
 
 
-def expected_text(expected: Expected) -> str:
-    """What will be taken, for people: said before it is."""
+def tell_expected(expected: Mapping[str, Expected]) -> None:
+    """What models by name will take, on stderr before it is taken; nothing of what is over in a moment."""
+    from locality.cli.parts.app import duration
+
+    total = sum(one.seconds for one in expected.values())
+    if total < _SAID and all(one.calls is not None for one in expected.values()):
+        return
+    for name, one in expected.items():
+        typer.echo(f"Expected of {name}: {_expected_text(one)}.", err=True)
+    if len(expected) > 1:
+        typer.echo(f"Expected: about {duration(total)} in all.", err=True)
+
+
+def _expected_text(expected: Expected) -> str:
     from locality.cli.parts.app import duration
 
     if expected.calls is None:
-        return f"at least {duration(expected.fit)} until the model is ready; a call was not timed"
+        return f"at least {duration(expected.fit)} until the model is ready; no call was timed"
     memory = "" if expected.bytes is None else f", {expected.bytes / 1e6:.0f} MB"
     return f"about {duration(expected.seconds)}, {duration(expected.fit)} of them until the model is ready{memory}"

@@ -11,6 +11,7 @@ from locality.store import Store, default_store
 from locality.studies.costs.law import Law, busier, law_of, pulse
 from locality.studies.models import find_model
 from locality.studies.sampling.config import Sampling
+from locality.studies.sampling.samples import check_size
 from locality.work import Progress
 
 
@@ -35,7 +36,8 @@ class Expected:
 def expected_sampling(
     source: Source, text: str, sampling: Sampling, *, store: Store | None = None, compute: Compute | None = None
 ) -> Generator[Progress, None, Expected]:
-    """What `sample` will take. Raises as `find_model` and `law_of`."""
+    """What `sample` will take. Raises as `sample`."""
+    check_size(sampling, source.shape)
     store, compute = store or default_store(), compute or Compute()
     model = find_model(source, text, store=store)
     law = yield from law_of(model, sampling.count, sampling.sigmas(), store=store, compute=compute)

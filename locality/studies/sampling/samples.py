@@ -42,7 +42,7 @@ def sample(
     """
     store = store or default_store()
     model = find_model(source, text, store=store)
-    _check_size(sampling, source.shape)
+    check_size(sampling, source.shape)
     key = _key(model, sampling)
     kept = store.get(KIND, key)
     if kept is not None:
@@ -131,7 +131,8 @@ class _Paced:
             return torch.cat(parts)
 
 
-def _check_size(sampling: Sampling, shape: ImageShape) -> None:
+def check_size(sampling: Sampling, shape: ImageShape) -> None:
+    """Refuse a trajectory over 2 GB. Raises TooLarge."""
     need = 2 * 4 * sampling.steps * sampling.count * shape.d
     if need > LARGEST:
         what = f"A trajectory of {sampling.count} images of {shape} in {sampling.steps} steps"
