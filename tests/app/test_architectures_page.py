@@ -212,3 +212,10 @@ def test_a_noise_level_outside_a_checkpoints_schedule_is_reported_in_its_panel(t
     assert "field1" in arrays
     assert "field2" not in arrays
     assert "noise" in head["entries"][2]["refusal"] or "sigma" in head["entries"][2]["refusal"]
+
+
+def test_networks_that_saw_mirrored_images_are_named() -> None:
+    at = open_page(dataset="fashion_mnist")
+    (said,) = [caption.value for caption in at.caption if caption.value.startswith("Not all saw the same images")]
+    assert "resnet, dit learned from mirrored ones too" in said
+    assert not any("mirrored" in caption.value for caption in open_page(dataset="mnist").caption)
