@@ -11,8 +11,8 @@ from pages._ui.guard import guard
 st.title("Does architecture matter?", anchor=False)
 st.markdown(
     "A UNet, a plain ResNet, a Transformer and fully connected layers learn from the same data with the same loss. "
-    "Each panel shows the sensitivity field of one of them at the yellow pixel. If locality came from convolutions, the "
-    "fields would differ by architecture; if it comes from the data, each should approach "
+    "Each panel shows the sensitivity field of one of them at the yellow pixel. If locality came from convolutions, "
+    "the fields would differ by architecture; if it comes from the data, each should approach "
     r"$W = S\,(S + \sigma^2 I)^{-1}$ within its receptive field. The numbers below say how far each does."
 )
 
