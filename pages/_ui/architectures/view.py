@@ -15,6 +15,7 @@ from pages._ui.explorer.view import view_from_url
 from pages._ui.lab.mount import Component
 
 COMPONENT = Component(Path(__file__).parent, "architectures")
+_SAME = 0.02  # of ln sigma: a level that a link has with fewer digits
 CHOICES = {"measure": ("pearson", "off_centre", "cosine"), "scope": ("pixel", "study"), "colours": ("linear", "symlog")}
 
 
@@ -38,7 +39,14 @@ def current_view(shape: ImageShape, pixels: Sequence[Pixel], sigmas: Sequence[fl
     if value is None:
         pixel, sigma = view_from_url(shape)
         asked = {name: _listed(name, known) for name, known in allowed.items()}
-        return View(nearest_pixel(pixels, pixel), nearest_level(sigmas, sigma), **asked, seq=0)
+        place, level = nearest_pixel(pixels, pixel), nearest_level(sigmas, sigma)
+        if "px" in st.query_params and pixels[place] != pixel:
+            row, col = pixels[place]
+            note(f"Fields are stored for every second pixel: {row}, {col} in place of {pixel.row}, {pixel.col}.")
+        if "sigma" in st.query_params and abs(math.log(sigmas[level] / sigma)) > _SAME:
+            stored = ", ".join(f"{one:.2g}" for one in sigmas)
+            note(f"Fields are stored for σ = {stored}: {sigmas[level]:.3g} in place of {sigma:.3g}.")
+        return View(place, level, **asked, seq=0)
     place = nearest_pixel(pixels, Pixel(int(value["row"]), int(value["col"])))
     level = nearest_level(sigmas, float(value["sigma"]))
     st.query_params["px"] = f"{pixels[place].row}.{pixels[place].col}"
