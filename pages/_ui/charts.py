@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas  # noqa: F401  (whole before any figure: Plotly takes what another session's thread has begun to import)
 import plotly.graph_objects as go
 import streamlit as st
 

@@ -27,16 +27,12 @@ def show() -> None:
     """The form, and what was found where it leads."""
     name = next(name for name, cls in DATASETS.items() if cls.asks)
     cls = DATASETS[name]
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns(2, gap="large", vertical_alignment="center")
     with left:
         path = st.text_input("A path on the computer that runs this app", key="own_path", placeholder="~/pictures")
         st.caption(cls.params()[cls.asks].help)
-    with right:
-        files = st.file_uploader(
-            "Or files from this browser: an archive, or the images themselves",
-            key="own_files",
-            accept_multiple_files=True,
-        )
+    with right, st.popover("Or upload files from this browser", icon=":material/upload:", width="stretch"):
+        files = st.file_uploader("An archive, or the images themselves", key="own_files", accept_multiple_files=True)
     place = str(keep(files)) if files else path.strip()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         options = _options(cls)

@@ -3,16 +3,16 @@
 import streamlit as st
 
 from pages._ui import cached
-from pages._ui.architectures import choose, show, show_study
+from pages._ui.architectures import choose, show, show_study, unlike
 from pages._ui.architectures.export import offer_export
 from pages._ui.choice import current_source, link_to, show_notes
 from pages._ui.guard import guard
 
 st.title("Does architecture matter?", anchor=False)
 st.markdown(
-    "A UNet, a plain ResNet, a Transformer and fully connected layers share only their training data and loss. Each "
-    "panel shows the sensitivity field of one of them at the yellow pixel. If locality came from convolutions, the "
-    "fields would differ by architecture; if it comes from the data, each should approach "
+    "A UNet, a plain ResNet, a Transformer and fully connected layers learn from the same data with the same loss. "
+    "Each panel shows the sensitivity field of one of them at the yellow pixel. If locality came from convolutions, "
+    "the fields would differ by architecture; if it comes from the data, each should approach "
     r"$W = S\,(S + \sigma^2 I)^{-1}$ within its receptive field. The numbers below say how far each does."
 )
 
@@ -31,6 +31,8 @@ def architectures() -> None:
                 "on the Train page.",
                 icon=":material/model_training:",
             )
+        if said := unlike(asked.networks):
+            st.caption(said)
         entries, study, pixel, view = show(source, wiener, asked)
         offer_export(source, wiener, entries, pixel, view.level)
         show_study(source, entries, study, view.level)

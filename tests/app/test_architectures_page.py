@@ -165,6 +165,14 @@ def test_links_that_ask_for_what_does_not_exist_are_reported(query: dict[str, st
     assert sent(at)[0]["entries"][0]["id"] == "predicted"
 
 
+def test_what_is_taken_in_place_of_what_was_asked_for_is_said() -> None:
+    at = open_page(dataset="faces", px="8.22", sigma="2")
+    said = [warning.value for warning in at.warning]
+    assert any("7, 21 in place of 8, 22" in text for text in said)
+    assert any("2.26 in place of 2." in text for text in said)
+    assert not open_page(dataset="faces", px="7.9", sigma="0.762").warning
+
+
 def test_the_numbers_saved_are_the_fields_shown() -> None:
     source = Source.parse("faces")
     wiener, pixel = finish(fit_wiener(source)), Pixel(7, 9)
@@ -212,3 +220,10 @@ def test_a_noise_level_outside_a_checkpoints_schedule_is_reported_in_its_panel(t
     assert "field1" in arrays
     assert "field2" not in arrays
     assert "noise" in head["entries"][2]["refusal"] or "sigma" in head["entries"][2]["refusal"]
+
+
+def test_networks_that_saw_mirrored_images_are_named() -> None:
+    at = open_page(dataset="fashion_mnist")
+    (said,) = [caption.value for caption in at.caption if caption.value.startswith("Not all saw the same images")]
+    assert "resnet, dit learned from mirrored ones too" in said
+    assert not any("mirrored" in caption.value for caption in open_page(dataset="mnist").caption)

@@ -163,7 +163,7 @@ def test_run_and_pause_and_go_on(networks: None) -> None:
         assert work.ended.wait(120)
         assert not work.error, work.error
     at.run()
-    assert {row["name"] for row in board(at)["rows"]} >= {"wiener", "optimal@first=50"}
+    assert {row["id"] for row in board(at)["rows"]} >= {"wiener", "optimal@first=50"}
     assert not any(button.label == "Go on" for button in at.button), "nothing is missing"
     text = at.query_params["run"]
     assert "optimal@first=50" in (text if isinstance(text, str) else text[0])

@@ -55,12 +55,13 @@ def test_its_numbers_are_those_of_the_study() -> None:
     said = texts(at)
     assert f"**r = {r:.2f}**" in said
     assert f"r = {r:.2f} → {r / math.sqrt(2 * half / (1 + half)):.2f}" in said
-    assert f"r = {float(made.off_centre.value[level, 0, 2]):.2f} → {r:.2f}" in said
+    untrained = f"{float(made.off_centre.value[level, 0, 2]):.2f}".replace("-", "−")
+    assert f"r = {untrained} → {r:.2f}" in said
     assert "sees 8 pixels each way" in said, "seventeen by seventeen"
     share = re.search(r"### ([0-9.]+)% of the prediction out of reach", said)
     assert share is not None
     assert 0 < float(share[1]) < 60
-    assert [title.value[0] for title in at.header] == ["1", "3", "2", "4"]
+    assert [title.value[0] for title in at.header] == ["1", "2", "3", "4"]
 
 
 def test_what_sees_everything_has_nothing_out_of_reach() -> None:

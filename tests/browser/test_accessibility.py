@@ -12,7 +12,9 @@ from tests.browser.conftest import ROOT, SCHEMES
 
 pytestmark = pytest.mark.browser
 FILES = sorted((ROOT / "pages").glob("[a-z]*/[0-9][0-9]_*.py"), key=lambda path: path.name)
+LESSONS = sorted((ROOT / "pages" / "_ui" / "lessons").glob("lesson_[0-9]*_*.py"))
 PAGES = ["", *(path.stem[3:].replace("_", "-").lower() for path in FILES[1:])]  # as the menu lists them
+PAGES += [f"lesson-{path.stem.split('_')[1]}" for path in LESSONS]
 SETTLED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 
 

@@ -44,7 +44,11 @@ class PlantedSpec(MaskedSpec):
     symbol: ClassVar[str] = "c"
 
     strength: float = param(
-        0.5, help="Strength c of the pattern; its sign changes nothing.", low=-100.0, high=100.0, unit="units of x0"
+        0.5,
+        help="Strength c of the pattern; its sign changes nothing in expectation.",
+        low=-100.0,
+        high=100.0,
+        unit="units of x0",
     )
     colour: str = param("white", help="Channels of the pattern in colour images.", choices=tuple(COLOURS))
     seed: int = param(0, help="Seed of the strengths z.", low=0, high=2**31 - 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,17 @@ def _write(chosen: list[str], names: list[str]) -> None:
         st.query_params.pop(_URL, None)
     else:
         st.query_params[_URL] = write_list(chosen) or _ALONE
+
+
+def unlike(networks: Mapping[str, Trained]) -> str:
+    """Which of the networks learned from mirrored images too, where not all did; "" where all saw the same."""
+    mirrored = [name for name, one in networks.items() if (one.manifest.get("train") or {}).get("flips")]
+    if len(mirrored) in (0, len(networks)):
+        return ""
+    return (
+        f"Not all saw the same images: {', '.join(mirrored)} learned from mirrored ones too, whose covariance is "
+        "another. The prediction is that of the images as they are."
+    )
 
 
 def _found(source: Source, chosen: list[str], known: dict[str, Trained]) -> dict[str, Trained]:

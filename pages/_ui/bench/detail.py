@@ -28,10 +28,18 @@ def show_detail(made: Bench, cell: Picked) -> None:
     about = METRICS.get(cell.metric)
     st.header(f"{plain(made, cell.model)}: {about.title if about else 'time and memory'}", anchor=False)
     if about is not None:
-        st.caption(f"{about.sentence[0].upper()}{about.sentence[1:]}.")
+        st.caption(f"{typeset(about.sentence)}.")
     _differences(made, cell)
     _images(made, cell)
     _curve(made, cell)
+
+
+def typeset(sentence: str) -> str:
+    """What a metric means, with the formula of R2 as one."""
+    plain_ = "1 - sum (a - u)^2 / sum (u - mean u)^2"
+    formula = r"$R^2 = 1 - \textstyle\sum (a - u)^2 / \sum (u - \bar u)^2$"
+    sentence = sentence.replace(plain_, formula).replace(" (`undefined`)", "")
+    return f"{sentence[0].upper()}{sentence[1:]}"
 
 
 def _differences(made: Bench, cell: Picked) -> None:
@@ -124,8 +132,8 @@ def _images(made: Bench, cell: Picked) -> None:
     grid(tiles, wide=count, narrow=count, gap="4px")  # a row of a grid is a model: it never wraps
     if paired:
         st.caption(
-            f"Rows: {theirs.name} (the network), {ours.name}, and {ours.name} minus the network (red: brighter, blue: "
-            f"darker; ±1 in units of [−1, 1], channels averaged). Numbers: R2 final of each image."
+            f"Rows: {plain(made, theirs.name)} (the network), {plain(made, ours.name)}, and the second minus the first "
+            f"(red: brighter, blue: darker; ±1 in units of [−1, 1], channels averaged). Numbers: R2 final of each."
         )
 
 

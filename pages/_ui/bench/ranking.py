@@ -88,12 +88,15 @@ def _interval(found: Summary) -> str:
 def _figure(made: Bench, metric: str, rows: list[tuple[str, Summary]]) -> go.Figure:
     second, title = _second(made, metric), METRICS[metric].title
     low = lowest([found.mean for _, found in rows])
-    fig = figure(f"{title}, mean and 95 % interval", "", height=90 + 28 * len(rows))
+    fig = figure(f"{title}, 95 % interval", "", height=90 + 28 * len(rows))
     if second is not None:
         half = _half(second)
         fig.add_vrect(x0=second.mean - half, x1=second.mean + half, fillcolor=ORANGE, opacity=0.22, line_width=0)
         label: dict[str, Any] = {"text": "second network", "showarrow": False, "yref": "paper", "y": 1.0}
-        fig.add_annotation(x=second.mean, yanchor="bottom", font={"size": 12}, **label)
+        far = second.mean > (low + rows[0][1].mean) / 2
+        fig.add_annotation(
+            x=second.mean + half, yanchor="bottom", xanchor="right" if far else "left", font={"size": 12}, **label
+        )
     names = [plain(made, name) for name, _ in rows]
     beyond = [found.mean < low for _, found in rows]
     fig.add_scatter(

@@ -47,7 +47,7 @@ def components(wiener: WienerFilter) -> None:
             narrow=4,
             gap="8px",
         )
-        st.caption(_legend(colour))
+        st.caption(_legend(colour, wiener.shape.c))
 
 
 def _choose_sigma() -> float:
@@ -114,11 +114,12 @@ def _choose_look() -> str:
     )
 
 
-def _legend(colour: bool) -> str:
+def _legend(colour: bool, channels: int) -> str:
     scale = "grey is 0" if colour else "blue is negative, white 0, red positive"
+    pale = "" if colour else " Elsewhere a pale one has colours of opposite sign, which cancel here (see *In colour*)."
     return (
-        f"The directions in which images differ most: {scale}; the sign is arbitrary. Those whose variance lies below "
-        "the noise are faded."
+        f"The directions in which images differ most: {scale}; the sign is arbitrary. Those marked *below* have less "
+        f"variance than the noise, and are faded.{pale if channels > 1 else ''}"
     )
 
 
@@ -128,7 +129,7 @@ def _tile(wiener: WienerFilter, k: int, sigma: float, colour: bool) -> Tile:
     return Tile(
         _picture(wiener, k, colour),
         f"Eigenimage {k + 1}",
-        caption=f"{k + 1} · {value:.3g}",
+        caption=f"{k + 1} · {value:.3g}{' below' if value <= sigma**2 else ''}",
         note=f"Component {k + 1}: λ = {value:.4g}, {share:.2f} % of the variance",
         faded=value <= sigma**2,
     )

@@ -152,7 +152,10 @@ def _range(source: Source, asked: Asked) -> None:
     elif asked.planted.level == 0.0:
         words.append("Strength 0 leaves the images as they are: both fields are the same.")
     elif asked.planted.level < 0.0:
-        words.append("The sign of the strength changes nothing: z is as often negative as positive.")
+        words.append(
+            "The sign of the strength changes nothing in expectation, since z is as often negative as positive; over "
+            "these images it turns the sign of their small covariance with z."
+        )
     st.markdown("  \n".join(words))
 
 

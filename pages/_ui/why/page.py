@@ -15,6 +15,8 @@ from locality.networks import NETWORKS
 from locality.store import default_store
 from locality.studies import Agreement, Trained, found_agreement, pixel_grid
 from pages._ui import cached
+from pages._ui.charts import BLUE, GREY, ORANGE, figure, name_lines
+from pages._ui.charts import show as show_figure
 from pages._ui.choice import linked_select, note
 from pages._ui.why.numbers import Agreed, agreed, out_of_reach, reach
 
@@ -46,12 +48,16 @@ def show(source: Source) -> None:
         f"the prediction to **r = {found.plain:.2f}** (own pixel excluded; mean over {len(made.pixels)} pixels, fields "
         f"averaged over {made.plan.draws} noisy images). Four things keep it from 1."
     )
+    _bar(found)
     left, right = st.columns(2, gap="large")
     with left:
         _draws(found, made.plan.draws)
-        _not_gaussian(found, network, sigma)
     with right:
         _training(source, level, name, network)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _not_gaussian(found, network, sigma)
+    with right:
         _receptive(source, network, sigma)
 
 
@@ -99,6 +105,32 @@ def _level(made: Agreement) -> float:
     return float(chosen)
 
 
+def _bar(found: Agreed) -> None:
+    """From 0 to 1: what agrees, what the draws hide, and what the other three leave."""
+    if math.isnan(found.endless) or found.plain < 0:
+        return
+    whole = min(found.endless, 1.0)
+    parts = (
+        (f"agrees: {found.plain:.2f}", found.plain, BLUE),
+        (f"1 the draws: {whole - found.plain:.2f}", whole - found.plain, ORANGE),
+        (f"2, 3 and 4: {1 - whole:.2f}", 1 - whole, GREY),
+    )
+    fig = figure("Pearson r with the prediction", "", height=130)
+    for title, size, ink in parts:
+        fig.add_bar(
+            x=[size],
+            y=[""],
+            orientation="h",
+            name=title,
+            marker={"color": ink},
+            hovertemplate=f"{title}<extra></extra>",
+        )
+    fig.update_layout(barmode="stack")
+    fig.update_xaxes(range=[0, 1])
+    name_lines(fig)
+    show_figure(fig, name="why_bar", alt="; ".join(title for title, _, _ in parts))
+
+
 def _reason(title: str, number: str, about: str) -> None:
     st.header(title, anchor=False)
     st.markdown(f"### {number}")
@@ -124,13 +156,15 @@ def _training(source: Source, level: int, name: str, network: Trained) -> None:
     seen, count = network.manifest.get("images_seen"), source.spec.count("train")
     epochs = f", {seen / count:.1f} passes over the training set" if seen and count else ""
     learned = f"It has seen {seen:,} images{epochs}. " if seen else ""
+    if (network.manifest.get("train") or {}).get("flips"):
+        learned += "Half of them were mirrored, while the prediction is that of the images as they are. "
     if both is None:
         _reason("2 The training", "–", f"{learned}No study of this network before its training is stored.")
         return
     values = both.off_centre.value[level, 0]
     _reason(
         "2 The training",
-        f"r = {float(values[2]):.2f} → {float(values[1]):.2f}",
+        f"r = {float(values[2]):.2f} → {float(values[1]):.2f}".replace("-", "−"),
         f"From the untrained network (one seed) to this one. {learned}Training stops before the loss does, and another "
         "seed ends elsewhere: how much of the rest longer training would close is not measured here.",
     )
@@ -146,10 +180,11 @@ def _not_gaussian(found: Agreed, network: Trained, sigma: float) -> None:
         f" So its field differs from image to image: what one image's field shares with every other's is "
         f"{found.single:.0%} of its variance; of a linear denoiser's, all."
     )  # fmt: skip
+    side = "less" if ratios[at] < 1 else "more"
     _reason(
         "3 Images are not Gaussian",
-        f"{1 - ratios[at]:.0%} less error than Wiener" if ratios[at] < 1 else f"{ratios[at] - 1:.0%} more error",
-        f"than the best linear denoiser on test images at σ = {at:g} (the recorded level nearest to the chosen one). "
+        f"{abs(1 - ratios[at]):.0%} {side} error than Wiener",
+        f"On test images at σ = {at:g}, the recorded level nearest to the chosen one. "
         "For Gaussian images no denoiser could beat $W$. "
         + ("What this one gains comes from structure beyond the covariance." if ratios[at] < 1 else
            "This one does not even reach it: it is not trained enough to tell.") + shared,
