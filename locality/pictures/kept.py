@@ -43,6 +43,7 @@ class Kept:
     """A decoded set: `train` images, then `test` ones, [n d] of uint8 or float32, and what reading them met."""
 
     folder: Path
+    path: str  # of what was read
     train: int
     test: int
     d: int
@@ -107,6 +108,17 @@ def obtain(request: Request, report: Report = heartbeat) -> Kept:
         raise unusable(folder.parent, error) from None
 
 
+def forget(path: Path) -> None:
+    """Remove the sets read from a path or from below it: of images that were lent for a while."""
+    for about in pictures_folder().glob(f"*/{_ABOUT}"):
+        try:
+            source = Path(json.loads(about.read_bytes())["path"])
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # damaged: it will never be opened
+        if source.is_relative_to(path.resolve()):
+            shutil.rmtree(about.parent, ignore_errors=True)
+
+
 def listed(request: Request) -> tuple[int, int, list[str]]:
     """Numbers of training and held-out images and the notes, without reading them. Raises as `obtain`."""
     if found := look(request):
@@ -142,8 +154,16 @@ def _make(request: Request, folder: Path, report: Report) -> Kept:
             check_disk(folder.parent, f"The decoded set of {len(plan.rows):,} images of {shape}", size)
             _reserve(part / _PIXELS, size)
             facts = decode_together(request, images, plan, recipe, part / _PIXELS, scratch, report)
-            about = Kept(part, plan.train, len(plan.rows) - plan.train, recipe.size, np.dtype(recipe.values.type).name,
-                         classes is not None, (*_notes(images), *_met(facts, recipe)))  # fmt: skip
+            about = Kept(
+                part,
+                str(Path(request.path).resolve()),
+                plan.train,
+                len(plan.rows) - plan.train,
+                recipe.size,
+                np.dtype(recipe.values.type).name,
+                classes is not None,
+                (*_notes(images), *_met(facts, recipe)),
+            )
             _check_varies(about.pixels("train"), images.title)
             if classes is not None:
                 ordered = np.empty(len(plan.rows), np.int64)
