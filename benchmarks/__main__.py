@@ -8,7 +8,20 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks import agreement, averages, browser, calm, covariance, denoisers, edits, eyes, fields, shipped, training
+from benchmarks import (
+    agreement,
+    averages,
+    browser,
+    calm,
+    covariance,
+    denoisers,
+    edits,
+    eyes,
+    fields,
+    files,
+    shipped,
+    training,
+)
 
 BENCHMARKS = {
     "covariance": covariance.run,
@@ -20,6 +33,7 @@ BENCHMARKS = {
     "browser": browser.run,
     "edits": edits.run,
     "eyes": eyes.run,
+    "files": files.run,
     "shipped": shipped.run,
     "training": training.run,
 }

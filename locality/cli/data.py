@@ -97,7 +97,7 @@ def stats(
         "components": len(wiener.eigvals),
         "rest": wiener.rest,
         "error": None if wiener.error is None else vars(wiener.error),
-        "notes": source.spec.notes(),
+        "notes": source.notes(),
         "seconds": time.perf_counter() - start,
         "peak_memory_bytes": peak_memory(),
     }

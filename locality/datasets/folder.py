@@ -13,6 +13,7 @@ from locality.datasets.parts.standins import picture, write_files
 from locality.errors import DataUnavailable
 from locality.pictures.opened import KINDS
 from locality.pictures.recipe import Crop, Mode
+from locality.pictures.uploads import is_gone
 from locality.pictures.values import HELP, Values
 from locality.sharing import readable
 from locality.specs import param
@@ -60,7 +61,13 @@ class Folder(DatasetSpec):
     def missing(self) -> str:
         if not self.path:
             return f"Give the path of {KINDS} with images: folder:path=PATH."
-        if not self._collection.path.exists():
+        path = self._collection.path
+        if not path.exists() and is_gone(path):
+            return (
+                "These images were uploaded in a browser and removed when its session ended; nobody else has them. "
+                "Upload them again, or give their path."
+            )
+        if not path.exists():
             return (
                 f"{self.path} does not exist. Give the path of {KINDS}: folder:path=PATH, in "
                 "parentheses where it holds a + before an edit's name or a comma."

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from locality.errors import BadInput
 from locality.pictures.arrays import NamedArray
 from locality.pictures.layouts import Part, by_axes, class_numbers, parts_of
-from locality.pictures.names import Split
+from locality.pictures.names import marks_of
 from locality.pictures.recipe import Picture, Recipe
-from locality.pictures.sets import ImageSet
+from locality.pictures.sets import ImageSet, Rows
 from locality.pictures.values import Values
 
 _BLOCK = 32_000_000  # bytes looked at at a time
@@ -35,9 +35,7 @@ class ArraySet(ImageSet):
             part.images.check()
         self._counts = [part.images.shape[0] if part.images.shape else 0 for part in self._parts]
         self.names = _Rows(self._parts, self._counts)
-        self.marks: list[Split | None] = [
-            part.mark for part, count in zip(self._parts, self._counts, strict=True) for _ in range(count)
-        ]
+        self.marks = np.repeat(marks_of(part.mark for part in self._parts), self._counts)
         self._doubts: list[str] = []
         self._asked = False  # whether the range is given, so that nobody has to look for it
 
@@ -68,24 +66,24 @@ class ArraySet(ImageSet):
             return Values(keep)
         return values
 
-    def pictures(self, rows: Sequence[int]) -> Iterator[tuple[int, Picture]]:
+    def pictures(self, rows: Rows) -> Iterator[tuple[int, Picture]]:
         black, white = (None, None) if self._asked else self._range
         for row in rows:
-            view, at = self._place(row)
+            view, at = self._place(int(row))
             yield row, Picture(self._checked(np.asarray(view[at])), black, white)
 
-    def blocks(self, rows: Sequence[int], recipe: Recipe) -> Iterator[tuple[int, NDArray[np.generic]]] | None:
+    def blocks(self, rows: Rows, recipe: Recipe) -> Iterator[tuple[int, NDArray[np.generic]]] | None:
         shapes = {view.shape[1:] for view, _ in self._views}
         same = all(h == w == recipe.resolution and (c == 1 or (c == 3 and recipe.mode == "rgb")) for h, w, c in shapes)
         if not same or recipe.values.low is not None or (self._range == (0.0, 65535.0)):
             return None
         return self._blocks(rows, recipe)
 
-    def _blocks(self, rows: Sequence[int], recipe: Recipe) -> Iterator[tuple[int, NDArray[np.generic]]]:
+    def _blocks(self, rows: Rows, recipe: Recipe) -> Iterator[tuple[int, NDArray[np.generic]]]:
         low, high = self._range
         size = max(1, _BLOCK // (8 * recipe.size))
         starts = np.cumsum([0, *self._counts])
-        wanted, at = np.asarray(rows), 0
+        wanted, at = rows, 0
         while at < len(wanted):
             part = int(np.searchsorted(starts, wanted[at], side="right")) - 1
             stop = min(at + size, int(np.searchsorted(wanted, starts[part + 1])))

@@ -53,7 +53,7 @@ class Request:
 class Plan:
     """Which pictures are read, in ascending order, and the row of the file each goes to: training images first."""
 
-    rows: list[int]
+    rows: NDArray[np.int64]
     places: NDArray[np.int64]
     train: int
 
@@ -61,9 +61,9 @@ class Plan:
     def of(images: ImageSet, limit: int) -> Plan:
         """Raises BadInput (too few images, or some outside both splits)."""
         train, test = choose(images.marks, images.names, limit, images.title)
-        both = np.array([*train, *test], np.int64)
+        both = np.concatenate([train, test])
         order = np.argsort(both, kind="stable")
-        return Plan(both[order].tolist(), order, len(train))
+        return Plan(both[order], order, len(train))
 
 
 def decode(images: ImageSet, plan: Plan, recipe: Recipe, out: NDArray[Any], report: Report) -> Facts:
@@ -79,6 +79,7 @@ def decode(images: ImageSet, plan: Plan, recipe: Recipe, out: NDArray[Any], repo
         out[plan.places[i]] = recipe(picture, images.names[row], facts).reshape(-1)
         if i % _TURN == 0:
             report(i / n)
+    report(1.0)
     return facts
 
 

@@ -22,12 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locality.errors import BadInput
-from locality.pictures.archive import first_three
 from locality.pictures.decode import Plan, Report, Request, decode_together
 from locality.pictures.names import Split
 from locality.pictures.opened import open_images
-from locality.pictures.recipe import Facts, Recipe
-from locality.pictures.scratch import check_disk, pictures_folder, scratch_folder, unusable
+from locality.pictures.recipe import Recipe
+from locality.pictures.scratch import check_disk, pictures_folder, reserve, scratch_folder, unusable
 from locality.pictures.sets import ImageSet
 from locality.pictures.walk import walk
 from locality.work import heartbeat
@@ -43,6 +42,7 @@ class Kept:
     """A decoded set: `train` images, then `test` ones, [n d] of uint8 or float32, and what reading them met."""
 
     folder: Path
+    path: str  # of what was read
     train: int
     test: int
     d: int
@@ -107,6 +107,17 @@ def obtain(request: Request, report: Report = heartbeat) -> Kept:
         raise unusable(folder.parent, error) from None
 
 
+def forget(path: Path) -> None:
+    """Remove the sets read from a path or from below it: of images that were lent for a while."""
+    for about in pictures_folder().glob(f"*/{_ABOUT}"):
+        try:
+            source = Path(json.loads(about.read_bytes())["path"])
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # damaged: it will never be opened
+        if source.is_relative_to(path.resolve()):
+            shutil.rmtree(about.parent, ignore_errors=True)
+
+
 def listed(request: Request) -> tuple[int, int, list[str]]:
     """Numbers of training and held-out images and the notes, without reading them. Raises as `obtain`."""
     if found := look(request):
@@ -140,10 +151,18 @@ def _make(request: Request, folder: Path, report: Report) -> Kept:
             size = len(plan.rows) * recipe.size * np.dtype(recipe.values.type).itemsize
             shape = f"{recipe.channels}x{recipe.resolution}x{recipe.resolution}"
             check_disk(folder.parent, f"The decoded set of {len(plan.rows):,} images of {shape}", size)
-            _reserve(part / _PIXELS, size)
+            reserve(part / _PIXELS, size)
             facts = decode_together(request, images, plan, recipe, part / _PIXELS, scratch, report)
-            about = Kept(part, plan.train, len(plan.rows) - plan.train, recipe.size, np.dtype(recipe.values.type).name,
-                         classes is not None, (*_notes(images), *_met(facts, recipe)))  # fmt: skip
+            about = Kept(
+                part,
+                str(Path(request.path).resolve()),
+                plan.train,
+                len(plan.rows) - plan.train,
+                recipe.size,
+                np.dtype(recipe.values.type).name,
+                classes is not None,
+                (*_notes(images), *facts.sentences(recipe.values)),
+            )
             _check_varies(about.pixels("train"), images.title)
             if classes is not None:
                 ordered = np.empty(len(plan.rows), np.int64)
@@ -163,16 +182,6 @@ def _part(folder: Path) -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
-
-
-def _reserve(path: Path, size: int) -> None:
-    """A file of this size with its room on the disk taken: writing to a mapped file on a full disk ends the process."""
-    with path.open("wb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            for start in range(0, size, 1 << 24):
-                file.write(bytes(min(1 << 24, size - start)))
 
 
 def _make_room(folder: Path) -> None:
@@ -200,23 +209,3 @@ def _check_varies(train: NDArray[Any], title: str) -> None:
 
 def _notes(images: ImageSet) -> list[str]:
     return [*images.notes, *filter(None, [images.beside])]
-
-
-def _met(facts: Facts, recipe: Recipe) -> list[str]:
-    """What only reading the pixels shows, in sentences."""
-    found = []
-    if facts.animated:
-        names, many = sorted(facts.animated), len(facts.animated) > 1
-        found.append(f"{len(names):,} file{'s' * many} of several images (frames or pages): the first of each is read "
-                     f"({first_three(names)}).")  # fmt: skip
-    if facts.cut:
-        found.append(f"{facts.cut:,} images have values outside black and white; these are cut there.")
-    if not recipe.values and facts.wide:
-        bits = next((bits for bits in (8, 10, 12, 14) if facts.wide_peak < 2**bits), 16)
-        if bits < 16:
-            found.append(f"The 16-bit values reach {facts.wide_peak:,} of 65,535: they look like {bits} bits and are "
-                         f"dark as they are read. values=0..{2**bits - 1} makes {2**bits - 1:,} white.")  # fmt: skip
-    elif not recipe.values and facts.peak < 16:
-        found.append(f"The largest value of all images is {facts.peak} of 255: nearly black. "
-                     f"values=0..{max(facts.peak, 1)} makes it white.")  # fmt: skip
-    return found

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from locality.errors import BadInput
 from locality.pictures.archive import first_three
 from locality.pictures.images import HEIC, SUFFIXES
 
 Split = Literal["train", "test"]
+Marks = NDArray[np.int8]
 _HOLD_OUT = 10  # without a test folder every tenth image, from the first, is a test image
 SPLITS: dict[str, Split] = {"train": "train", "test": "test", "val": "test", "validation": "test"}
 _SHARD = re.compile(r"\d{5}")  # StyleGAN's folders of a thousand images each; no classes
@@ -45,7 +49,13 @@ def no_images(title: str, names: Sequence[str]) -> BadInput:
     return BadInput(f"No images in {title}: it holds {seen}. {way}")
 
 
-def choose(marks: Sequence[Split | None], names: Sequence[str], limit: int, title: str) -> tuple[list[int], list[int]]:
+def marks_of(splits: Iterable[Split | None]) -> Marks:
+    """Splits as numbers: 0 for none, 1 for train, 2 for test."""
+    numbers = {None: 0, "train": 1, "test": 2}
+    return np.fromiter((numbers[split] for split in splits), np.int8)
+
+
+def choose(marks: Marks, names: Sequence[str], limit: int, title: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which items are for training and which held out, in order, at most `limit` of each (0: all).
 
     What marks the items decides; without both marks, every tenth item is held out.
@@ -53,19 +63,18 @@ def choose(marks: Sequence[Split | None], names: Sequence[str], limit: int, titl
     Raises:
         BadInput: fewer than two training images or no test image; images outside both folders.
     """
-    if "train" in marks and "test" in marks:
-        if None in marks:
-            stray = names[marks.index(None)]
+    if (marks == 1).any() and (marks == 2).any():
+        if (marks == 0).any():
+            stray = names[int((marks == 0).argmax())]
             raise BadInput(f"{stray} in {title} is neither in its train nor in its test folder. Move it into one.")
     else:
-        marks = ["test" if i % _HOLD_OUT == 0 else "train" for i in range(len(marks))]
-    if marks.count("train") < 2 or "test" not in marks:
+        marks = np.where(np.arange(len(marks)) % _HOLD_OUT == 0, 2, 1).astype(np.int8)
+    train, test = (np.flatnonzero(marks == mark)[: limit or None] for mark in (1, 2))
+    if (marks == 1).sum() < 2 or not len(test):
         raise BadInput(
             f"{title} holds {len(marks)} image{'' if len(marks) == 1 else 's'}: too few for a statistic. "
             "Give at least 3: two to learn from, one held out."
         )
-    splits: tuple[Split, Split] = ("train", "test")
-    train, test = ([i for i, mark in enumerate(marks) if mark == split][: limit or None] for split in splits)
     return train, test
 
 

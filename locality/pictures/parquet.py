@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from locality.errors import BadInput, TooLarge
 from locality.pictures.archive import MAX_FILE
 from locality.pictures.images import read_picture
-from locality.pictures.names import Split, split_of
+from locality.pictures.names import marks_of, split_of
 from locality.pictures.recipe import Picture
-from locality.pictures.sets import ImageSet
+from locality.pictures.sets import ImageSet, Rows
 
 _LABELS = ("label", "labels", "fine_label", "class", "y", "target")
 _BATCH = 64  # rows in memory at a time
@@ -43,8 +43,7 @@ class ParquetSet(ImageSet):
         self._counts = [file.metadata.num_rows for file in self._files]
         counted = list(zip(self._names, self._counts, strict=True))
         self.names = [f"row {i} of {name}" for name, count in counted for i in range(count)]
-        marks = {name: split_of(f"{name}/row") for name in self._names}
-        self.marks: list[Split | None] = [marks[name] for name, count in counted for _ in range(count)]
+        self.marks = np.repeat(marks_of(split_of(f"{name}/row") for name in self._names), self._counts)
 
     @property
     def notes(self) -> list[str]:
@@ -63,8 +62,8 @@ class ParquetSet(ImageSet):
         kinds = {value: i for i, value in enumerate(sorted(set(found)))} if isinstance(found[0], str) else None
         return np.array([value if kinds is None else kinds[value] for value in found], np.int64)
 
-    def pictures(self, rows: Sequence[int]) -> Iterator[tuple[int, Picture]]:
-        wanted, start = iter([*rows, -1]), 0
+    def pictures(self, rows: Rows) -> Iterator[tuple[int, Picture]]:
+        wanted, start = iter([*rows.tolist(), -1]), 0
         row = next(wanted)
         for name, file in zip(self._names, self._files, strict=True):
             for group in range(file.metadata.num_row_groups):

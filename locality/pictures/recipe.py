@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from locality.errors import BadInput
+from locality.pictures.archive import first_three
 from locality.pictures.values import USUAL, Values
 
 Crop = Literal["centre", "none"]
@@ -44,6 +45,25 @@ class Facts:
         self.cut += other.cut
         self.wide_peak, self.peak = max(self.wide_peak, other.wide_peak), max(self.peak, other.peak)
         self.animated += other.animated
+
+    def sentences(self, values: Values) -> list[str]:
+        """What only reading the pixels shows, where `values` were asked for."""
+        found = []
+        if self.animated:
+            names = sorted(self.animated)
+            what = f"{len(names):,} file{'s' * (len(names) > 1)} of several images (frames or pages)"
+            found.append(f"{what}: the first of each is read ({first_three(names)}).")
+        if self.cut:
+            found.append(f"{self.cut:,} images have values outside black and white; these are cut there.")
+        if not values and self.wide:
+            bits = next((bits for bits in (8, 10, 12, 14) if self.wide_peak < 2**bits), 16)
+            what = f"The 16-bit values reach {self.wide_peak:,} of 65,535: they look like {bits} bits"
+            way = f"values=0..{2**bits - 1} makes {2**bits - 1:,} white"
+            found += [f"{what} and are dark as they are read. {way}."] if bits < 16 else []
+        elif not values and self.peak < 16:
+            what = f"The largest value of all images is {self.peak} of 255: nearly black"
+            found.append(f"{what}. values=0..{max(self.peak, 1)} makes it white.")
+        return found
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -41,6 +42,16 @@ def check_disk(folder: Path, what: str, need: int) -> None:
     free = max(shutil.disk_usage(folder).free - SPARE, 0)
     if need > free:
         raise TooLarge(what, need, free, KNOB)
+
+
+def reserve(path: Path, size: int) -> None:
+    """A file of this size with its room on the disk taken: writing to a mapped file on a full disk ends the process."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            for start in range(0, size, 1 << 24):
+                file.write(bytes(min(1 << 24, size - start)))
 
 
 @dataclass

@@ -12,20 +12,30 @@ from numpy.typing import NDArray
 from locality.errors import BadInput
 from locality.pictures.archive import DAMAGE, Archive
 from locality.pictures.images import check_header, read_picture
-from locality.pictures.names import Split, folder_classes, is_image, left_out, no_images, noted_classes, split_of
+from locality.pictures.names import (
+    Marks,
+    folder_classes,
+    is_image,
+    left_out,
+    marks_of,
+    no_images,
+    noted_classes,
+    split_of,
+)
 from locality.pictures.recipe import Picture, Recipe
 from locality.pictures.tars import TarArchive, sample_classes, sample_key
 from locality.pictures.values import Values
 
 NOTES = "dataset.json"
+Rows = NDArray[np.int64]  # of pictures, ascending
 
 
 class ImageSet(ABC):
-    """Pictures `0..n-1`; `marks` say to which split each belongs, None where nothing does."""
+    """Pictures `0..n-1`; `marks` say to which split each belongs (`marks_of`)."""
 
     title: str
     names: Sequence[str]  # what messages call each picture
-    marks: Sequence[Split | None]
+    marks: Marks
     splits_work = True  # whether processes that read parts of it side by side are faster
     beside = ""  # what lies beside it and is not read
 
@@ -42,17 +52,17 @@ class ImageSet(ABC):
         """The class number of every picture. Raises BadInput (labels that do not fit)."""
 
     @abstractmethod
-    def pictures(self, rows: Sequence[int]) -> Iterator[tuple[int, Picture]]:
+    def pictures(self, rows: Rows) -> Iterator[tuple[int, Picture]]:
         """Some pictures in ascending order. Raises BadInput, TooLarge."""
 
-    def check(self, rows: Sequence[int]) -> None:  # noqa: B027 - where all rows lie in one file nothing is to be done
+    def check(self, rows: Rows) -> None:  # noqa: B027 - where all rows lie in one file nothing is to be done
         """Refuse at once what the beginning of each file shows to be damaged. Raises BadInput, TooLarge."""
 
     def understood(self, values: Values) -> Values:
         """What the values of the pictures mean where nothing is said about them."""
         return values
 
-    def blocks(self, rows: Sequence[int], recipe: Recipe) -> Iterator[tuple[int, NDArray[np.generic]]] | None:
+    def blocks(self, rows: Rows, recipe: Recipe) -> Iterator[tuple[int, NDArray[np.generic]]] | None:
         """Many at once [k c h w], each with the place of its first in `rows`; None where it goes one by one."""
         return None
 
@@ -73,7 +83,7 @@ class FileSet(ImageSet):
         self.names = _one_each(names, key, archive.title) if self._web else names
         if key and not self._web:
             raise BadInput(f"key={key}: {archive.title} holds image files, not named arrays or columns. Leave it out.")
-        self.marks = [split_of(name) for name in self.names]
+        self.marks = marks_of(map(split_of, self.names))
 
     @property
     def notes(self) -> list[str]:
@@ -93,7 +103,7 @@ class FileSet(ImageSet):
             found = folder_classes(self.names)
         return None if found is None else np.array(found, np.int64)
 
-    def check(self, rows: Sequence[int]) -> None:
+    def check(self, rows: Rows) -> None:
         for row in rows:
             name = self.names[row]
             if self._archive.size(name) == 0:
@@ -104,7 +114,7 @@ class FileSet(ImageSet):
             except (BadInput, *DAMAGE):  # `read` has the words for damage of the archive itself
                 check_header(io.BytesIO(self._archive.read(name)), name)
 
-    def pictures(self, rows: Sequence[int]) -> Iterator[tuple[int, Picture]]:
+    def pictures(self, rows: Rows) -> Iterator[tuple[int, Picture]]:
         for row in rows:
             yield row, read_picture(self._archive.read(self.names[row]), self.names[row])
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages._ui.cached import wiener
 from pages._ui.choice import current_source, show_notes
-from pages._ui.data import averages, components, export, read_address, samples, structure, summary
+from pages._ui.data import averages, components, export, notes, read_address, samples, structure, summary
 from pages._ui.guard import guard
 
 read_address()
@@ -35,6 +35,7 @@ with guard():
             f"{source.spec.info.title}: {filter_.count:,} training images of {h}×{w} pixels"
             f"{' in three colours' if c == 3 else ''}, d = {filter_.shape.d:,} numbers each."
         )
+        notes(source)
     with below:
         components(filter_)
         structure(filter_.shape, found)

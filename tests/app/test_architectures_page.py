@@ -167,10 +167,10 @@ def test_links_that_ask_for_what_does_not_exist_are_reported(query: dict[str, st
 
 def test_what_is_taken_in_place_of_what_was_asked_for_is_said() -> None:
     at = open_page(dataset="faces", px="8.22", sigma="2")
-    said = [warning.value for warning in at.warning]
-    assert any("7, 21 in place of 8, 22" in text for text in said)
-    assert any("2.26 in place of 2." in text for text in said)
-    assert not open_page(dataset="faces", px="7.9", sigma="0.762").warning
+    said = [caption.value for caption in at.caption]
+    assert any("row 7, column 21 for 8, 22" in text and "σ = 2.26 for 2." in text for text in said)
+    stored = open_page(dataset="faces", px="7.9", sigma="0.762")
+    assert not any("nearest stored" in caption.value for caption in stored.caption)
 
 
 def test_the_numbers_saved_are_the_fields_shown() -> None:

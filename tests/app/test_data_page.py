@@ -110,6 +110,19 @@ def test_tiny_images_that_hardly_differ_still_make_a_page(tmp_path: Path) -> Non
     assert "these images are too small" in texts(at)
 
 
+def test_what_is_not_read_is_said(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for i in range(12):
+        Image.new("RGB", (8, 8), (20 * i,) * 3).save(folder / f"{i}.png")
+    (folder / "![x](y).heic").write_bytes(b"")
+    at = open_page(dataset="folder", folder_path=str(folder), folder_resolution="4")
+    assert not at.exception, at.exception
+    (note,) = [text.value.replace("\\", "") for text in at.caption if "not read" in text.value]
+    assert "1 file not read: 1 .heic (![x](y).heic). HEIC is not read: convert it" in note
+    assert "![x]" not in texts(at)  # no picture from elsewhere
+
+
 def test_noise_slider_counts_the_components_above_it() -> None:
     at = open_page(dataset="digits", sigma="0.5")
     eigvals = finish(fit_wiener(Source.parse("digits"))).eigvals.numpy()

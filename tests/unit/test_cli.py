@@ -24,6 +24,7 @@ from locality.datasets import DATASETS
 from locality.fields.codec import LEARNED_SIGMAS
 from locality.store import default_store
 from locality.studies import learned_table, trained_networks
+from tests.pictures import pngs, write_folder
 from tests.shell import Shell, refused
 
 pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
@@ -100,7 +101,7 @@ def test_datasets_as_json(shell: Shell) -> None:
     rows = shell("datasets", "--json").json
     assert [row["name"] for row in rows] == list(DATASETS)
     for row in rows:
-        assert set(row) == {"name", "title", "shape", "number", "available", "how_to_get", "licence", "source"}
+        assert set(row) == {"name", "title", "shape", "number", "available", "how_to_get", "notes", "licence", "source"}
         assert len(row["shape"]) == 3
         assert row["available"] == (row["how_to_get"] == "")
         assert row["licence"]
@@ -123,6 +124,17 @@ def test_datasets_lists_a_broken_folder_with_its_reason(
     row = next(row for row in shell("datasets", "--json").json if row["name"] == "celeba_hq")
     assert not row["available"]
     assert "celeba_hq holds 1 im" in row["how_to_get"]
+
+
+def test_what_is_not_read_of_ones_own_images_is_said(shell: Shell, tmp_path: Path) -> None:
+    write_folder(tmp_path, {**pngs(12, 8, 8, 3), "list.csv": b"x", "more.heic": b"y"})
+    name, note = f"folder:path={tmp_path},resolution=8", "2 files not read: 1 .csv, 1 .heic (list.csv, more.heic). HEIC"
+    (row,) = shell("datasets", name, "--json").json
+    assert (row["name"], row["number"]) == (f"folder:path={tmp_path},resolution=8", 10)
+    assert row["notes"][0].startswith(note)
+    assert note in shell("datasets", name).out
+    assert f"note: {note}" in shell("stats", name).out
+    assert shell("stats", name, "--json").json["notes"][0].startswith(note)
 
 
 def test_stats_equal_numpy(shell: Shell) -> None:

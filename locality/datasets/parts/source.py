@@ -115,6 +115,11 @@ class Source(Derived):
         others = all(Source.parse(edit.other).shows_held_out for edit in self.edits if edit.other)
         return others and (self.available_base or shipped_excerpt(self.spec) is not None)
 
+    def notes(self) -> list[str]:
+        """What reading leaves out, or understands in one way of several, a sentence each. Raises as loading does."""
+        others = (Source.parse(edit.other).spec for edit in self.edits if edit.other)
+        return [note for spec in (self.spec, *others) for note in spec.notes()]
+
     def missing(self) -> str:
         """Empty when the images can be read, else how to get those that are not on this machine."""
         others = (Source.parse(edit.other).missing() for edit in self.edits if edit.other)
