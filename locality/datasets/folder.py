@@ -12,7 +12,7 @@ from locality.datasets.parts.images import Crop, Mode
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.datasets.parts.standins import picture, write_files
 from locality.errors import DataUnavailable
-from locality.sharing import readable
+from locality.sharing import exists, readable
 from locality.specs import param
 from locality.types import ImageShape
 
@@ -50,7 +50,7 @@ class Folder(DatasetSpec):
     def missing(self) -> str:
         if not self.path:
             return "Give the path of a folder, .zip or .npz with images: folder:path=PATH."
-        if not self._collection.path.exists():
+        if not exists(self._collection.path):
             return (
                 f"{self.path} does not exist. Give the path of a folder, .zip or .npz: folder:path=PATH, in "
                 "parentheses where it holds a + before an edit's name or a comma."

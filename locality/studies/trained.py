@@ -14,7 +14,7 @@ from locality.denoisers import DENOISERS
 from locality.errors import BadInput, LocalityError, UnknownName
 from locality.grammar import value_text, write
 from locality.networks import MANIFEST, NETWORKS, WEIGHTS, NetworkDenoiser, load_checkpoint, read_checkpoint
-from locality.sharing import readable
+from locality.sharing import exists, readable
 from locality.store import Store, default_store
 from locality.types import ImageShape
 
@@ -166,7 +166,7 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
 
 def is_path(text: str) -> bool:
     """Whether a model's name can only be a place: one that exists, or that no name looks like."""
-    return "/" in text or Path(text).suffix in (".pt", ".pkl", ".safetensors") or Path(text).exists()
+    return "/" in text or Path(text).suffix in (".pt", ".pkl", ".safetensors") or exists(text)
 
 
 def read_trained(path: Path, shape: ImageShape | None = None) -> Trained:

@@ -37,7 +37,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
         return
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise BadInput(f"{path} is neither a folder nor a readable zip ({error}).") from None
     with archive:
         yield _Zip(path.name, archive)
