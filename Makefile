@@ -17,7 +17,7 @@ READY := $(VENV)/.installed
 PYTEST := $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types layers js bench clean
+.PHONY: help run test check lint types layers js bench kills fuzz clean
 
 # List the targets.
 help:
@@ -60,6 +60,14 @@ js: $(READY)
 # Speed and memory, beside a plain implementation, in one run.
 bench: $(READY)
 	$(PY) -m benchmarks
+
+# Kill every writer of files at any moment, 300 times, and read what is left (minutes).
+kills: $(READY)
+	$(PY) -m tests.kills
+
+# Damaged images, archives, weights, manifests and links, many thousands of each (an hour).
+fuzz: $(READY)
+	$(PY) -m tests.fuzz
 
 # Remove what tools, tests and the app left behind; keeps .venv and cache/shipped.
 clean:

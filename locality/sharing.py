@@ -7,6 +7,7 @@ LOCALITY_ROOTS, and trainings, long studies and downloads are off unless LOCALIT
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 from collections.abc import Mapping
@@ -83,10 +84,15 @@ def readable(text: str | Path) -> Path:
     """A place on this computer that a visitor named, `~` resolved.
 
     Raises:
-        BadInput: the server is shared, and it lies outside of what is listed, itself or by a link in it. Whether it
-            exists is not said.
+        BadInput: no file can have this name; or the server is shared, and it lies outside of what is listed, itself or
+            by a link in it. Whether it exists is not said.
     """
     path = Path(text)
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:  # too long for a name, or with a zero byte
+        if getattr(error, "errno", errno.ENAMETOOLONG) == errno.ENAMETOOLONG:
+            raise BadInput(f"{str(text)[:80]!r}… is no path: no file can have this name.") from None
     with contextlib.suppress(RuntimeError):  # a user that does not exist: then it is a folder's name
         path = path.expanduser()
     if _now is None:
@@ -100,6 +106,14 @@ def readable(text: str | Path) -> Path:
     if not _now.holds(real) or not _stays(real, _now.roots):
         raise _refused(text)
     return path
+
+
+def exists(text: str | Path) -> bool:
+    """Whether there is something at a path, also where no file can have such a name."""
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # too long, or with a zero byte
+        return False
 
 
 def refusal(kind: str) -> str:

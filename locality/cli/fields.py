@@ -23,6 +23,7 @@ from locality.cli.parts.app import (
     watch,
 )
 from locality.cli.parts.machine import SpaceOpt, decomposing
+from locality.cli.parts.npz import write_npz
 from locality.cli.sampling import tell_note
 from locality.errors import BadInput
 
@@ -81,8 +82,7 @@ def field(
         values, error = wiener.rows(coords, sigma).reshape(-1, *source.shape), wiener.error
     else:
         values, error = watch(pixel_field(source, model, spot, sigma, pairs)), None
-    with out.open("wb") as file:
-        np.savez(file, field=values.numpy(), pixel=np.array(spot), sigma=np.float64(sigma))
+    write_npz(out, field=values.numpy(), pixel=np.array(spot), sigma=np.float64(sigma))
     width = measure(reduce_inputs(values.sum(dim=0)), spot)
     result = {
         "dataset": source.text,

@@ -15,7 +15,7 @@ from locality.pictures.opened import KINDS
 from locality.pictures.recipe import Crop, Mode
 from locality.pictures.uploads import is_gone
 from locality.pictures.values import HELP, Values
-from locality.sharing import readable
+from locality.sharing import exists, readable
 from locality.specs import param
 from locality.types import ImageShape
 
@@ -62,12 +62,12 @@ class Folder(DatasetSpec):
         if not self.path:
             return f"Give the path of {KINDS} with images: folder:path=PATH."
         path = self._collection.path
-        if not path.exists() and is_gone(path):
+        if not exists(path) and is_gone(path):
             return (
                 "These images were uploaded in a browser and removed when its session ended; nobody else has them. "
                 "Upload them again, or give their path."
             )
-        if not path.exists():
+        if not exists(path):
             return (
                 f"{self.path} does not exist. Give the path of {KINDS}: folder:path=PATH, in "
                 "parentheses where it holds a + before an edit's name or a comma."

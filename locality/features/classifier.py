@@ -22,8 +22,9 @@ from locality.datasets import Source, slug
 from locality.errors import BadInput, DataUnavailable, DigestMismatch
 from locality.features.spec import as_8bit
 from locality.grammar import command
-from locality.networks import MANIFEST, WEIGHTS, load_weights, read_tensors, write_atomic
+from locality.networks import MANIFEST, WEIGHTS, load_weights, read_tensors
 from locality.store import Store
+from locality.store.atomic import settle, write_pair
 from locality.types import ImageShape
 
 KIND, FORMAT = "classifier", 1
@@ -95,14 +96,14 @@ def save_classifier(folder: Path, net: ClassifierNet, facts: Mapping[str, Any]) 
         "sha256": hashlib.sha256(payload).hexdigest(),
         **facts,
     }
-    write_atomic(folder / WEIGHTS, payload)
-    write_atomic(folder / MANIFEST, json.dumps(manifest, indent=1).encode() + b"\n")
+    write_pair(folder / WEIGHTS, payload, folder / MANIFEST, json.dumps(manifest, indent=1).encode() + b"\n")
     return manifest
 
 
 def read_classifier(folder: Path) -> dict[str, Any]:
     """The manifest of a classifier. Raises BadInput where the folder holds none."""
     path = folder / MANIFEST
+    settle(folder / WEIGHTS, path)
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if (manifest["kind"], manifest["format"]) != (KIND, FORMAT):

@@ -14,7 +14,6 @@ from locality.networks.checkpoints.files import (
     network_spec,
     read_tensors,
     save_network,
-    write_atomic,
 )
 from locality.networks.checkpoints.opened import UNKNOWN
 from locality.networks.parts.spec import NETWORKS, NetworkDenoiser, NetworkSpec
@@ -24,6 +23,7 @@ from locality.networks.training.plan import Budget, TrainSpec
 from locality.networks.training.speed import parameter_count, training_speed
 from locality.networks.training.state import STATE
 from locality.specs import import_siblings
+from locality.store.atomic import write_atomic
 
 import_siblings(__name__, __path__)
 

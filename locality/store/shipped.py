@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from locality.errors import BadInput, DigestMismatch
 from locality.store.artifact import Artifact, canonical, decode, digest, encode
+from locality.store.atomic import settle, write_pair
 
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -33,7 +33,10 @@ class ShippedFolder:
     def manifests(self, kind: str) -> list[dict[str, Any]]:
         """The manifests of a kind, by name; unreadable ones are left out and logged."""
         if kind not in self._manifests:
-            paths = sorted((self.folder / _checked("kind", kind)).glob("*.json"))
+            place = self.folder / _checked("kind", kind)
+            for payload in place.glob("*.safetensors"):
+                settle(payload, payload.with_suffix(".json"))
+            paths = sorted(place.glob("*.json"))
             self._manifests[kind] = [manifest for path in paths if (manifest := _read_manifest(path))]
         return list(self._manifests[kind])
 
@@ -51,7 +54,7 @@ class ShippedFolder:
         return None
 
     def write(self, name: str, kind: str, key: Mapping[str, Any], artifact: Artifact, about: Mapping[str, Any]) -> Path:
-        """Write payload and manifest, each in one step; returns the payload's path.
+        """Write payload and manifest, which a kill never leaves apart; returns the payload's path.
 
         Raises:
             BadInput: a name that is not one file name, or values JSON cannot hold.
@@ -69,8 +72,7 @@ class ShippedFolder:
             "about": about,
         }
         manifest = json.dumps(json.loads(canonical(facts)), indent=1).encode() + b"\n"
-        _replace(path, payload)
-        _replace(path.with_suffix(".json"), manifest)
+        write_pair(path, payload, path.with_suffix(".json"), manifest)
         self._manifests.pop(kind, None)
         self._verified.discard(path)
         return path
@@ -103,11 +105,3 @@ def _read_manifest(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
         _log.warning("%s is not a manifest and is left out (%s: %s).", path, type(error).__name__, error)
         return None
-
-
-def _replace(path: Path, payload: bytes) -> None:
-    """Write a file so that a reader sees the old bytes or the new ones, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(payload)
-    os.replace(draft, path)

@@ -23,7 +23,7 @@ from locality.networks import (
     open_code,
     read_checkpoint,
 )
-from locality.sharing import readable
+from locality.sharing import exists, readable
 from locality.specs import Code, code_of, named_codes
 from locality.store import Store, default_store
 from locality.types import ImageShape
@@ -198,7 +198,7 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
 
 def is_path(text: str) -> bool:
     """Whether a model's name can only be a place: one that exists, or that no name looks like."""
-    return "/" in text or Path(text).suffix in _SUFFIXES or code_of(text) is not None or Path(text).exists()
+    return "/" in text or Path(text).suffix in _SUFFIXES or code_of(text) is not None or exists(text)
 
 
 _SUFFIXES = (".pt", ".pth", ".ckpt", ".pkl", ".py", ".safetensors")
@@ -207,7 +207,7 @@ _SUFFIXES = (".pt", ".pth", ".ckpt", ".pkl", ".py", ".safetensors")
 def read_named(text: str, shape: ImageShape | None = None) -> Trained:
     """The network of a path, or of a function of a Python file. Raises as `read_trained` and `open_code`."""
     code = code_of(text)
-    return read_trained(Path(text), shape) if code is None or Path(text).exists() else trained_by(code)
+    return read_trained(Path(text), shape) if code is None or exists(text) else trained_by(code)
 
 
 def read_trained(path: Path, shape: ImageShape | None = None) -> Trained:

@@ -93,7 +93,7 @@ def test_every_text_that_may_name_a_file_is_refused(places: tuple[Path, Path]) -
         lambda: parse_chain(f"pattern:mask={picture}"),
         lambda: find_network(source, str(closed)),
         lambda: find_model(source, str(closed / "net.pt")),
-        lambda: find_model(source, f"pca_locality:network={closed}"),
+        lambda: find_model(source, f"pca_locality:field=network,network={closed}"),
     ]
     for ask in asked:
         with pytest.raises(LocalityError) as told:

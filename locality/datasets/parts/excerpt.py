@@ -9,6 +9,7 @@ from locality.dataset import Dataset
 from locality.datasets.parts.spec import DatasetSpec
 from locality.errors import BadInput
 from locality.store import Artifact, Store, default_store
+from locality.store.atomic import write_atomic
 
 _VERSION = 1
 
@@ -49,7 +50,7 @@ def ship_excerpt(spec: DatasetSpec, folder: Path, command: str) -> Path:
         Artifact({"pixels": images.data.clone()}),
         {**about, "command": command},
     )
-    (path.parent / "LICENSE").write_text(_notice(spec), encoding="utf-8")
+    write_atomic(path.parent / "LICENSE", _notice(spec).encode())
     return path
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,18 +19,11 @@ from torch import Tensor, nn
 
 from locality.errors import BadInput, CheckpointMismatch, DigestMismatch, NonFinite
 from locality.networks.parts.spec import NETWORKS, NetworkDenoiser, NetworkSpec
+from locality.store.atomic import settle, write_pair
 from locality.types import ImageShape
 
 WEIGHTS, MANIFEST = "weights.safetensors", "manifest.json"
 FORMAT = 2  # 1: v-prediction is the negative of the usual one, and `dataset` lacks the dataset's options
-
-
-def write_atomic(path: Path, payload: bytes) -> None:
-    """Replace a file in one step, so that a crash never leaves half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(payload)
-    os.replace(draft, path)
 
 
 def save_network(folder: Path, denoiser: NetworkDenoiser, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,8 +38,7 @@ def save_network(folder: Path, denoiser: NetworkDenoiser, facts: Mapping[str, An
         "sha256": hashlib.sha256(payload).hexdigest(),
         **facts,
     }
-    write_atomic(folder / WEIGHTS, payload)
-    write_atomic(folder / MANIFEST, json.dumps(manifest, indent=1).encode() + b"\n")
+    write_pair(folder / WEIGHTS, payload, folder / MANIFEST, json.dumps(manifest, indent=1).encode() + b"\n")
     return manifest
 
 
@@ -58,6 +49,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         BadInput: the folder holds no readable manifest.
     """
     path = folder / MANIFEST
+    settle(folder / WEIGHTS, path)
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
         NETWORKS[manifest["network"]["name"]], _shape(manifest["shape"])

@@ -12,7 +12,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from locality.errors import BadInput, CheckpointMismatch
-from locality.networks.checkpoints.files import read_tensors, write_atomic
+from locality.networks.checkpoints.files import read_tensors
+from locality.store.atomic import write_atomic
 
 STATE = "state.safetensors"
 

@@ -52,7 +52,7 @@ class Log:
 def read_log(folder: Path) -> list[dict[str, float]]:
     """The lines of a training's log so far, [] where there is none; a line that is being written is left out."""
     try:
-        lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
+        lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     found = []
@@ -61,7 +61,7 @@ def read_log(folder: Path) -> list[dict[str, float]]:
             entry = json.loads(line)
         except ValueError:
             continue
-        if isinstance(entry, dict) and {"images", "seconds", "loss"} <= entry.keys():
+        if isinstance(entry, dict) and all(_is_number(entry.get(name)) for name in ("images", "seconds", "loss")):
             found.append(entry)
     return found
 
@@ -92,4 +92,8 @@ def read_progress(folder: Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((folder / NOW).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

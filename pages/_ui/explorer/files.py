@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from locality.fields.codec import TABLE_SIGMAS
 from locality.linear.wiener import WienerFilter
 from locality.places import home
 from locality.store.artifact import Artifact, digest
+from locality.store.atomic import write_atomic
 from locality.studies import predicted_table
 from locality.types import ImageShape
 from pages._ui.lab.mount import pack
@@ -68,10 +68,7 @@ def payload(table: Artifact, head: dict[str, Any], more: tuple[str, ...] = ()) -
 
 def write(name: str, content: bytes) -> None:
     """Put a file where a browser can fetch it, in one step; the oldest ones leave where there are too many."""
-    draft = _STATIC / f"{name}.{os.getpid()}.draft"
-    _STATIC.mkdir(exist_ok=True)
-    draft.write_bytes(content)
-    os.replace(draft, _STATIC / name)
+    write_atomic(_STATIC / name, content)
     _prune()
 
 

@@ -1,0 +1,49 @@
+"""Files that are written whole or not at all, whatever ends the process: alone, or two that belong together."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+
+
+def write_atomic(path: Path, payload: bytes) -> None:
+    """Write a file so that a reader sees the old bytes or the new ones, never half; makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    draft.write_bytes(payload)
+    os.replace(draft, path)
+
+
+def write_pair(path: Path, payload: bytes, manifest: Path, text: bytes) -> None:
+    """Write a payload and the JSON manifest beside it, which holds its SHA-256 as `sha256`.
+
+    The manifest is announced first, under another name; a process that dies in between leaves what `settle` mends.
+    """
+    write_atomic(_announced(manifest), text)
+    write_atomic(path, payload)
+    with contextlib.suppress(FileNotFoundError):  # a reader that came in between has done it
+        os.replace(_announced(manifest), manifest)
+
+
+def settle(path: Path, manifest: Path) -> None:
+    """Before a pair is read: where a writer died between its two files, finish what it began.
+
+    The announced manifest takes its place if it is that of the payload that is there; else the old pair is whole.
+    """
+    announced = _announced(manifest)
+    if not announced.exists():  # nearly always
+        return
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        wanted = json.loads(announced.read_bytes())["sha256"]
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found == wanted:
+            os.replace(announced, manifest)
+
+
+def _announced(manifest: Path) -> Path:
+    return manifest.with_name(f".{manifest.name}.next")
