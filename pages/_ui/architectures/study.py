@@ -134,8 +134,8 @@ def _reliability(found: Agreement, titles: Sequence[str]) -> None:
         f"**Reliability** of fields averaged over {found.plan.draws} draws, excluding the centre pixel: the share of a "
         "field that is not noise. It is no upper limit of agreement: r above is corrected for that noise"
         if found.weights is not None
-        else f"**Reliability** of fields averaged over {found.plan.draws} draws, excluding the centre pixel; r above is "
-        "not corrected for that noise"
+        else f"**Reliability** of fields averaged over {found.plan.draws} draws, excluding the centre pixel; r above "
+        "is not corrected for that noise"
     )
     rows = {
         title: {f"σ = {s:.2g}": f"{found.off_centre.reliability[k, i]:.2f}" for k, s in enumerate(found.sigmas)}

@@ -69,7 +69,8 @@ def _chart(made: Sweep, *, from_here: bool) -> None:
     where = f"{len(made.pixels)} pixels along the pattern" if math.isfinite(made.chance) else "the middle pixel"
     st.caption(
         f"{'Made here' if from_here else 'Comes with the repository'}: {made.dataset}, fields of {where} at "
-        f"σ = {made.plan.sigma:g}; networks over {made.plan.draws} draws. Lines are least-squares fits; bars are "
+        f"σ = {made.plan.sigma:g}; networks over {made.plan.draws} draws. Lines are least-squares fits, "
+        "where a curve is straight; bars are "
         "standard errors over draws."
     )
     quantities = [name for name in _QUANTITIES if made.curve(PREDICTED, name)][:2]
@@ -85,8 +86,9 @@ def _figure(made: Sweep, quantity: str) -> None:
     for place, model in enumerate(made.models):
         title, ink = ("Predicted", GREY) if model == PREDICTED else look(model, place)
         _trace(fig, made.curve(model, quantity), lines.get(model), title, ink)
-    if quantity != "non_locality" and math.isfinite(made.chance):
-        fig.add_hline(y=made.chance, line={"color": GREY, "dash": "dot", "width": 1})
+    chance = {"mass_on_pattern": made.chance, "mass_without_own": made.chance_without_own}.get(quantity, math.nan)
+    if math.isfinite(chance):
+        fig.add_hline(y=chance, line={"color": GREY, "dash": "dot", "width": 1})
     name_lines(fig)
     fig.update_yaxes(tickformat=".0%")
     show(fig, name=f"sweep_{quantity}", alt=f"{_QUANTITIES[quantity]} against the strength, one line per model")
