@@ -81,7 +81,9 @@ def _text(made: Sweep) -> str:
     """Tables of rows and lines for people."""
     about = f"{made.dataset} + {made.edit}: fields at sigma {made.plan.sigma:g}, {len(made.pixels)} pixels"
     if math.isfinite(made.chance):
-        about += f"; the pattern covers {made.chance:.1%} of them"
+        about += (
+            f"; the pattern covers {made.chance:.1%} of the image, {made.chance_without_own:.1%} without the own pixel"
+        )
     rows = [
         {
             "model": row["model"],
@@ -109,7 +111,11 @@ def _text(made: Sweep) -> str:
         for fit in made.fits()
     ]
     named = {"model": "model", "quantity": "line of", "against": "against", "slope": "slope", "r2": "R^2", "n": "n"}
-    parts = [about, table(rows, headings), table(lines, named) if lines else "One strength: no line."]
+    parts = [about, table(rows, headings)]
+    parts += [table(lines, named)] if lines else []
+    bent = [f"{curve['model']}, {curve['quantity']} against the {curve['against']}" for curve in made.bent()]
+    parts += [f"No line, the curve is bent: {'; '.join(bent)}."] if bent else []
+    parts += [] if lines or bent else ["Fewer than three strengths: no line."]
     return "\n\n".join([*parts, *made.notes])
 
 

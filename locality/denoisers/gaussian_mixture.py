@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -59,6 +59,13 @@ class GaussianMixture(DenoiserSpec):
         if self.groups == "classes":
             return {}
         return {"order_changes_nothing": "the first guess is a draw of places in the order"}
+
+    def unlabelled(self) -> GaussianMixture | None:
+        """As many clusters as `components` in place of the classes."""
+        return replace(self, groups="clusters") if self.groups == "classes" else None
+
+    def approximations(self, available: int) -> list[str]:
+        return super().approximations(available) + (["uses class labels"] if self.groups == "classes" else [])
 
     @property
     def tolerance(self) -> Mapping[str, float]:

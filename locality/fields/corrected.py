@@ -1,87 +1,120 @@
 """Agreement of fields corrected for the noise of averaging over draws, which makes every r too small.
 
 A field averaged over K draws is the field and noise. Against one without noise r is sqrt(c) times too small, c being
-its reliability; two networks on the same draws share noise, and r may be too large. Both corrections ask what r would
-be with endless draws:
+its reliability, the share of the field in its squared length; two networks on the same draws share noise, and r may be
+too large. Noise of different draws is independent: the mean product of model a's field in one draw and model b's in
+another, over all pairs of different draws, has no noise in it. With s_ab that product over the lengths of both fields,
 
-    by reliability   r_x / sqrt(h_a h_b): r_x between one model's field of one half of the draws and the other's of the
-                     other half, which share none; h a model's own half against its other half. A model without noise
-                     has h = 1. The reliability of all K draws is c = 2 h / (1 + h).
-    by jackknife     K r - (K - 1) mean_k r_(-k), r_(-k) without draw k: whatever falls as 1 / K is gone.
+    c_a = s_aa,    r = mean s_ab / mean sqrt(s_aa s_bb)    (means over pixels, by weight)
 
-The first needs fields whose noise is not much larger than they are, the second K large enough that noise is small.
-Sources: Spearman 1904 (Am. J. Psychol. 15:72), 1910; Brown 1910 (Br. J. Psychol. 3); Quenouille 1956 (Biometrika 43).
+which is split-half reliability (c = 2 h / (1 + h), r_x / sqrt(h_a h_b)) over all splits at once, without its halved
+number of draws. Interval: draws taken again with repeats (bootstrap), a draw never beside itself.
+Sources: Spearman 1904 (Am. J. Psychol. 15:72), 1910; Brown 1910 (Br. J. Psychol. 3); Hoeffding 1948 (Ann. Math. Stat.
+19) for means over pairs; Efron 1979 (Ann. Statist. 7).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
+from torch.nn import functional
 
 from locality.errors import BadInput
-from locality.fields.similarity import unit_fields
 from locality.types import ImageShape, Pixel
 
-_LEAST = 4  # draws: halves of two, each without one
+LEAST = 4  # draws: fewer taken again are too often one
+RESAMPLES = 400
+_ROUNDING = 1e-12  # of the norms of a field's draws: less than this left over is rounding, not a pattern
 
 
 @dataclass(frozen=True, eq=False)
 class Corrected:
     """Of all pairs of n models, means over pixels by weight; nan where no pixel has both fields defined.
 
-    `plain`: r of the fields averaged over all draws. `by_reliability` and `by_jackknife`: corrected; either may exceed
-    1 by its error. `reliability`: c of each model's fields, 1 where they have no noise. Errors are standard errors
-    over draws, by jackknife; the noise of the draws alone, not that of training another network.
+    `value`: corrected for the noise of the draws; may exceed 1 by its error. `stderr`, `low`, `high`: its standard
+    error and 95 % interval over draws, which know nothing of training another network. `plain`: r of the fields
+    averaged over all draws. `reliability`: c of each model's averaged fields, 1 where they have no noise. `pixels`:
+    those where both fields are defined.
     """
 
-    plain: Float64[Tensor, "n n"]
-    by_reliability: Float64[Tensor, "n n"]
-    by_reliability_stderr: Float64[Tensor, "n n"]
-    by_jackknife: Float64[Tensor, "n n"]
-    by_jackknife_stderr: Float64[Tensor, "n n"]
-    reliability: Float64[Tensor, " n"]
+    value: Float64[Tensor, "*s n n"]
+    stderr: Float64[Tensor, "*s n n"]
+    low: Float64[Tensor, "*s n n"]
+    high: Float64[Tensor, "*s n n"]
+    plain: Float64[Tensor, "*s n n"]
+    reliability: Float64[Tensor, "*s n"]
+    pixels: Int[Tensor, "*s n n"]
 
 
-def corrected(
-    fields: Float[Tensor, "p k n q"],
-    centres: Int[Tensor, " p"],
-    measure: str = "off_centre",
-    weights: Float[Tensor, " p"] | None = None,
-) -> Corrected:
-    """Agreement of n models' fields of p pixels in the same k draws.
+class CorrectedTally:
+    """Adds up the agreement of n models' fields in the same k draws, chunk of pixels by chunk.
 
-    Args:
-        fields: one per draw; a model without noise has the same in all.
-        centres: the pixels' places among the q.
-        measure: one of `locality.fields.similarity.MEASURES`.
-        weights: how much each pixel counts, as `variance_weights` has it; None for all equally.
-
-    Memory: twice that of the fields in float64. Time: as k similarities.
-
-    Raises:
-        BadInput: fewer than four draws.
+    `intervals`: with errors over draws; nan without.
     """
-    draws = fields.shape[1]
-    if draws < _LEAST:
-        raise BadInput(f"A correction for the noise of draws needs at least {_LEAST} draws, got {draws}.")
-    each = fields.double()
-    share = torch.ones(len(each), dtype=torch.float64) if weights is None else weights.double()
-    halves = torch.stack([each[:, 0::2].sum(dim=1), each[:, 1::2].sum(dim=1)], dim=1)  # [p 2 n q]
-    plain, ratio, own = _agreement(halves, centres, measure, share)
-    left_out = [_agreement(_without(halves, each, k), centres, measure, share)[:2] for k in range(draws)]
-    plains, ratios = (torch.stack(parts) for parts in zip(*left_out, strict=True))
-    return Corrected(
-        plain,
-        ratio,
-        _spread(ratios),
-        draws * plain - (draws - 1) * plains.mean(dim=0),
-        _spread(plains),
-        2.0 * own / (1.0 + own),
-    )
+
+    def __init__(self, intervals: bool = True) -> None:
+        self._draws, self._intervals = 0, intervals
+        self._sums: dict[str, tuple[Tensor, Tensor]] = {}  # of values by weight, and of the weights
+
+    def add(
+        self, vectors: Float64[Tensor, "p k n q"], norms: Float64[Tensor, "p k n"], share: Float64[Tensor, " p"]
+    ) -> None:
+        """Fields of p more pixels.
+
+        Args:
+            vectors: each draw's field, made so that the cosine of two is the measure.
+            norms: of the fields before that, which rounding is measured by.
+            share: how much each pixel counts.
+        Raises:
+            BadInput: fewer than four draws.
+        """
+        self._draws = vectors.shape[1]
+        if self._draws < LEAST:
+            raise BadInput(f"A correction for the noise of draws needs at least {LEAST} draws, got {self._draws}.")
+        for one, norm, counts in zip(vectors, norms, share.tolist(), strict=True):
+            whole = one.mean(dim=0)
+            length = whole.norm(dim=-1)
+            length = torch.where(length > _ROUNDING * norm.mean(dim=0), length, torch.nan)
+            scale = length[:, None] * length
+            across = _different(one, _resamples(self._draws)[: None if self._intervals else 1]) / scale
+            own = across.diagonal(dim1=1, dim2=2)
+            both = (own.clamp(min=0.0)[:, :, None] * own.clamp(min=0.0)[:, None]).sqrt()  # below nothing is chance
+            self._count("across", across, counts)
+            self._count("scale", both, counts)
+            self._count("own", own[0], counts)
+            self._count("plain", (whole @ whole.T / scale).clamp(-1.0, 1.0), counts)
+            self._count("pixels", scale / scale, 1.0)
+
+    def result(self) -> Corrected:
+        """The agreement over all pixels."""
+        # The root of a mean is not the mean of roots: pixels differ in noise.
+        plain, every = self._mean("plain"), self._mean("across") / self._mean("scale")
+        every = torch.where(torch.eye(plain.shape[0], dtype=torch.bool), plain / plain, every)
+        value, again = every[0], every[1:] if self._intervals else torch.full((2, *plain.shape), torch.nan).double()
+        away = (again - again.mean(dim=0)) * (self._draws / (self._draws - 1)) ** 0.5  # their variance is that short
+        low, high = (value + torch.quantile(away, level, dim=0) for level in (0.025, 0.975))
+        pixels = self._sums["pixels"][1].to(torch.int64)
+        return Corrected(value, away.std(dim=0), low, high, plain, self._mean("own"), pixels)
+
+    def _count(self, name: str, values: Tensor, counts: float) -> None:
+        """Add a pixel's values where they are defined."""
+        total, weight = self._sums.get(name, (torch.zeros(()), torch.zeros(())))
+        self._sums[name] = (total + counts * values.nan_to_num(), weight + counts * values.isfinite().double())
+
+    def _mean(self, name: str) -> Tensor:
+        total, weight = self._sums[name]
+        return total / torch.where(weight > 0, weight, torch.nan)
+
+
+def memory_per_pixel(draws: int, models: int, size: int) -> int:
+    """Bytes that the tallies take for a pixel, the fields included."""
+    rows = 1 + RESAMPLES
+    return 8 * (8 * draws * models * size + 2 * (draws * models) ** 2 + rows * models**2 * (draws + 6))
 
 
 def variance_weights(
@@ -89,44 +122,32 @@ def variance_weights(
 ) -> Float64[Tensor, " p"]:
     """Variance of the images at each pixel, summed over channels, as shares of 1: a dead pixel has no field to compare.
 
+    Where none of the pixels varies all count alike.
+
     `variance` is that of every coordinate, as `locality.linear.correlation.pixel_variance` has it.
     """
     here = variance.double().reshape(shape.c, shape.h, shape.w).sum(dim=0)
     found = torch.stack([here[pixel.row, pixel.col] for pixel in pixels]).clamp(min=0.0)
-    return found / found.sum()
+    return found / found.sum() if bool(found.any()) else torch.full_like(found, 1.0 / len(found))
 
 
-def _agreement(
-    halves: Float64[Tensor, "p 2 n q"], centres: Int[Tensor, " p"], measure: str, share: Float64[Tensor, " p"]
-) -> tuple[Float64[Tensor, "n n"], Float64[Tensor, "n n"], Float64[Tensor, " n"]]:
-    """Plain and corrected agreement, and h of every model, from the sums of the two halves of the draws."""
-    whole = unit_fields(halves.sum(dim=1), centres, measure)
-    first, second = unit_fields(halves, centres, measure).unbind(dim=1)
-    across = first @ second.mT  # [p n n]
-    own = across.diagonal(dim1=1, dim2=2)
-    # The root of a mean is not the mean of roots: pixels differ in noise. A root of less than nothing is chance.
-    scale = (own.clamp(min=0.0)[:, :, None] * own.clamp(min=0.0)[:, None]).sqrt()
-    ratio = _mean((across + across.mT) / 2, share) / _mean(scale.where(across.isfinite(), torch.nan), share)
-    plain = _mean(whole @ whole.mT, share)
-    return plain, ratio.fill_diagonal_(1.0).where(plain.isfinite(), torch.nan), _mean(own, share)
+@lru_cache(maxsize=4)
+def _resamples(draws: int) -> Float64[Tensor, "r k"]:
+    """How often each draw is taken: once, then again with repeats."""
+    taken = torch.randint(draws, (RESAMPLES, draws), generator=torch.Generator().manual_seed(0))
+    counts = functional.one_hot(taken, draws).sum(dim=1)
+    several = counts[(counts > 0).sum(dim=1) > 1]
+    return torch.cat([torch.ones(1, draws, dtype=torch.int64), several]).double()
 
 
-def _without(
-    halves: Float64[Tensor, "p 2 n q"], each: Float64[Tensor, "p k n q"], draw: int
-) -> Float64[Tensor, "p 2 n q"]:
-    left = halves.clone()
-    left[:, draw % 2] -= each[:, draw]
-    return left
-
-
-def _mean(values: Float64[Tensor, "p *m n"], share: Float64[Tensor, " p"]) -> Float64[Tensor, "*m n"]:
-    """By weight, over the pixels where a value is defined."""
-    weight = share.reshape(-1, *(1,) * (values.ndim - 1)).expand_as(values).where(values.isfinite(), 0.0)
-    total = weight.sum(dim=0)
-    return (weight * values.nan_to_num()).sum(dim=0) / torch.where(total > 0, total, torch.nan)
-
-
-def _spread(left_out: Float64[Tensor, "k n n"]) -> Float64[Tensor, "n n"]:
-    """Standard error over draws from what is found without each."""
-    count = len(left_out)
-    return ((left_out - left_out.mean(dim=0)).square().sum(dim=0) * (count - 1) / count).sqrt()
+def _different(one: Float64[Tensor, "k n q"], counts: Float64[Tensor, "r k"]) -> Float64[Tensor, "r n n"]:
+    """Mean product of two models' fields in two different draws."""
+    draws, models = one.shape[:2]
+    flat = one.flatten(0, 1)
+    gram = (flat @ flat.T).reshape(draws, models, draws, models)
+    every = torch.einsum("rnlm,rl->rnm", torch.tensordot(counts, gram, dims=([1], [0])), counts)
+    squares = counts.square()
+    same = torch.tensordot(squares, one @ one.mT, dims=([1], [0]))
+    pairs = counts.sum(dim=1).square() - squares.sum(dim=1)
+    found: Tensor = (every - same) / pairs[:, None, None]
+    return found

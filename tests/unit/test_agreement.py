@@ -14,8 +14,11 @@ from torch import Tensor
 from locality.datasets import DATASETS, Source
 from locality.device import Compute
 from locality.errors import BadInput, LocalityError, NonFinite, TooLarge, UnknownName
+from locality.fields.corrected import variance_weights
 from locality.fields.jacobian import draw_inputs
+from locality.fields.rows import rows
 from locality.fields.similarity import MEASURES, Similarity, Tally
+from locality.linear.correlation import pixel_variance
 from locality.metrics import explained
 from locality.networks import NETWORKS, NetworkDenoiser, save_network
 from locality.store import Store
@@ -27,17 +30,19 @@ from locality.studies import (
     Untrained,
     find_members,
     finish,
+    fit_wiener,
     found_agreement,
     measure_agreement,
     sample,
     ship_agreement,
 )
-from locality.types import ImageShape
+from locality.studies.agreement.members import facts_of
+from locality.types import ImageShape, Pixel
 from tests.made_up import Call, made_up
 
 SHAPE = ImageShape(1, 8, 8)
-SMALL = AgreementPlan(step=3, draws=3, outputs=5, samples=4, steps=3, sigmas=(0.3, 2.0), seed=4)
-FIELDS = AgreementPlan(step=3, draws=2, outputs=0, samples=0, sigmas=(0.5,))
+SMALL = AgreementPlan(step=3, draws=4, seeds=1, outputs=5, samples=4, steps=3, sigmas=(0.3, 2.0), seed=4)
+FIELDS = AgreementPlan(step=3, draws=4, seeds=2, outputs=0, samples=0, sigmas=(0.5,))
 
 
 @pytest.fixture
@@ -108,25 +113,15 @@ def tally(fields: Tensor, centres: Tensor, chunk: int = 100) -> dict[str, Simila
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_likeness_equals_plain_loops(measure: str) -> None:
-    """Mean over pixels; jackknife written out; halves of the draws. float64 on both sides."""
+def test_plain_similarity_equals_plain_loops(measure: str) -> None:
+    """Mean over pixels by weight, of fields averaged over all draws. float64 on both sides."""
     fields, centres = fields_of()
-    found, each = tally(fields, centres)[measure], fields.double().numpy()
-
-    def mean_over_pixels(draws: list[int]) -> np.ndarray:
-        return np.mean([plain(f[draws].mean(axis=0), int(c), measure) for f, c in zip(each, centres, strict=True)], 0)
-
-    whole = mean_over_pixels([0, 1, 2, 3])
-    np.testing.assert_allclose(found.value.numpy(), whole, atol=1e-12)
-    left_out = np.stack([mean_over_pixels([j for j in range(4) if j != k]) for k in range(4)])
-    spread = np.sqrt(3 / 4 * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
-    np.testing.assert_allclose(found.stderr.numpy(), spread, atol=1e-8)  # the diagonal: rounding of 1
-    for model in range(3):
-        halves = [
-            plain(np.stack([f[:2, model].mean(axis=0), f[2:, model].mean(axis=0)]), int(c), measure)[0, 1]
-            for f, c in zip(each, centres, strict=True)
-        ]
-        assert float(found.ceiling[model]) == pytest.approx(np.mean(halves), abs=1e-12)
+    share = torch.tensor([0.1, 0.3, 0.0, 0.4, 0.2], dtype=torch.float64)
+    made = Tally()
+    made.add(fields, centres, share)
+    found, each = made.similarities()[measure], fields.double().mean(dim=1).numpy()
+    want = sum(w * plain(f, int(c), measure) for f, c, w in zip(each, centres, share.tolist(), strict=True))
+    np.testing.assert_allclose(found.plain.numpy(), want, atol=1e-12)
     assert (found.pixels == 5).all()
     assert (found.value.diagonal() - 1).abs().max() < 1e-12
 
@@ -148,13 +143,13 @@ def test_chance_is_the_mean_over_all_pairs_of_different_pixels(measure: str) -> 
 
 def test_a_field_without_its_own_pixel_has_no_peak_to_agree_on() -> None:
     """Fields that share nothing but a peak at their pixel: r near 1, without the pixel near 0."""
-    fields, centres = fields_of(pixels=200, draws=2, models=2, size=400)
+    fields, centres = fields_of(pixels=200, draws=4, models=2, size=400)
     fields = fields - fields.mean(dim=2, keepdim=True)
     fields = torch.randn(fields.shape, generator=torch.Generator().manual_seed(3))
     fields[torch.arange(200), :, :, centres] += 300.0
     found = tally(fields, centres)
     assert float(found["pearson"].value[0, 1]) > 0.99
-    assert abs(float(found["off_centre"].value[0, 1])) < 0.02  # 200 pixels of 400 values: 0.0035 expected
+    assert abs(float(found["off_centre"].plain[0, 1])) < 0.02  # 200 pixels of 400 values: 0.0035 expected
     assert abs(float(found["off_centre"].chance[0, 1])) < 0.02
 
 
@@ -166,6 +161,7 @@ def test_pixels_with_a_constant_field_are_left_out_and_counted() -> None:
     assert found["pearson"].pixels.tolist() == [[5, 3, 5], [3, 3, 3], [5, 3, 5]]
     assert found["cosine"].pixels.tolist() == [[5, 4, 5], [4, 4, 4], [5, 4, 5]]  # a constant has a direction
     assert torch.allclose(found["pearson"].value[1], without["pearson"].value[1])
+    assert torch.allclose(found["pearson"].plain[1], without["pearson"].plain[1])
     assert float(found["pearson"].chance[1, 1]) == pytest.approx(float(without["pearson"].chance[1, 1]))
     nothing = tally(torch.zeros_like(fields), centres)["pearson"]
     assert nothing.value.isnan().all()
@@ -177,8 +173,8 @@ def test_chunks_of_pixels_change_nothing() -> None:
     fields, centres = fields_of()
     whole, parts = tally(fields, centres), tally(fields, centres, chunk=2)
     for measure in MEASURES:
-        for item in ("value", "stderr", "chance", "ceiling", "pixels"):
-            torch.testing.assert_close(getattr(whole[measure], item), getattr(parts[measure], item), rtol=0, atol=1e-14)
+        for item in ("value", "stderr", "low", "high", "plain", "chance", "reliability", "pixels"):
+            torch.testing.assert_close(getattr(whole[measure], item), getattr(parts[measure], item), rtol=0, atol=1e-12)
 
 
 def test_explained_share_by_hand() -> None:
@@ -190,19 +186,25 @@ def test_explained_share_by_hand() -> None:
 # --- whole studies in closed form
 
 
+def weights_of(source: Source, places: list[int]) -> np.ndarray:
+    """Variance of the training images at some coordinates."""
+    return np.asarray((source.train.data.numpy() / 127.5 - 1).var(axis=0)[places])
+
+
 def test_linear_models_have_the_likeness_of_their_rows(digits: Source, store: Store, linear: dict[str, Tensor]) -> None:
-    plan = AgreementPlan(step=3, draws=3, outputs=0, samples=0, sigmas=(0.3, 2.0))
+    plan = AgreementPlan(step=3, draws=4, outputs=0, samples=0, sigmas=(0.3, 2.0))
     made = finish(measure_agreement(digits, ["a", "b"], plan=plan, store=store))
     assert made.pixels == [[r, c] for r in (1, 4, 7) for c in (1, 4, 7)]
     places = [8 * r + c for r, c in made.pixels]
     rows = torch.stack([linear["a"][places], linear["b"][places]], dim=1).double().numpy()
     for measure in MEASURES:
-        want = np.mean([plain(f, place, measure) for f, place in zip(rows, places, strict=True)], axis=0)
+        each = [plain(f, place, measure) for f, place in zip(rows, places, strict=True)]
+        want = np.average(each, axis=0, weights=weights_of(digits, places))
         found = getattr(made, measure)
         for s in range(2):
             np.testing.assert_allclose(found.value[s].numpy(), want, atol=1e-6)  # rows of float32
         assert found.stderr.abs().max() < 1e-6  # the same in every draw
-        np.testing.assert_allclose(found.ceiling.numpy(), 1.0, atol=1e-6)
+        np.testing.assert_allclose(found.reliability.numpy(), 1.0, atol=1e-6)
 
 
 def test_fields_of_colour_images_are_summed_over_channels(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,11 +213,12 @@ def test_fields_of_colour_images_are_summed_over_channels(store: Store, monkeypa
     monkeypatch.setattr(type(source.spec), "shape", shape)
     matrices = [torch.randn(64, 64, generator=torch.Generator().manual_seed(k)) for k in (5, 6)]
     with made_up("c", lambda i, r: times(matrices[0])), made_up("d", lambda i, r: times(matrices[1])):
-        plan = AgreementPlan(step=2, draws=2, outputs=0, samples=0, sigmas=(1.0,))
+        plan = AgreementPlan(step=2, draws=4, outputs=0, samples=0, sigmas=(1.0,))
         made = finish(measure_agreement(source, ["c", "d"], plan=plan, store=store))
     grey = torch.stack([m.double().reshape(4, 16, 4, 16).sum(dim=(0, 2)) for m in matrices], dim=1)
     places = [4 * r + c for r, c in made.pixels]
-    want = np.mean([np.corrcoef(grey[place].numpy()) for place in places], axis=0)
+    counts = weights_of(source, [place + 16 * c for place in places for c in range(4)]).reshape(-1, 4).sum(axis=1)
+    want = np.average([np.corrcoef(grey[place].numpy()) for place in places], axis=0, weights=counts)
     np.testing.assert_allclose(made.pearson.value[0].numpy(), want, atol=1e-6)
 
 
@@ -291,7 +294,7 @@ def test_memory_batches_and_order_of_names_change_nothing(digits: Source, tmp_pa
     made = [
         finish(measure_agreement(digits, order, plan=SMALL, store=Store(tmp_path / f"s{i}"), compute=compute))
         for i, (order, compute) in enumerate(
-            [(names, Compute()), (names[::-1], Compute()), (names, Compute(draws=1, memory=160_000))]
+            [(names, Compute()), (names[::-1], Compute()), (names, Compute(draws=1, memory=400_000))]
         )
     ]
     for other in (made[1].pick(names), made[2]):
@@ -319,6 +322,50 @@ def test_an_untrained_network_sees_more_than_its_own_pixel(text: str) -> None:
     changed = x.clone()
     changed[:, 9] += 1.0
     assert float((first(changed, 1.0) - first(x, 1.0))[:, 10].abs().max()) > 1e-6  # the neighbour answers
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_an_untrained_network_is_the_mean_over_its_initialisations(digits: Source, store: Store, seeds: int) -> None:
+    """Each seed as a study of its own gives the values whose mean, spread and Student's interval are reported."""
+    names = ["wiener", "untrained:resnet:channels=8"]
+    plan = AgreementPlan(step=3, draws=4, outputs=0, samples=0, sigmas=(1.0,), seeds=seeds)
+    made = finish(measure_agreement(digits, names, plan=plan, store=store)).off_centre
+    first = Draws(4, plan.seed).of(digits)
+    _, twin = find_members(digits, names, 0, store=store)
+    assert isinstance(twin.model, Untrained)
+    wiener = finish(fit_wiener(digits, store=store))
+    pixels, each = [Pixel(r, c) for r in (1, 4, 7) for c in (1, 4, 7)], []
+    share = variance_weights(pixel_variance(wiener), pixels, SHAPE)
+    for number in range(seeds):
+        fields = [
+            rows(one, pixels, 1.0, first).summed().expand(-1, 4, -1)
+            for one in (wiener, twin.model.build(number=number))
+        ]
+        alone = Tally()
+        alone.add(torch.stack(fields, dim=2), torch.tensor([8 * r + c for r, c in pixels]), share)
+        each.append(float(alone.similarities()["off_centre"].value[0, 1]))
+    assert float(made.value[0, 0, 1]) == pytest.approx(np.mean(each), abs=1e-6)
+    assert made.value[0].diagonal().tolist() == pytest.approx([1.0, 1.0], abs=1e-12)
+    if seeds == 1:
+        assert made.spread.isnan().all()
+        assert made.low[0, 0, 1] < made.value[0, 0, 1] < made.high[0, 0, 1]
+    else:
+        spread = float(np.std(each, ddof=1))
+        assert float(made.spread[0, 1, 0]) == pytest.approx(spread, rel=1e-5)
+        assert float(made.stderr[0, 1, 0]) == pytest.approx(spread / 3**0.5, rel=1e-5)
+        assert float(made.high[0, 0, 1] - made.low[0, 0, 1]) == pytest.approx(2 * 4.303 * spread / 3**0.5, rel=1e-3)
+
+
+def test_networks_that_were_not_trained_alike_say_so(digits: Source, store: Store, tmp_path: Path) -> None:
+    spec, alike = NETWORKS.parse("resnet:channels=8"), {"train": {"flips": False}, "images_seen": 2000}
+    for name, facts in (("a", alike), ("b", alike), ("c", {**alike, "train": {"flips": True}, "images_seen": 1000})):
+        net = NetworkDenoiser(Untrained(spec, SHAPE, ord(name)).build().net, spec, SHAPE)
+        save_network(tmp_path / name, net, {"dataset": "digits", **facts})
+    names = ["wiener", *(str(tmp_path / name) for name in "abc")]
+    said = [facts["note"] for facts in facts_of(find_members(digits, names, 0, store=store))]
+    assert said[:3] == ["", "", ""]
+    assert said[3].startswith("trained with flips on 1,000 images, ")
+    assert said[3].endswith(" without flips on 2,000 images.")
 
 
 def test_the_twin_of_a_trained_network_has_its_options(digits: Source, store: Store) -> None:
@@ -360,7 +407,7 @@ def test_a_study_is_kept_whatever_the_order_of_names(digits: Source, store: Stor
         assert made.r2_outputs is not None
         assert again.r2_outputs is not None
         assert float(again.r2_outputs.value[0, 0, 1]) == float(made.r2_outputs.value[0, 1, 0])
-        for change in ({"step": 4}, {"draws": 4}, {"seed": 5}, {"outputs": 6}, {"samples": 5}, {"sigmas": (0.3,)}):
+        for change in ({"step": 4}, {"draws": 5}, {"seed": 5}, {"outputs": 6}, {"samples": 5}, {"sigmas": (0.3,)}):
             other = AgreementPlan(**{**as_options(SMALL), **change})  # type: ignore[arg-type]
             assert found_agreement(digits, ["left", "right"], plan=other, store=store) is None
 
@@ -389,7 +436,10 @@ def test_a_shipped_study_answers_for_any_of_its_models_without_the_images(
     assert path == shipped / "agreement" / "digits.safetensors"
     about = Store(tmp_path / "reader", shipped).shipped("agreement")[0]["about"]
     assert about["models"] == names
-    assert "--step 3 --draws 2 --seed 0 --outputs 0 --samples 0 --steps 10 --sigmas 0.5 --ship" in about["command"]
+    assert (
+        "--step 3 --draws 4 --seed 0 --seeds 2 --outputs 0 --samples 0 --steps 10 --sigmas 0.5 --ship"
+        in about["command"]
+    )
 
     fresh = Store(tmp_path / "there", shipped)
     monkeypatch.setattr(Source, "available", False)
@@ -400,7 +450,7 @@ def test_a_shipped_study_answers_for_any_of_its_models_without_the_images(
         assert found is not None
         same(found, made.pick(some))
     assert found_agreement(elsewhere, [names[0], "nearest"], plan=FIELDS, store=fresh) is None
-    more = AgreementPlan(**{**as_options(FIELDS), "draws": 3})  # type: ignore[arg-type]
+    more = AgreementPlan(**{**as_options(FIELDS), "draws": 5})  # type: ignore[arg-type]
     assert found_agreement(elsewhere, ["wiener", networks[1]], plan=more, store=fresh) is None
 
 
@@ -411,7 +461,7 @@ def test_plain_values_say_what_they_are(digits: Source, store: Store, tmp_path: 
     assert [model["kind"] for model in reported["models"]] == ["analytic", "trained"]
     assert reported["models"][1]["error_ratio"] == {"0.5": 0.75}
     assert np.array(reported["pearson"]).shape == (2, 2, 2)
-    assert np.array(reported["pearson_ceiling"]).shape == (2, 2)
+    assert np.array(reported["pearson_reliability"]).shape == (2, 2)
     assert np.array(reported["r2_samples"]).shape == (2, 2)
     assert reported["sigmas"] == [0.3, 2.0]
     for name in (
@@ -420,7 +470,11 @@ def test_plain_values_say_what_they_are(digits: Source, store: Store, tmp_path: 
         "cosine",
         "stderr",
         "chance",
-        "ceiling",
+        "low",
+        "plain",
+        "reliability",
+        "spread",
+        "weights",
         "pixels",
         "r2_outputs",
         "r2_samples",
@@ -471,7 +525,7 @@ def test_a_network_of_another_shape_is_refused(store: Store, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"draws": 1}, "AgreementPlan:draws=1 is outside [2, 4096]."),
+        ({"draws": 3}, "AgreementPlan:draws=3 is outside [4, 4096]."),
         ({"step": 0}, "AgreementPlan:step=0 is outside [1, 512]."),
         ({"sigmas": ()}, "AgreementPlan:sigmas=(): give at least one noise level, each once."),
         ({"sigmas": (1.0, 1.0)}, "each once"),
@@ -500,8 +554,8 @@ def test_plans_that_do_not_fit_the_images(digits: Source, store: Store, options:
 
 
 def test_too_little_memory_and_numbers_that_are_not(digits: Source, store: Store) -> None:
-    with pytest.raises(TooLarge, match=r"The fields of 2 models in 2 draws needs .* Take fewer draws"):
+    with pytest.raises(TooLarge, match=r"The fields of 2 models in 4 draws needs .* Take fewer draws"):
         finish(measure_agreement(digits, ["wiener", "nearest"], plan=FIELDS, store=store, compute=Compute(memory=1000)))
-    plan = AgreementPlan(step=3, draws=2, outputs=3, samples=0, sigmas=(0.5,))
+    plan = AgreementPlan(step=3, draws=4, outputs=3, samples=0, sigmas=(0.5,))
     with made_up("broken", lambda i, r: lambda x, s: x + torch.nan), pytest.raises(NonFinite, match=r"sigma=0\.5"):
         finish(measure_agreement(digits, ["wiener", "broken"], plan=plan, store=store))

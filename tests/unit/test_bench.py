@@ -317,7 +317,8 @@ def test_a_finished_cell_is_never_made_again(
     first, made = finished(bench(digits, plan(nets[0], "weak", count=20), store=store))
     assert len({event.address for event in first}) == len(first)
     asked = list(two[0].sigmas)
-    assert len(asked) == 2 * (3 + 2 + 2)  # 2 cells each: own of 3 steps, trajectory but its first, 2 held-out levels
+    # 2 cells each: own of 3 steps, trajectory but its first, 2 held-out levels and those of the steps
+    assert len(asked) == 2 * (3 + 2 + 2 + 3)
     again, same = finished(bench(digits, plan(nets[0], "weak", count=20), store=store))
     assert again == []
     assert two[0].sigmas == asked
@@ -332,7 +333,7 @@ def test_more_images_and_models_make_only_what_is_new(
     before = two[0].images
     more, many = finished(bench(digits, plan(nets[0], "weak", "strong", count=40), store=store))
     assert {event.images for event in more if event.model == "weak"} == {range(32, 40)}
-    assert two[0].images - before == 8 * (3 + 2 + 2)
+    assert two[0].images - before == 8 * (3 + 2 + 2 + 3)
     small, large = (made.values("weak", "r2_final") for made in (few, many))  # type: ignore[attr-defined]
     assert torch.equal(large[:32], small)
 

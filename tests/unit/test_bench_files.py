@@ -93,7 +93,8 @@ def test_the_leaderboard_has_the_reference_first_and_models_by_r2(made: Bench) -
     assert board.best(final) == next(name for name, kind, _, _ in board.models if kind == "analytic")
     titles = [column.title for column in board.columns]
     assert titles == [
-        "R2 final", "R2 on-trajectory", "Pearson r", "MSE", "MSE, [0, 1]", "error / Wiener", "memorised", "nearest",
+        "R2 final", "R2 on-trajectory", "R2 on-trajectory, sigma .3 to 10", "Pearson r", "MSE", "MSE, [0, 1]",
+        "error / Wiener", "error / Wiener, sampling levels", "memorised", "nearest",
         "KID, pixels",
     ]  # fmt: skip
     nearest = [column.metric for column in board.columns].index("nn_distance")

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from locality.errors import BadInput
-from locality.fields.corrected import Corrected, corrected, variance_weights
+from locality.fields.corrected import variance_weights
+from locality.fields.similarity import Similarity, Tally
 from locality.types import ImageShape, Pixel
 
 SIDE, PIXELS, DRAWS = 20, 40, 16
@@ -41,8 +42,10 @@ def world(noise: float | Tensor, shared: float, seed: int = 0, draws: int = DRAW
     return torch.stack([field[:, None].expand_as(noisy), noisy, drawn], dim=2)
 
 
-def of(fields: Tensor, **how: Tensor) -> Corrected:
-    return corrected(fields, torch.zeros(len(fields), dtype=torch.int64), "pearson", **how)
+def of(fields: Tensor, weights: Tensor | None = None) -> Similarity:
+    made = Tally()
+    made.add(fields, torch.zeros(len(fields), dtype=torch.int64), weights)
+    return made.similarities()["pearson"]
 
 
 TRUTH = torch.tensor([[1, 1, RHO], [1, 1, RHO], [RHO, RHO, 1]], dtype=torch.float64)
@@ -55,14 +58,9 @@ def test_the_true_agreement_is_found(noise: float, shared: float) -> None:
     """Within three of the stated errors and a hundredth; without correction it is off by ten of them or more."""
     found = of(world(noise, shared))
     for pair in PAIRS:
-        truth, error = float(TRUTH[pair]), float(found.by_reliability_stderr[pair])
-        assert abs(float(found.by_reliability[pair]) - truth) < 3 * error + 0.01
-        off = truth - float(found.plain[pair])
-        assert off > 0.015 * min(noise, 2.0)
-        left = truth - float(found.by_jackknife[pair])
-        assert abs(left) < 0.6 * off  # what falls as 1 / K is gone; noise of 4 leaves what falls as 1 / K^2
-        if noise == 1.0:
-            assert abs(left) < 0.01
+        truth, error = float(TRUTH[pair]), float(found.stderr[pair])
+        assert abs(float(found.value[pair]) - truth) < 3 * error + 0.01
+        assert truth - float(found.plain[pair]) > 0.015 * min(noise, 2.0)
 
 
 def test_pixels_of_unlike_noise() -> None:
@@ -70,7 +68,7 @@ def test_pixels_of_unlike_noise() -> None:
     size = torch.where(torch.arange(PIXELS) % 2 == 0, 0.5, 4.0)
     found = of(world(size, 0.0))
     for pair in PAIRS:
-        assert abs(float(found.by_reliability[pair] - TRUTH[pair])) < 3 * float(found.by_reliability_stderr[pair])
+        assert abs(float(found.value[pair] - TRUTH[pair])) < 3 * float(found.stderr[pair])
         assert float(TRUTH[pair] - found.plain[pair]) > 0.1
 
 
@@ -82,38 +80,38 @@ def test_reliability_is_the_share_of_the_field_in_what_is_averaged(noise: float)
     assert found[1:].tolist() == pytest.approx([1 / (1 + noise**2 / DRAWS)] * 2, abs=0.02 if noise else 1e-12)
 
 
-def test_errors_are_those_over_worlds() -> None:
-    """Of 12 worlds the spread is known to a fifth; the jackknife takes it larger rather than smaller."""
-    every = [of(world(2.0, 0.3, seed)) for seed in range(12)]
-    for name in ("by_reliability", "by_jackknife"):
-        spread = torch.stack([getattr(one, name) for one in every]).std(dim=0)
-        stated = torch.stack([getattr(one, f"{name}_stderr") for one in every]).mean(dim=0)
-        for pair in PAIRS:
-            assert 0.6 < float(stated[pair] / spread[pair]) < 3.0, (name, pair)
+def test_errors_are_those_over_worlds_and_intervals_hold_the_truth() -> None:
+    """Of 16 worlds the spread is known to a fifth; the bootstrap takes it larger rather than smaller."""
+    every = [of(world(2.0, 0.3, seed)) for seed in range(16)]
+    spread = torch.stack([one.value for one in every]).std(dim=0)
+    stated = torch.stack([one.stderr for one in every]).mean(dim=0)
+    inside = torch.stack([(one.low <= TRUTH) & (one.high >= TRUTH) for one in every]).double().mean(dim=0)
+    for pair in PAIRS:
+        assert 0.7 < float(stated[pair] / spread[pair]) < 2.5, pair
+        assert float(inside[pair]) > 0.8, pair
 
 
 def test_fields_without_noise_need_no_correction() -> None:
     found = of(world(0.0, 0.0))
-    torch.testing.assert_close(found.plain, TRUTH, rtol=0, atol=1e-12)
-    torch.testing.assert_close(found.by_reliability, found.plain, rtol=0, atol=1e-12)
-    torch.testing.assert_close(found.by_jackknife, found.plain, rtol=0, atol=1e-12)
-    assert float(found.by_reliability_stderr.max()) < 1e-12
-    assert float(found.by_jackknife_stderr.max()) < 1e-12
+    for item in (found.plain, found.value, found.low, found.high):
+        torch.testing.assert_close(item, TRUTH, rtol=0, atol=1e-12)
+    assert float(found.stderr.max()) < 1e-12
 
 
 def test_dead_pixels_do_not_count_by_variance() -> None:
-    """Where nothing varies the fields are noise alone: weighed as others they pull every r down."""
+    """Where nothing varies a field has nothing to do with the prediction: weighed as others these pull every r down."""
     fields = world(1.0, 0.0)
     dead = torch.arange(PIXELS) < 15
-    dead_fields = torch.where(dead[:, None, None, None], fields - fields.mean(dim=1, keepdim=True), fields)
+    dead_fields = torch.where(dead[:, None, None, None], world(1.0, 0.0, seed=7), fields)
     dead_fields[:, :, 0] = fields[:, :, 0]
     variance = torch.zeros(1, SIDE, SIDE)
     places = [Pixel(i // SIDE, i % SIDE) for i in range(PIXELS)]
     variance.flatten()[:PIXELS] = torch.where(dead, 0.0, 1.0)
     share = variance_weights(variance.flatten(), places, ImageShape(1, SIDE, SIDE))
     weighed, alive = of(dead_fields, weights=share), of(fields[~dead])
-    torch.testing.assert_close(weighed.by_reliability, alive.by_reliability, rtol=0, atol=1e-12)
-    torch.testing.assert_close(weighed.by_jackknife, alive.by_jackknife, rtol=0, atol=1e-12)
+    torch.testing.assert_close(weighed.value, alive.value, rtol=0, atol=1e-12)
+    torch.testing.assert_close(weighed.low, alive.low, rtol=0, atol=1e-12)
+    torch.testing.assert_close(weighed.chance, alive.chance, rtol=0, atol=1e-12)
     torch.testing.assert_close(weighed.reliability, alive.reliability, rtol=0, atol=1e-12)
     assert float(of(dead_fields).plain[0, 1]) < float(weighed.plain[0, 1]) - 0.2
 
@@ -125,42 +123,33 @@ def test_weights_by_hand() -> None:
     assert found.tolist() == pytest.approx([0.4, 0.6], rel=1e-12)
 
 
-def off_centre_r(a: np.ndarray, b: np.ndarray, centre: int) -> float:
-    return float(np.corrcoef(np.delete(a, centre), np.delete(b, centre))[0, 1])
-
-
 def test_definitions_by_hand() -> None:
-    """Two models, two pixels, five draws: every mean, half and draw left out written as a loop."""
+    """Two models, two pixels, five draws: the mean over all pairs of different draws written as loops."""
     fields = torch.randn(2, 5, 2, 9, generator=torch.Generator().manual_seed(0)) + 2 * torch.randn(
         2, 1, 1, 9, generator=torch.Generator().manual_seed(1)
     )
     pixels, x = ((0, 0.3, 4), (1, 0.7, 7)), fields.double().numpy()  # number, weight, centre
 
-    def plain(draws: list[int]) -> float:
-        means = x[:, draws].mean(axis=1)
-        return sum(w * off_centre_r(means[p, 0], means[p, 1], c) for p, w, c in pixels)
+    def vectors(p: int, centre: int) -> np.ndarray:
+        around = np.delete(x[p], centre, axis=2)
+        return np.asarray(around - around.mean(axis=2, keepdims=True))
 
-    def ratio(draws: list[int]) -> float:
-        halves = [x[:, [k for k in draws if k % 2 == half]].mean(axis=1) for half in (0, 1)]
-        across = scale = 0.0
-        for p, w, c in pixels:
-            (a1, b1), (a2, b2) = halves[0][p], halves[1][p]
-            across += w * (off_centre_r(a1, b2, c) + off_centre_r(b1, a2, c)) / 2
-            scale += w * math.sqrt(max(off_centre_r(a1, a2, c), 0) * max(off_centre_r(b1, b2, c), 0))
-        return across / scale
+    def different(v: np.ndarray, a: int, b: int) -> float:
+        lengths = [np.linalg.norm(v[:, m].mean(axis=0)) for m in (a, b)]
+        products = [v[k, a] @ v[other, b] for k in range(5) for other in range(5) if k != other]
+        return float(np.mean(products) / np.prod(lengths))
 
-    everyone = list(range(5))
-    rest = [[k for k in everyone if k != left] for left in everyone]
-    plains, ratios = np.array([plain(some) for some in rest]), np.array([ratio(some) for some in rest])
-    found = corrected(fields, torch.tensor([4, 7]), weights=torch.tensor([0.3, 0.7], dtype=torch.float64))
-    assert float(found.plain[0, 1]) == pytest.approx(plain(everyone), rel=1e-9)
-    assert float(found.by_jackknife[0, 1]) == pytest.approx(5 * plain(everyone) - 4 * plains.mean(), rel=1e-9)
-    assert float(found.by_jackknife_stderr[1, 0]) == pytest.approx(math.sqrt(4 * plains.var()), rel=1e-9)
-    assert float(found.by_reliability[0, 1]) == pytest.approx(ratio(everyone), rel=1e-9)
-    assert float(found.by_reliability_stderr[1, 0]) == pytest.approx(math.sqrt(4 * ratios.var()), rel=1e-9)
-    firsts, seconds = x[:, 0::2].mean(axis=1), x[:, 1::2].mean(axis=1)
-    h = sum(w * off_centre_r(firsts[p, 0], seconds[p, 0], c) for p, w, c in pixels)
-    assert float(found.reliability[0]) == pytest.approx(2 * h / (1 + h), rel=1e-9)
+    across = scale = own = 0.0
+    for p, w, c in pixels:
+        v = vectors(p, c)
+        across += w * different(v, 0, 1)
+        scale += w * math.sqrt(different(v, 0, 0) * different(v, 1, 1))
+        own += w * different(v, 0, 0)
+    made = Tally()
+    made.add(fields, torch.tensor([4, 7]), torch.tensor([0.3, 0.7], dtype=torch.float64))
+    found = made.similarities()["off_centre"]
+    assert float(found.value[0, 1]) == pytest.approx(across / scale, rel=1e-9)
+    assert float(found.reliability[0]) == pytest.approx(own, rel=1e-9)
 
 
 def test_pixels_without_a_field_are_left_out() -> None:
@@ -168,14 +157,14 @@ def test_pixels_without_a_field_are_left_out() -> None:
     broken = fields.clone()
     broken[3, :, 0] = 0.0
     found, rest = of(broken), of(fields[[p for p in range(PIXELS) if p != 3]])
-    torch.testing.assert_close(found.by_reliability[0], rest.by_reliability[0], rtol=0, atol=1e-12)
+    torch.testing.assert_close(found.value[0], rest.value[0], rtol=0, atol=1e-12)
     assert float(found.plain[1, 2]) == pytest.approx(float(of(fields).plain[1, 2]), abs=1e-12)
     broken[:, :, 0] = 0.0
     nothing = of(broken)
     assert nothing.plain[0].isnan().all()
-    assert nothing.by_reliability[0].isnan().all()
-    assert nothing.by_jackknife[0].isnan().all()
-    assert nothing.by_reliability[1, 2].isfinite()
+    assert nothing.value[0].isnan().all()
+    assert nothing.low[0].isnan().all()
+    assert nothing.value[1, 2].isfinite()
 
 
 def test_three_draws_are_too_few() -> None:

@@ -30,12 +30,14 @@ from locality.studies import (
     shipped_sweeps,
     trained_networks,
 )
-from locality.studies.sweep.plan import fit_line
+from locality.studies.sweep.participants import chance_around
+from locality.studies.sweep.plan import bends, fit_line, row_of
 from locality.types import ImageShape, Pixel
 from tests.shell import Shell, refused
 
 SHAPE = ImageShape(1, 8, 8)
 EDIT = parse_edit("pattern:X,strength=0.5")
+ABOUT_MINE = {"model": "mine", "quantity": "non_locality", "against": "strength"}
 PLAN = SweepPlan(sigma=1.5, strengths=(0.0, 0.5, 1.0), pixels=3, draws=3)
 
 
@@ -174,11 +176,12 @@ def test_networks_take_part_where_they_are_trained(store: Store) -> None:
     points = made.curve("mine", "non_locality")
     assert [point[0] for point in points] == [0.0, 0.5, 1.0]
     line = stats.linregress([point[0] for point in points], [point[1] for point in points])
-    found = lines["mine", "non_locality", "strength"]
+    found = fit_line(points)
+    assert found is not None
+    assert lines.get(("mine", "non_locality", "strength")) == (None if bends(points) else {**ABOUT_MINE, **found})
     assert found["slope"] == pytest.approx(line.slope)
     assert found["slope_stderr"] == pytest.approx(line.stderr)
     assert found["r2"] == pytest.approx(line.rvalue**2)
-    assert lines["mine", "non_locality", "prediction"]["n"] == 3
     assert ("other", "non_locality", "strength") not in lines  # one strength is no line
     only = finish(run_sweep(source, EDIT, networks=["other"], plan=PLAN, store=store))
     assert {row["model"] for row in only.rows} == {"wiener", "other"}
@@ -209,16 +212,49 @@ def test_fields_of_networks_are_kept(store: Store, monkeypatch: pytest.MonkeyPat
 
 
 def test_lines() -> None:
-    assert fit_line([(0.0, 1.0)]) is None
-    assert fit_line([(1.0, 1.0), (1.0, 2.0)]) is None
-    two = fit_line([(0.0, 1.0), (1.0, 3.0)])
-    assert two is not None
-    assert (two["slope"], two["intercept"], two["n"]) == (2.0, 1.0, 2)
-    assert math.isnan(two["slope_stderr"])
-    assert math.isnan(two["r2"]), "every two points are on a line"
-    flat = fit_line([(0.0, 1.0), (1.0, 1.0), (2.0, 1.0)])
+    """None through one point or two; a slope's interval by Student's t, with one degree of freedom 12.7 errors wide."""
+    assert fit_line(points_of([(0.0, 1.0)])) is None
+    assert fit_line(points_of([(1.0, 1.0), (1.0, 2.0)])) is None
+    assert fit_line(points_of([(0.0, 1.0), (1.0, 3.0)])) is None
+    three = fit_line(points_of([(0.0, 0.0), (1.0, 1.1), (2.0, 2.0)]))
+    assert three is not None
+    assert three["slope"] == pytest.approx(1.0)
+    assert three["slope_high"] - three["slope"] == pytest.approx(12.706 * three["slope_stderr"], rel=1e-3)
+    flat = fit_line(points_of([(0.0, 1.0), (1.0, 1.0), (2.0, 1.0)]))
     assert flat is not None
     assert math.isnan(flat["r2"])
+
+
+def points_of(pairs: list[tuple[float, float]], error: float = math.nan) -> list[tuple[float, float, float]]:
+    return [(x, y, error) for x, y in pairs]
+
+
+def test_a_curve_that_saturates_is_no_line() -> None:
+    """c^2 / (c^2 + s) bends; a straight one does not, nor does one that is straight within its errors."""
+    strengths = [0.0, 0.25, 0.5, 0.75, 1.0]
+    saturating = [(c, c * c / (c * c + 0.05)) for c in strengths]
+    assert bends(points_of(saturating))
+    assert not bends(points_of([(c, 0.3 + 0.5 * c) for c in strengths]))
+    assert not bends(points_of([(c, 0.3 + 0.5 * c + 0.06 * (-1) ** i) for i, c in enumerate(strengths)], error=0.05))
+    assert bends(points_of(saturating, error=0.02))
+    rows = [row_of("wiener", c, {"non_locality": y, "non_locality_stderr": None}, None, EDIT) for c, y in saturating]
+    for row in rows:
+        row |= dict.fromkeys(("mass_on_pattern", "mass_without_own"))
+        row |= {f"{name}_stderr": None for name in ("mass_on_pattern", "mass_without_own")}
+    made = Sweep("digits", EDIT.text(), PLAN, [[0, 0]], 0.25, 0.2, rows, [], [])
+    assert made.fits() == []
+    assert made.bent() == [{"model": "wiener", "quantity": "non_locality", "against": "strength"}]
+
+
+def test_chance_is_that_of_a_field_without_a_pattern(store: Store) -> None:
+    """A field of equal values has `chance` of its mass on the pattern, and without its own pixel the smaller share."""
+    shape = ImageShape(1, 4, 4)
+    mask = torch.zeros(4, 4, dtype=torch.bool)
+    mask[0] = True
+    flat = mass_fractions_of_rows(torch.ones(1, 16), [Pixel(0, 1)], shape, mask)
+    assert flat.values[0] == pytest.approx(4 / 16)
+    assert flat.values[1] == pytest.approx(chance_around(4 / 16, shape))
+    assert chance_around(4 / 16, shape) == pytest.approx(3 / 15)
 
 
 @pytest.mark.parametrize("name", [name for name, cls in EDITS.items() if not cls.dial])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from locality.studies import Agreement
 
 _TITLES = {
-    "pearson": "Pearson r of fields ± standard error",
+    "pearson": "Pearson r of fields, corrected for the noise of draws, ± standard error",
     "off_centre": "the same, excluding the pixel itself",
     "pearson_chance": "chance: Pearson r of fields of two different pixels",
     "r2_outputs": "R2 of estimates: how much of the column the row explains ± standard error",
@@ -22,12 +22,14 @@ _TITLES = {
 def agreement_text(made: Agreement) -> str:
     """Per noise level r, chance and R2; then samples; then held-out errors of the networks."""
     plan, names, arrays = made.plan, made.names, made.arrays()
-    blocks = [f"{made.dataset}: fields of {len(made.pixels)} pixels, {plan.draws} draws"]
+    blocks = [f"{made.dataset}: fields of {len(made.pixels)} pixels by their variance, {plan.draws} draws"]
+    if any(model["kind"] == "untrained" for model in made.models) and plan.seeds > 1:
+        blocks.append(f"Untrained networks: mean over {plan.seeds} initialisations, ± the standard error over these.")
     for s, sigma in enumerate(made.sigmas):
         for name in (name for name in _TITLES if name in arrays):
             errors = arrays[f"{name}_stderr"][s] if f"{name}_stderr" in arrays else None
-            ceiling = arrays["pearson_ceiling"][s] if name == "pearson" else None
-            blocks.append(f"sigma {sigma:.3g}, {_TITLES[name]}\n{_matrix(names, arrays[name][s], errors, ceiling)}")
+            own = arrays[f"{name}_reliability"][s] if f"{name}_reliability" in arrays else None
+            blocks.append(f"sigma {sigma:.3g}, {_TITLES[name]}\n{_matrix(names, arrays[name][s], errors, own)}")
     if made.r2_samples is not None:
         title = f"R2 of {plan.samples} samples from the same noise in {plan.steps} steps ± standard error"
         blocks.append(f"{title}\n{_matrix(names, made.r2_samples.value, made.r2_samples.stderr)}")
@@ -38,14 +40,14 @@ def agreement_text(made: Agreement) -> str:
     return "\n\n".join(blocks)
 
 
-def _matrix(names: list[str], values: Tensor, errors: Tensor | None, ceiling: Tensor | None = None) -> str:
+def _matrix(names: list[str], values: Tensor, errors: Tensor | None, reliability: Tensor | None = None) -> str:
     rows = []
     for i, name in enumerate(names):
         row = {"": name}
         for j, column in enumerate(names):
             error = "" if errors is None or i == j else f"±{float(errors[i, j]):.3f}"
             row[column] = f"{float(values[i, j]):.3f}{error}"
-        if ceiling is not None:
-            row["itself, other draws"] = f"{float(ceiling[i]):.3f}"
+        if reliability is not None:
+            row["reliability"] = f"{float(reliability[i]):.3f}"
         rows.append(row)
     return table(rows, {key: key for key in rows[0]})

@@ -53,6 +53,10 @@ class DenoiserSpec(Spec):
         """The same with what is published for a dataset written out."""
         return self
 
+    def unlabelled(self) -> DenoiserSpec | None:
+        """The same without the images' class labels, for one that uses them."""
+        return None
+
     def note(self, available: int) -> str:
         """What must be said beside every result of this model on so many images; "" for nothing."""
         return ""

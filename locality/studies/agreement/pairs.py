@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator, Sequence
 
 import torch
@@ -11,11 +12,13 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import TooLarge
+from locality.fields.corrected import LEAST, memory_per_pixel
 from locality.fields.jacobian import draw_inputs
-from locality.fields.rows import rows
-from locality.fields.similarity import MEASURES, Tally, memory_per_pixel
+from locality.fields.rows import NoisyImages, rows
+from locality.fields.similarity import MEASURES, Similarity, Tally
 from locality.metrics import explained
 from locality.sampler import ddim, initial, start_noise
+from locality.studies.agreement.initialisations import joined
 from locality.studies.agreement.plan import AgreementPlan
 from locality.studies.fields.draws import Draws
 from locality.studies.models import finite
@@ -24,33 +27,56 @@ from locality.types import Denoiser, Pixel
 from locality.work import Progress
 
 Arrays = dict[str, Tensor]
+FEW = LEAST  # draws of a network with several initialisations, whose spread is far larger than the noise of draws
 _TOGETHER = 64  # images a network sees at once: its activations are megabytes an image
 _PIXELS = 64  # outputs of one forward pass, where memory allows
 
 
 def compare_fields(
-    source: Source, denoisers: Sequence[Denoiser], plan: AgreementPlan, pixels: Sequence[Pixel], compute: Compute
+    source: Source,
+    every: Sequence[Sequence[Denoiser]],
+    plan: AgreementPlan,
+    pixels: Sequence[Pixel],
+    share: Float64[Tensor, " p"],
+    compute: Compute,
 ) -> Generator[Progress, None, Arrays]:
-    """Similarity of every pair by noise level: arrays `pearson`, `pearson_stderr`, ... [s n n], ceilings [s n]."""
-    size = _chunk(source, len(denoisers), plan, compute)
+    """Similarity of every pair by noise level: arrays `pearson`, `pearson_stderr`, ... [s n n], reliabilities [s n].
+
+    Args:
+        every: of each model its denoiser, or one for each initialisation: these are asked at the first few draws only.
+        share: how much each pixel counts.
+    """
+    counts = [len(denoisers) for denoisers in every]
+    one = [i for i, count in enumerate(counts) if count == 1]
+    several = len(one) < len(every)
+    size = _chunk(source, len(one), sum(counts) if several else 0, plan, compute)
     noisy = Draws(plan.draws, plan.seed).of(source, compute.device)
-    levels, done, total = [], 0, len(plan.sigmas) * len(pixels) * len(denoisers)
+    levels, done, total = [], 0, len(plan.sigmas) * len(pixels) * sum(counts)
     for sigma in plan.sigmas:
-        tally = Tally()
+        whole, few = Tally(), Tally(intervals=False)
         for start in range(0, len(pixels), size):
             part = pixels[start : start + size]
-            fields = []
-            for denoiser in denoisers:
-                yield Progress(done, total, f"Fields at sigma {sigma:.3g}")
-                found = rows(denoiser, part, sigma, noisy, batch=compute.draws).summed().float().cpu()
-                fields.append(found.expand(-1, plan.draws, -1))  # one that is known is the same in all draws
-                done += len(part)
             centres = torch.tensor([row * source.shape.w + col for row, col in part])
-            tally.add(torch.stack(fields, dim=2), centres)
-        levels.append(tally.similarities())
+            fields: list[list[Float[Tensor, "p k q"]]] = []
+            for denoisers in every:
+                fields.append([])
+                for denoiser in denoisers:
+                    yield Progress(done, total, f"Fields at sigma {sigma:.3g}")
+                    draws = plan.draws if len(denoisers) == 1 else FEW
+                    fields[-1].append(_fields(denoiser, part, sigma, noisy, draws, compute))
+                    done += len(part)
+            counted = share[start : start + size]
+            if one:
+                whole.add(torch.stack([fields[i][0] for i in one], dim=2), centres, counted)
+            if several:
+                flat = [found[:, :FEW] for group in fields for found in group]
+                few.add(torch.stack(flat, dim=2), centres, counted)
+        measured = whole.similarities() if one else {}
+        over = few.similarities() if several else {}
+        levels.append({name: joined(measured.get(name), over.get(name), counts) for name in MEASURES})
     arrays = {}
     for measure in MEASURES:
-        for item in ("value", "stderr", "chance", "ceiling", "pixels"):
+        for item in (part.name for part in dataclasses.fields(Similarity)):
             name = measure if item == "value" else f"{measure}_{item}"
             arrays[name] = torch.stack([getattr(level[measure], item) for level in levels])
     return arrays
@@ -94,12 +120,24 @@ def compare_samples(
     return _summary("r2_samples", torch.cat(scores, dim=2))
 
 
-def _chunk(source: Source, models: int, plan: AgreementPlan, compute: Compute) -> int:
-    """Pixels at a time."""
-    each = memory_per_pixel(plan.draws, models, source.shape.h * source.shape.w)
+def _fields(
+    denoiser: Denoiser, pixels: Sequence[Pixel], sigma: float, noisy: NoisyImages, draws: int, compute: Compute
+) -> Float[Tensor, "p k q"]:
+    """Fields in the first draws, summed over channels; one that is known is the same in all."""
+
+    def first(sigma: float) -> Float[Tensor, "k d"]:
+        return noisy(sigma)[:draws]
+
+    return rows(denoiser, pixels, sigma, first, batch=compute.draws).summed().float().cpu().expand(-1, draws, -1)
+
+
+def _chunk(source: Source, single: int, every: int, plan: AgreementPlan, compute: Compute) -> int:
+    """Pixels at a time, for the models that are one each and for all initialisations."""
+    size = source.shape.h * source.shape.w
+    each = memory_per_pixel(plan.draws, single, size) + memory_per_pixel(FEW, every, size)
     if each > compute.memory:
         knob = "Take fewer draws or models, or more memory (--memory MB, Compute.memory)."
-        raise TooLarge(f"The fields of {models} models in {plan.draws} draws", each, compute.memory, knob)
+        raise TooLarge(f"The fields of {max(single, every)} models in {plan.draws} draws", each, compute.memory, knob)
     return min(_PIXELS, compute.memory // each)
 
 

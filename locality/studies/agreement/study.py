@@ -9,18 +9,22 @@ from typing import Any
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import BadInput, DataUnavailable
+from locality.fields.corrected import variance_weights
 from locality.grammar import command, write_list
+from locality.linear.correlation import pixel_variance
 from locality.store import Artifact, Store, default_store
 from locality.store.artifact import canonical
-from locality.studies.agreement.members import Member, find_members
+from locality.studies.agreement.before import BEFORE, uncorrected
+from locality.studies.agreement.members import Member, facts_of, find_members
 from locality.studies.agreement.pairs import compare_fields, compare_outputs, compare_samples
 from locality.studies.agreement.plan import Agreement, AgreementPlan, pick_rows, unpack
 from locality.studies.fields.tables import pixel_grid
+from locality.studies.models import fit_wiener
 from locality.studies.shipped import ship, shipped
 from locality.types import Pixel
 from locality.work import Progress
 
-KIND, VERSION = "agreement", 1
+KIND, VERSION = "agreement", 2
 
 
 def measure_agreement(
@@ -45,7 +49,7 @@ def measure_agreement(
         TooLarge: one pixel's fields do not fit the memory budget.
     """
     plan, store, compute = plan or AgreementPlan(), store or default_store(), compute or Compute()
-    members = find_members(source, names, plan.seed, store=store)
+    members = find_members(source, names, plan.seed, seeds=plan.seeds, store=store)
     pixels = _pixels(source, plan)
     found = _kept(source, members, plan, store)
     if found is not None:
@@ -53,17 +57,21 @@ def measure_agreement(
     if plan.outputs > len(source.held_out):
         have = f"{source.text} has {len(source.held_out)} held-out images"
         raise BadInput(f"outputs={plan.outputs}: {have}. Give 0..{len(source.held_out)}.")
-    denoisers = []
+    wiener = yield from fit_wiener(source, store=store, compute=compute)
+    share = variance_weights(pixel_variance(wiener), pixels, source.shape)
+    every = []
     for member in members:
-        denoisers.append((yield from member.open(store=store, compute=compute)))
+        every.append((yield from member.open_all(store=store, compute=compute)))
     # The fields, by far the longest part, fill the bar first; each part tells its own share.
-    arrays = yield from compare_fields(source, denoisers, plan, pixels, compute)
+    arrays = yield from compare_fields(source, every, plan, pixels, share, compute)
+    denoisers = [denoisers[0] for denoisers in every]
     if plan.outputs:
         arrays |= yield from compare_outputs(source, denoisers, plan, compute)
     if plan.samples:
         arrays |= yield from compare_samples(source, denoisers, plan, compute)
     meta = {"pixels": [list(pixel) for pixel in pixels], "held_out": source.held_out.fingerprint}
-    made = unpack(Artifact(arrays, meta), source.text, plan, [member.facts() for member in members])
+    kept = Artifact(arrays, {**meta, "weights": share.tolist()})
+    made = unpack(kept, source.text, plan, facts_of(members))
     store.put(KIND, *_packed(members, made))
     return made
 
@@ -74,17 +82,24 @@ def found_agreement(
     """The kept study of these models, None where there is none: nothing is computed. Raises as `find_members`.
 
     A shipped study of these and more models is an answer too, and one whose draws are other held-out images
-    of the dataset (`held_out` tells): where the images are not on this machine there is no other.
+    of the dataset (`held_out` tells): where the images are not on this machine there is no other. A shipped one of
+    the version before is the last answer, for what it has: not corrected, one initialisation (`weights` is None).
     """
     plan, store = plan or AgreementPlan(), store or default_store()
-    members = find_members(source, names, plan.seed, store=store)
-    return _kept(source, members, plan, store) or _shipped(source, members, plan, store)
+    members = find_members(source, names, plan.seed, seeds=plan.seeds, store=store)
+    before = find_members(source, names, plan.seed, store=store)
+    return (
+        _kept(source, members, plan, store)
+        or _shipped(source, members, plan, store)
+        or _shipped(source, before, plan, store, BEFORE)
+    )
 
 
 def ship_agreement(source: Source, made: Agreement, folder: Path, *, store: Store | None = None) -> Path:
     """Write a study to a folder of shipped files as agreement/DATASET; returns the payload's path."""
-    plan, members = made.plan, find_members(source, made.names, made.plan.seed, store=store)
-    counts = ("step", "draws", "seed", "outputs", "samples", "steps")
+    plan = made.plan
+    members = find_members(source, made.names, plan.seed, seeds=plan.seeds, store=store)
+    counts = ("step", "draws", "seed", "seeds", "outputs", "samples", "steps")
     words = ["agreement", *source.words, "--networks", write_list(made.names)]
     words += [word for name in counts for word in (f"--{name}", getattr(plan, name))]
     words += [] if plan.sigmas == AgreementPlan().sigmas else ["--sigmas", ",".join(map(repr, plan.sigmas))]
@@ -104,9 +119,10 @@ def _order(members: Sequence[Member]) -> list[int]:
     return sorted(range(len(members)), key=lambda i: canonical(members[i].key()))
 
 
-def _key(members: Sequence[Member], plan: AgreementPlan, held_out: str) -> dict[str, Any]:
+def _key(members: Sequence[Member], plan: AgreementPlan, held_out: str, version: int = VERSION) -> dict[str, Any]:
     models = [members[i].key() for i in _order(members)]
-    return {"models": models, "plan": plan.key(), "held_out": held_out, "version": VERSION}
+    options = {name: value for name, value in plan.key().items() if version == VERSION or name != "seeds"}
+    return {"models": models, "plan": options, "held_out": held_out, "version": version}
 
 
 def _packed(members: Sequence[Member], made: Agreement) -> tuple[dict[str, Any], Artifact]:
@@ -127,13 +143,15 @@ def _kept(source: Source, members: Sequence[Member], plan: AgreementPlan, store:
     return None if kept is None else _named(source, members, plan, kept, key)
 
 
-def _shipped(source: Source, members: Sequence[Member], plan: AgreementPlan, store: Store) -> Agreement | None:
+def _shipped(
+    source: Source, members: Sequence[Member], plan: AgreementPlan, store: Store, version: int = VERSION
+) -> Agreement | None:
     """A shipped study with all of these models in it."""
     wanted = {canonical(member.key()) for member in members}
 
     def answers(manifest: Mapping[str, Any]) -> bool:
         key = manifest["key"]
-        same = {**_key(members, plan, key["held_out"]), "models": key["models"]}
+        same = {**_key(members, plan, key["held_out"], version), "models": key["models"]}
         return wanted <= {canonical(model) for model in key["models"]} and canonical(same) == canonical(key)
 
     found = shipped(KIND, where=answers, store=store)
@@ -146,5 +164,6 @@ def _named(
     """A kept study for these models, in their order and under their names."""
     places = [canonical(model) for model in key["models"]]
     rows = [places.index(canonical(member.key())) for member in members]
+    kept = uncorrected(kept) if key["version"] == BEFORE else kept
     arrays = {name: pick_rows(name, array, rows) for name, array in kept.arrays.items()}
-    return unpack(Artifact(arrays, kept.meta), source.text, plan, [member.facts() for member in members])
+    return unpack(Artifact(arrays, kept.meta), source.text, plan, facts_of(members))

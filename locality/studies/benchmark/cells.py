@@ -2,7 +2,9 @@
 
 own         its images, drawn from noise, beside the reference's from the same noise
 trajectory  its estimates at the reference's noisy images, beside the reference's estimates there
+beside      its images beside the second network's from the same noise
 held_out    squared errors on noisy held-out images
+levels      the same at the noise levels of the sampling steps
 nearest     distances of its images to the training images
 features    what an extractor reads off its images
 """
@@ -21,9 +23,19 @@ from torch import Tensor
 from locality.features import as_8bit
 from locality.metrics import SCORES, explained, pearson, squared_error, squared_error01
 from locality.store import Artifact, digest
-from locality.studies.benchmark.competitors import CONTROL, REFERENCE, Competitor, Setup
+from locality.studies.benchmark.competitors import CONTROL, REFERENCE, SECOND, Competitor, Setup
 from locality.studies.benchmark.extractors import Extractor
-from locality.studies.benchmark.metrics import FEATURES, HELD_OUT, NEAREST, OWN, TRAJECTORY, score_cell, scores_of
+from locality.studies.benchmark.metrics import (
+    BESIDE,
+    FEATURES,
+    HELD_OUT,
+    LEVELS,
+    NEAREST,
+    OWN,
+    TRAJECTORY,
+    score_cell,
+    scores_of,
+)
 from locality.studies.benchmark.sampling import chunks
 from locality.types import ImageShape
 
@@ -72,7 +84,8 @@ def cells(setup: Setup, extractors: Sequence[Extractor]) -> list[Cell]:
     """
     found: list[Cell] = []
     for first in (True, False):
-        for competitor in setup.everyone:
+        # The second network is early: others stand beside its images, and no model waits open while it draws.
+        for competitor in sorted(setup.everyone, key=lambda one: (one.kind != REFERENCE, one.kind != SECOND)):
             count = setup.held_out if competitor.kind == CONTROL else setup.plan.count
             parts = chunks(count)
             for images in parts[:1] if first else parts[1:]:
@@ -94,6 +107,11 @@ def _of(setup: Setup, competitor: Competitor, images: range, extractors: Sequenc
             noisy = {"held_out": setup.control.key["held_out"], "images": [judged.start, judged.stop]}
             how = {"sigmas": list(setup.plan.sigmas), "seed": setup.plan.seed}
             yield Cell(competitor, HELD_OUT, judged, _key(model=competitor.key, **noisy, **how))
+            how = {"sigmas": setup.levels, "seed": setup.plan.seed}
+            yield Cell(competitor, LEVELS, judged, _key(model=competitor.key, **noisy, **how))
+        second = setup.second_for(competitor)
+        if second is not None and competitor.kind != SECOND:
+            yield Cell(competitor, BESIDE, images, _key(drawn=drawn, target=second.images_key(images)))
     yield Cell(competitor, NEAREST, images, _key(drawn=drawn, training=competitor.source.fingerprint))
     for extractor in extractors:
         yield Cell(competitor, FEATURES, images, _key(drawn=drawn, extractor=extractor.key), extractor)

@@ -13,6 +13,7 @@ from locality.studies.models import Model
 
 REFERENCE, SECOND, ANALYTIC, NETWORK, CONTROL = "reference", "ceiling", "analytic", "network", "control"
 WIENER = "wiener"  # always included: held-out errors are reported as a ratio to its
+MEAN = "mean"  # always included: what explains less than the mean image explains nothing
 HELD_OUT = "held-out images"  # the control's name
 
 
@@ -67,6 +68,16 @@ class Setup:
         if competitor.sampling == self.reference.sampling:
             return self.reference
         return replace(self.reference, sampling=competitor.sampling)
+
+    def second_for(self, competitor: Competitor) -> Competitor | None:
+        """The second network sampled with a competitor's steps and clipping; None where there is none."""
+        second = next((one for one in self.competitors if one.kind == SECOND), None)
+        return None if second is None else replace(second, sampling=competitor.sampling)
+
+    @property
+    def levels(self) -> list[float]:
+        """The noise levels of the sampling steps, decreasing."""
+        return self.reference.sampling.sigmas()
 
     @property
     def everyone(self) -> tuple[Competitor, ...]:

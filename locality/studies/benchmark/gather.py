@@ -16,7 +16,7 @@ from locality.grammar import command
 from locality.store import Artifact
 from locality.studies.benchmark.cells import Cell
 from locality.studies.benchmark.competitors import CONTROL, SECOND, Competitor, Setup
-from locality.studies.benchmark.metrics import CELLS, HELD_OUT, OWN, every_step, scores_of
+from locality.studies.benchmark.metrics import CELLS, HELD_OUT, LEVELS, OWN, every_step, scores_of
 from locality.studies.benchmark.plan import BenchPlan
 from locality.studies.benchmark.result import Result
 from locality.studies.benchmark.rows import Bench
@@ -76,7 +76,8 @@ def bench_command(source: Source, plan: BenchPlan) -> str:
 def _result(setup: Setup, competitor: Competitor, every: Sequence[Cell], found: Mapping[str, Artifact]) -> Result:
     count = setup.held_out if competitor.kind == CONTROL else setup.plan.count
     scores: dict[str, Tensor] = {}
-    have = {kind: torch.zeros(setup.held_out if kind == HELD_OUT else count, dtype=torch.bool) for kind in CELLS}
+    counts = {HELD_OUT: setup.held_out, LEVELS: setup.held_out}
+    have = {kind: torch.zeros(counts.get(kind, count), dtype=torch.bool) for kind in CELLS}
     mine = [cell for cell in every if cell.competitor is competitor and cell.kind in have and cell.address in found]
     for cell in mine:
         _fill(scores, have[cell.kind], cell, found[cell.address])

@@ -11,6 +11,8 @@ from locality.metrics import SCORES, ScoreSpec
 HIGHER, LOWER, NEITHER = "higher", "lower", ""
 # The kinds of cells: see `locality.studies.benchmark.cells`.
 OWN, TRAJECTORY, HELD_OUT, NEAREST, FEATURES = "own", "trajectory", "held_out", "nearest", "features"
+BESIDE, LEVELS = "beside", "levels"
+MIDDLE = (0.3, 10.0)  # noise levels between which methods differ; beyond them every R2 on-trajectory is near 1
 _SCORE = "score-"  # and the name of a metric plug-in, whose cells are its own
 
 
@@ -65,6 +67,12 @@ _TABLE = (
         about=f"{_R2}: both estimates at the noisy image x of the REFERENCE's trajectory, which isolates the denoiser; "
         "by noise level, and with sigma null each image's mean over all steps",
         limits="at most 1", brief="network’s trajectory"),
+    Metric("r2_middle", "R2 on-trajectory, sigma .3 to 10", TRAJECTORY, HIGHER, {"r2": "r2_trajectory"}, compared=True,
+        about="the same, each image's mean over the steps with sigma from .3 to 10 alone: beyond them all methods are "
+        "alike, and count in `r2_trajectory` as much", limits="at most 1", brief="where methods differ"),
+    Metric("r2_second", "R2 final, second network", BESIDE, HIGHER, {"r2": "r2_second"}, brief="another reference",
+        about="as r2_final with the second network in the reference's place: what holds for one network only is no "
+        "finding", limits="at most 1, can be negative"),
     Metric("r2_own", "R2 per step", OWN, HIGHER, {"r2": "r2_own"}, by_sigma=True,
         about=f"{_R2}: as r2_final at every step, by noise level", limits="at most 1"),
     Metric("pearson", "Pearson r", OWN, HIGHER, {"pearson": "pearson"}, brief="not comparable with R2",
@@ -78,17 +86,23 @@ _TABLE = (
     Metric("denoise_ratio", "error / Wiener", HELD_OUT, LOWER, {"errors": "errors"}, by_sigma=True, compared=True,
         about="mean of |D(x0 + sigma eps) - x0|^2 over held-out images, over the same mean of the Wiener filter "
         "(fitted to the benchmark's training images) on the same images and noise; by noise level, and with sigma null "
-        "the geometric mean of the ratios over the levels; 1 is as good as Wiener; standard error by the delta method",
-        brief="held-out, over σ"),
+        "the geometric mean of the ratios over the levels (`sigmas` of the plan, by default .1 to 5), in which the "
+        "lowest, where ratios differ most, decide; 1 is as good as Wiener; standard error by the delta method",
+        brief="geometric mean over σ"),
+    Metric("denoise_steps", "error / Wiener, sampling levels", LEVELS, LOWER, {"errors": "errors_steps"}, by_sigma=True,
+        about="as denoise_ratio at every noise level of the sampling steps; with sigma null the ratio of the errors "
+        "summed over those from .3 to 10", brief="summed errors, σ .3–10"),
     Metric("memorised", "memorised", NEAREST, LOWER, {"nearest": "nearest", "second": "second"}, limits="in [0, 1]",
         about="share of the generated images that are copies: L2 distance to the nearest training image below a third "
         "of that to the second nearest; compare with the row of held-out images. A model is compared with the "
         "training images it was given, a network with all", brief="share of samples"),
     Metric("nn_distance", "nearest", NEAREST, NEITHER, {"nearest": "nearest"}, brief="L2, [−1, 1] units",
-        about="L2 distance of the generated images, not clamped, to the nearest training image",
+        about="L2 distance of the generated images, not clamped, to the nearest training image, of those the model was "
+        "given: fewer images are farther away",
         unit="units of [-1, 1], summed over pixels and channels under the root"),
     Metric("kid", "KID", FEATURES, LOWER, limits="can be negative",
-        about=f"kernel distance, unbiased, kernel (a.b / f + 1)^3, {_DISTANCE}; jackknife of both sets"),
+        about=f"kernel distance, unbiased, kernel (a.b / f + 1)^3, {_DISTANCE}; jackknife of both sets; it grows with "
+        "the sixth power of the features' norm, so compare rows of one extractor alone"),
     Metric("fid", "FID", FEATURES, LOWER,
         about=f"Frechet distance {_DISTANCE} = inception; only where there are more generated images than features "
         "(2,048); biased upwards with few images; jackknife over the generated images"),

@@ -13,17 +13,21 @@ from torch import Tensor
 from locality.errors import BadInput, UnknownName
 from locality.metrics import Difference, Summary, is_copy, paired_difference, ratio_scores, summarise
 from locality.studies.benchmark.competitors import ANALYTIC, REFERENCE, WIENER, Group
-from locality.studies.benchmark.metrics import HIGHER, METRICS, OF_IMAGES
+from locality.studies.benchmark.metrics import HIGHER, METRICS, MIDDLE, OF_IMAGES
 from locality.studies.benchmark.plan import BenchPlan
+from locality.studies.benchmark.sampling import SamplingConfig
 from locality.types import ImageShape
+
+RATIOS = ("denoise_ratio", "denoise_steps")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """One model's part. `scores` by name, images on the last axis, nan where `have` says an image is not finished.
 
-    Scores: r2_own and r2_trajectory [s n], pearson, mse, mse01 [n], errors [S n], nearest and second [n]. `sigmas` are
-    those of its s steps, `images` its first ones as they would be saved.
+    Scores: r2_own and r2_trajectory [s n], pearson, mse, mse01, r2_second [n], errors [S n] and errors_steps [s n],
+    nearest and second [n]. `sigmas` are those of its s steps, `images` its first ones as they would be saved. A stored
+    one of an earlier day has no scores of what was not measured then.
     """
 
     name: str
@@ -90,6 +94,8 @@ class Scored:
         """The noise levels of a metric by sigma, decreasing; () where it has none."""
         if not METRICS[metric].by_sigma:
             return ()
+        if metric == "denoise_steps":
+            return tuple(SamplingConfig(self.plan.steps, True, self.plan.seed).sigmas())
         return self.plan.sigmas if metric == "denoise_ratio" else self.result(model).sigmas
 
     def summary(self, model: str, metric: str, sigma: float | None = None) -> Summary:
@@ -121,8 +127,9 @@ class Scored:
 
     def _finished(self, model: str, metric: str) -> Bool[Tensor, " n"]:
         """Which images have the score, as far as the work has come."""
-        have = self.result(model).have[METRICS[metric].cell]
-        return have & self.result(WIENER).have["held_out"] if metric == "denoise_ratio" else have
+        cell = METRICS[metric].cell
+        have = self.result(model).have[cell]
+        return have & self.result(WIENER).have[cell] if metric in RATIOS else have
 
     def _by_sigma(self, result: Result, metric: str) -> Float64[Tensor, "..."]:
         if metric not in OF_IMAGES:
@@ -130,12 +137,13 @@ class Scored:
         if metric == "memorised":
             nearest, second = result.of("nearest"), result.of("second")
             return is_copy(nearest, second).double().where(nearest.isfinite(), torch.nan)
-        if metric == "denoise_ratio":
-            ours, theirs = result.of("errors"), self.result(WIENER).of("errors")
-            return (
-                ratio_scores(ours, theirs) if ours.numel() and theirs.numel() else torch.empty(0, dtype=torch.float64)
-            )
         found = result.of(METRICS[metric].score)
+        if metric in RATIOS:
+            theirs = self.result(WIENER).of(METRICS[metric].score)
+            return ratio_scores(found, theirs) if found.numel() and theirs.numel() else found[:0].flatten()
+        if metric == "r2_middle" and found.numel():
+            rows = [i for i, sigma in enumerate(result.sigmas) if MIDDLE[0] <= sigma <= MIDDLE[1]]
+            return found[rows].mean(dim=0) if rows else torch.full_like(found[0], torch.nan)
         return found[-1] if metric == "r2_final" and found.numel() else found
 
     def _at(self, metric: str, scores: Float64[Tensor, "..."], model: str, sigma: float | None) -> Tensor:
@@ -143,11 +151,21 @@ class Scored:
         if sigma is None:
             if metric == "r2_own":
                 raise BadInput("r2_own is reported by noise level: give sigma, or take r2_final.")
+            if metric == "denoise_steps":
+                return self._summed(model)
             return _overall(metric, scores) if levels and scores.numel() else scores
         if sigma not in levels:
             known = ", ".join(f"{level:.3g}" for level in levels) or "none"
             raise BadInput(f"{metric} of {model} has no noise level {sigma:g}. It has: {known}.")
         return scores[levels.index(sigma)] if scores.numel() else scores
+
+    def _summed(self, model: str) -> Float64[Tensor, " n"]:
+        """Ratio of the errors summed over the sampling levels where methods differ, as scores of images."""
+        rows = [i for i, sigma in enumerate(self.levels(model, "denoise_steps")) if MIDDLE[0] <= sigma <= MIDDLE[1]]
+        ours, theirs = (self.result(name).of("errors_steps") for name in (model, WIENER))
+        if not ours.numel() or not theirs.numel() or not rows:
+            return torch.empty(0, dtype=torch.float64)
+        return ratio_scores(ours[rows].sum(dim=0), theirs[rows].sum(dim=0))
 
 
 def _overall(metric: str, scores: Float64[Tensor, "s n"]) -> Float64[Tensor, " n"]:

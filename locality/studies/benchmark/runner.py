@@ -13,7 +13,7 @@ from torch import Tensor
 from locality.device import Compute
 from locality.features import Features
 from locality.memory import PeakMemory
-from locality.metrics import SCORES
+from locality.metrics import SCORES, explained
 from locality.sampler import ddim
 from locality.store import Artifact, Store
 from locality.studies.benchmark.cells import (
@@ -25,7 +25,7 @@ from locality.studies.benchmark.cells import (
 )
 from locality.studies.benchmark.competitors import Competitor, Setup
 from locality.studies.benchmark.extractors import Extractor
-from locality.studies.benchmark.metrics import FEATURES, HELD_OUT, NEAREST, OWN, score_cell
+from locality.studies.benchmark.metrics import BESIDE, FEATURES, HELD_OUT, LEVELS, NEAREST, OWN, score_cell
 from locality.studies.benchmark.sampling import held_out_noise
 from locality.studies.models import finite
 from locality.studies.sampling.nearest import nearest_training
@@ -49,7 +49,8 @@ class Runner:
     def make(self, cell: Cell) -> Work:
         """The artefact of a cell; its meta holds the seconds it took."""
         began = time.perf_counter()
-        makers = {OWN: self._own, HELD_OUT: self._held_out, NEAREST: self._nearest, FEATURES: self._read}
+        makers = {OWN: self._own, BESIDE: self._beside, NEAREST: self._nearest, FEATURES: self._read}
+        makers |= {HELD_OUT: self._held_out, LEVELS: self._held_out}
         makers |= dict.fromkeys(map(score_cell, SCORES), self._score)
         made = yield from makers.get(cell.kind, self._trajectory)(cell)
         return Artifact(made.arrays, {**made.meta, "seconds": time.perf_counter() - began})
@@ -77,6 +78,14 @@ class Runner:
         drawn = yield from self._drawing(cell.competitor, cell.images)
         return own_artifact(drawn, target, self.setup.source.shape)
 
+    def _beside(self, cell: Cell) -> Work:
+        """R2 of last estimates against the second network's."""
+        second = self.setup.second_for(cell.competitor)
+        assert second is not None
+        drawn = yield from self._drawing(cell.competitor, cell.images)
+        target = yield from self._drawing(second, cell.images)
+        return Artifact({"r2": explained(drawn.arrays["x0_hat"][-1], target.arrays["x0_hat"][-1])})
+
     def _score(self, cell: Cell) -> Work:
         """The scores of a metric plug-in: last estimates of the model beside the reference's."""
         name = next(name for name in SCORES if score_cell(name) == cell.kind)
@@ -101,7 +110,8 @@ class Runner:
     def _held_out(self, cell: Cell) -> Work:
         """Squared errors [sigma, k], summed over pixels and channels, float64; the same noise at every level."""
         denoiser = yield from self.denoiser(cell.competitor)
-        sigmas, shape = self.setup.plan.sigmas, self.setup.source.shape
+        sigmas = self.setup.plan.sigmas if cell.kind == HELD_OUT else self.setup.levels
+        shape = self.setup.source.shape
         x0 = self.setup.source.held_out.x0(slice(cell.images.start, cell.images.stop))
         eps, errors = held_out_noise(cell.images, shape, self.setup.plan.seed), []
         for i, sigma in enumerate(sigmas):

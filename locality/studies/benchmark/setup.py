@@ -10,10 +10,12 @@ from locality.denoisers import DENOISERS
 from locality.errors import BadInput, DataUnavailable, LocalityError
 from locality.networks import UNKNOWN
 from locality.store import Store
+from locality.studies.alike import training_difference
 from locality.studies.benchmark.competitors import (
     ANALYTIC,
     CONTROL,
     HELD_OUT,
+    MEAN,
     NETWORK,
     REFERENCE,
     SECOND,
@@ -46,10 +48,11 @@ def enter(source: Source, plan: BenchPlan, store: Store) -> Setup:
     reference = entering.network(plan.reference, REFERENCE, "--reference")
     second, notes = entering.second(reference)
     groups, chosen = entering.presets(notes)
-    entries = [Entry(WIENER), *plan.entries(), *chosen]
+    entries = entering.with_unlabelled([Entry(WIENER), Entry(MEAN), *plan.entries(), *chosen])
     competitors = [entering.competitor(entry, reference) for entry in dict.fromkeys(entries)]
     if second is not None:
         competitors = [e for e in competitors if not (e.kind == NETWORK and e.key == second.key)] + [second]
+    competitors = [_said(competitor, reference) for competitor in competitors]
     control = Competitor(HELD_OUT, CONTROL, reference.sampling, source, None)
     notes += entering.plan_notes(reference)
     return Setup(source, whole, plan, reference, tuple(competitors), control, tuple(groups), tuple(notes))
@@ -145,6 +148,16 @@ class _Entering:
         part = [f"fitted to the first {seen:,} of {whole:,} training images"] if seen < whole else []
         return part + model.spec.approximations(seen)
 
+    def with_unlabelled(self, entries: list[Entry]) -> list[Entry]:
+        """The entries, each that uses labels followed by the same without: what labels give is no merit of a model."""
+        found = []
+        for entry in entries:
+            found.append(entry)
+            spec = find_model(self.source, entry.model, store=self.store).spec
+            if spec is not None and (plain := spec.unlabelled()) is not None:
+                found.append(replace(entry, model=plain.text()))
+        return found
+
     def _source(self, entry: Entry) -> Source:
         if entry.first is None or entry.first == self.source.count():
             return self.source
@@ -186,6 +199,16 @@ class _Entering:
         if held_out < count:
             notes.append(f"{self.source.text} has {held_out} held-out images: denoise_ratio and the control use them.")
         return notes
+
+
+def _said(competitor: Competitor, reference: Competitor) -> Competitor:
+    """A trained network with a note on how its training differs from the reference's."""
+    assert reference.model is not None
+    ours, theirs = competitor.model, reference.model.network
+    if ours is None or ours.spec is not None or ours.network is None or theirs is None:
+        return competitor
+    apart = training_difference(ours.network, theirs)
+    return replace(competitor, notes=(*competitor.notes, apart)) if apart else competitor
 
 
 def _mean_ratio(network: Trained) -> float:

@@ -16,6 +16,7 @@ from locality.studies.benchmark.rows import Bench
 
 _ORDER = {REFERENCE: 0, SECOND: 1, CONTROL: 3}  # models stand between
 _LABELS = {REFERENCE: "reference", SECOND: "second network"}
+NOT_MEASURED = "not measured"
 _LATEX = {
     "\\": r"\textbackslash{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -70,7 +71,7 @@ def leaderboard(bench: Bench) -> Leaderboard:
             found[row["model"]][Column(row["metric"], row.get("features", ""))] = Summary(mean, stderr, row["n"])
     order = list(METRICS)
     columns = sorted(
-        {column for numbers in found.values() for column in numbers},
+        {column for numbers in found.values() for column in numbers} | unmeasured(bench),
         key=lambda column: (order.index(column.metric), column.features),
     )
 
@@ -82,6 +83,13 @@ def leaderboard(bench: Bench) -> Leaderboard:
     results = sorted(bench.results, key=place)
     numbers = [(r.name, r.kind, tuple(found[r.name].get(c) for c in columns), r.facts) for r in results]
     return Leaderboard(tuple(columns), tuple(numbers))
+
+
+def unmeasured(bench: Bench) -> set[Column]:
+    """What a benchmark stored on an earlier day has no numbers of, though one made now would."""
+    wanted = ["denoise_steps", *(["r2_second"] if bench.second is not None else [])]
+    has = {name for result in bench.results for name in bench.measured(result)}
+    return {Column(name) for name in wanted if name not in has}
 
 
 def number(found: Summary | None) -> str:
@@ -98,12 +106,14 @@ def text_rows(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     """Headings and cells, with time and memory as the last columns."""
     headings = ["model", *(column.title for column in board.columns), "n", "s/step", "peak MB"]
     rows = []
+    measured = [any(numbers[i] is not None for _, _, numbers, _ in board.models) for i in range(len(board.columns))]
     for name, kind, numbers, facts in board.models:
         label = f"{name} ({_LABELS[kind]})" if kind in _LABELS else name
         n = max((found.n for found in numbers if found is not None), default=0)
         seconds, peak = facts.get("seconds_per_step"), facts.get("peak_bytes")
         spent = ["" if seconds is None else f"{seconds:.2g}", "" if peak is None else f"{peak / 1e6:.0f}"]
-        rows.append([label, *map(number, numbers), str(n), *spent])
+        cells = [number(found) if known else NOT_MEASURED for found, known in zip(numbers, measured, strict=True)]
+        rows.append([label, *cells, str(n), *spent])
     return headings, rows
 
 

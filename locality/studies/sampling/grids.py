@@ -150,7 +150,8 @@ def replayed(source: Source, x0_hat: Float[Tensor, "s n d"], sampling: Sampling,
         shape = source.shape
 
         def __call__(self, x: Float[Tensor, "n d"], sigma: float) -> Float[Tensor, "n d"]:
-            return next(said)
+            estimate: Tensor = next(said)
+            return estimate
 
     x_T = initial(start_noise(source.shape, sampling.count, sampling.seed), levels[0], sampling.start)
     x = torch.stack([step.x for step in ddim(Said(), x_T, levels, clip=sampling.clip)])

@@ -38,6 +38,12 @@ def pixels_along(mask: Bool[Tensor, "h w"] | None, shape: ImageShape, count: int
     return [Pixel(*places[(2 * i + 1) * len(places) // (2 * count)]) for i in range(count)]
 
 
+def chance_around(chance: float, shape: ImageShape) -> float:
+    """The share of all pixels but the field's own that a mask covers, for fields of its pixels; `chance`: of all."""
+    size = shape.h * shape.w
+    return (chance * size - 1) / (size - 1)
+
+
 def participating_networks(
     source: Source, edit: EditSpec, steps: dict[float, Source], wanted: Sequence[str] | None, store: Store
 ) -> tuple[Members, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from locality.schedule import HIGHEST, LOWEST
 from locality.specs import Spec, param
 
 PREDICTED = "wiener"
+Point = tuple[float, float, float]  # x, y, standard error of y or nan
+BENT = 0.05  # of the range of a curve: the most that a point may be off its line
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ABOUT = {
     "strength": "what the edit's dial is at: c of x0' = x0 + c z w for a pattern",
@@ -23,9 +25,13 @@ ABOUT = {
     "non_locality": "share of the absolute mass farther than 4 pixels from the field's pixel; in [0, 1]",
     "stderr": "standard error over draws (jackknife); null for predictions, which have none",
     "n": "draws of held-out image and noise that a network's fields are averaged over",
-    "chance": "the pattern's share of the pixels",
-    "fits": "least-squares line of a quantity against the strength, or against the prediction's (`against`); "
-    "slope_stderr and r2 need three strengths",
+    "chance": "the pattern's share of the pixels, beside `mass_on_pattern`",
+    "chance_without_own": "its share of all pixels but the field's own, beside `mass_without_own`",
+    "fits": "least-squares line of a quantity against the strength, or against the prediction's (`against`), with "
+    "Student's 95 % interval of the slope [slope_low, slope_high]; three points or more, and only where no point is "
+    f"farther from it than {BENT:.0%} of their range and two of its standard errors: a curve that saturates has no "
+    "slope; errors are over the points, which are one training each",
+    "bent": "the curves that are no lines",
 }
 
 
@@ -50,7 +56,7 @@ class Sweep:
     """Fields against the strength of an edit; `ABOUT` says what each number is.
 
     `rows`: one per model and strength. `networks`: facts of each network that took part. `chance`: share of the
-    pixels that the pattern covers, nan for an edit without one.
+    pixels that the pattern covers, `chance_without_own` of those that are not the field's own; nan for an edit without.
     """
 
     dataset: str
@@ -58,6 +64,7 @@ class Sweep:
     plan: SweepPlan
     pixels: list[list[int]]
     chance: float
+    chance_without_own: float
     rows: list[dict[str, Any]]
     networks: list[dict[str, Any]]
     notes: list[str]
@@ -77,19 +84,22 @@ class Sweep:
         return sorted(point for point in points if math.isfinite(point[1]))
 
     def fits(self) -> list[dict[str, Any]]:
-        """Lines through the curves: against the strength, and a network's against the prediction's."""
-        found = []
+        """Lines through the curves that are lines: against the strength, and a network's against the prediction's."""
+        return [about | line for about, points in self._curves() if not bends(points) and (line := fit_line(points))]
+
+    def bent(self) -> list[dict[str, Any]]:
+        """The curves that no line fits, since they saturate, say: model, quantity, against."""
+        return [about for about, points in self._curves() if bends(points)]
+
+    def _curves(self) -> Iterator[tuple[dict[str, Any], list[Point]]]:
         for quantity in QUANTITIES:
             predicted = {strength: value for strength, value, _ in self.curve(PREDICTED, quantity)}
             for model in self.models:
                 points = self.curve(model, quantity)
-                lines = {"strength": [(s, value) for s, value, _ in points]}
+                yield {"model": model, "quantity": quantity, "against": "strength"}, points
                 if model != PREDICTED:
-                    lines["prediction"] = [(predicted[s], value) for s, value, _ in points if s in predicted]
-                for against, pairs in lines.items():
-                    if (line := fit_line(pairs)) is not None:
-                        found.append({"model": model, "quantity": quantity, "against": against, **line})
-        return found
+                    against = [(predicted[c], value, error) for c, value, error in points if c in predicted]
+                    yield {"model": model, "quantity": quantity, "against": "prediction"}, against
 
     def to_json(self) -> dict[str, Any]:
         """Plain values (nan where a number is not defined)."""
@@ -100,33 +110,49 @@ class Sweep:
             "strengths": list(self.plan.strengths),
             "pixels": self.pixels,
             "chance": self.chance,
+            "chance_without_own": self.chance_without_own,
             "rows": self.rows,
             "fits": self.fits(),
+            "bent": self.bent(),
             "networks": self.networks,
             "notes": self.notes,
             "about": ABOUT,
         }
 
 
-def fit_line(pairs: Sequence[tuple[float, float]]) -> dict[str, Any] | None:
-    """Slope, its standard error, intercept and R^2 of the least-squares line; None where no line is defined.
+def fit_line(points: Sequence[Point]) -> dict[str, Any] | None:
+    """The least-squares line of (x, y, error of y): slope, its standard error and 95 % interval, intercept and R^2.
 
-    Error and R^2 are nan for two points, which every line fits; R^2 also where all values are the same.
+    None for fewer than three x: every two points are on a line. R^2 is nan where all y are the same.
     """
     from scipy import stats
 
-    x, y = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    if len(set(x)) < 2:
+    x, y = [point[0] for point in points], [point[1] for point in points]
+    if len(set(x)) < 3:
         return None
     line = stats.linregress(x, y)
-    error = float(line.stderr) if len(x) > 2 else math.nan
+    slope, error = float(line.slope), float(line.stderr)
+    away = float(stats.t.ppf(0.975, len(x) - 2)) * error
     return {
-        "slope": float(line.slope),
+        "slope": slope,
         "slope_stderr": error,
+        "slope_low": slope - away,
+        "slope_high": slope + away,
         "intercept": float(line.intercept),
-        "r2": float(line.rvalue) ** 2 if len(x) > 2 and len(set(y)) > 1 else math.nan,
+        "r2": float(line.rvalue) ** 2 if len(set(y)) > 1 else math.nan,
         "n": len(x),
     }
+
+
+def bends(points: Sequence[Point]) -> bool:
+    """Whether a point is off the line through all by more than a twentieth of their range and two of its errors."""
+    line = fit_line(points)
+    if line is None:
+        return False
+    y = [point[1] for point in points]
+    off = [abs(value - line["intercept"] - line["slope"] * x) for x, value, _ in points]
+    allowed = [max(BENT * (max(y) - min(y)), 0.0 if math.isnan(error) else 2 * error) for _, _, error in points]
+    return any(away > most + 1e-12 for away, most in zip(off, allowed, strict=True))
 
 
 def row_of(

@@ -13,7 +13,9 @@ from locality.edits import EditSpec, parse_edit
 from locality.store import Artifact, Store
 from locality.store.artifact import canonical, defined
 from locality.studies.shipped import ship, shipped
+from locality.studies.sweep.participants import chance_around
 from locality.studies.sweep.plan import Sweep, SweepPlan
+from locality.types import ImageShape
 
 KIND, VERSION = "sweep", 1
 
@@ -32,7 +34,7 @@ def shipped_sweeps(source: Source, edit: EditSpec, *, store: Store | None = None
     """The shipped sweeps of an edit of these images, whatever strength it is at."""
     family = canonical(_family(source, edit))
     found = shipped(KIND, where=lambda manifest: canonical(manifest["key"].get("family")) == family, store=store)
-    return [_sweep(kept.meta) for _, kept in found]
+    return [_sweep(kept.meta, source.shape) for _, kept in found]
 
 
 def _family(source: Source, edit: EditSpec) -> dict[str, Any]:
@@ -44,10 +46,9 @@ def _family(source: Source, edit: EditSpec) -> dict[str, Any]:
     }
 
 
-def _sweep(meta: dict[str, Any]) -> Sweep:
+def _sweep(meta: dict[str, Any], shape: ImageShape) -> Sweep:
     options = {name: meta[name] for name in ("sigma", "draws", "seed")}
     plan = SweepPlan(strengths=tuple(meta["strengths"]), pixels=len(meta["pixels"]), **options)
     chance = math.nan if meta["chance"] is None else float(meta["chance"])
-    return Sweep(
-        meta["dataset"], meta["edit"], plan, meta["pixels"], chance, meta["rows"], meta["networks"], meta["notes"]
-    )
+    around, rest = chance_around(chance, shape), (meta[name] for name in ("rows", "networks", "notes"))
+    return Sweep(meta["dataset"], meta["edit"], plan, meta["pixels"], chance, around, *rest)

@@ -20,8 +20,16 @@ from locality.linear.planted import Planted
 from locality.linear.statistics import fit_filter
 from locality.linear.wiener import WienerFilter, coordinates
 from locality.store import Artifact, Store, default_store
+from locality.studies.alike import training_difference
 from locality.studies.fields.draws import Draws
-from locality.studies.sweep.participants import at_strength, mask_of, participating_networks, pixels_along
+from locality.studies.sweep.participants import (
+    Members,
+    at_strength,
+    chance_around,
+    mask_of,
+    participating_networks,
+    pixels_along,
+)
 from locality.studies.sweep.plan import PREDICTED, Sweep, SweepPlan, row_of
 from locality.studies.trained import Trained
 from locality.types import Pixel
@@ -79,8 +87,28 @@ def run_sweep(
             rows.append(row_of(name, strength, masses.to_json(), network.folder.name, edit.scaled(strength)))
             done += 1
     facts = [_facts(network) for members in taking.values() for _, network in members]
+    notes += _unlike(taking)
     chance = math.nan if mask is None else float(mask.double().mean())
-    return Sweep(source.text, edit.text(), plan, [list(one) for one in pixels], chance, rows, facts, notes)
+    places = [list(one) for one in pixels]
+    return Sweep(
+        source.text, edit.text(), plan, places, chance, chance_around(chance, source.shape), rows, facts, notes
+    )
+
+
+def _unlike(taking: Members) -> list[str]:
+    """What the networks of one curve differ in beside the strength."""
+    curves: dict[str, dict[float, Trained]] = {}
+    for strength, members in taking.items():
+        for name, network in members:
+            curves.setdefault(name, {})[strength] = network
+    notes = []
+    for name, networks in curves.items():
+        start, first = next(iter(networks.items()))
+        for strength, network in networks.items():
+            if apart := training_difference(network, first):
+                ours = apart.split(f", {first.name} ")
+                notes.append(f"{name} at strength {strength:g}: {ours[0]}; at {start:g}: {ours[1]}.")
+    return notes
 
 
 def _predictor(

@@ -27,10 +27,14 @@ def reported_study(source: Source, found: Agreement | None) -> tuple[dict[str, A
         part = getattr(found, name)
         reported |= {name: _plain(part.value), f"{name}_stderr": _plain(part.stderr)}
         reported |= {f"{name}_chance": _plain(part.chance)}
+    corrected = ", each by the variance of the images there, corrected for the noise of the draws"
     reported["note"] = (
-        f"Mean over {len(found.pixels)} pixels; fields averaged over {found.plan.draws} draws. Point at a cell for the "
-        "standard error over draws and the chance level: the second field taken at another pixel."
+        f"Mean over {len(found.pixels)} pixels{'' if found.weights is None else corrected}; fields averaged over "
+        f"{found.plan.draws} draws. Point at a cell for the standard error over draws and the chance level: the second "
+        "field taken at another pixel."
     )
+    alike = [f"{model['name']} was {model['note']}" for model in found.models if model["note"].startswith("trained ")]
+    reported["note"] += "".join(f" {sentence}" for sentence in alike)
     return reported, ""
 
 
@@ -46,7 +50,7 @@ def show_study(source: Source, entries: Sequence[Entry], found: Agreement | None
         _errors(found, shown)
         _twins(source, entries, found)
         _explained(found, shown, level)
-        _ceilings(found, shown)
+        _reliability(found, shown)
         st.caption(f"Computed by `{command('agreement', *source.words)}`; `--json` prints every number.")
 
 
@@ -105,30 +109,36 @@ def _twins(source: Source, entries: Sequence[Entry], found: Agreement) -> None:
     both = _kept(source, ["wiener", *twins, *twins.values()]) if twins else None
     if both is None:
         return
+    several = both.plan.seeds if both.weights is not None else 1
     st.markdown(
         "**Pearson r with the prediction, excluding the centre pixel, trained → untrained**: what training adds to "
-        "the architecture"
+        "the architecture" + (f". Untrained: mean ± standard deviation of {several} initialisations" * (several > 1))
     )
     rows = {}
     for entry in entries:
         if entry.text in twins:
             pair = [both.names.index(name) for name in (entry.text, twins[entry.text])]
-            values = both.off_centre.value[:, both.names.index("wiener")]
+            row = both.names.index("wiener")
+            values, spread = both.off_centre.value[:, row], both.off_centre.spread[:, row, pair[1]]
             rows[entry.title] = {
                 f"σ = {sigma:.2g}": f"{values[s, pair[0]]:.2f} → {values[s, pair[1]]:.2f}"
+                + (f" ± {spread[s]:.2f}" if spread[s] == spread[s] else "")
                 for s, sigma in enumerate(both.sigmas)
             }
     st.table(_sideways(rows))
 
 
-def _ceilings(found: Agreement, titles: Sequence[str]) -> None:
-    """How well a field over half of the draws agrees with that over the other half."""
+def _reliability(found: Agreement, titles: Sequence[str]) -> None:
+    """How much of an averaged field is no noise of the draws, of the measure the tables above use."""
     st.markdown(
-        f"**Split-half agreement**: Pearson r of a network's field over {found.plan.draws // 2} draws with its field "
-        f"over the other {found.plan.draws - found.plan.draws // 2}"
+        f"**Reliability** of fields averaged over {found.plan.draws} draws, excluding the centre pixel: the share of a "
+        "field that is not noise. It is no upper limit of agreement: r above is corrected for that noise"
+        if found.weights is not None
+        else f"**Reliability** of fields averaged over {found.plan.draws} draws, excluding the centre pixel; r above "
+        "is not corrected for that noise"
     )
     rows = {
-        title: {f"σ = {sigma:.2g}": f"{found.pearson.ceiling[s, i]:.2f}" for s, sigma in enumerate(found.sigmas)}
+        title: {f"σ = {s:.2g}": f"{found.off_centre.reliability[k, i]:.2f}" for k, s in enumerate(found.sigmas)}
         for i, (title, model) in enumerate(zip(titles, found.models, strict=True))
         if model["kind"] != "analytic"
     }

@@ -15,6 +15,7 @@ from locality.datasets import slug
 from locality.metrics import Summary
 from locality.studies import Bench
 from locality.studies.benchmark import ABOUT, METRICS, Column, Leaderboard, as_csv, latex, leaderboard, markdown, number
+from locality.studies.benchmark.tables import NOT_MEASURED
 from pages._ui.bench.names import plain
 from pages._ui.choice import note
 from pages._ui.lab.mount import Component
@@ -117,6 +118,9 @@ def offer_text(made: Bench) -> None:
         st.caption("CSV and JSON hold every number, by noise level too; JSON explains each.")
 
 
+_UNMEASURED = {"mean": None, "text": NOT_MEASURED, "error": "", "best": False, "waiting": False}
+
+
 def _row(made: Bench, board: Leaderboard, i: int, columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
     name, kind, numbers, facts = board.models[i]
     result = made.result(name)
@@ -124,6 +128,7 @@ def _row(made: Bench, board: Leaderboard, i: int, columns: Sequence[dict[str, An
         _id(column): (found, board.best(j))
         for j, (column, found) in enumerate(zip(board.columns, numbers, strict=True))
     }
+    order = {_id(column): j for j, column in enumerate(board.columns)}
     waiting = any(cell["model"] == name for cell in made.missing)
     cells = []
     for column in columns:
@@ -131,7 +136,8 @@ def _row(made: Bench, board: Leaderboard, i: int, columns: Sequence[dict[str, An
             cells.append(_fact(column["id"], facts.get(column["id"])))
         else:
             found, best = by_id[column["id"]]
-            cells.append(_cell(found, best == name, waiting))
+            known = any(other[2][order[column["id"]]] is not None for other in board.models)
+            cells.append(_cell(found, best == name, waiting) if known else _UNMEASURED)
     note = "; ".join(part for part in (_KINDS[kind], *result.notes) if part)
     return {
         "id": name,

@@ -79,7 +79,7 @@ class Board extends Lab {
     const cell = (row, i) => {
       const found = row.cells[i], { id, better } = columns[i]
       if (found === null) return `<td class="none">–</td>`
-      if (!Number.isFinite(found.mean)) return `<td class="waiting">${found.waiting ? "…" : "–"}</td>`
+      if (!Number.isFinite(found.mean)) return `<td class="waiting">${found.waiting ? "…" : found.text || "–"}</td>`
       const classes = [found.best ? "best" : "", this.picked && this.picked.model === row.id && this.picked.column === id ? "picked" : ""].filter(Boolean).join(" ")
       const share = extent[i] && !(row.kind in PLACE) ? Math.min(1, Math.max(0, (found.mean - extent[i][0]) / (extent[i][1] - extent[i][0] || 1))) : null
       const good = share === null || !better ? null : better === "higher" ? share : 1 - share

@@ -95,8 +95,9 @@ def _figure(key: str, quantity: str, _made: Sweep) -> go.Figure:
     for place, model in enumerate(_made.models):
         title, ink = ("Predicted", GREY) if model == PREDICTED else look(model, place)
         _trace(fig, _made.curve(model, quantity), title, ink, joined=model == PREDICTED)
-    if quantity != "non_locality" and math.isfinite(_made.chance):
-        fig.add_hline(y=_made.chance, line={"color": GREY, "dash": "dot", "width": 1}, annotation_text="by chance")
+    chance = {"mass_on_pattern": _made.chance, "mass_without_own": _made.chance_without_own}.get(quantity, math.nan)
+    if math.isfinite(chance):
+        fig.add_hline(y=chance, line={"color": GREY, "dash": "dot", "width": 1}, annotation_text="by chance")
     name_lines(fig)
     fig.update_yaxes(tickformat=".0%", rangemode="tozero")
     return fig
