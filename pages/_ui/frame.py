@@ -54,12 +54,8 @@ def sections() -> list[StreamlitPage]:
 
     Pages live one folder down: files directly in pages/ would start Streamlit's legacy menu.
     """
-    return [*_listed(), *lesson_pages().values()]
-
-
-def _listed() -> list[StreamlitPage]:
     files = sorted(_PAGES.glob("[a-z]*/[0-9][0-9]_*.py"), key=lambda path: path.name)
-    return [_page(path, default=i == 0) for i, path in enumerate(files)]
+    return [*(_page(path, default=i == 0) for i, path in enumerate(files)), *lesson_pages().values()]
 
 
 def _page(path: Path, *, default: bool) -> StreamlitPage:
@@ -93,9 +89,12 @@ def dress(page: StreamlitPage) -> None:
 
 def _phone_menu() -> None:
     """Streamlit hides the menu of small screens in the sidebar; this one is shown there alone."""
+    pages = sections()
+    listed = [page for group in pages.values() for page in group] if isinstance(pages, dict) else pages
     with st.container(key="phone_menu", horizontal=True):
-        for page in _listed():
-            st.page_link(page, label=page.title)
+        for page in listed:
+            if not page.url_path.startswith("lesson-"):  # reached from the list of lessons
+                st.page_link(page, label=page.title)
 
 
 def sidebar(page: StreamlitPage) -> None:

@@ -28,17 +28,17 @@ class Agreed:
     single: float
 
 
-def agreed(plain: float, half: float, draws: int) -> Agreed:
-    """From r over all draws and `half`, r between a network's fields of one half of the draws and of the other.
+def agreed(plain: float, reliability: float, draws: int, endless: float = math.nan) -> Agreed:
+    """From r and the reliability c over all draws; `endless`: r of endless draws if measured, else r / sqrt(c).
 
-        c = 2 h / (1 + h),   c_1 = c / (c + K (1 - c))
+        c_1 = c / (c + K (1 - c))
 
-    nan where the halves do not agree. Sources: Spearman 1910, Brown 1910 (British Journal of Psychology 3).
+    nan where the draws do not agree. Sources: Spearman 1910, Brown 1910 (British Journal of Psychology 3).
     """
-    if not half > 0.0:
+    if not reliability > 0.0:
         return Agreed(plain, math.nan, math.nan, math.nan)
-    c = 2.0 * half / (1.0 + half)
-    return Agreed(plain, c, plain / math.sqrt(c), c / (c + draws * (1.0 - c)))
+    c = reliability
+    return Agreed(plain, c, plain / math.sqrt(c) if math.isnan(endless) else endless, c / (c + draws * (1.0 - c)))
 
 
 def reach(denoiser: Denoiser, sigma: float) -> int:

@@ -42,7 +42,9 @@ def show(source: Source) -> None:
             sigma = _level(made)
     level, network = made.sigmas.index(sigma), cached.networks_of(source.text)[name]
     measured = made.off_centre
-    found = agreed(float(measured.value[level, 0, 1]), float(measured.ceiling[level, 1]), made.plan.draws)
+    endless = math.nan if made.weights is None else float(measured.value[level, 0, 1])
+    plain, reliability = float(measured.plain[level, 0, 1]), float(measured.reliability[level, 1])
+    found = agreed(plain, reliability, made.plan.draws, endless)
     st.markdown(
         f"At σ = {sigma:.2g} the field that the **{_title(name)}** learned on **{source.spec.info.title}** agrees with "
         f"the prediction to **r = {found.plain:.2f}** (own pixel excluded; mean over {len(made.pixels)} pixels, fields "
@@ -161,7 +163,7 @@ def _training(source: Source, level: int, name: str, network: Trained) -> None:
     if both is None:
         _reason("2 The training", "–", f"{learned}No study of this network before its training is stored.")
         return
-    values = both.off_centre.value[level, 0]
+    values = both.off_centre.plain[level, 0]
     _reason(
         "2 The training",
         f"r = {float(values[2]):.2f} → {float(values[1]):.2f}".replace("-", "−"),
