@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+import torch
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from locality.datasets import Source
@@ -16,8 +17,9 @@ from tests.browser.test_explorer import drawn, open_explorer, shows
 pytestmark = pytest.mark.browser
 SCREENS = [(1440, 900), (1280, 800), (1024, 768), (390, 844)]
 MOVED = """window.moved = 0
-new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput) window.moved += one.value })
-  .observe({ type: "layout-shift", buffered: true })"""
+new PerformanceObserver(list => {
+  for (const one of list.getEntries()) if (!one.hadRecentInput) window.moved += one.value
+}).observe({ type: "layout-shift", buffered: true })"""
 
 
 def opening() -> tuple[tuple[int, int], float]:
@@ -115,10 +117,10 @@ def test_no_sweep_where_the_link_names_a_noise_level_or_the_reader_wants_calm(
 def test_the_learned_field_only_gets_better(page: Page, server: str) -> None:
     """While the pointer rests draws are added, and their number never falls; the prediction comes before them."""
     lab = open_explorer(page, server, "?dataset=faces&px=15.15&sigma=1")
-    page.evaluate(
-        """() => { const lab = [...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.lab')).find(Boolean)
-        window.seen = []
-        new MutationObserver(() => window.seen.push([lab.dataset.shown, +lab.dataset.draws])).observe(lab, { attributes: true }) }"""
+    lab.evaluate(
+        """lab => { window.seen = []
+        const look = () => window.seen.push([lab.dataset.shown, +lab.dataset.draws])
+        new MutationObserver(look).observe(lab, { attributes: true }) }"""
     )
     page.mouse.click(*centre_of(page, "image", 11, 21))
     page.mouse.move(5, 5)
@@ -152,7 +154,7 @@ def test_another_image_is_shown_at_once_and_kept_in_the_link(page: Page, server:
     expect(page.get_by_role("heading", name="Test image 3")).to_be_visible()
     expect(page).to_have_url(re.compile("index=3"))
     expect(lab.get_by_role("button", name="Test image 3")).to_have_attribute("aria-pressed", "true")
-    truth = Source.parse("digits").held_out.x0(__import__("torch").tensor([3]))[0]
+    truth = Source.parse("digits").held_out.x0(torch.tensor([3]))[0]
     assert lab.evaluate("lab => [...lab.lab.x0]") == pytest.approx(truth.tolist(), abs=1e-6)
 
 
