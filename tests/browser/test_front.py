@@ -34,7 +34,7 @@ def test_picture_fields_and_slider_fit_on_the_screen(browser: Browser, server: s
         page.add_init_script(MOVED)
         lab = open_explorer(page, server, "")
         (row, col), sigma = opening()
-        shows(lab, rf"^{row},{col} {re.escape(f'{sigma:.6g}')}0* exact (live|stored)")
+        shows(lab, rf"^{row},{col} {re.escape(f'{sigma:#.6g}')} exact (live|stored)")
         parts = [f"[data-panel={name}] canvas" for name in ("image", "predicted", "learned")] + [
             ".noise input",
             ".prompt",
@@ -94,7 +94,7 @@ def test_the_noise_sweeps_once_and_stops_at_any_input(browser: Browser, server: 
     assert lab.evaluate("lab => lab.lab.sigma") == held
     page.reload()
     lab = page.locator('.lab[data-ready="1"]')
-    shows(lab, rf"^{row},{col} {re.escape(f'{sigma:.6g}')}0* exact")
+    shows(lab, rf"^{row},{col} {re.escape(f'{sigma:#.6g}')} exact")
     assert lab.get_attribute("data-sweeping") is None, "once"
     page.context.close()
 
