@@ -1,4 +1,4 @@
-"""The explorer in Chromium: first paint, click to both exact fields, hover and drag to a redraw."""
+"""The explorer in Chromium: first paint, change of dataset, clicks, hover, drag, and what moves or fails."""
 
 from __future__ import annotations
 
@@ -8,67 +8,102 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.conftest import FLAGS, find_browser, running_app
 
+DATASETS = ("mnist", "cifar10", "afhq_cats", "faces")
+PAGES = ("", "data", "samples", "architectures", "train", "edit-statistics", "benchmark")
+_MOVED = """window.moved = 0
+new PerformanceObserver(list => {
+  for (const one of list.getEntries()) if (!one.hadRecentInput) window.moved += one.value
+}).observe({ type: "layout-shift", buffered: true })"""
 _LAB = "[...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.lab')).find(Boolean)"
-_EXACT = f"() => {{ const s = ({_LAB}).lab.shown; return s.exact.predicted && s.exact.learned }}"
+_PAINTED = f"() => ({_LAB})?.lab?.shown?.fields.predicted"
+_CLICK = """([kind, wanted]) => { window.took = null; document.addEventListener(kind, event => {
+  const wait = () => {
+    if (eval(wanted)) window.took = performance.now() - event.timeStamp
+    else requestAnimationFrame(wait)
+  }
+  requestAnimationFrame(wait) }, { once: true, capture: true }) }"""
 
 
 def run() -> None:
-    """Print the table. Needs Chromium and the CIFAR-10 images."""
+    """Print the tables. Needs Chromium and the images."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
-        env = dict(os.environ)
-        with running_app(Path(folder) / "cache", Path(folder) / "log", env) as url:  # tables and caches are made here
-            _open(browser.new_page(viewport={"width": 1440, "height": 900}), url)
-        start = time.perf_counter()
-        with running_app(Path(folder) / "cache", Path(folder) / "log", env) as url:
-            up = time.perf_counter()
-            page = browser.new_page(viewport={"width": 1440, "height": 900})
-            page.goto(url)
-            page.locator("[data-panel=predicted] canvas").wait_for()
-            painted = time.perf_counter()
-            page.locator('.lab[data-ready="1"]').wait_for()
-            page.wait_for_function(_EXACT)
-            clicks = _clicks(page)
-            hover, drag = _hover(page), _drag(page)
+        cache, log, env = Path(folder) / "cache", Path(folder) / "log", dict(os.environ)
+        with running_app(cache, log, env) as url:
+            print("| explorer in Chromium, 1440x900 | median | largest |\n|---|---|---|")
+            print(f"| first paint of the fields, fresh server | {_paint(browser, url)[0]:.1f} s | |")
+            warm = [_paint(browser, url)[0] for _ in range(3)]
+            print(f"| ... warm server, n = {len(warm)} | {statistics.median(warm):.1f} s | {max(warm):.1f} s |")
+            page = _paint(browser, url)[1]
+            for name in DATASETS:
+                print(f"| first visit of {name} by its card, to the predicted field | {_switch(page, name):.2f} s | |")
+            again = [_switch(page, name) for name in DATASETS]
+            print(f"| ... again, n = {len(again)} | {statistics.median(again):.2f} s | {max(again):.2f} s |")
+            _switch(page, "cifar10")
+            predicted = _clicks(page, "lab.shown.pixel + '' === window.wanted && lab.shown.fields.predicted")
+            exact = _clicks(page, "lab.shown.pixel + '' === window.wanted && lab.shown.exact", offset=1)
+            learned = _clicks(page, "(lab.live.get(lab.key(lab.pixel, lab.sigma))?.draws ?? 0) >= 16", offset=2)
+            print(f"| click to the predicted field, n = {len(predicted)} | {_row(predicted)} |")
+            print(f"| click to the exact one from the server | {_row(exact)} |")
+            print(f"| click to 16 more draws of the learned field | {_row(learned)} |")
+            print(f"| hover to predicted field redrawn | {_row(_hover(page))} |")
+            print(f"| slider drag to predicted field redrawn | {_row(_drag(page))} |")
+            print("\n| page | layout shift | refused requests |\n|---|---|---|")
+            for path in PAGES:
+                print("| {} | {:.3f} | {} |".format(path or "explorer", *_calm(browser, f"{url}/{path}")))
         browser.close()
-    print("| explorer on CIFAR-10 in Chromium, 1440x900 | median | largest |\n|---|---|---|")
-    print(f"| server command to first paint (server up after {up - start:.1f} s) | {painted - start:.1f} s | |")
-    print(f"| click to both exact fields repainted, 16 draws, n = {len(clicks)} | {_row(clicks)} |")
-    print(f"| hover to predicted field redrawn, n = {len(hover)} | {_row(hover)} |")
-    print(f"| slider drag to predicted field redrawn, n = {len(drag)} | {_row(drag)} |")
 
 
 def _row(values: list[float]) -> str:
     return f"{statistics.median(values):.0f} ms | {max(values):.0f} ms"
 
 
-def _open(page: Page, url: str) -> None:
+def _paint(browser: Browser, url: str) -> tuple[float, Page]:
+    """Seconds from the request of a new visitor to the predicted field on the screen."""
+    page = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce").new_page()
+    start = time.perf_counter()
     page.goto(url)
-    page.locator('.lab[data-ready="1"]').wait_for(timeout=120_000)
-    page.close()
+    page.wait_for_function(_PAINTED, timeout=120_000)
+    return time.perf_counter() - start, page
 
 
-def _clicks(page: Page) -> list[float]:
-    """Pointer-down to the frame that shows both exact fields, timed in the browser."""
+def _switch(page: Page, name: str) -> float:
+    """Seconds from a click on a dataset's card to its predicted field, timed outside of the browser."""
+    page.evaluate(f"window.lab = ({_LAB}).lab")
+    if page.evaluate("lab.head.name") == name:
+        return 0.0
+    card = page.locator(".st-key-dataset label").filter(has_text=_title(name))
+    start = time.perf_counter()
+    card.click()
+    page.wait_for_function(
+        f"name => {{ const l = ({_LAB})?.lab; return l?.head.name === name && l.shown?.fields.predicted }}", arg=name
+    )
+    return time.perf_counter() - start
+
+
+def _title(name: str) -> str:
+    from locality.datasets import DATASETS
+
+    return DATASETS[name].info.title
+
+
+def _clicks(page: Page, wanted: str, offset: int = 0) -> list[float]:
+    """Pointer-down to the frame in which something is so, timed in the browser."""
+    page.wait_for_load_state("networkidle")
+    page.evaluate(f"window.lab = ({_LAB}).lab")
+    side = int(page.evaluate("lab.h"))
     box = page.locator("[data-panel=image] canvas").bounding_box()
     assert box is not None
-    page.evaluate(f"window.lab = ({_LAB}).lab")
     times = []
-    for i in range(20):
-        row, col = (3 + 7 * i) % 32, (5 + 11 * i) % 32
-        page.mouse.move(box["x"] + (col + 0.5) * box["width"] / 32, box["y"] + (row + 0.5) * box["height"] / 32)
-        page.evaluate(
-            """() => { window.took = null
-              document.addEventListener("pointerdown", event => {
-                const wait = () => { const s = lab.shown
-                  if (s.exact.predicted && s.exact.learned) window.took = performance.now() - event.timeStamp
-                  else requestAnimationFrame(wait) }
-                requestAnimationFrame(wait) }, { once: true, capture: true }) }"""
-        )
+    for i in range(12):
+        row, col = (3 + 7 * i + 2 * offset) % side, (5 + 11 * i + offset) % side
+        page.evaluate(f"window.wanted = '{row},{col}'")
+        page.mouse.move(box["x"] + (col + 0.5) * box["width"] / side, box["y"] + (row + 0.5) * box["height"] / side)
+        page.evaluate(_CLICK, ["pointerdown", wanted])
         page.mouse.down()
         page.mouse.up()
         times.append(float(page.wait_for_function("window.took").json_value()))
@@ -95,3 +130,18 @@ def _drag(page: Page) -> list[float]:
     times = [float(value) for value in page.evaluate("lab.latency")]
     page.mouse.up()
     return times
+
+
+def _calm(browser: Browser, url: str) -> tuple[float, int]:
+    """How much a page moves while it loads, and how many of its requests are refused."""
+    page = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce").new_page()
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
+    page.add_init_script(_MOVED)
+    page.goto(url)
+    page.get_by_role("heading", level=1).wait_for()
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(3000)
+    moved = float(page.evaluate("window.moved"))
+    page.close()
+    return moved, len(refused)

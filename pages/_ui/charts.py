@@ -11,10 +11,15 @@ import streamlit as st
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#8a979f"  # told apart with every kind of colour vision, light and dark
 DIVERGING = ["#053061", "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#ffffff"]
 DIVERGING += ["#fddbc7", "#f4a582", "#d6604d", "#b2182b", "#67001f"]
-ON_DARK = ["#b9e4ff", "#7cc4f5", "#4296d6", "#2a6a9e", "#1e455f", "#18232b"]
-ON_DARK += ["#4f2a24", "#8c4030", "#cc5c41", "#f28e68", "#ffd0b3"]
+_ON_DARK = ["#b9e4ff", "#7cc4f5", "#4296d6", "#2a6a9e", "#1e455f", "#18232b"]
+_ON_DARK += ["#4f2a24", "#8c4030", "#cc5c41", "#f28e68", "#ffd0b3"]
 
 _BUTTONS = ["zoomIn2d", "zoomOut2d", "autoScale2d", "lasso2d", "select2d"]
+
+
+def diverging() -> list[str]:
+    """Negative to positive; zero is as light as a light page, or as dark as a dark one."""
+    return _ON_DARK if st.context.theme.type == "dark" else DIVERGING
 
 
 def figure(x: str, y: str, *, log: bool = False, height: int = 340) -> go.Figure:

@@ -15,7 +15,7 @@ from PIL import Image, ImageColor
 from torch import Tensor
 
 from locality.types import ImageShape
-from pages._ui.charts import DIVERGING, ON_DARK
+from pages._ui.charts import diverging
 
 Picture = NDArray[np.uint8]  # [h w 3]
 
@@ -61,13 +61,9 @@ def photo(x: Tensor, shape: ImageShape) -> Picture:
 def signed(values: Tensor, limit: float) -> Picture:
     """[h w] values as blue (-limit), white (0) and red (limit); on a dark page zero is as dark as the page."""
     at = np.clip(values.double().numpy() / (limit or 1.0), -1, 1)
-    stops = np.array([ImageColor.getrgb(colour) for colour in (ON_DARK if _is_dark() else DIVERGING)], dtype=float)
+    stops = np.array([ImageColor.getrgb(colour) for colour in diverging()], dtype=float)
     places = np.linspace(-1, 1, len(stops))
     return np.stack([np.interp(at, places, stops[:, i]) for i in range(3)], axis=-1).round().astype(np.uint8)
-
-
-def _is_dark() -> bool:
-    return st.context.theme.type == "dark"
 
 
 def contact_sheet(pictures: Sequence[Picture], *, columns: int, scale: int, gap: int = 4) -> bytes:

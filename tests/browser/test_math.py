@@ -11,8 +11,9 @@ from playwright.sync_api import Page
 
 from locality.fields.codec import LEARNED_SIGMAS, TABLE_SIGMAS, decode_rows, encode_rows, mix_rows, weights_about
 from locality.fields.jacobian import compare, mass_on, measure
+from locality.fields.radius import half_mass_radius
 from locality.schedule import alpha_bar_of, t_of
-from locality.types import Pixel
+from locality.types import ImageShape, Pixel
 from pages._ui.lab.mount import pack
 from tests.browser.conftest import computed
 
@@ -192,3 +193,75 @@ def test_a_noisy_image_is_painted_as_a_network_sees_it(page: Page, channels: int
     seen = (x0 + 0.8 * eps / 32) / (1 + 0.8**2) ** 0.5
     truth = ((seen + 1) * 127.5).clamp(0, 255).expand(3, 6)
     assert torch.tensor(ours).reshape(6, 4)[:, :3].T.sub(truth).abs().max() <= 0.51, "to the nearest of 256"
+
+
+# --- half-mass radius, and the learned field that is known best
+
+
+def test_half_mass_radius(page: Page, fields: tuple[torch.Tensor, torch.Tensor]) -> None:
+    own = torch.zeros(9, 7)
+    own[4, 2] = 2.0
+    for pixel in (Pixel(0, 0), Pixel(4, 2), Pixel(8, 6)):
+        for field in (*fields, own):
+            ours = run(page, "m.halfMassRadius(v[0], 9, 7, v[1], v[2])", [field.flatten().tolist(), *pixel])
+            assert ours == pytest.approx(float(half_mass_radius(field.flatten(), pixel, ImageShape(1, 9, 7))), abs=1e-9)
+
+
+def known_best(page: Page, live: dict[str, Any] | None, pixel: list[int], sigma: float) -> Any:
+    """From a table of two pixels and two noise levels, 32 draws; its fields are constant."""
+    return computed(
+        page,
+        "explorer/estimate",
+        """(() => { const codes = new Uint8Array(2 * 2 * 6).fill(255), scale = Float32Array.from([1, 2, 3, 4])
+            const table = { head: { sigmas: [0.5, 2], pixels: [[0, 0], [1, 2]], draws: 32 },
+                arrays: { codes, scale, error: Float32Array.from([.1, .2, .3, .4]) } }
+            const [live, pixel, sigma] = v
+            const drawn = live && { learned: Float32Array.from(live.learned), stderr: Float32Array.from(live.stderr),
+                draws: live.draws, radiusError: .5 }
+            const best = m.best(table, drawn, pixel, sigma, 6)
+            const stderr = best.stderr && [...best.stderr]
+            return { ...best, field: [...best.field], stderr, about: m.about(best, pixel) } })()""",
+        [live, pixel, sigma],
+    )
+
+
+def test_stored_draws_come_first_and_others_are_added(page: Page) -> None:
+    stored = known_best(page, None, [0, 0], 0.5)
+    assert stored["field"] == pytest.approx([1.0] * 6)
+    assert (stored["draws"], stored["live"], stored["relative"]) == (32, 0, pytest.approx(0.1))
+    assert stored["about"] == "Mean of 32 Jacobian rows, s.e. 10 % (stored)"
+    live = {"learned": [5.0] * 6, "stderr": [0.6] * 6, "draws": 16}
+    both = known_best(page, live, [0, 0], 0.5)
+    assert both["draws"] == 48
+    assert both["field"] == pytest.approx([(32 * 1 + 16 * 5) / 48] * 6)
+    assert both["stderr"] == pytest.approx([0.6 * (16 / 48) ** 0.5] * 6)
+    assert both["radiusError"] == pytest.approx(0.5 * (16 / 48) ** 0.5)
+    assert "32 of them stored" in both["about"]
+
+
+def test_fewer_draws_never_replace_more(page: Page) -> None:
+    """At a pixel beside the stored one: its own field is shown once it has as many draws."""
+    few = {"learned": [5.0] * 6, "stderr": [0.6] * 6, "draws": 16}
+    kept = known_best(page, few, [0, 1], 0.5)
+    assert (kept["draws"], kept["live"], kept["pixel"]) == (32, 0, [0, 0])
+    assert "of the stored pixel beside, 0, 0" in kept["about"]
+    own = known_best(page, {**few, "draws": 32}, [0, 1], 0.5)
+    assert (own["draws"], own["live"], own["pixel"]) == (32, 32, [0, 1])
+    assert own["field"] == pytest.approx([5.0] * 6)
+
+
+def test_a_dark_page_has_a_dark_centre(page: Page) -> None:
+    light, dark = computed(page, "lab/colours", "[false, true].map(dark => [-1, 0, 1].map(u => m.colour(u, dark)))")
+    assert min(light[1]) > 240
+    assert max(dark[1]) < 50
+    assert all(max(end) > 200 for end in (dark[0], dark[2])), "both ends are bright"
+    paint = "(() => { const p = new Uint32Array(1); m.paintField([0], 1, true, p, true); return p[0] & 255 })()"
+    assert computed(page, "lab/colours", paint) == dark[1][0]
+
+
+def test_the_sweep_ends_where_it_began(page: Page) -> None:
+    path = computed(page, "explorer/sweep", "[0, 0.3, 0.6, 0.9, 1].map(s => m.swept(s, [0.05, 20], 2))")
+    assert path[0] == pytest.approx(0.1)
+    assert path[2] == pytest.approx(20)
+    assert path[-1] == pytest.approx(2)
+    assert path[0] < path[1] < path[2] > path[3] > path[4]

@@ -42,6 +42,7 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
             refusals[i] = str(error)
     found = find_study(source, entries)
     study, no_study = reported_study(source, found)
+    status = _status(entries, bool(stored), source.available or not asked.twins)
     head = {
         "context": f"{source.fingerprint} {[entry.text + entry.sha256 for entry in entries]} {asked.twins}",
         "name": source.text,
@@ -62,9 +63,7 @@ def show(source: Source, wiener: WienerFilter, asked: Asked) -> tuple[list[Entry
         "entries": [_reported(entry, stored, source, refusals.get(i, "")) for i, entry in enumerate(entries)],
         "study": study,
         "no_study": no_study,
-        "status": " ".join(
-            filter(None, (view.snapped, _status(entries, bool(stored), source.available or not asked.twins)))
-        ),
+        "status": f"{view.snapped} {status}".strip(),
     }
     COMPONENT.show(head, arrays)
     if not stored and files.tables_fit(source.shape):

@@ -8,7 +8,7 @@ import streamlit as st
 from locality.errors import BadInput
 from locality.linear.spectrum import PowerLawFit, fit_power_law, frequencies, nyquist
 from locality.types import ImageShape
-from pages._ui.charts import BLUE, DIVERGING, GREY, ORANGE, figure, show
+from pages._ui.charts import BLUE, GREY, ORANGE, diverging, figure, show
 from pages._ui.data.summary import Summary
 
 _HEIGHT = 320  # pixels: three figures in a row
@@ -91,7 +91,7 @@ def _map(found: Summary) -> go.Figure:
         y=list(range(-rows, rows + 1)),
         zmin=-1,
         zmax=1,
-        colorscale=DIVERGING,
+        colorscale=diverging(),
         colorbar={**_BAR, "tickvals": [-1, -0.5, 0, 0.5, 1]},
         hovertemplate="%{y} rows and %{x} columns apart<br>correlation %{z:.3f}<extra></extra>",
     )
