@@ -87,7 +87,7 @@ function bars(values, own, ink, label) {
   const drawn = values.map((v, i) => `<rect x="${start + i * each + 1}" y="${y(Math.max(v, 0))}" width="${each - 2}" height="${Math.abs(y(v) - y(0))}" fill="${ink}" fill-opacity="${i === own ? 1 : 0.6}"><title>${i - own}: ${short(v)}</title></rect>`)
   const names = values.map((_, i) => (n < 5 || (i - own) % 5 === 0 ? `<text x="${start + (i + 0.5) * each}" y="${TALL - 4}" text-anchor="middle">${i === own ? "pixel" : (i > own ? "+" : "−") + Math.abs(i - own)}</text>` : ""))
   const words = values.map((v, i) => [i - own, v]).filter(([far]) => Math.abs(far) < 4).map(([far, v]) => `${far}: ${short(v)}`).join(", ")
-  return `<svg viewBox="0 -6 ${WIDE} ${TALL + 6}" role="img" aria-label="${label}: ${words}" font-size="11" fill="currentColor">${grid.join("")}${drawn.join("")}${names.join("")}</svg>`
+  return `<svg viewBox="0 -6 ${WIDE + 10} ${TALL + 6}" role="img" aria-label="${label}: ${words}" font-size="11" fill="currentColor">${grid.join("")}${drawn.join("")}${names.join("")}</svg>`
 }
 
 export default taught(Covariance)
