@@ -29,9 +29,10 @@ def recording(
     source = Source.parse(dataset)
     made = watch(studies.record(source, folder, plan))
     written = None if ship is None else studies.ship_recording(source, made, folder, plan, ship)
-    result = {"dataset": made.dataset, "name": made.name, "network": made.network, "moments": _rows(made)}
+    moments = _rows(made)
+    result = {"dataset": made.dataset, "name": made.name, "network": made.network, "moments": moments}
     headings = {"images": "images seen", "minutes": "minutes", "r": "r with Wiener's field", "error": "error / its"}
-    shown = [{**row, "r": _numbers(row["r"]), "error": _numbers(row["error"])} for row in result["moments"]]
+    shown = [{**row, "r": _numbers(row["r"]), "error": _numbers(row["error"])} for row in moments]
     text = f"{table(shown, headings)}\n\nr at sigma {_numbers(made.sigmas)}; errors at {_numbers(made.error_sigmas)}"
     say(result, as_json, text if written is None else f"{text}\n{file_text(written)}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,7 +29,7 @@ def sample_grid(
     source = Source.parse(dataset)
     made = watch(studies.make_grid(source, list(dict.fromkeys(model)), sampling))
     written = None if ship is None else studies.ship_grid(source, made, ship)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"model": text, "seconds": drawn.seconds, "nearest": made.nearest[text][0].tolist()}
         for text, drawn in made.drawn.items()
     ]

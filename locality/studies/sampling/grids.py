@@ -150,7 +150,8 @@ def replayed(source: Source, x0_hat: Float[Tensor, "s n d"], sampling: Sampling,
         shape = source.shape
 
         def __call__(self, x: Float[Tensor, "n d"], sigma: float) -> Float[Tensor, "n d"]:
-            return next(said)
+            estimate: Tensor = next(said)
+            return estimate
 
     x_T = initial(start_noise(source.shape, sampling.count, sampling.seed), levels[0], sampling.start)
     x = torch.stack([step.x for step in ddim(Said(), x_T, levels, clip=sampling.clip)])
@@ -166,9 +167,7 @@ def encode(x0_hat: Float[Tensor, "s n d"]) -> tuple[UInt8[Tensor, " k"], float, 
     return torch.frombuffer(bytearray(packed), dtype=torch.uint8), low, high
 
 
-def decode(
-    packed: UInt8[Tensor, " k"], low: float, high: float, shape: tuple[int, int, int]
-) -> Float[Tensor, "s n d"]:
+def decode(packed: UInt8[Tensor, " k"], low: float, high: float, shape: tuple[int, int, int]) -> Float[Tensor, "s n d"]:
     """What `encode` packed."""
     steps = np.frombuffer(lzma.decompress(packed.numpy().tobytes()), np.uint8).reshape(shape)
     codes = np.cumsum(steps, axis=0, dtype=np.uint8)
