@@ -457,7 +457,8 @@ def test_downloads_hold_what_is_shown() -> None:
     assert saved["sigmas"].tolist() == sampling.sigmas()
     assert saved["models"].tolist() == ["wiener", "optimal"]
     sheet = np.asarray(Image.open(io.BytesIO(export.sheet(source, sampling, rows))))
-    scale, gap = 16, 4
+    assert int((sheet[:, : export.LEFT] < 128).sum()) > 100  # names of the models
+    sheet, scale, gap = sheet[export.TOP :, export.LEFT :], 16, 4
     corner = sheet[gap + scale // 2 :: scale][:8, gap + scale // 2 :: scale][:, :8, 0]
     assert np.array_equal(corner.ravel(), mount.bytes_of(truth[0].image[0]))
 

@@ -79,7 +79,7 @@ def test_sample_writes_every_step(shell: Shell, tmp_path: Path) -> None:
     got = result.json
     assert set(got) == {
         *("dataset", "model", "n", "steps", "seed", "sigmas", "shape", "seconds", "seconds_per_step"),
-        *("peak_memory_bytes", "note", "out"),
+        *("peak_memory_bytes", "note", "out", "expected"),
     }
     assert (got["dataset"], got["model"], got["n"], got["steps"], got["seed"]) == ("digits", "wiener", 3, 5, 4)
     assert (got["shape"], got["note"], got["out"]) == ([1, 8, 8], "", str(out))
@@ -156,7 +156,7 @@ def test_denoise_equals_numpy(shell: Shell, tmp_path: Path, kind: str) -> None:
     assert file["x0_hat"].reshape(5, 64) == pytest.approx(want, abs=1e-5)
     got = result.json
     assert set(got) == {
-        *("dataset", "model", "n", "sigma", "shape", "seconds", "peak_memory_bytes", "note", "out"),
+        *("dataset", "model", "n", "sigma", "shape", "seconds", "peak_memory_bytes", "note", "out", "expected"),
     }
     assert (got["n"], got["sigma"], got["shape"]) == (5, 0.7, [1, 8, 8])
 

@@ -16,7 +16,16 @@ from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import DataUnavailable, UnknownName
 from locality.store import Store
-from locality.studies import BenchPlan, Sampling, expected_bench, expected_call, expected_sampling, find_model, finish
+from locality.studies import (
+    BenchPlan,
+    Model,
+    Sampling,
+    expected_bench,
+    expected_call,
+    expected_sampling,
+    find_model,
+    finish,
+)
 from locality.studies.costs import law as laws
 from locality.studies.costs.expected import cost
 from locality.studies.costs.law import Law, busier, law_of
@@ -41,7 +50,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     made = SimpleNamespace(now=0.0, pulse=0.1)
     monkeypatch.setattr(laws, "time", SimpleNamespace(perf_counter=lambda: made.now))
     monkeypatch.setattr(laws, "pulse", lambda: made.pulse)
-    monkeypatch.setattr("locality.studies.costs.expected.pulse", lambda: made.pulse)
+    for module in ("costs.expected", "benchmark.expected"):
+        monkeypatch.setattr(f"locality.studies.{module}.pulse", lambda: made.pulse)
     return made
 
 
@@ -102,9 +112,7 @@ def test_between_levels_time_is_a_power_of_sigma_and_proportional_to_the_batch()
 
 def test_a_fit_too_long_to_wait_for_is_promised_by_its_progress(store: Store, clock: SimpleNamespace) -> None:
     """A gaussian mixture whose fit takes 10 s a step: it is left after one, and nothing is kept."""
-    class Slow:
-        source, network = DIGITS, None
-
+    class Slow(Model):
         def key(self) -> dict[str, Any]:
             return {"slow": 1}
 
@@ -114,7 +122,7 @@ def test_a_fit_too_long_to_wait_for_is_promised_by_its_progress(store: Store, cl
                 clock.now += 10.0
             raise AssertionError("it was waited for")
 
-    law = finish(law_of(Slow(), 4, [1.0], store=store, compute=Compute()))  # type: ignore[arg-type]
+    law = finish(law_of(Slow(DIGITS, None, None), 4, [1.0], store=store, compute=Compute()))
     assert law.fit == pytest.approx(40.0)
     assert law.seconds == ()
     assert cost(law, [1.0], 4, 0.1).calls is None
@@ -156,7 +164,7 @@ def test_the_command_says_it_before_it_begins(
 ) -> None:
     """A model of a minute is announced; one of a moment is not."""
     shell = Shell(capsys, monkeypatch)
-    for name, seconds, said in (("slow", 3.0, "Expected of slow: about 60 s, 0 s of them"), ("quick", 1e-4, "")):
+    for name, seconds, said in (("slow", 3.03, "Expected of slow: about 60 s, 0 s of them"), ("quick", 1e-4, "")):
         with made_up(name, slow(clock, lambda sigma, each=seconds: each, [])):
             words = ("sample", "digits", "--model", name, "-n", 4, "--steps", 5, "--out", tmp_path / f"{name}.npz")
             done = shell(*words, "--json")

@@ -53,9 +53,8 @@ def choose(source: Source) -> Asked:
         format_func=lambda name: name if name in DENOISERS else f"{name} (trained network)",
         help="Each generates a row of images from the same noise. Point at a row's name to read what it does.",
     )
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         values = _sampling()
-    with st.container(horizontal=True, vertical_alignment="center"):
         if any(name in DENOISERS and fields(DENOISERS[name]) for name in names):
             st.caption("Options of", width="content")
         texts = tuple(_model(name) for name in names)
@@ -123,11 +122,11 @@ def _start_sampling(name: str) -> None:
 def _sampling() -> dict[str, str]:
     """Controls of the sampling options; those that differ from the defaults, as text."""
     found: dict[str, str | None] = {}
-    for name in _VISIBLE:
-        with st.container(width=130):
+    count, steps, seed = (st.session_state[f"{_PREFIX}_{name}"] for name in _VISIBLE)
+    with st.popover(f"{count} images, {steps} steps, seed {seed}", icon=":material/tune:"):
+        for name in _VISIBLE:
             changed = {"high": MOST, "label": "Images"} if name == "count" else {}
             found[name] = option(Sampling, name, prefix=_PREFIX, **changed)
-    with st.popover("Sampling options", icon=":material/tune:"):
         for field in fields(Sampling):
             if field.name not in _VISIBLE:
                 found[field.name] = option(Sampling, field.name, prefix=_PREFIX)

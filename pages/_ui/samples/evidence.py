@@ -71,10 +71,10 @@ def _step(source: Source, sampling: Sampling, row: Row, pick: Pick) -> int:
     )
     levels = sampling.sigmas()
     st.markdown(
-        f"**Decided at step {decided + 1}** (σ = {levels[decided]:.3g}): from there on the estimate of this pixel "
-        f"stays within {_SETTLED / 2:.0%} of the range from black to white of its final value. At the last step "
-        f"(σ = {levels[last]:.3g}) the noisy pixel itself tells nearly everything, and a model that compares windows "
-        "compares very little of the image."
+        f"**Decided at step {decided + 1}** (σ = {levels[decided]:.3g}): from there on the estimate of this pixel is "
+        f"within {100 * _SETTLED / 2:.0f} % of the way from black to white of its final value. At the last step "
+        f"(σ = {levels[last]:.3g}) the noisy pixel tells nearly everything, and models that compare windows compare "
+        "little else."
     )
     return last if at == last else decided
 
