@@ -20,7 +20,6 @@ from pages._ui.bench.table import all_columns, offer_text, show_board, usual_col
 from pages._ui.choice import linked_select, note
 from pages._ui.guard import guard
 
-
 # Details stand beside the table where there is room for both, else below it.
 _BESIDE = """<style>@media (max-width: 1200px) {
   .st-key-bench_pair [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
