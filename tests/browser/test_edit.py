@@ -159,3 +159,29 @@ def test_pictures_and_numbers_are_saved(page: Page, bare_server: str, tmp_path: 
 def test_screens(screen: Page, bare_server: str) -> None:
     open_page(screen, bare_server)
     pictures(screen, "edit")
+
+
+def test_a_shape_takes_the_pixel_along_and_the_learned_field_before_stays(page: Page, bare_server: str) -> None:
+    lab = open_page(page, bare_server, f"dataset={SET}&px=1.1")
+    expect(lab).to_have_attribute("data-shown", re.compile(r"^1,1 .* exact$"))
+    page.get_by_role("button", name="X", exact=True).click()
+    expect(lab).to_have_attribute("data-shown", re.compile(r"^(?!1,1 )\d+,\d+ .* exact$"))
+    row, col = (int(part) for part in (lab.get_attribute("data-shown") or "").split()[0].split(","))
+    assert draw_mask("X", SIDE, SIDE)[row, col], "the field of a pixel off the pattern hardly changes"
+    expect(page).to_have_url(re.compile(f"px={row}.{col}"))
+    # No network is trained on an X: the field of the one of the images as they are stays where it was.
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("[data-panel=learned-after] .empty")).to_contain_text("train one below")
+    expect(page.locator("[data-panel=learned-before] .empty")).to_be_empty()
+    assert float(shown(lab, "learned_before").abs().max()) > 0
+
+
+def test_outlines_are_hidden(page: Page, bare_server: str) -> None:
+    open_page(page, bare_server)
+    outline, drawn = page.get_by_role("button", name="Outline"), page.locator("[data-panel=predicted-after] svg path")
+    expect(drawn).to_have_count(1)
+    outline.click()
+    expect(outline).to_have_attribute("aria-pressed", "false")
+    expect(drawn).to_have_count(0)
+    outline.click()
+    expect(drawn).to_have_count(1)

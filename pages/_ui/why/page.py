@@ -8,24 +8,23 @@ import streamlit as st
 import torch
 
 from locality.datasets import Source
-from locality.errors import LocalityError
 from locality.fields.rows import rows
 from locality.grammar import command
 from locality.networks import NETWORKS
-from locality.store import default_store
-from locality.studies import Agreement, Trained, found_agreement, pixel_grid
+from locality.studies import Trained, found_agreement, pixel_grid
 from pages._ui import cached
 from pages._ui.charts import BLUE, GREY, ORANGE, figure, name_lines
 from pages._ui.charts import show as show_figure
-from pages._ui.choice import linked_select, note
+from pages._ui.choice import linked_select
 from pages._ui.why.numbers import Agreed, agreed, out_of_reach, reach
+from pages._ui.why.studied import choose_level, has_study, studied
 
 _STEP = 4  # as the studies of agreement take pixels
 
 
 def show(source: Source) -> None:
     """The page below its title."""
-    source, names = _studied(source)
+    source, names = studied(source)
     if not names:
         st.info(
             "No study of agreement is stored. This computes one of these images in some minutes: "
@@ -39,7 +38,7 @@ def show(source: Source) -> None:
         made = found_agreement(source, ["wiener", name])
         assert made is not None, "only networks of a study are offered"
         with st.container(width=420):
-            sigma = _level(made)
+            sigma = choose_level(made)
     level, network = made.sigmas.index(sigma), cached.networks_of(source.text)[name]
     measured = made.off_centre
     endless = math.nan if made.weights is None else float(measured.value[level, 0, 1])
@@ -65,46 +64,6 @@ def show(source: Source) -> None:
 
 def _title(name: str) -> str:
     return NETWORKS[name].heading if name in NETWORKS else name
-
-
-def _studied(source: Source) -> tuple[Source, list[str]]:
-    """These images and the networks of their study; another set's, with a word about it, where they have none."""
-    stored = [str(manifest["about"]["dataset"]) for manifest in default_store().shipped("agreement")]
-    for text in dict.fromkeys([source.text, *sorted(stored, key=lambda one: one != "fashion_mnist")]):
-        other = source if text == source.text else cached.source(text)
-        names = [name for name in cached.networks_of(text) if _has_study(other, name)]
-        if names:
-            if other is not source:
-                note(f"No study of {source.text} is stored: these are the numbers of {other.spec.info.title}.")
-            return other, names
-    return source, []
-
-
-def _has_study(source: Source, name: str) -> bool:
-    try:
-        return found_agreement(source, ["wiener", name]) is not None
-    except LocalityError:
-        return False
-
-
-def _level(made: Agreement) -> float:
-    """One of the study's noise levels, at first the one nearest to that of the link."""
-    levels = list(made.sigmas)
-    try:
-        asked = max(float(st.query_params.get("sigma", "1")), 1e-6)
-    except ValueError:
-        asked = 1.0
-    if st.session_state.get("why_sigma") not in levels:
-        st.session_state["why_sigma"] = min(levels, key=lambda one: abs(math.log(one / asked)))
-    chosen = st.select_slider(
-        "Noise level σ, of those that were studied",
-        levels,
-        key="why_sigma",
-        format_func=lambda one: f"{one:.2g}",
-        persist_state="session",
-    )
-    st.query_params["sigma"] = f"{chosen:.6g}"
-    return float(chosen)
 
 
 def _bar(found: Agreed) -> None:
@@ -154,7 +113,7 @@ def _draws(found: Agreed, draws: int) -> None:
 
 def _training(source: Source, level: int, name: str, network: Trained) -> None:
     twin = f"untrained:{name}"
-    both = found_agreement(source, ["wiener", name, twin]) if _has_study(source, twin) else None
+    both = found_agreement(source, ["wiener", name, twin]) if has_study(source, twin) else None
     seen, count = network.manifest.get("images_seen"), source.spec.count("train")
     epochs = f", {seen / count:.1f} passes over the training set" if seen and count else ""
     learned = f"It has seen {seen:,} images{epochs}. " if seen else ""

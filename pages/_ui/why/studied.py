@@ -1,0 +1,54 @@
+"""Which study the page reads: of these images or of others that have one, and at which of its noise levels."""
+
+from __future__ import annotations
+
+import math
+
+import streamlit as st
+
+from locality.datasets import Source
+from locality.errors import LocalityError
+from locality.store import default_store
+from locality.studies import Agreement, found_agreement
+from pages._ui import cached
+from pages._ui.choice import note
+
+
+def studied(source: Source) -> tuple[Source, list[str]]:
+    """These images and the networks of their study; another set's, with a word about it, where they have none."""
+    stored = [str(manifest["about"]["dataset"]) for manifest in default_store().shipped("agreement")]
+    for text in dict.fromkeys([source.text, *sorted(stored, key=lambda one: one != "fashion_mnist")]):
+        other = source if text == source.text else cached.source(text)
+        names = [name for name in cached.networks_of(text) if has_study(other, name)]
+        if names:
+            if other is not source:
+                note(f"No study of {source.text} is stored: these are the numbers of {other.spec.info.title}.")
+            return other, names
+    return source, []
+
+
+def has_study(source: Source, name: str) -> bool:
+    try:
+        return found_agreement(source, ["wiener", name]) is not None
+    except LocalityError:
+        return False
+
+
+def choose_level(made: Agreement) -> float:
+    """One of the study's noise levels, at first the one nearest to that of the link."""
+    levels = list(made.sigmas)
+    try:
+        asked = max(float(st.query_params.get("sigma", "1")), 1e-6)
+    except ValueError:
+        asked = 1.0
+    if st.session_state.get("why_sigma") not in levels:
+        st.session_state["why_sigma"] = min(levels, key=lambda one: abs(math.log(one / asked)))
+    chosen = st.select_slider(
+        "Noise level σ, of those that were studied",
+        levels,
+        key="why_sigma",
+        format_func=lambda one: f"{one:.2g}",
+        persist_state="session",
+    )
+    st.query_params["sigma"] = f"{chosen:.6g}"
+    return float(chosen)
