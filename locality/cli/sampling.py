@@ -24,12 +24,13 @@ ModelOpt = Annotated[
     typer.Option(
         "--model",
         metavar="NAME",
-        help="A name from `models`, with options as name:option=value,...; a trained network; a checkpoint folder.",
+        help="A name from `models`, with options as name:option=value,...; a trained network; a checkpoint; "
+        "my_net.py:FUNCTION.",
     ),
 ]
 
 
-@app.command(cls=planned("locality.studies", "Sampling", typed={"count": "-n"}))
+@app.command(cls=planned("locality.studies", "OwnSampling", typed={"count": "-n"}))
 def sample(
     dataset: DatasetArg,
     model: ModelOpt,

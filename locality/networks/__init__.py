@@ -16,6 +16,7 @@ from locality.networks.checkpoints.files import (
     save_network,
 )
 from locality.networks.checkpoints.opened import UNKNOWN
+from locality.networks.checkpoints.steps import own_levels
 from locality.networks.parts.spec import NETWORKS, NetworkDenoiser, NetworkSpec
 from locality.networks.training.loop import HELD_OUT_SIGMA, Training
 from locality.networks.training.moments import read_moments
@@ -49,6 +50,7 @@ __all__ = [
     "load_weights",
     "network_spec",
     "open_code",
+    "own_levels",
     "parameter_count",
     "read_checkpoint",
     "read_moments",

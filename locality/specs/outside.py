@@ -69,14 +69,24 @@ def function_of(code: Code) -> Callable[..., Any]:
 
 
 def source_digest(code: Code) -> str:
-    """SHA-256 of the file and of those beside and below it that are imported by now: what its network is made by."""
-    folder, files = code.path.parent, {code.path}
-    for module in list(sys.modules.values()):
-        place = getattr(module, "__file__", None)
-        if place and "site-packages" not in place and (path := Path(place)).is_relative_to(folder):
-            files.add(path)
-    files -= set(_PACKAGE.rglob("*.py")) if _PACKAGE.is_relative_to(folder) else set()
-    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sorted(files))).hexdigest()
+    """SHA-256 of the file and of those beside and below it that it imports from: what its network is made by."""
+    files = {code.path: _loaded[code.path]}
+    queue = [_loaded[code.path]]
+    while queue:
+        for module in map(_module_of, list(vars(queue.pop()).values())):
+            path = Path(getattr(module, "__file__", None) or "/")
+            own = path.is_relative_to(code.path.parent) and "site-packages" not in path.parts
+            if module is not None and own and not path.is_relative_to(_PACKAGE) and path not in files:
+                files[path] = module
+                queue.append(module)
+    each = sorted(hashlib.sha256(path.read_bytes()).digest() for path in files)
+    return hashlib.sha256(b"".join(each)).hexdigest()
+
+
+def _module_of(value: Any) -> ModuleType | None:
+    """A module, or the one that a class or function was written in."""
+    name = getattr(value, "__module__", None)
+    return value if isinstance(value, ModuleType) else sys.modules.get(name) if isinstance(name, str) else None
 
 
 def load_plugins() -> None:

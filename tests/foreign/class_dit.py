@@ -14,22 +14,22 @@ class DiT(nn.Module):
         super().__init__()
         self.enter = nn.Linear(4, width)
         self.places = nn.Parameter(0.02 * torch.randn(16, width))
-        self.steps, self.classes = nn.Embedding(50, width), nn.Embedding(CLASSES, width)
+        self.time, self.classes = nn.Sequential(nn.Linear(32, width), nn.SiLU()), nn.Embedding(CLASSES, width)
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(width, 4, 2 * width, dropout=0.0, batch_first=True, norm_first=True)
             for _ in range(depth)
         )
         self.last = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 4))
-        self.through = nn.Embedding.from_pretrained(torch.linspace(1, 0, 50)[:, None], freeze=False)
 
     def forward(self, x, t, y):
         patches = x.unfold(2, 2, 2).unfold(3, 2, 2).flatten(4).flatten(1, 3)  # b 16 4
-        level = (self.steps(t) + self.classes(y))[:, None]
+        angles = t[:, None].float() * torch.exp(-torch.arange(16) / 4)
+        level = (self.time(torch.cat([angles.sin(), angles.cos()], dim=1)) + self.classes(y))[:, None]
         h = self.enter(patches) + self.places
         for block in self.blocks:
             h = block(h + level)
         out = self.last(h).reshape(len(x), 4, 4, 2, 2).permute(0, 1, 3, 2, 4)
-        return out.reshape(len(x), 1, 8, 8) + self.through(t)[:, :, None, None] * x
+        return out.reshape(len(x), 1, 8, 8) + (1 - t / 50).float()[:, None, None, None] * x
 
 
 def build(weights="dit", **changes):

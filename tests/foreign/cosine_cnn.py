@@ -1,4 +1,4 @@
-"""Somebody's network: a plain CNN on a cosine schedule of 200 steps whose label counts from 1; predicts v."""
+"""Somebody's network: a plain CNN on a cosine schedule of 30 steps whose label counts from 1; predicts v."""
 
 import math
 
@@ -7,7 +7,7 @@ from torch import nn
 
 from locality.networks import adapt
 
-STEPS = 200
+STEPS = 30
 
 
 class CNN(nn.Module):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -21,6 +22,7 @@ from locality.errors import BadInput, CheckpointMismatch, DigestMismatch, Locali
 from locality.fields.jacobian import field_rows, pixel_outputs
 from locality.networks import NetworkDenoiser, load_checkpoint, read_checkpoint, save_network
 from locality.networks.resnet import ResNet
+from locality.sampler import start_noise
 from locality.studies import find_model, find_network, model_key
 from locality.types import ImageShape, Pixel
 from tests.shell import Shell, refused
@@ -257,6 +259,38 @@ def test_the_step_without_any_signal_is_left_out(written: Callable[..., Path]) -
     _, manifest = read_checkpoint(written("unet", scheduler))
     assert manifest["timesteps"] == 999
     assert manifest["sigma_range"][1] == pytest.approx(sigma_at(scheduler, 998), rel=1e-3)
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+@pytest.mark.parametrize("blank", [False, True])
+def test_sampling_along_its_own_steps_is_that_of_diffusers(
+    shell: Shell, written: Callable[..., Path], nets: dict[str, Any], tmp_path: Path, spacing: str, blank: bool
+) -> None:
+    options = {"timestep_spacing": spacing, "rescale_betas_zero_snr": blank, "prediction_type": "v_prediction"}
+    scheduler = diffusers.DDIMScheduler(clip_sample=False, set_alpha_to_one=True, **options)
+    words = ("sample", "digits", "--model", written("unet", scheduler), "--grid", "checkpoint", "--no-clip")
+    drawn = shell(*words, "-n", 2, "--steps", 5, "--out", tmp_path / "s.npz", "--json").json
+    got = torch.from_numpy(np.load(tmp_path / "s.npz")["x0_hat"][-1])
+    x_t = start_noise(SHAPE, 2, 0).reshape(2, *SHAPE)
+    scheduler.set_timesteps(5)
+    after = [float(scheduler.alphas_cumprod[t]) for t in scheduler.timesteps[1:]] + [1.0]
+    for t, to in zip(scheduler.timesteps, after, strict=True):
+        with torch.no_grad():
+            v = nets["unet"](x_t, t).sample
+        if spacing == "linspace":  # DDIMScheduler.step goes to another timestep than the next of its own list
+            a = float(scheduler.alphas_cumprod[t])
+            x0, eps = a**0.5 * x_t - (1 - a) ** 0.5 * v, a**0.5 * v + (1 - a) ** 0.5 * x_t
+            x_t = to**0.5 * x0 + (1 - to) ** 0.5 * eps
+        else:
+            x_t = scheduler.step(v, t, x_t).prev_sample
+    first = 1e6 if blank and spacing != "leading" else sigma_at(scheduler, int(scheduler.timesteps[0]))
+    assert drawn["sigmas"][0] == pytest.approx(first, rel=1e-3)
+    torch.testing.assert_close(got, x_t, rtol=1e-3, atol=2e-3)
+
+
+def test_models_without_steps_of_their_own_have_no_such_grid(shell: Shell, tmp_path: Path) -> None:
+    words = ("sample", "digits", "--grid", "checkpoint", "--out", tmp_path / "s.npz")
+    assert "is for a checkpoint with steps of its own" in refused(shell(*words, "--model", "wiener"))
 
 
 # --- `.pt` of the Locality code, written here by plain torch

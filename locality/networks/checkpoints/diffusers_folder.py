@@ -15,6 +15,7 @@ from locality.errors import BadInput
 from locality.networks.checkpoints.files import read_tensors
 from locality.networks.checkpoints.opened import External, check_size, describe_file
 from locality.networks.checkpoints.spec import KINDS, ExternalSpec
+from locality.networks.checkpoints.steps import spacing_of
 from locality.networks.checkpoints.timesteps import schedule_of
 from locality.types import ImageShape
 
@@ -37,6 +38,7 @@ def open_diffusers(folder: Path) -> External:
     except (OSError, SafetensorError) as error:
         raise BadInput(f"{file} is not a readable safetensors file ({error}).") from None
     manifest = describe_file("diffusers", file, spec, shape, {_renamed(name): size for name, size in shapes.items()})
+    manifest["spacing"] = spacing_of(_read_json(scheduler), str(scheduler))
     return External(folder, spec, shape, manifest, lambda: _rename(read_tensors(file)[0]))
 
 

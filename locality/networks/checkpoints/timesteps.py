@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from locality.errors import BadInput, first_line
+from locality.schedule import HIGHEST
 
 PREDICTIONS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}  # diffusers' names and those used here
 DDPM = {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02, "num_train_timesteps": 1000}
@@ -27,14 +28,16 @@ _SCHEDULERS = (  # those of diffusers whose noise is variance-preserving, with t
     "UniPCMultistepScheduler", "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler", "LMSDiscreteScheduler",
     "HeunDiscreteScheduler",
 )  # fmt: skip
+_NOTHING = 1e-12  # an alpha_bar that leaves nothing of the image
 _NEAR = 1e-3  # how far outside, in ln sigma, is rounding: diffusers keeps alpha_bar in float32
 
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """ln sigma of every timestep, rising, float64."""
+    """ln sigma of every timestep, rising, float64; `blank`: one more follows, which leaves nothing of the image."""
 
     ln_sigmas: Float[Tensor, " t"]
+    blank: bool = False
 
     @property
     def lowest(self) -> float:
@@ -53,15 +56,18 @@ class Timeline:
             BadInput: a noise level outside the schedule: the network never saw one like it.
         """
         grid, target = self.ln_sigmas.to(sigma.device), sigma.double().log()
-        if bool(((target < grid[0] - _NEAR) | (target > grid[-1] + _NEAR)).any()):
+        last = (sigma >= 0.999 * HIGHEST) & self.blank
+        if bool((((target < grid[0] - _NEAR) | (target > grid[-1] + _NEAR)) & ~last).any()):
             far = float(max(sigma.detach().cpu(), key=lambda value: abs(float(value.log()) - float(grid.mean()))))
             raise BadInput(
                 f"sigma={far:.4g} is outside the noise this network was trained on, {self.lowest:.4g} to "
-                f"{self.highest:.4g} (its scheduler's timesteps 0 to {len(grid) - 1}). Choose a level between."
+                f"{self.highest:.4g} (its scheduler's timesteps 0 to {len(grid) - 1}). Choose a level between, or "
+                "sample along its own: --grid checkpoint."
             )
         above = torch.searchsorted(grid, target).clamp(1, len(grid) - 1)
         low, high = grid[above - 1], grid[above]
-        return (above - 1 + ((target - low) / (high - low)).clamp(0.0, 1.0)).float()
+        t = above - 1 + ((target - low) / (high - low)).clamp(0.0, 1.0)
+        return torch.where(last, torch.full_like(t, float(len(grid))), t).float()
 
 
 def schedule_of(config: Mapping[str, Any], where: str) -> tuple[str, str]:
@@ -95,7 +101,7 @@ def schedule_of(config: Mapping[str, Any], where: str) -> tuple[str, str]:
 def timeline(options: str) -> Timeline:
     """The noise levels of a schedule's options (JSON, see `schedule_of`), by diffusers' own formulas.
 
-    Timesteps without noise or without any signal left (zero terminal SNR) have no sigma and are left out.
+    Timesteps without noise have no sigma and are left out; of one without any signal (zero terminal SNR) it is told.
 
     Raises:
         ValueError: noise that does not rise with the timestep. TypeError and others: options that are none.
@@ -105,7 +111,8 @@ def timeline(options: str) -> Timeline:
     scheduler: Any = DDPMScheduler(**json.loads(options))
     alpha_bar = scheduler.alphas_cumprod.double()
     ln_sigmas = 0.5 * (torch.log1p(-alpha_bar) - torch.log(alpha_bar))
-    ln_sigmas = ln_sigmas[(alpha_bar > 1e-12) & (alpha_bar < 1.0)]
+    blank = bool(alpha_bar[-1] <= _NOTHING)
+    ln_sigmas = ln_sigmas[(alpha_bar > _NOTHING) & (alpha_bar < 1.0)]
     if len(ln_sigmas) < 2 or not bool((ln_sigmas.diff() > 0).all()):
         raise ValueError("its noise does not rise with the timestep")
-    return Timeline(ln_sigmas)
+    return Timeline(ln_sigmas, blank)

@@ -14,7 +14,7 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.errors import BadInput
 from locality.metrics import denoising_errors
-from locality.networks import AdaptedDenoiser, NetworkDenoiser
+from locality.networks import AdaptedDenoiser, Facts, NetworkDenoiser
 from locality.store import Store
 from locality.studies.checkpoint.readings import Reading, adapted, lenient, noise_levels, readings
 from locality.studies.models import fit_wiener
@@ -25,7 +25,7 @@ IMAGES, FEW = 128, 32  # held-out images of the table, and of the first look at 
 CLEARLY = 0.01  # another reading is better where its error is lower by this, as a mean of ln over the noise levels
 _SURELY = 4.0  # ... and by this many standard errors
 _ROUNDS = 3  # facts that may be wrong at once
-WORST = 2.0  # error over Wiener's, as a geometric mean: beyond it something is wrong
+WORST = 3.0  # error over Wiener's, as a geometric mean: beyond it something is wrong
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +113,16 @@ def _better(
         if gains[i] > CLEARLY / 2:
             errors = _errors(lenient(read, others[i].facts), x0, sigmas)
             gain, sure = _gain(errors, own)
-            if gain > CLEARLY and sure > _SURELY:
+            if gain > CLEARLY and sure > _SURELY and not _either_way(read.facts, others[i].facts, others, gains):
                 return others[i], errors
     return None
+
+
+def _either_way(now: Facts, other: Facts, others: list[Reading], gains: list[float]) -> bool:
+    """Whether a label that is off by one the other way helps as well: then it tells how well the steps are learned."""
+    opposite = 2 * now.offset - other.offset
+    pairs = zip(others, gains, strict=True)
+    return other.offset != now.offset and any(gain > 0 for one, gain in pairs if one.facts.offset == opposite)
 
 
 def _errors(denoiser: Denoiser, x0: Float[Tensor, "n d"], sigmas: list[float]) -> Float[Tensor, "s n"]:

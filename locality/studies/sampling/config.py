@@ -41,6 +41,25 @@ class Sampling(Spec):
         return noise_grid(self.grid, self.steps)
 
 
+OWN = "checkpoint"  # the grid of a checkpoint's own steps
+
+
+@dataclass(frozen=True)
+class OwnSampling(Sampling):
+    """How images are generated, along a checkpoint's own steps too."""
+
+    grid: str = param(
+        "ddpm",
+        help="Noise levels: DDPM's leading grid, EDM's, uniform in ln sigma, or the checkpoint's own steps.",
+        choices=(*GRIDS, OWN),
+    )
+
+    def sigmas(self) -> list[float]:
+        if self.grid == OWN:
+            raise BadInput(f"grid={OWN} is a network's own: only with one is it known.")
+        return super().sigmas()
+
+
 @dataclass(frozen=True, eq=False)
 class Trajectory:
     """Every step of a draw: `x` and the estimate `x0_hat` there, float32, neither clamped; sigma by step.

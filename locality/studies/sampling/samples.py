@@ -12,13 +12,13 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.device import Compute
-from locality.errors import TooLarge
-from locality.networks import NetworkDenoiser
+from locality.errors import BadInput, TooLarge
+from locality.networks import NetworkDenoiser, own_levels
 from locality.sampler import Step, ddim, heun, initial, start_noise
 from locality.schedule import check_sigma
 from locality.store import Artifact, Store, default_store
 from locality.studies.models import Model, find_model, finite
-from locality.studies.sampling.config import Sampling, Trajectory, pack, stepped, unpack
+from locality.studies.sampling.config import OWN, Sampling, Trajectory, pack, stepped, unpack
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress, heartbeat, within
 
@@ -85,10 +85,10 @@ def _draw(
     model: Model, text: str, sampling: Sampling, store: Store, compute: Compute
 ) -> Generator[Progress, None, Artifact]:
     denoiser = yield from model.open(store=store, compute=compute)
-    sigmas, shape = sampling.sigmas(), model.source.shape
+    sigmas, shape = levels_of(model, sampling), model.source.shape
     x, x0_hat = (torch.empty(sampling.steps, sampling.count, shape.d) for _ in range(2))
     yield Progress(0.0, sampling.steps, f"Sampling, sigma {sigmas[0]:.3g}")
-    steps, seconds = _steps(denoiser, sampling, shape, compute.device), 0.0
+    steps, seconds = _steps(denoiser, sampling, sigmas, shape, compute.device), 0.0
     for i, sigma in enumerate(sigmas):
         began = time.perf_counter()
         step = next(steps)
@@ -99,8 +99,18 @@ def _draw(
     return pack(trajectory)
 
 
-def _steps(denoiser: Denoiser, sampling: Sampling, shape: ImageShape, device: str) -> Iterator[Step]:
-    sigmas = sampling.sigmas()
+def levels_of(model: Model, sampling: Sampling) -> list[float]:
+    """The noise levels of a draw, decreasing. Raises BadInput where a model has none of its own."""
+    if sampling.grid != OWN:
+        return sampling.sigmas()
+    if model.network is None or model.spec is not None:
+        raise BadInput("--grid checkpoint is for a checkpoint with steps of its own. Choose ddpm, edm or log.")
+    return own_levels(model.network.folder, model.network.manifest, sampling.steps)
+
+
+def _steps(
+    denoiser: Denoiser, sampling: Sampling, sigmas: list[float], shape: ImageShape, device: str
+) -> Iterator[Step]:
     x_T = initial(start_noise(shape, sampling.count, sampling.seed), sigmas[0], sampling.start).to(device)
     if sampling.sampler == "heun":
         return heun(_Paced(denoiser, calls=2), x_T, sigmas, clip=sampling.clip)
@@ -140,4 +150,5 @@ def check_size(sampling: Sampling, shape: ImageShape) -> None:
 
 
 def _key(model: Model, sampling: Sampling) -> dict[str, Any]:
-    return {"model": model.key(), "sampling": sampling.key(), "version": VERSION}
+    own = {"levels": levels_of(model, sampling)} if sampling.grid == OWN else {}
+    return {"model": model.key(), "sampling": sampling.key(), **own, "version": VERSION}
