@@ -87,10 +87,8 @@ def npy(array: NDArray[Any], **options: object) -> Callable[[Path], str]:
 def _zip_bytes() -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as packed:
-        for name, raw in FILES.items():
-            about = zipfile.ZipInfo(name)
-            about.flag_bits |= 0x800  # names in UTF-8
-            packed.writestr(about, raw)
+        for name, raw in {**FILES, "ü.png": FILES["00.png"]}.items():
+            packed.writestr(name, raw)
     return out.getvalue()
 
 
@@ -429,7 +427,7 @@ KINDS = [
     ),
     Kind(
         "npy with a damaged header",
-        one("set.npy", _saved(IMAGES).replace(b"descr'", b"descr[", 1)),
+        one("set.npy", _saved(IMAGES).replace(b", 'fortran", b",]'fortran", 1)),
         refused="set.npy is not a readable npy",
     ),
     Kind(
@@ -439,8 +437,8 @@ KINDS = [
     ),
     Kind(
         "zip with another name inside",
-        one("set.zip", _zip_bytes().replace(b"05.png", b"\x89" * 6, 1)),
-        refused="05.png in set.zip cannot be read",
+        one("set.zip", _zip_bytes().replace("ü.png".encode(), b"\x89" * 6, 1)),
+        refused="ü.png in set.zip cannot be read (",
     ),
     Kind("an empty file", one("set.zip", b""), refused="set.zip is empty"),
 ]
