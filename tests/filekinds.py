@@ -6,6 +6,7 @@ import io
 import json
 import struct
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,10 +74,22 @@ def npz(arrays: Mapping[str, NDArray[Any]], name: str = "set.npz", **options: ob
     return one(name, out.getvalue(), **options)
 
 
-def npy(array: NDArray[Any], **options: object) -> Callable[[Path], str]:
+def _saved(array: NDArray[Any]) -> bytes:
     out = io.BytesIO()
     np.save(out, array)
-    return one("set.npy", out.getvalue(), **options)
+    return out.getvalue()
+
+
+def npy(array: NDArray[Any], **options: object) -> Callable[[Path], str]:
+    return one("set.npy", _saved(array), **options)
+
+
+def _zip_bytes() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as packed:
+        for name, raw in {**FILES, "ü.png": FILES["00.png"]}.items():
+            packed.writestr(name, raw)
+    return out.getvalue()
 
 
 def tar(files: Mapping[str, bytes], mode: str = "w") -> bytes:
@@ -411,6 +424,21 @@ KINDS = [
         "TIFF of floats without a range",
         folder({f"{i:02d}.tif": encode(x, "TIFF") for i, x in enumerate(_FLOAT)}),
         refused="values=float:0..1 keeps them as they are",
+    ),
+    Kind(
+        "npy with a damaged header",
+        one("set.npy", _saved(IMAGES).replace(b", 'fortran", b",]'fortran", 1)),
+        refused="set.npy is not a readable npy",
+    ),
+    Kind(
+        "zip whose index is damaged",
+        one("set.zip", _zip_bytes().replace(b"PK\x01\x02", b"PK\x01\x02\xff\xff\xff\xff", 1)),
+        refused="set.zip is cut short or damaged",
+    ),
+    Kind(
+        "zip with another name inside",
+        one("set.zip", _zip_bytes().replace("ü.png".encode(), b"\x89" * 6, 1)),
+        refused="ü.png in set.zip cannot be read (",
     ),
     Kind("an empty file", one("set.zip", b""), refused="set.zip is empty"),
 ]

@@ -16,7 +16,7 @@ from locality.errors import BadInput, TooLarge
 from locality.pictures.walk import Found, hidden, walk
 
 MAX_FILE = 256_000_000  # bytes of one unpacked file; a 64-megapixel image fits
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 
 
 @runtime_checkable
@@ -64,7 +64,7 @@ class Archive(ABC):
                 # The size an archive declares may lie: read one byte more than is allowed, not all.
                 raw = file.read(MAX_FILE + 1)
         except DAMAGE as error:
-            raise BadInput(f"{self.where(name)} cannot be read ({_reason(error)}).") from None
+            raise BadInput(f"{self.where(name)} cannot be read ({reason(error)}).") from None
         if len(raw) > MAX_FILE:
             size = max(self.size(name), len(raw))
             raise TooLarge(self.where(name), size, MAX_FILE, "Take it out of the set, or save it smaller.")
@@ -92,7 +92,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise BadInput(
-            f"{path.name} is cut short or damaged: its zip cannot be read ({error}). Copy or download it again."
+            f"{path.name} is cut short or damaged: its zip cannot be read ({reason(error)}). Copy or download it again."
         ) from None
     with archive:
         yield archive
@@ -176,5 +176,7 @@ def _listed(what: str, names: Sequence[str]) -> list[str]:
     return [f"{len(names)} {what}{'s' * (len(names) > 1)} ({first_three(names)})"] if names else []
 
 
-def _reason(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+def reason(error: BaseException) -> str:
+    """Another library's error in one short line."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())[:120]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +15,20 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from locality.errors import BadInput, TooLarge
-from locality.pictures.archive import open_zip
+from locality.pictures.archive import DAMAGE, open_zip, reason
 from locality.pictures.scratch import Scratch
 
 BUDGET = 64_000_000_000  # bytes of one unpacked array
 _KINDS = "buif"  # of numbers; U, text, for labels
 _BLOCK = 1 << 22
-_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError)
+_HEADER = (
+    SyntaxError,
+    tokenize.TokenError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    MemoryError,
+)  # of numpy, on a damaged one
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ class NamedArray:
                             self.scratch.room(len(block))
                             out.write(block)
                     part.replace(target)
-            except _DAMAGE as error:
+            except DAMAGE as error:
                 raise _unreadable(self.title, error) from None
         return target, self.start
 
@@ -116,7 +123,7 @@ def named_arrays(path: Path, scratch: Scratch) -> list[NamedArray]:
                 try:
                     with archive.open(member) as packed:
                         found.append(_header(packed, member.removesuffix(".npy"), path, member, scratch))
-                except _DAMAGE as error:
+                except DAMAGE as error:
                     raise _unreadable(path.name, error) from None
     return found
 
@@ -128,7 +135,7 @@ def _header(file: Any, name: str, path: Path, member: str, scratch: Scratch) -> 
         if version not in readers:
             raise ValueError(f"npy format {version}")
         shape, columns_first, dtype = readers[version](file)
-    except _DAMAGE as error:
+    except (*DAMAGE, *_HEADER) as error:
         raise _unreadable(path.name, error) from None
     return NamedArray(name, path.name, shape, dtype, columns_first, file.tell(), path, member, scratch)
 
@@ -147,4 +154,4 @@ def _cut(where: str, found: int, expected: int) -> BadInput:
 
 def _unreadable(title: str, error: Exception) -> BadInput:
     kind = "npy" if title.lower().endswith(".npy") else "npz"
-    return BadInput(f"{title} is not a readable {kind} ({error}). Save or download it again.")
+    return BadInput(f"{title} is not a readable {kind} ({reason(error)}). Save or download it again.")

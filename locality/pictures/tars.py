@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from locality.errors import BadInput, TooLarge
-from locality.pictures.archive import Archive, PartOf, Stream, first_three, inside
+from locality.pictures.archive import Archive, PartOf, Stream, first_three, inside, reason
 from locality.pictures.scratch import Scratch
 
 Opener = Callable[[Path], AbstractContextManager[Stream]]
@@ -116,7 +116,7 @@ def _unpacked(path: Path, packed: Opener, scratch: Scratch) -> Path:
                 scratch.room(len(block))
                 out.write(block)
     except _DAMAGE as error:
-        raise BadInput(f"{path.name} is cut short or damaged ({error}). Copy or download it again.") from None
+        raise BadInput(f"{path.name} is cut short or damaged ({reason(error)}). Copy or download it again.") from None
     part.replace(target)
     return target
 
@@ -131,7 +131,7 @@ def _members(file: Stream, title: str) -> Iterator[tarfile.TarInfo]:
                     raise tarfile.ReadError(f"{member.name} reaches beyond the end")
                 yield member
     except (tarfile.TarError, ValueError, OSError, EOFError, OverflowError) as error:
-        raise BadInput(f"{title} is cut short or damaged ({error}). Copy or download it again.") from None
+        raise BadInput(f"{title} is cut short or damaged ({reason(error)}). Copy or download it again.") from None
 
 
 def sample_key(name: str) -> str:

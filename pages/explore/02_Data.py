@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages._ui.cached import wiener
 from pages._ui.choice import current_source, show_notes
-from pages._ui.data import averages, components, export, notes, read_address, samples, structure, summary
+from pages._ui.data import averages, components, export, notes, read_address, reading, samples, structure, summary
 from pages._ui.guard import guard
 
 read_address()
@@ -19,7 +19,8 @@ with guard():
     )
     st.latex(r"S=\frac{1}{n-1}\sum_{i=1}^{n}(x_i-\mu)(x_i-\mu)^{\!\top}")
 
-    fingerprint = source.fingerprint
+    with reading():
+        fingerprint = source.fingerprint
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.header("Images" if source.available else "Draws with the same statistics", anchor=False)

@@ -123,6 +123,26 @@ def test_what_is_not_read_is_said(tmp_path: Path) -> None:
     assert "![x]" not in texts(at)  # no picture from elsewhere
 
 
+def test_reading_for_the_first_time_shows_how_far_it_is() -> None:
+    def half_read() -> None:
+        import streamlit as st
+
+        from locality.work import heartbeat
+        from pages._ui.data import reading
+
+        with reading():
+            heartbeat(0.5)
+            if not st.session_state.get("whole"):
+                st.stop()
+
+    at = AppTest.from_function(half_read).run()
+    assert not at.exception, at.exception
+    (bar,) = at.get("progress")
+    assert (bar.proto.value, bar.proto.text) == (50, "Reading the images, once: 50%")
+    at.session_state["whole"] = True
+    assert not at.run().get("progress")
+
+
 def test_noise_slider_counts_the_components_above_it() -> None:
     at = open_page(dataset="digits", sigma="0.5")
     eigvals = finish(fit_wiener(Source.parse("digits"))).eigvals.numpy()
