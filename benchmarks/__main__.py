@@ -8,7 +8,20 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks import agreement, averages, browser, calm, covariance, denoisers, edits, eyes, fields, shipped, training
+from benchmarks import (
+    agreement,
+    averages,
+    browser,
+    calm,
+    covariance,
+    denoisers,
+    edits,
+    eyes,
+    fields,
+    load,
+    shipped,
+    training,
+)
 
 BENCHMARKS = {
     "covariance": covariance.run,
@@ -20,6 +33,7 @@ BENCHMARKS = {
     "browser": browser.run,
     "edits": edits.run,
     "eyes": eyes.run,
+    "load": load.run,
     "shipped": shipped.run,
     "training": training.run,
 }
