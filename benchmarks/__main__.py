@@ -19,6 +19,7 @@ from benchmarks import (
     eyes,
     fields,
     files,
+    load,
     shipped,
     training,
 )
@@ -34,6 +35,7 @@ BENCHMARKS = {
     "edits": edits.run,
     "eyes": eyes.run,
     "files": files.run,
+    "load": load.run,
     "shipped": shipped.run,
     "training": training.run,
 }

@@ -8,6 +8,9 @@ that one session's work never keeps the others waiting for its end.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import os
+import sys
 import threading
 import time
 from typing import Generic, Protocol, TypeVar
@@ -20,6 +23,7 @@ _FAREWELL = 5.0  # seconds a job may take to end with the server; cut off within
 _TURN = 2.0  # seconds of a lane before others have theirs
 _BEGUN = 4  # jobs of a lane that are under way, one of them at work: each holds its memory
 _WAITING = 4  # jobs a session may have in a line of a shared server
+_NICE = 10
 _LOOK = 0.2  # seconds between looks whether a job that waits for its turn was stopped
 
 
@@ -164,6 +168,7 @@ class Line(Generic[J]):
 
     def _run(self, lane: _Lane[J], job: J) -> None:
         lane.thread_of[threading.get_ident()] = job
+        _let_clicks_pass()
         try:
             job.run(lane)
         finally:
@@ -235,6 +240,13 @@ class _Lane(Turn, Generic[J]):
 
     def _mark(self) -> None:
         (self.set if len(self.owners) > 1 else self.clear)()
+
+
+def _let_clicks_pass() -> None:
+    """This thread, and those PyTorch starts for it, get what pages leave: Linux has priorities of threads."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def lane_of(job: object) -> str:
