@@ -149,4 +149,5 @@ def _different(one: Float64[Tensor, "k n q"], counts: Float64[Tensor, "r k"]) ->
     squares = counts.square()
     same = torch.tensordot(squares, one @ one.mT, dims=([1], [0]))
     pairs = counts.sum(dim=1).square() - squares.sum(dim=1)
-    return (every - same) / pairs[:, None, None]
+    found: Tensor = (every - same) / pairs[:, None, None]
+    return found
