@@ -120,12 +120,31 @@ def _text(made: Bench) -> list[str]:
     blocks = [f"{title}\n{table(board, {heading: heading for heading in headings})}"]
     notes = [f"{result.name}: {'; '.join(result.notes)}" for result in made.results if result.notes]
     blocks += ["\n".join(notes)] if notes else []
+    if (paper := made.to_json()["published"]) is not None:
+        blocks += _published(paper)
     for name, found in (("difference", made.differences()), ("moved by", made.ablations())):
         shown = [_difference(row) for row in found if row["sigma"] is None and row.get("role") != "wiener"]
         if shown:
             columns = {"model": "model", "to": "minus", "metric": "metric", "mean": name, "between": "95 % interval"}
             blocks.append(table(shown, columns))
     return blocks
+
+
+def _published(paper: dict[str, Any]) -> list[str]:
+    """Our numbers beside the published ones, and what differs."""
+    rows = [
+        {
+            **row,
+            "ours": "-" if row["ours"] is None else f"{row['ours']:.3f}",
+            "error": "" if row["stderr"] is None else f"{row['stderr']:.3f}",
+            "theirs": "none" if row["published"] is None else f"{row['published']:.3f}",
+        }
+        for row in paper["rows"]
+    ]
+    heads = {"published_as": "published as", "model": "model here", "metric": "metric", "ours": "ours"}
+    heads |= {"error": "± standard error", "theirs": "published"}
+    sources = f"Published: {paper['source']}."
+    return [table(rows, heads), "\n".join([sources, "What differs:", *(f"  {line}" for line in paper["differs"])])]
 
 
 def _difference(row: dict[str, Any]) -> dict[str, Any]:

@@ -81,9 +81,8 @@ def _text(made: Sweep) -> str:
     """Tables of rows and lines for people."""
     about = f"{made.dataset} + {made.edit}: fields at sigma {made.plan.sigma:g}, {len(made.pixels)} pixels"
     if math.isfinite(made.chance):
-        about += (
-            f"; the pattern covers {made.chance:.1%} of the image, {made.chance_without_own:.1%} without the own pixel"
-        )
+        about += f"; the pattern covers {made.chance:.1%} of the image, "
+        about += f"{made.chance_without_own:.1%} excluding the pixel itself"
     rows = [
         {
             "model": row["model"],

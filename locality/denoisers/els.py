@@ -55,6 +55,12 @@ class EquivariantLocalScore(WindowedSpec):
             "averages_stay_in_range": "patches come from other places: within the range of the channel alone",
         }
 
+    @classmethod
+    def released(cls, dataset: str, shape: ImageShape) -> dict[str, str]:
+        """With the published windows where there are some, else those of the data."""
+        listed = (dataset, "unet") in cls.published
+        return {"Kamb-Ganguli": f"{cls.name}:window=published" if listed else cls.name}
+
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
     ) -> Generator[Progress, None, EquivariantDenoiser]:

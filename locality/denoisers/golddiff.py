@@ -50,6 +50,10 @@ class GoldDiff(ThresholdSpec):
         part = "averages a retrieved tenth to twentieth of the images: another estimator, not only a faster one"
         return [*super().approximations(available), part]
 
+    @classmethod
+    def released(cls, dataset: str, shape: ImageShape) -> dict[str, str]:
+        return {"GoldDiff": cls.name}
+
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
     ) -> Generator[Progress, None, GoldDiffDenoiser]:

@@ -61,6 +61,10 @@ class Optimal(AveragingSpec):
         nearest = f"averages the {self.neighbours:,} nearest images only"
         return super().approximations(available) + ([nearest] if self.neighbours else [])
 
+    @classmethod
+    def released(cls, dataset: str, shape: ImageShape) -> dict[str, str]:
+        return {"Optimal": cls.name}
+
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
     ) -> Generator[Progress, None, OptimalDenoiser]:

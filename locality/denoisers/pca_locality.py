@@ -126,6 +126,12 @@ class PcaLocality(ThresholdSpec):
         batches = f"normalised in batches of {self.batch_size:,}: depends on the order"
         return super().approximations(available) + ([batches] if self.softmax == "batch" else [])
 
+    @classmethod
+    def released(cls, dataset: str, shape: ImageShape) -> dict[str, str]:
+        """The code's mask and its softmax in loader batches: of 512 images, of 256 at 64 pixels."""
+        batch = ",batch_size=256" if shape.h >= 64 else ""
+        return {"PCA locality": f"{cls.name}:mask_rule=code,softmax=batch{batch}"}
+
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None
     ) -> Generator[Progress, None, PcaLocalityDenoiser]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from locality.dataset import Images
 from locality.denoisers.parts.bank import AveragingSpec
 from locality.denoisers.parts.part import Part, mean_image
 from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
+from locality.denoisers.wiener import Wiener
 from locality.device import Compute
 from locality.errors import BadInput
 from locality.fields.jacobian import field_rows
@@ -28,16 +29,20 @@ from locality.store.artifact import Artifact
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress, within
 
-KIND, VERSION = "stack", 1
+KIND, VERSION = "stack", 2
 SIGMAS = log_grid(0.02, 40.0, 12)  # noise levels the weights are learned at, linear in ln sigma between
-_RIDGE = 1e-3  # of the normal matrix's mean diagonal
+_RIDGES = tuple(10.0**power for power in range(-3, 7))  # of the normal matrix's mean diagonal
 _BATCH = 32  # noisy images per call of a member
 
 
 @DENOISERS.register("stack")
 @dataclass(frozen=True)
 class Stack(DenoiserSpec):
-    """mu + sum_f a_f(sigma) (D_f - mu), a_f by least squares on training images held out from the members."""
+    """mu + sum_f a_f(sigma) (D_f - mu), a_f by least squares on training images held out from the members.
+
+    A ridge draws the weights to those of Wiener alone, as strongly as leaving out one held-out image at a time finds
+    best: where hardly any signal is left the members differ by chance, and weights that follow it do harm.
+    """
 
     paper: ClassVar[str] = "Ours: stacked regression (Breiman 1996) of denoisers; no network is used"
     cost: ClassVar[str] = "the sum of its members"
@@ -135,6 +140,7 @@ class Stack(DenoiserSpec):
         eps = field_noise(len(x0), train.shape.d, seed=0)
         mean = mean_image(rest.train)
         weights = torch.zeros(len(SIGMAS), len(members), dtype=torch.float64)
+        prior = _prior(self.specs())
         for level, sigma in enumerate(SIGMAS):
             yield Progress(level, len(SIGMAS), f"Weights of the stack at sigma {sigma:.2g}")
             x = x0 + sigma * eps.to(x0)
@@ -142,7 +148,7 @@ class Stack(DenoiserSpec):
             for i, member in enumerate(members):
                 with torch.no_grad(), within(i / len(members), (i + 1) / len(members)):
                     answers.append(torch.cat([member(part, sigma) for part in x.split(_BATCH)]) - mean.to(x0))
-            weights[level] = least_squares(torch.stack(answers), x0 - mean.to(x0))
+            weights[level] = least_squares(torch.stack(answers), x0 - mean.to(x0), prior)
         return Artifact({"weights": weights}, {"sigmas": SIGMAS})
 
     def shipment(self, images: Images, fitted: Denoiser, store: Store) -> Shipment:
@@ -195,10 +201,32 @@ class StackDenoiser:
         return torch.lerp(self.weights[above - 1], self.weights[above], part)
 
 
-def least_squares(answers: Float[Tensor, "f b d"], target: Float[Tensor, "b d"]) -> Float[Tensor, " f"]:
-    """Weights a that make sum_f a_f answers_f most like the target, with a small ridge; float64."""
-    flat = answers.double().flatten(1)
-    normal = flat @ flat.T
-    ridge = _RIDGE * normal.diagonal().mean() * torch.eye(len(flat), dtype=torch.float64, device=flat.device)
-    weights: Float[Tensor, " f"] = torch.linalg.solve(normal + ridge, flat @ target.double().flatten())
+def least_squares(
+    answers: Float[Tensor, "f b d"], target: Float[Tensor, "b d"], prior: Float[Tensor, " f"]
+) -> Float[Tensor, " f"]:
+    """Weights a that make sum_f a_f answers_f most like the target, with a ridge towards the prior; float64.
+
+    The ridge is the one of `_RIDGES` with the least error on images left out of b, one at a time.
+    """
+    flat, wanted, prior = answers.double(), target.double(), prior.double().to(answers.device)
+    normals = torch.einsum("fbd,gbd->bfg", flat, flat)
+    right = torch.einsum("fbd,bd->bf", flat, wanted)
+    every, sums = normals.sum(dim=0), right.sum(dim=0)
+    scale = every.diagonal().mean() * torch.eye(len(flat), dtype=torch.float64, device=flat.device)
+
+    def solved(normal: Float[Tensor, "*b f f"], side: Float[Tensor, "*b f"], ridge: float) -> Float[Tensor, "*b f"]:
+        return prior + torch.linalg.solve(normal + ridge * scale, side - normal @ prior)
+
+    def left_out(ridge: float) -> float:
+        a = solved(every - normals, sums - right, ridge)
+        return float((torch.einsum("bf,bfg,bg->b", a, normals, a) - 2.0 * (a * right).sum(dim=1)).sum())
+
+    weights: Float[Tensor, " f"] = solved(every, sums, min(_RIDGES, key=left_out))
     return weights.cpu()
+
+
+def _prior(specs: Sequence[DenoiserSpec]) -> Float[Tensor, " f"]:
+    """Wiener alone, or equal weights where it is no member."""
+    named = torch.tensor([float(isinstance(spec, Wiener)) for spec in specs], dtype=torch.float64)
+    chosen = named if bool(named.any()) else torch.ones_like(named)
+    return chosen / chosen.sum()

@@ -16,7 +16,7 @@ from locality.linear.statistics import fit_filter
 from locality.linear.wiener import WienerFilter
 from locality.specs import param
 from locality.store import Store
-from locality.types import Denoiser
+from locality.types import Denoiser, ImageShape
 from locality.work import Progress
 
 
@@ -37,6 +37,10 @@ class Wiener(DenoiserSpec):
 
     rank: int = param(0, help="Keep only the first N principal components; 0 for all.", low=0)
     shrinkage: float = param(0.0, help="Shrinkage of every component's variance to their mean.", low=0.0, high=1.0)
+
+    @classmethod
+    def released(cls, dataset: str, shape: ImageShape) -> dict[str, str]:
+        return {"Wiener": cls.name}
 
     def fit(
         self, images: Images, compute: Compute, store: Store, reference: Denoiser | None = None

@@ -54,7 +54,7 @@ def test_a_leaderboard_is_whole(name: str) -> None:
 
 def test_every_ablation_is_shipped_for_one_dataset() -> None:
     found = {row["preset"] for made in shipped_benches() for row in made.ablations() if row["n"] > 1}
-    assert found == set(PRESETS)
+    assert found == set(PRESETS) - {"paper"}  # no ablation
 
 
 @pytest.mark.parametrize("name", SETS)

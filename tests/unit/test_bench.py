@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,8 +20,11 @@ from locality.errors import BadInput, DataUnavailable, LocalityError, NonFinite,
 from locality.metrics import explained, pearson
 from locality.networks import NetworkDenoiser
 from locality.noise import ASIDE, unit_noise
+from locality.published import GOLDDIFF_TABLE, Figure
 from locality.store import Store
 from locality.studies import CellFinished, Sampling, bench, finish, found_bench, open_denoiser, sample
+from locality.studies.benchmark import leaderboard, markdown, text_rows
+from locality.studies.benchmark.ship import pack, unpack
 from locality.types import Denoiser
 from tests.benches import Calls, network, plan, run, shrinking
 from tests.made_up import made_up
@@ -172,7 +176,7 @@ def test_differences_are_paired_over_the_same_images(
     means = {name: float(made.values(name, "r2_final").mean()) for name in ("wiener", "weak", "strong")}
     assert best == max(means, key=lambda name: means[name])
     rows = [r for r in made.differences() if r["role"] == "best" and r["metric"] == "r2_final" and r["sigma"] is None]
-    assert {row["model"] for row in rows} == {"wiener", "weak", "strong"} - {best}
+    assert {row["model"] for row in rows} == {"wiener", "mean", "weak", "strong"} - {best}
     for row in rows:
         test = scipy.stats.ttest_rel(made.values(row["model"], "r2_final"), made.values(best, "r2_final"))
         assert (row["low"], row["high"]) == pytest.approx(test.confidence_interval(0.95), rel=1e-6)
@@ -180,6 +184,120 @@ def test_differences_are_paired_over_the_same_images(
     assert {row["sigma"] for row in by_level} == set(SAMPLING.sigmas())
     ratios = [r for r in made.differences() if r["metric"] == "denoise_ratio" and r["sigma"] == 2.0]
     assert any(row["to"] == "wiener" for row in ratios)
+
+
+def test_the_mean_image_is_in_every_table(shared: Store, digits: Source, nets: tuple[str, str]) -> None:
+    """Its R2 is that of one picture for all: by hand from the training images."""
+    made = run(plan(nets[0]), shared)
+    u = finish(sample(digits, nets[0], SAMPLING, store=shared)).image
+    mean = digits.train.x0(slice(0, len(digits.train))).mean(dim=0).expand_as(u)
+    torch.testing.assert_close(made.values("mean", "r2_final"), explained(mean, u), rtol=0, atol=1e-5)
+    assert made.result("mean").kind == "analytic"
+
+
+def test_r2_where_methods_differ_is_the_mean_over_some_steps(shared: Store, nets: tuple[str, str]) -> None:
+    """Of the grid's sigmas 9.49, 1.46 and .01 the last is outside .3 to 10."""
+    made = run(plan(nets[0]), shared)
+    levels = [sigma for sigma in SAMPLING.sigmas() if 0.3 <= sigma <= 10]
+    assert len(levels) == 2
+    want = torch.stack([made.values("wiener", "r2_trajectory", sigma) for sigma in levels]).mean(dim=0)
+    torch.testing.assert_close(made.values("wiener", "r2_middle"), want, rtol=0, atol=1e-12)
+    assert not made.values("wiener", "r2_middle").equal(made.values("wiener", "r2_trajectory"))
+
+
+def test_errors_at_the_sampling_levels_are_summed_where_methods_differ(
+    shared: Store, digits: Source, nets: tuple[str, str], two: tuple[Calls, Calls]
+) -> None:
+    made = run(plan(nets[0], "weak"), shared)
+    x0, eps = digits.held_out.x0(slice(0, 5)), unit_noise(range(5), 64, 4, step=ASIDE)
+    wiener, sums = denoiser(digits, "wiener", shared), np.zeros(2)
+    for sigma in SAMPLING.sigmas():
+        x = x0 + sigma * eps
+        errors = [float((a - x0).double().square().sum()) for a in (0.4 * x / (1 + sigma**2), wiener(x, sigma))]
+        sums += errors if 0.3 <= sigma <= 10 else 0.0
+        found = made.summary("weak", "denoise_steps", sigma)
+        assert found.mean == pytest.approx(errors[0] / errors[1], rel=1e-4)
+    assert made.summary("weak", "denoise_steps").mean == pytest.approx(sums[0] / sums[1], rel=1e-4)
+    assert [sigma for sigma, _ in made.curve("weak", "denoise_steps")] == list(SAMPLING.sigmas())
+
+
+def test_models_are_compared_with_a_second_reference_too(
+    shared: Store, digits: Source, nets: tuple[str, str], two: tuple[Calls, Calls]
+) -> None:
+    """R2 against the second network's images from the same noise; of the reference too, and with its own steps."""
+    made = run(plan(nets[0], "weak", "weak@steps=4", ceiling=nets[1]), shared)
+    for name, text, steps in (("weak", "weak", 3), ("weak@steps=4", "weak", 4), (nets[0], nets[0], 3)):
+        how = replace(SAMPLING, steps=steps)
+        a, u = (finish(sample(digits, one, how, store=shared)).image for one in (text, nets[1]))
+        torch.testing.assert_close(made.values(name, "r2_second"), explained(a, u), rtol=0, atol=1e-4)
+    assert not len(made.values(nets[1], "r2_second"))
+    assert not len(run(plan(nets[0], "weak"), shared).values("weak", "r2_second"))
+
+
+def test_networks_that_were_not_trained_alike_are_told_apart(store: Store) -> None:
+    for name, flips in (("one", False), ("two", True)):
+        folder = store.local / "networks" / f"digits-{name}"
+        network(folder, len(name) + flips)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest |= {"train": {"flips": flips}, "images_seen": 1000}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    made = run(plan("one", count=1, ceiling="two"), store)
+    assert made.result("two").notes == ("trained with flips, one without flips",)
+
+
+def test_a_model_that_uses_labels_stands_beside_one_that_does_not(shared: Store, nets: tuple[str, str]) -> None:
+    made = run(plan(nets[0], "gaussian_mixture:components=3", count=1), shared)
+    names = [result.name for result in made.results]
+    assert names[3:5] == ["gaussian_mixture:components=3", "gaussian_mixture:components=3,groups=clusters"]
+    assert "uses class labels" in made.result(names[3]).notes
+    assert "uses class labels" not in made.result(names[4]).notes
+
+
+def test_the_published_table_stands_beside_ours(
+    shared: Store, digits: Source, nets: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R2 with n - 1 by numpy; a figure where one is published; what differs."""
+    figures = [Figure("digits", "Digits", "Wiener", "r2_final", 0.5, "mean", GOLDDIFF_TABLE, "")]
+    monkeypatch.setattr("locality.studies.benchmark.paper.figures_of", lambda name: figures)
+    made = run(plan(nets[0], presets=("paper",)), shared, first=100)
+    paper = made.to_json()["published"]
+    rows = {(row["published_as"], row["metric"]): row for row in paper["rows"]}
+    assert {said for said, _ in rows} == {"Wiener", "Optimal", "Kamb-Ganguli", "PCA locality", "GoldDiff"}
+    u = finish(sample(digits, nets[0], SAMPLING, store=shared)).image.double().numpy()
+    a = finish(sample(made_source(100), "wiener", SAMPLING, store=shared)).image.double().numpy()
+    want = np.mean(1 - ((a - u) ** 2).mean(axis=1) / u.var(axis=1, ddof=1))
+    assert rows["Wiener", "r2_final"]["ours"] == pytest.approx(want, abs=1e-4)
+    assert rows["Wiener", "r2_final"]["published"] == 0.5
+    assert rows["Wiener", "mse01"]["published"] is None
+    assert any("not the authors' checkpoint" in line for line in paper["differs"])
+    assert any(line.startswith("5 samples") for line in paper["differs"])
+    assert run(plan(nets[0]), shared).to_json()["published"] is None
+
+
+def made_source(first: int) -> Source:
+    return Source.parse("digits", first)
+
+
+def test_a_benchmark_stored_before_says_what_was_not_measured(shared: Store, nets: tuple[str, str]) -> None:
+    """Without the scores of today it is read, ranked and printed; what it lacks is said."""
+    made = run(plan(nets[0], ceiling=nets[1]), shared)
+    new = ("r2_second", "errors_steps")
+    results = tuple(
+        replace(
+            result,
+            scores={name: values for name, values in result.scores.items() if name not in new},
+            have={name: mask for name, mask in result.have.items() if name not in ("beside", "levels")},
+        )
+        for result in made.results
+        if result.name != "mean"
+    )
+    before = unpack(pack(replace(made, results=results)))
+    headings, rows = text_rows(leaderboard(before))
+    for title in ("R2 final, second network", "error / Wiener, sampling levels"):
+        assert {row[headings.index(title)] for row in rows} == {"not measured"}
+    assert before.differences()
+    assert json.dumps(before.to_json())
+    assert "not measured" not in markdown(made)
 
 
 def test_the_second_network_is_drawn_from_the_same_noise(shared: Store, digits: Source, nets: tuple[str, str]) -> None:
@@ -211,10 +329,16 @@ def test_rows_name_everything_and_the_reference_is_not_reported_of_itself(
     rows = made.rows()
     keys = ("model", "kind", "metric", "sigma", "mean", "stderr", "n", "undefined", "seconds_per_step", "peak_bytes")
     assert all(tuple(row) == keys for row in rows)
-    assert {row["metric"] for row in rows if row["model"] == nets[0]} == {"denoise_ratio", "memorised", "nn_distance"}
+    assert {row["metric"] for row in rows if row["model"] == nets[0]} == {
+        "denoise_ratio",
+        "denoise_steps",
+        "memorised",
+        "nn_distance",
+    }
     reported = {row["metric"] for row in rows if row["model"] == "weak"}
     assert reported == {
-        "r2_final", "r2_own", "r2_trajectory", "pearson", "mse", "mse01", "denoise_ratio", "memorised", "nn_distance"
+        "r2_final", "r2_own", "r2_trajectory", "r2_middle", "pearson", "mse", "mse01", "denoise_ratio",
+        "denoise_steps", "memorised", "nn_distance",
     }  # fmt: skip
     assert {row["sigma"] for row in rows if row["metric"] == "r2_trajectory"} == {None, *SAMPLING.sigmas()}
     weak = made.result("weak").facts
@@ -355,7 +479,7 @@ def test_settings_that_change_nothing_share_their_cells(
 ) -> None:
     """Steps do not matter to held-out errors; a setting that is the usual one is no other model."""
     made = run(plan(nets[0], "weak", "weak@steps=3", "weak@steps=4"), store)
-    assert len(two[0].sigmas) == (3 + 2) + (4 + 3) + 2
+    assert len(two[0].sigmas) == (3 + 2) + (4 + 3) + 2 + 3  # own and trajectory, held out, sampling levels
     assert made.values("weak@steps=4", "denoise_ratio").equal(made.values("weak", "denoise_ratio"))
 
 
@@ -497,7 +621,7 @@ def test_a_model_that_breaks_names_itself_after_all_others_are_finished(
             run(asked, store)
         left = found_bench(digits, asked, store=store)
     assert {cell["model"] for cell in left.missing} == {"broken"}
-    assert {row["model"] for row in left.distances} == {nets[0], "wiener", "nearest", "held-out images"}
+    assert {row["model"] for row in left.distances} == {nets[0], "wiener", "mean", "nearest", "held-out images"}
 
 
 def test_every_model_that_breaks_is_named_whatever_broke_it(store: Store, nets: tuple[str, str]) -> None:

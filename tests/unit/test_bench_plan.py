@@ -8,8 +8,9 @@ from locality.datasets import Source
 from locality.errors import BadInput, UnknownName
 from locality.studies import PRESETS, BenchPlan
 from locality.studies.benchmark import Entry, parse_entry
-from locality.studies.benchmark.presets import find_presets
+from locality.studies.benchmark.presets import find_presets, released_models
 from locality.studies.benchmark.sampling import chunks
+from locality.types import ImageShape
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_presets_are_models_that_exist() -> None:
     """Every question of the issue has one; every entry of every group is a model with allowed options."""
     from locality.denoisers import DENOISERS
 
-    asked = {"softmax", "mask_rule", "tau", "temperature", "windows", "flips", "images", "steps", "clip"}
+    asked = {"softmax", "mask_rule", "tau", "temperature", "windows", "flips", "images", "steps", "clip", "paper"}
     assert set(PRESETS) == asked
     source = Source.parse("digits")
     for preset in PRESETS.values():
@@ -107,3 +108,15 @@ def test_unknown_presets_are_named() -> None:
     with pytest.raises(UnknownName, match="Unknown preset 'clips'"):
         find_presets(("clips",))
     assert [preset.name for preset in find_presets(("tau", "clip", "tau"))] == ["tau", "clip"]
+
+
+def test_the_papers_table_has_the_settings_of_the_released_code() -> None:
+    small, large = (released_models("cifar10", ImageShape(3, side, side)) for side in (32, 64))
+    assert next(iter(small.values())) == "wiener"
+    assert set(small) == {"Wiener", "Optimal", "Kamb-Ganguli", "PCA locality", "GoldDiff"}
+    assert small["PCA locality"] == "pca_locality:mask_rule=code,softmax=batch"
+    assert large["PCA locality"] == "pca_locality:mask_rule=code,softmax=batch,batch_size=256"
+    assert small["Kamb-Ganguli"] == "els:window=published"
+    assert released_models("digits", ImageShape(1, 8, 8))["Kamb-Ganguli"] == "els"
+    usual = BenchPlan()
+    assert (usual.steps, usual.count) == (10, 128)

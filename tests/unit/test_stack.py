@@ -52,22 +52,68 @@ def judged(images: Given, sigma: float) -> tuple[Tensor, Tensor]:
 # --- weights
 
 
-def test_weights_solve_the_normal_equations_with_a_small_ridge() -> None:
+def by_hand(answers: Tensor, target: Tensor, prior: np.ndarray) -> np.ndarray:
+    """The ridge that is best for images left out, by solving for every one of them: a loop in numpy."""
+    count, images = answers.shape[:2]
+    a, t = answers.double().numpy(), target.double().numpy()
+
+    def solve(kept: list[int], ridge: float) -> np.ndarray:
+        columns = a[:, kept].reshape(count, -1).T
+        scale = np.mean((a.reshape(count, -1) ** 2).sum(axis=1))
+        normal = columns.T @ columns + ridge * scale * np.eye(count)
+        return np.linalg.solve(normal, columns.T @ t[kept].flatten() + ridge * scale * prior)
+
+    def left_out(ridge: float) -> float:
+        rest = [solve([j for j in range(images) if j != i], ridge) for i in range(images)]
+        return sum(float(((t[i] - np.tensordot(w, a[:, i], 1)) ** 2).sum()) for i, w in enumerate(rest))
+
+    return solve(list(range(images)), min((10.0**power for power in range(-3, 7)), key=left_out))
+
+
+@pytest.mark.parametrize("signal", [1.0, 0.05])
+def test_weights_are_drawn_to_the_prior_as_far_as_images_left_out_say(signal: float) -> None:
     generator = torch.Generator().manual_seed(0)
-    answers = torch.randn(3, 5, 7, generator=generator, dtype=torch.float64)
-    target = torch.randn(5, 7, generator=generator, dtype=torch.float64)
-    a = answers.reshape(3, -1).numpy().T
-    ridge = 1e-3 * np.mean((a**2).sum(axis=0)) * np.eye(3)
-    expected = np.linalg.solve(a.T @ a + ridge, a.T @ target.flatten().numpy())
-    close(least_squares(answers, target), torch.from_numpy(expected), 1e-12)
+    answers = torch.randn(3, 6, 7, generator=generator, dtype=torch.float64)
+    target = signal * answers[1] + torch.randn(6, 7, generator=generator, dtype=torch.float64)
+    prior = torch.tensor([1.0, 0.0, 0.0]).double()
+    close(least_squares(answers, target, prior), torch.from_numpy(by_hand(answers, target, prior.numpy())), 1e-9)
 
 
 def test_a_known_combination_is_found() -> None:
-    """The ridge moves weights by a thousandth of their size."""
+    """The least ridge moves weights by a thousandth of their size."""
     answers = torch.randn(3, 40, 30, generator=torch.Generator().manual_seed(1))
     wanted = torch.tensor([1.5, -0.5, 0.25])
     target = torch.einsum("f,fbd->bd", wanted, answers)
-    close(least_squares(answers, target), wanted.double(), 3e-3)
+    close(least_squares(answers, target, torch.tensor([1.0, 0.0, 0.0])), wanted.double(), 3e-3)
+
+
+def test_where_no_signal_is_left_weights_are_wieners() -> None:
+    """Gaussian images under noise of 40: two members are Wiener's answer, scaled, and small steps of their own.
+
+    Wiener's error is what its theory says; least squares alone follow chance by weights of size 2, this does not.
+    """
+    generator = torch.Generator().manual_seed(2)
+    gain = 1.0 / (1.0 + 40.0**2)
+
+    def world(count: int) -> tuple[Tensor, Tensor]:
+        x0 = torch.randn(count, 64, generator=generator, dtype=torch.float64)
+        x = x0 + 40.0 * torch.randn(count, 64, generator=generator, dtype=torch.float64)
+        off = 0.02 * torch.randn(64, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+        return torch.stack([gain * x, 1.3 * gain * x + 0.1 * gain * x.roll(1, dims=1), 0.9 * gain * x + off]), x0
+
+    answers, x0 = world(96)
+    free = np.linalg.lstsq(answers.flatten(1).T.numpy(), x0.flatten().numpy(), rcond=None)[0]
+    weights = least_squares(answers, x0, torch.tensor([1.0, 0.0, 0.0]))
+    fresh, truth = world(4000)
+
+    def error(a: Tensor) -> float:
+        return float((torch.einsum("f,fbd->bd", a.double(), fresh) - truth).square().mean())
+
+    wiener = error(torch.tensor([1.0, 0.0, 0.0]))
+    assert np.abs(free).max() > 2
+    assert float(weights.abs().max()) < 1.5
+    assert error(weights) < 1.001 * wiener
+    assert error(weights) < error(torch.from_numpy(free))
 
 
 def test_between_levels_weights_are_linear_in_ln_sigma() -> None:
@@ -131,9 +177,8 @@ def test_weights_are_those_of_members_that_have_not_seen_the_validation_images(s
     for level in (0, 4, 8, 11):
         x0, x = judged(FORTY, SIGMAS[level])
         away = [(fit(name, rest, store)(x, SIGMAS[level]).double() - mean).flatten() for name in names]
-        a = torch.stack(away, dim=1).numpy()
-        ridge = 1e-3 * np.mean((a**2).sum(axis=0)) * np.eye(3)
-        expected = np.linalg.solve(a.T @ a + ridge, a.T @ (x0.double() - mean).flatten().numpy())
+        answers = torch.stack(away).reshape(3, VALIDATION, -1)
+        expected = by_hand(answers, x0.double() - mean, np.array([1.0, 0.0, 0.0]))
         np.testing.assert_allclose(model.weights[level].numpy(), expected, rtol=1e-3, atol=1e-3)
     x = noisy(FORTY, 3, SIGMAS[4])
     everything = FORTY.x0().mean(dim=0)

@@ -53,6 +53,11 @@ class DenoiserSpec(Spec):
         """The same with what is published for a dataset written out."""
         return self
 
+    @classmethod
+    def released(cls, dataset: str, shape: ImageShape) -> dict[str, str]:
+        """Names in published tables -> the entry of `bench --model` with the settings of the released code."""
+        return {}
+
     def unlabelled(self) -> DenoiserSpec | None:
         """The same without the images' class labels, for one that uses them."""
         return None

@@ -20,6 +20,7 @@ ABOUT: dict[str, str] = {
     "Student's interval [low, high] at confidence `level`, of one comparison; to the best analytic model of the metric "
     "(`best`) and to Wiener (`wiener`)",
     "ablations": "the same, between the entries of a preset and its baseline",
+    "published": "with the preset paper: our numbers beside the published ones, and what differs; else null",
     "features": "what images are compared by: inception, a classifier trained on the dataset's labels, or raw pixels",
     "missing": "cells that are not finished: rows average the images that are",
 }

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.errors import UnknownName
+from locality.studies.benchmark.competitors import WIENER
 from locality.studies.benchmark.plan import Entry, parse_entry
+from locality.types import ImageShape
 
 _SIZES = (100, 300, 1000, 3000, 10_000, 30_000)  # numbers of training images, as far as there are
 
@@ -24,15 +26,33 @@ class Preset:
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """Every model that answers it, with its variants."""
+        """Every model that answers it, with its variants; of `paper` the models of the table on 32-pixel images."""
+        if self.name == PAPER:
+            return (tuple(released_models("cifar10", ImageShape(3, 32, 32)).values()),)
         return tuple((name, *cls.ablations[self.name]) for name, cls in DENOISERS.items() if self.name in cls.ablations)
 
     def entries(self, source: Source) -> tuple[tuple[Entry, ...], ...]:
         """The groups as entries; `@first=*` becomes one entry for each number of images below that of the source."""
-        return tuple(tuple(_expanded(group, source)) for group in self.groups)
+        groups = self.groups
+        if self.name == PAPER:
+            groups = (tuple(released_models(source.spec.name, source.shape).values()),)
+        return tuple(tuple(_expanded(group, source)) for group in groups)
+
+
+PAPER = "paper"  # no ablation: the models of the published table, the Wiener filter first
+
+
+def released_models(dataset: str, shape: ImageShape) -> dict[str, str]:
+    """Names in published tables -> entries with the settings of the released code, the Wiener filter first."""
+    found: dict[str, str] = {}
+    for cls in DENOISERS.values():
+        found |= cls.released(dataset, shape)
+    return dict(sorted(found.items(), key=lambda item: item[1] != WIENER))
 
 
 _QUESTIONS = {
+    PAPER: "the published table: the released code's protocol and settings (linear schedule, ten leading steps, clip, "
+    "its mask, softmax in batches, tau of the dataset), our numbers beside theirs and what differs",
     "softmax": "exact over all images, or normalised in batches and averaged as the released code does",
     "mask_rule": "the mask relative to each coordinate's own weight (the paper), or to the whole matrix (the released "
     "code)",

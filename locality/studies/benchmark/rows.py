@@ -14,6 +14,7 @@ from locality.store.artifact import defined
 from locality.studies.benchmark.about import ABOUT
 from locality.studies.benchmark.competitors import CONTROL, REFERENCE, WIENER
 from locality.studies.benchmark.metrics import COMPARED
+from locality.studies.benchmark.paper import published_table
 from locality.studies.benchmark.result import Result, Scored
 
 KIND = "locality-bench"  # what a file says it holds
@@ -73,6 +74,7 @@ class Bench(Scored):
             "rows": self.rows(),
             "differences": self.differences(),
             "ablations": self.ablations(),
+            "published": published_table(self),
             "notes": list(self.notes),
             "missing": list(self.missing),
             "about": ABOUT,
