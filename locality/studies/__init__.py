@@ -29,9 +29,8 @@ from locality.studies.fields.draws import Draws, learned_field, pixel_field
 from locality.studies.fields.running import Estimate, RunningField
 from locality.studies.fields.tables import learned_table, pixel_grid, predicted_table, table_row
 from locality.studies.models import Model, find_model, fit_wiener, model_key, open_denoiser
-from locality.studies.sampling.config import Sampling, Stepped, Trajectory
-from locality.studies.sampling.grids import Grid, make_grid, ship_grid, shipped_grid
 from locality.studies.sampling.config import OwnSampling, Sampling, Stepped, Trajectory
+from locality.studies.sampling.grids import Grid, make_grid, ship_grid, shipped_grid
 from locality.studies.sampling.memorisation import Copies, memorisation
 from locality.studies.sampling.nearest import nearest_training
 from locality.studies.sampling.samples import denoise, found_samples, sample

@@ -42,7 +42,7 @@ def offer_downloads(source: Source, sampling: Sampling, rows: Sequence[Row]) -> 
             icon=":material/download:",
             on_click="ignore",
             help="x0_hat and x of every step, [models, steps, images, channels, rows, columns], sigmas, names of "
-            "models and dataset." + (" Shipped samples: rounded to 8 bits." if any(row.shipped for row in done) else ""),
+            "models and dataset." + (" Shipped ones: rounded to 8 bits." if any(row.shipped for row in done) else ""),
         )
 
 
