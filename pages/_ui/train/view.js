@@ -46,7 +46,7 @@ class Moments extends Lab {
     this.$(".samples").replaceChildren(...this.tiles.map(tile => tile.canvas))
     this.$(".samples").style.setProperty("--count", Math.min(head.count, 12))
     this.$(".samples").style.setProperty("--narrow", Math.min(head.count, 4))
-    this.$(".levels").replaceChildren(...head.sigmas.map((sigma, s) => Object.assign(element("button", "", `σ = ${short(sigma)}`), { type: "button" })))
+    this.$(".levels").replaceChildren(...head.sigmas.map(sigma => Object.assign(element("button", "", `σ = ${short(sigma)}`), { type: "button" })))
     this.all(".levels button").forEach((button, s) => (button.dataset.level = s))
     this.$(".levels").hidden = head.sigmas.length < 2
   }
@@ -92,13 +92,17 @@ class Moments extends Lab {
     const { images, errors, errorSigmas, errorImages } = this.head, ln = Math.log
     const known = errors.flat().filter(Number.isFinite), first = Math.max(1, (errorImages.find(n => n > 0) ?? 2) / 2), last = Math.max(...errorImages, 2 * first)
     const low = Math.min(0.9, ...known) * 0.9, high = Math.max(1.1, ...known) * 1.1, x = n => Math.max(n, first)
+    /** @type {[number, string][]} */
     const marks = RATIOS.filter(v => v >= low && v <= high).map(v => [ln(v), `${v}`])
+    /** @type {[number, string][]} */
     const powers = [1e2, 1e3, 1e4, 1e5, 1e6, 1e7].filter(n => n > first && n <= last).map(n => [n, n >= 1e6 ? `${n / 1e6}M` : n >= 1e3 ? `${n / 1e3}k` : `${n}`])
     const series = errorSigmas.map((sigma, e) => ({ title: `σ = ${short(sigma)}`, ink: INKS[e % INKS.length], dot: errors.length < 30 ? 2.5 : 0,
       points: errors.map((row, m) => [x(errorImages[m]), ln(row[e])]), tip: (n, v) => `σ = ${short(sigma)}, ${Math.round(n).toLocaleString("en")} images: ${Math.exp(v).toFixed(3)}` }))
     const wiener = { title: "Wiener filter", ink: "#808080", dash: "5 4", points: [[first, 0], [last, 0]] }
+    /** @type {[number, string][]} */
+    const start = errorImages[0] === 0 ? [[first, "0"]] : []
     const place = this.curve.querySelector(".chart")
-    place.innerHTML = chart({ wide: 420, tall: 290, x: { range: [first, last], ticks: [...(errorImages[0] === 0 ? [[first, "0"]] : []), ...powers], name: "Images seen (log)", log: true },
+    place.innerHTML = chart({ wide: 420, tall: 290, x: { range: [first, last], ticks: [...start, ...powers], name: "Images seen (log)", log: true },
       y: { range: [ln(low), ln(high)], ticks: marks }, series: [...series, wiener], here: x(images[this.at]), empty: "Not measured yet" })
     place.setAttribute("aria-label", `Test error over the Wiener filter's by noise level: ${errorSigmas.map((sigma, e) => `${short(sigma)}: ${errors.at(-1)?.[e]?.toFixed(3) ?? "unknown"}`).join(", ")}`)
   }
