@@ -88,6 +88,7 @@ def _phone_menu() -> None:
 
 def sidebar(page: StreamlitPage) -> None:
     """The choices that all pages share."""
+    st.session_state["page_before"], st.session_state["page"] = st.session_state.get("page"), page.title
     loaded = False
     with guard():
         load_plugins()  # once a process: `python -m pages._ui.serve` has done so, `streamlit run app.py` has not
