@@ -171,7 +171,9 @@ def linked_select(
         title = DATASETS[options[0]].info.title if key == "dataset" else format_func(options[0])
         note(f"The link asks for {key} “{asked[:60]}”, which does not exist. Showing {title}.")
     written, shown = st.session_state.get(memory, (asked, None))
-    moved = asked != written and st.session_state.get(key) == shown and (asked is not None or not always)
+    stayed = st.session_state.get("page_before") == st.session_state.get("page")  # the menu's links have no values
+    named = asked is not None or (stayed and not always)
+    moved = asked != written and st.session_state.get(key) == shown and named
     if st.session_state.get(key) not in options or (moved and asked in (*options, None)):
         st.session_state[key] = asked if asked in options else options[0]
     chosen: str

@@ -99,6 +99,7 @@ def _phone_menu() -> None:
 
 def sidebar(page: StreamlitPage) -> None:
     """The choices that all pages share."""
+    st.session_state["page_before"], st.session_state["page"] = st.session_state.get("page"), page.title
     loaded = False
     with guard():
         begin_once()  # as the plug-ins below

@@ -10,6 +10,7 @@ import torch
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from locality.datasets import Source
+from locality.fields.codec import LEARNED_SIGMAS
 from pages._ui.choice import default_dataset
 from tests.browser.conftest import centre_of, pictures, spot, watched
 from tests.browser.test_explorer import drawn, open_explorer, shows
@@ -42,6 +43,7 @@ def test_picture_fields_and_slider_fit_on_the_screen(browser: Browser, server: s
         boxes = [lab.locator(part).first.bounding_box() for part in parts]
         assert all(box and box["y"] >= 0 and box["y"] + box["height"] <= size[1] for box in boxes), boxes
         assert all(box and box["x"] >= 0 and box["x"] + box["width"] <= size[0] for box in boxes), boxes
+        expect(lab.locator(".radius circle").nth(len(LEARNED_SIGMAS) - 1)).to_be_attached()  # of stored draws
         assert page.evaluate("window.moved") < 0.02, "the page has moved under the reader's eyes"
         expect(page).to_have_title(re.compile("^Explorer"))
         colours = pictures(page, f"front-{size[1]}")
@@ -156,6 +158,22 @@ def test_another_image_is_shown_at_once_and_kept_in_the_link(page: Page, server:
     expect(lab.get_by_role("button", name="Test image 3")).to_have_attribute("aria-pressed", "true")
     truth = Source.parse("digits").held_out.x0(torch.tensor([3]))[0]
     assert lab.evaluate("lab => [...lab.lab.x0]") == pytest.approx(truth.tolist(), abs=1e-6)
+
+
+def test_other_images_bring_their_own_strip(page: Page, server: str) -> None:
+    lab = open_explorer(page, server, "?dataset=cifar10&sigma=1")
+    shows(lab, " exact ")
+    first = "lab => lab.querySelector('.strip canvas').toDataURL()"
+    expect(lab.locator(".strip canvas")).to_have_count(12)
+    before = lab.evaluate(first)
+    page.locator(".st-key-dataset label").filter(has_text="AFHQ cats").click()
+    expect(lab.locator(".prompt")).to_have_text("Click an eye. Drag the noise.")
+    eye = next(iter(Source.parse("afhq_cats").spec.landmarks().values()))
+    shows(lab, rf"^{eye.row},{eye.col} 1\.00000 exact")
+    page.wait_for_function(
+        "([lab, before]) => lab.querySelector('.strip canvas').toDataURL() !== before",
+        arg=[lab.element_handle(), before],
+    )
 
 
 def test_back_restores_the_view(page: Page, server: str) -> None:

@@ -27,7 +27,7 @@ export class Charts {
     const { view } = this, { head: { range, empty, tables, levels = [], context }, learnedTable: table, h, w, sigma } = view
     const at = this.pixelOf(pixel), key = `${context} ${at}`, found = view.points.get(`${at}`)
     this.radii.begin(key, range, tables?.basis ? [] : tables?.levels ?? [])
-    const learned = view.once("radii", `${key} ${table?.head.id} ${found?.size}`, () => learnedRadii(table, at, levels.length ? levels : table?.head.sigmas ?? [], found, h, w))
+    const learned = view.once("radii", `${key} ${!!table} ${found?.size}`, () => learnedRadii(table, at, levels.length ? levels : table?.head.sigmas ?? [], found, h, w))
     const here = estimate?.live && `${estimate.pixel}` === `${at}` ? [sigma, radius, estimate.radiusError || 0] : null
     const { predicted } = this.radii
     this.wide = this.place.clientWidth || 640
@@ -55,7 +55,7 @@ export class Charts {
   agreement(pixel) {
     const { view } = this, { head: { range, empty, tables, context }, learnedTable: table, size } = view, at = this.pixelOf(pixel), place = view.$(".agreement")
     const ready = predictedKnown(tables, view.files), title = `Pearson r of predicted and learned field${table ? ` (row ${at[0]}, column ${at[1]}, ${table.head.draws} draws)` : ""}`
-    const points = view.once("agreement", `${context} ${at} ${table?.head.id} ${ready}`, () => (table && ready ? table.head.sigmas : []).map(s =>
+    const points = view.once("agreement", `${context} ${at} ${!!table} ${ready}`, () => (table && ready ? table.head.sigmas : []).map(s =>
       [s, pearson(predictedRow(tables, view.files, at[0] * view.w + at[1], s, size), best(table, null, at, s, size).field)]))
     view.$(".chart-title").textContent = title
     place.setAttribute("aria-label", `${title}: ${points.map(([s, r]) => `${r.toFixed(2)} at sigma ${short(s)}`).join(", ") || empty.chart}`)

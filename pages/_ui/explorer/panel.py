@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from locality.datasets import Source
+from locality.errors import LocalityError
 from locality.fields.codec import LEARNED_SIGMAS, SIGMA_HIGH, SIGMA_LOW
 from locality.grammar import command
 from locality.linear.wiener import WienerFilter
+from locality.store.artifact import Artifact
 from locality.studies import Trained
 from pages._ui import cached
 from pages._ui.explorer import fields, files, live
@@ -38,16 +40,27 @@ def show(source: Source, wiener: WienerFilter, trained: Trained | None, options:
         "cold": draws and trained is not None and str(trained.manifest["sha256"]) not in live.warm(),
     }
     if draws and trained is not None:
-        more = live.BATCH if view.want == "draws" else 0
-        if (grown := live.grown(source, trained, table, options, view, more)) is not None:
-            head["learned"], found = grown
-            arrays |= found
-        if view.want == "curve":
-            head["point"] = {
-                "pixel": list(view.target),
-                "at": live.point(source, trained, table, options, view.target, view.level),
-            }
+        try:
+            found, fields_of = _learned(source, trained, table, options, view)
+            head |= found
+            arrays |= fields_of
+        except LocalityError as error:  # a noise level beyond a checkpoint's own schedule, say: the rest still stands
+            head |= {"draws": 0, "status": str(error)}
     COMPONENT.show(head, arrays, changed=heard)
+
+
+def _learned(
+    source: Source, trained: Trained, table: Artifact | None, options: Options, view: View
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is known of the learned field now, after whatever the browser asked to be added: header and arrays."""
+    head, arrays = {}, {}
+    grown = live.grown(source, trained, table, options, view, live.BATCH if view.want == "draws" else 0)
+    if grown is not None:
+        head["learned"], arrays = grown
+    if view.want == "curve":
+        at = live.point(source, trained, table, options, view.target, view.level)
+        head["point"] = {"pixel": list(view.target), "at": at}
+    return head, arrays
 
 
 def contents(

@@ -27,8 +27,8 @@ export class Strip {
   }
 
   // One button an image, as soon as their file is here; the chosen one is pressed.
-  build(file, { image = "", count = 0, chosen = -1 } = {}, c, h, w) {
-    const key = `${file?.head.id}:${image}:${count}:${h}`
+  build(file, { url = "", image = "", count = 0, chosen = -1 } = {}, c, h, w) {
+    const key = url
     this.row.hidden = !count
     if (file && this.key !== key) {
       this.key = key

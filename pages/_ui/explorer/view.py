@@ -42,11 +42,13 @@ def current_view(source: Source) -> View:
     seq = 0 if value is None else int(value["seq"])
     first, before = next(iter(spec.landmarks().values()), None), st.session_state.get(_IMAGES)
     st.session_state[_IMAGES] = spec.name
+    anew = value is not None and went_back(PAGE, seq)
     if value is None:
         forget_address(PAGE)
-    elif first is not None and before != spec.name and st.query_params.get("dataset") == spec.name:
+    elif not anew and first is not None and before != spec.name:
         restart(PAGE, "px", seq)  # other images: where they show most
-    if value is None or went_back(PAGE, seq):
+        anew = True
+    if value is None or anew:
         pixel, sigma = view_from_url(shape, default=first, sigma=spec.telling_sigma)
         share_sigma(sigma)
         return View(pixel, sigma, pixel, seq, restored=True)
