@@ -284,9 +284,9 @@ export class Draw extends Widget {
 
   // The bars between this place of the pointer and its last one follow it.
   drag(event) {
-    const place = event.currentTarget.getBoundingClientRect(), { names, low, high } = this.spec, n = names.length
-    const i = clamp(Math.floor((event.clientX - place.left) / place.width * n), n)
-    const down = (event.clientY - place.top) / place.height * (TALL + NAMES) / TALL
+    const svg = event.currentTarget, { names, low, high } = this.spec, n = names.length
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse())
+    const i = clamp(Math.floor(at.x / this.bar), n), down = at.y / TALL
     const value = Math.max(low, Math.min(high, high - down * (high - low))), from = this.last || [i, value]
     for (let k = Math.min(i, from[0]); k <= Math.max(i, from[0]); k++) {
       this.heights[k] = i === from[0] ? value : from[1] + (value - from[1]) * (k - from[0]) / (i - from[0])
