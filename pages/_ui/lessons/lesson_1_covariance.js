@@ -45,7 +45,7 @@ class Covariance extends Lesson {
     this.press("view", this.view)
     const [left, right] = this.sides, hidden = !this.revealed && this.view !== "two"
     // A presenter's answer is the sketch with the weights in it; their chart comes with the next step.
-    const beside = hidden || (this.presenting && this.root.dataset.step === "answer" && this.view === "line")
+    const beside = hidden || (this.presenting && ["guess", "answer"].includes(this.root.dataset.step) && this.view === "line")
     right.place.hidden = right.figure.querySelector("h3").hidden = beside
     this.$(".noise").hidden = hidden
     this.$(".widget").hidden = this.view === "two" || (this.presenting && this.root.dataset.step === "try")
