@@ -17,7 +17,7 @@ from pages._ui.lessons.registry import lessons
 from pages._ui.lessons.standalone import standalone
 from tests.browser.conftest import pictures, watched
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 LESSONS = pytest.mark.parametrize("this", lessons(), ids=lambda this: f"{this.number}")
 STEPS = ("claim", "guess", "answer", "try", "not shown")
 
@@ -32,7 +32,7 @@ def place(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
 def opened(page: Page, address: str) -> Locator:
     page.goto(address)
     lesson = page.locator('.lesson[data-ready="1"]')
-    lesson.wait_for(state="attached")
+    lesson.wait_for(state="attached", timeout=240_000)  # the first visit of a server computes the figure
     return lesson
 
 

@@ -264,7 +264,7 @@ export class Draw extends Widget {
     this.at = Math.floor(spec.names.length / 2)
     this.heights = spec.names.map(() => 0)
     const wide = Math.max(300, Math.min(place.clientWidth || 0, 720)), bar = (this.bar = wide / spec.names.length)
-    this.chart.innerHTML = `<p class="name">${spec.label}</p><svg viewBox="0 0 ${wide} ${TALL + NAMES}" role="group" aria-label="${spec.label}: arrow keys left and right choose a bar, up and down draw it">
+    this.chart.innerHTML = `<p class="name">${spec.label} <span class="keys"><i class="mine"></i> yours <i class="truth"></i> the answer</span></p><svg viewBox="0 0 ${wide} ${TALL + NAMES}" role="group" aria-label="${spec.label}: arrow keys left and right choose a bar, up and down draw it">
       <line x1="0" x2="${wide}" y1="${this.y(0)}" y2="${this.y(0)}" stroke="currentColor" stroke-opacity=".5"/><text class="prompt" x="${wide / 2}" y="${TALL / 3}" text-anchor="middle">drag to sketch</text>
       ${spec.names.map((name, i) => `<g class="bar" role="slider" aria-orientation="vertical" aria-label="${name}" aria-valuemin="${spec.low}" aria-valuemax="${spec.high}"><rect class="area" x="${i * bar}" y="0" width="${bar}" height="${TALL}"/>
         <rect class="mine" x="${i * bar + 3}" width="${bar - 6}"/><rect class="truth" x="${(i + 0.5) * bar}" width="${bar / 2 - 3}"/><text x="${(i + 0.5) * bar}" y="${TALL + 15}" text-anchor="middle" aria-hidden="true">${name}</text></g>`).join("")}</svg>`
@@ -284,9 +284,9 @@ export class Draw extends Widget {
 
   // The bars between this place of the pointer and its last one follow it.
   drag(event) {
-    const place = event.currentTarget.getBoundingClientRect(), { names, low, high } = this.spec, n = names.length
-    const i = clamp(Math.floor((event.clientX - place.left) / place.width * n), n)
-    const down = (event.clientY - place.top) / place.height * (TALL + NAMES) / TALL
+    const svg = event.currentTarget, { names, low, high } = this.spec, n = names.length
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse())
+    const i = clamp(Math.floor(at.x / this.bar), n), down = at.y / TALL
     const value = Math.max(low, Math.min(high, high - down * (high - low))), from = this.last || [i, value]
     for (let k = Math.min(i, from[0]); k <= Math.max(i, from[0]); k++) {
       this.heights[k] = i === from[0] ? value : from[1] + (value - from[1]) * (k - from[0]) / (i - from[0])
@@ -316,6 +316,7 @@ export class Draw extends Widget {
   }
 
   draw() {
+    this.chart.querySelector(".keys").hidden = !this.truth
     this.chart.querySelector(".prompt").style.display = this.heights.some(v => v) || this.truth ? "none" : ""
     this.bars.forEach((bar, i) => {
       bar.setAttribute("tabindex", i === this.at && !this.locked ? "0" : "-1")

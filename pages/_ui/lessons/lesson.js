@@ -2,6 +2,7 @@
 // script extends it with the figure:
 //
 //   build()       once: make the figure in `this.figure`
+//   host(place)   where the guess is given, if not below the figure
 //   draw()        whenever something changes; before `this.revealed` it must not show the answer
 //   ornament(i)   the picture of an option of the guess, a new element; null where there is none
 //   verdict()     [kind, words] about the guess, where those of the widget do not do
@@ -41,6 +42,7 @@ export class Lesson extends Lab {
   get guess() { return this.widget.value }
 
   build() {}
+  host(place) { this.$(".respond").prepend(place) }
   ornament(_i) { return null }
   verdict() { return this.widget.judge(this.truth) }
   kept() { return {} }
@@ -62,11 +64,11 @@ export class Lesson extends Lab {
     this.link(".next", links.next, "→")
     this.$("a.index").href = index
     this.build()
-    this.widget = new WIDGETS[guess.kind](this.$(".widget"), guess, () => this.guessed(), i => this.ornament(i))
-    // Options that have pictures are the figure.
     const place = this.$(".widget")
+    this.host(place)
+    this.widget = new WIDGETS[guess.kind](place, guess, () => this.guessed(), i => this.ornament(i))
+    // Options that have pictures are the figure.
     if (place.querySelector("canvas")) this.figure.prepend(place)
-    else this.$(".respond").prepend(place)
     this.recall()
     this.root.dataset.ready = "1"
     if (sessionStorage.getItem(PRESENTING)) this.present(this.step)

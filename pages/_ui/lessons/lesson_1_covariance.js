@@ -24,6 +24,8 @@ class Covariance extends Lesson {
     this.levels(levels, start)
   }
 
+  host(place) { this.sides[1].figure.prepend(place) }
+
   kept() { return { view: this.view, level: `${this.level}` } }
   restore({ view, level }) {
     if (["two", "line", "image"].includes(view)) this.view = view
@@ -42,23 +44,24 @@ class Covariance extends Lesson {
   draw() {
     this.press("view", this.view)
     const [left, right] = this.sides, hidden = !this.revealed && this.view !== "two"
+    // A presenter's answer is the sketch with the weights in it; their chart comes with the next step.
+    const beside = hidden || (this.presenting && ["guess", "answer"].includes(this.root.dataset.step) && this.view === "line")
+    right.place.hidden = right.figure.querySelector("h3").hidden = beside
+    this.$(".noise").hidden = hidden
+    this.$(".widget").hidden = this.view === "two" || (this.presenting && this.root.dataset.step === "try")
     if (this.view === "image") {
       const size = this.data.side ** 2, field = this.arrays.fields.subarray(this.level * size, (this.level + 1) * size)
       this.map(left.place, this.arrays.correlation, 1, "Correlation of every pixel with the middle one")
-      if (hidden) this.wait(right.place)
-      else this.map(right.place, field, largest([field]), `Weights of the image at sigma ${this.noise}`)
+      if (!hidden) this.map(right.place, field, largest([field]), `Weights of the image at sigma ${this.noise}`)
       this.shown = { view: this.view, sigma: this.noise, weights: hidden ? null : [...field] }
     } else {
       const { cov, own } = this.problem(), found = weights(cov, own, this.noise)
       left.place.innerHTML = bars(cov[own].map((v, i) => v / Math.sqrt(cov[own][own] * cov[i][i])), own, "var(--other)", "Correlations")
-      if (hidden) this.wait(right.place)
-      else right.place.innerHTML = bars(found, own, "var(--st-primary-color)", `Weights at sigma ${this.noise}`)
+      if (!hidden) right.place.innerHTML = bars(found, own, "var(--st-primary-color)", `Weights at sigma ${this.noise}`)
       this.shown = { view: this.view, sigma: this.noise, weights: hidden ? null : found }
     }
     this.figure.dataset.view = this.view
   }
-
-  wait(place) { place.replaceChildren(element("p", "waits", "Sketch them first.")) }
 
   map(place, field, limit, label) {
     const { side, at } = this.data, stage = element("div", "stage"), picture = bitmap(document.createElement("canvas"), side, side)

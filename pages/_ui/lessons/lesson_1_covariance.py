@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pages._ui.lessons.guess import Draw
-from pages._ui.lessons.lesson import Figure, Lesson, Result
+from pages._ui.lessons.lesson import Figure, Lesson, Result, signed
 
 SIGMA, LEVELS = 0.2, (0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0, 7.0, 10.0)
 ROW = COL = 16
@@ -92,10 +92,10 @@ Each row of $W$ holds the weights of one pixel. This is the [[Wiener filter]]: n
         """
 Here is a line of 32 pixels through the middle of CIFAR-10’s images, in grey. The middle pixel and its neighbour are
 correlated at {rho}; five pixels away it is still {far}. **Sketch the weights** with which the best linear denoiser
-estimates the middle pixel at [[noise level]] $σ$ = {sigma}.
+estimates the middle pixel at [[noise level]] $σ$ = {sigma}: drag over the empty chart, or use the arrow keys.
 """,
         label="Weight of each pixel of the line",
-        names=tuple(f"{offset:+d}" if offset else "0" for offset in range(-REACH, REACH + 1)),
+        names=tuple(signed(f"{offset:+d}") if offset else "pixel" for offset in range(-REACH, REACH + 1)),
         low=-0.2,
         high=1.0,
     ),
