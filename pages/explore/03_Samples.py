@@ -8,9 +8,9 @@ from pages._ui.samples import choose, show
 
 st.title("What does each model generate from the same noise?", anchor=False)
 st.markdown(
-    "Apply a denoiser repeatedly and it generates: start from noise, estimate the clean image, take a small step "
-    "towards it, repeat. The **optimal** denoiser copies a training image, **Wiener** blurs, patch models produce "
-    "mosaics; a trained **network** does none of this. Each row is a model; each column starts from the same noise."
+    "Denoise, keep a little less of the noise, repeat: an image. The **optimal** denoiser copies a training image, "
+    "**Wiener** blurs, patch models make mosaics; a trained **network** does none of this. A row is a model, a column "
+    "one noise."
 )
 notes = st.container()
 with guard():

@@ -20,6 +20,7 @@ from locality.datasets import DATASETS, Source
 from locality.studies import Expected, Sampling, finish, found_samples, nearest_training, sample, shipped_grid
 from locality.types import Denoiser, Pixel
 from locality.work import heartbeat
+from pages._ui import timing as timings
 from pages._ui.samples import evidence, export, mount
 from pages._ui.samples.jobs import JOBS, Drawing, Job, Jobs, spoken
 from pages._ui.samples.marks import marked, moved
@@ -178,6 +179,25 @@ def test_slow_models_run_only_if_asked_and_after_the_quick_ones(monkeypatch: pyt
     assert slow.ended.wait(100)
     head, _ = sent(at.run())
     assert all(row["done"] for row in head["rows"])
+
+
+def test_what_is_being_timed_does_not_hold_up_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+
+    def expected(source: Source, text: str, sampling: Sampling) -> Any:
+        yield from ()
+        assert text == "wiener" or gate.wait(60)
+        return Expected(0.1, 0.4, 10**6)
+
+    monkeypatch.setattr("pages._ui.samples.pace.expected_sampling", expected)
+    at = open_page(dataset="digits", n="1", steps="2", seed="52", model=["wiener", "optimal"])
+    assert "Not computed yet: wiener under 1 s." in texts(at)
+    assert "Timing optimal on this machine…" in texts(at)
+    assert not at.button(key="generate").disabled
+    gate.set()
+    for timing in timings.known().values():
+        assert timing.ended.wait(60)
+    assert "wiener under 1 s, optimal under 1 s" in texts(at.run())
 
 
 def test_a_short_generation_does_not_wait_behind_a_long_one() -> None:

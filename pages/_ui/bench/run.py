@@ -15,6 +15,7 @@ from locality.sharing import refusal
 from locality.store.artifact import digest
 from locality.studies import Bench, BenchPlan, bench
 from locality.studies.benchmark import found_bench
+from pages._ui.bench.expected import show_expected
 from pages._ui.cached import networks_of
 from pages._ui.choice import note
 from pages._ui.guard import guard
@@ -74,7 +75,11 @@ def run_section(source: Source) -> None:
             seed = _number("Seed", 0, 2**31 - 1, 0, "bench_seed")
             first = _number("Training images", 0, 10**9, 0, "bench_first", help="Use only the first N; 0 takes all.")
             pressed = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:")
+            how_long = st.form_submit_button("How long?", icon=":material/timer:")
+    if how_long:
+        st.session_state["bench_timed"] = _written(reference, [*models, *shlex.split(entries)], n, steps, seed, first)
     if pressed:
+        st.session_state.pop("bench_timed", None)
         text = _written(reference, [*models, *shlex.split(entries)], n, steps, seed, first)
         with guard():
             asked = _parsed(source, text)
@@ -82,6 +87,10 @@ def run_section(source: Source) -> None:
             st.query_params["run"] = text
             _start(*asked)
             st.rerun()
+    if timed := st.session_state.get("bench_timed"):
+        with guard():
+            plan = _parsed(source, timed)
+            show_expected(_key(*plan), *plan)
     if asked is not None:
         _status(*asked)
 

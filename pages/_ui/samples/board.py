@@ -46,7 +46,7 @@ def _board(source: Source, asked: Asked, active: list[str], timing: bool) -> Non
         rows, ready = with_costs(source, rows, asked.sampling)
         if timing and ready:
             st.rerun()
-        offer(source, asked.sampling, rows, jobs, ready=ready)
+        offer(source, asked.sampling, rows, jobs)
     for job in jobs:
         rows = [joined(row, job) for row in rows]
     if not any(row.drawn or row.error or row.state in ("waiting", "running") for row in rows):

@@ -55,9 +55,7 @@ def choose(source: Source) -> Asked:
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         values = _sampling()
-        if any(name in DENOISERS and fields(DENOISERS[name]) for name in names):
-            st.caption("Options of", width="content")
-        texts = tuple(_model(name) for name in names)
+        texts = _models(names)
     sampling = Sampling.parse(values)
     _check_size(source, sampling)
     _write_address(texts, values)
@@ -133,14 +131,22 @@ def _sampling() -> dict[str, str]:
     return {name: text for name, text in found.items() if text is not None}
 
 
+def _models(names: list[str]) -> tuple[str, ...]:
+    """A popover with the options of all models that have some; the models as text."""
+    if not any(name in DENOISERS and fields(DENOISERS[name]) for name in names):
+        return tuple(names)
+    with st.popover("Options of the models", icon=":material/tune:"):
+        return tuple(_model(name) for name in names)
+
+
 def _model(name: str) -> str:
-    """A popover with the model's options; the model as text."""
+    """A model's options; the model as text."""
     if name not in DENOISERS or not fields(DENOISERS[name]):
         return name
     cls = DENOISERS[name]
-    with st.popover(name, icon=":material/tune:", help=f"Options of {name}"):
-        st.caption(f"{(cls.__doc__ or '').strip().splitlines()[0]} Time grows as {cls.cost}. {cls.paper}.")
-        found = {field.name: option(cls, field.name, prefix=f"samples_{name}") for field in fields(cls)}
+    st.markdown(f"**{name}**")
+    st.caption(f"{(cls.__doc__ or '').strip().splitlines()[0]} Time grows as {cls.cost}. {cls.paper}.")
+    found = {field.name: option(cls, field.name, prefix=f"samples_{name}") for field in fields(cls)}
     return write(name, {key: text for key, text in found.items() if text is not None})
 
 

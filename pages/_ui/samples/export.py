@@ -23,6 +23,7 @@ def offer_downloads(source: Source, sampling: Sampling, rows: Sequence[Row]) -> 
     done = [row for row in rows if row.state == "done"]
     if not done:
         return
+    rounded = any(row.shipped for row in done)
     name = f"samples-{source.slug}-seed{sampling.seed}"
     with st.container(horizontal=True):
         st.download_button(
@@ -42,7 +43,7 @@ def offer_downloads(source: Source, sampling: Sampling, rows: Sequence[Row]) -> 
             icon=":material/download:",
             on_click="ignore",
             help="x0_hat and x of every step, [models, steps, images, channels, rows, columns], sigmas, names of "
-            "models and dataset." + (" Shipped ones: rounded to 8 bits." if any(row.shipped for row in done) else ""),
+            f"models and dataset.{' Shipped samples are rounded to 8 bits.' if rounded else ''}",
         )
 
 

@@ -26,19 +26,20 @@ def job_key(rows: Sequence[Row], lane: str) -> str:
     return digest("samples_job", {"rows": [row.key for row in rows], "lane": lane})
 
 
-def offer(source: Source, sampling: Sampling, rows: Sequence[Row], jobs: Sequence[Job], *, ready: bool) -> None:
+def offer(source: Source, sampling: Sampling, rows: Sequence[Row], jobs: Sequence[Job]) -> None:
     """Buttons, and what a press would do and take."""
     missing = [row for row in rows if row.key and row.state != "done"]
-    slow = [row for row in missing if is_slow(row)]
-    quick = sorted((row for row in missing if row not in slow), key=seconds)
+    known = [row for row in missing if not row.timing]
+    slow = [row for row in known if is_slow(row)]
+    quick = sorted((row for row in known if row not in slow), key=seconds)
     unsearched = [row for row in rows if source.available and row.state == "done" and row.nearest is None]
-    words = _before(jobs) + _words(rows, missing, quick, slow, ready=ready)
+    words = _before(jobs) + _words(rows, missing, quick, slow)
     with st.container(horizontal=True, vertical_alignment="center"):
         label = "Find nearest training images" if unsearched and not missing else "Generate"
-        able = (bool(quick) and ready) or (bool(unsearched) and not missing)
+        able = bool(quick) or (bool(unsearched) and not missing)
         if st.button(label, type="primary", icon=":material/play_arrow:", disabled=not able, key="generate"):
             _ask(source, sampling, rows, [*unsearched, *quick], [])
-        if slow and ready:
+        if slow and len(known) == len(missing):
             total = sum(seconds(row) for row in missing)
             several = "the slow model" if len(slow) == 1 else "slow models"
             label = f"With {several}, {'at least' if any(_unknown(row) for row in slow) else 'about'} {spoken(total)}"
@@ -57,15 +58,11 @@ def _ask(source: Source, sampling: Sampling, rows: Sequence[Row], quick: list[Ro
     st.rerun()
 
 
-def _words(
-    rows: Sequence[Row], missing: Sequence[Row], quick: Sequence[Row], slow: Sequence[Row], *, ready: bool
-) -> str:
+def _words(rows: Sequence[Row], missing: Sequence[Row], quick: Sequence[Row], slow: Sequence[Row]) -> str:
     if not missing and any(row.shipped for row in rows):
         return "Samples that come with Locality Lab, rounded to 8 bits; change a setting to generate others."
     if not missing:
         return "These images are cached and shown; change a setting to generate others."
-    if not ready:
-        return f"Timing what is not computed yet on this machine: {', '.join(row.text for row in missing)}…"
     parts = []
     if quick:
         each = ", ".join(f"{row.text} {words}" if (words := cost_words(row)) else row.text for row in quick)
@@ -74,7 +71,9 @@ def _words(
     if slow:
         each = ", ".join(f"{row.text} {cost_words(row)}" for row in slow)
         parts.append(f"Slow here (over {spoken(QUICK)}), so only if you ask: {each}.")
-    return " ".join([*parts, "Timed on this machine, as busy as it is."])
+    parts += ["Timed on this machine, as busy as it is."] if parts else []
+    pending = ", ".join(row.text for row in missing if row.timing)
+    return " ".join([*parts, *([f"Timing {pending} on this machine…"] if pending else [])])
 
 
 def _before(jobs: Sequence[Job]) -> str:

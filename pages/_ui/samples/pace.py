@@ -20,8 +20,9 @@ def with_costs(source: Source, rows: Sequence[Row], sampling: Sampling) -> tuple
     for row in rows:
         if row.key and row.state != "done":
             timing = timed(f"samples {row.key}", lambda row=row: _expected(source, row.text, sampling), at_once=0.1)
-            ready = ready and timing.ended.is_set()
-            row = replace(row, expected=timing.value)
+            pending = not timing.ended.is_set()
+            ready = ready and not pending
+            row = replace(row, expected=timing.value, timing=pending)
         found.append(row)
     return found, ready
 

@@ -24,7 +24,8 @@ class Row:
     """A model of the grid. `x` and `x0_hat` are the steps drawn so far, [k n d]; `error` says why it has none.
 
     `key` names its images, `model_key` the model alone; both are empty where the model cannot be found. `shipped`:
-    its images come with the repository, in 8 bits. `expected`: what generating them will take, where that is known.
+    its images come with the repository, in 8 bits. `expected`: what generating them will take, where that is known;
+    `timing`: it is being measured.
     """
 
     text: str
@@ -40,6 +41,7 @@ class Row:
     nearest: Nearest | None = None
     shipped: bool = False
     expected: Expected | None = None
+    timing: bool = False
 
     @property
     def drawn(self) -> int:
