@@ -126,7 +126,8 @@ def _training(source: Source, level: int, name: str, network: Trained) -> None:
     _reason(
         "2 The training",
         f"r = {float(values[2]):.2f} → {float(values[1]):.2f}".replace("-", "−"),
-        f"From the untrained network (one seed) to this one. {learned}X",
+        f"From the untrained network (one seed) to this one. {learned}Another seed or a longer training "
+        "would end elsewhere: how much of the rest that would close is not measured here.",
     )
 
 
