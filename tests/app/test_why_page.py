@@ -58,6 +58,7 @@ def test_its_numbers_are_those_of_the_study() -> None:
     assert f"r = {r:.2f} → {endless:.2f}" in said
     untrained = f"{float(made.off_centre.plain[level, 0, 2]):.2f}".replace("-", "−")
     assert f"r = {untrained} → {r:.2f}" in said
+    assert "(one seed) to this one. It has seen 98,304 images, 1.6 passes over the training set. Half of them" in said
     assert "sees 8 pixels each way" in said, "seventeen by seventeen"
     share = re.search(r"### ([0-9.]+)% of the prediction out of reach", said)
     assert share is not None

@@ -74,9 +74,9 @@ def _bar(found: Agreed) -> None:
     parts = (
         (f"agrees: {found.plain:.2f}", found.plain, BLUE),
         (f"1 the draws: {whole - found.plain:.2f}", whole - found.plain, ORANGE),
-        (f"2, 3 and 4: {1 - whole:.2f}", 1 - whole, GREY),
+        (f"the rest: {1 - whole:.2f}", 1 - whole, GREY),
     )
-    fig = figure("Pearson r with the prediction", "", height=130)
+    fig = figure("Pearson r with the prediction", "", height=170)
     for title, size, ink in parts:
         fig.add_bar(
             x=[size],
@@ -89,6 +89,8 @@ def _bar(found: Agreed) -> None:
     fig.update_layout(barmode="stack")
     fig.update_xaxes(range=[0, 1])
     name_lines(fig)
+    fig.update_layout(legend={"traceorder": "normal"}, margin={"l": 0, "r": 0, "t": 44, "b": 8})
+    fig.update_yaxes(showticklabels=False)
     show_figure(fig, name="why_bar", alt="; ".join(title for title, _, _ in parts))
 
 
@@ -126,8 +128,8 @@ def _training(source: Source, level: int, name: str, network: Trained) -> None:
     _reason(
         "2 The training",
         f"r = {float(values[2]):.2f} → {float(values[1]):.2f}".replace("-", "−"),
-        f"From the untrained network (one seed) to this one. {learned}Training stops before the loss does, and another "
-        "seed ends elsewhere: how much of the rest longer training would close is not measured here.",
+        f"From the untrained network (one seed) to this one. {learned}Another seed or a longer training "
+        "would end elsewhere: how much of the rest that would close is not measured here.",
     )
 
 
