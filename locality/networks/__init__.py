@@ -4,7 +4,7 @@ from locality.networks.adapter.denoiser import AdaptedDenoiser, PythonSpec, adap
 from locality.networks.adapter.facts import Facts
 from locality.networks.adapter.file import open_code
 from locality.networks.adapter.weights import read_weights
-from locality.networks.checkpoints.external import load_checkpoint, read_checkpoint
+from locality.networks.checkpoints.external import classed, load_checkpoint, read_checkpoint
 from locality.networks.checkpoints.files import (
     MANIFEST,
     WEIGHTS,
@@ -44,6 +44,7 @@ __all__ = [
     "TrainSpec",
     "Training",
     "adapt",
+    "classed",
     "load_checkpoint",
     "load_manifest",
     "load_network",

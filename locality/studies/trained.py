@@ -19,6 +19,7 @@ from locality.networks import (
     UNKNOWN,
     WEIGHTS,
     NetworkDenoiser,
+    classed,
     load_checkpoint,
     open_code,
     read_checkpoint,
@@ -198,7 +199,8 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
 
 def is_path(text: str) -> bool:
     """Whether a model's name can only be a place: one that exists, or that no name looks like."""
-    return "/" in text or Path(text).suffix in _SUFFIXES or code_of(text) is not None or exists(text)
+    written = "/" in text or Path(text).suffix in _SUFFIXES or code_of(text) is not None
+    return written or exists(classed(Path(text))[0])
 
 
 _SUFFIXES = (".pt", ".pth", ".ckpt", ".pkl", ".py", ".safetensors")

@@ -228,6 +228,72 @@ def test_every_layout_of_a_folder_is_the_same_network(
     assert torch.equal(opened(half)(x, 2.0), want)
 
 
+def in_shards(folder: Path) -> Path:
+    """As diffusers itself writes a large network."""
+    tensors = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).unlink()
+    names = sorted(tensors)
+    parts = {f"diffusion_pytorch_model-0000{i + 1}-of-00002.safetensors": names[i::2] for i in range(2)}
+    for file, part in parts.items():
+        save_file({name: tensors[name] for name in part}, folder / file)
+    where = {name: file for file, part in parts.items() for name in part}
+    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    return folder
+
+
+def test_shards_are_one_network(written: Callable[..., Path]) -> None:
+    x = noisy(2.0)
+    want = opened(written())(x, 2.0)
+    folder = in_shards(written())
+    assert torch.equal(opened(folder)(x, 2.0), want)
+    first = sorted(folder.glob("*-00001-of-*"))[0]
+    first.unlink()
+    with pytest.raises(BadInput, match="names 1 shards that are not beside it"):
+        opened(folder)
+
+
+def test_checkpoints_of_accelerate_open_by_their_parts(written: Callable[..., Path], tmp_path: Path) -> None:
+    plain, x = written(), noisy(2.0)
+    want = opened(plain)(x, 2.0)
+    for part in ("unet", "unet_ema"):
+        shutil.copytree(plain, tmp_path / "run" / "checkpoint-500" / part)
+        (tmp_path / "run" / "checkpoint-500" / part / "scheduler_config.json").unlink()
+    (tmp_path / "run" / "scheduler").mkdir()
+    shutil.copy(plain / "scheduler_config.json", tmp_path / "run" / "scheduler")
+    assert torch.equal(opened(tmp_path / "run" / "checkpoint-500" / "unet_ema")(x, 2.0), want)
+    with pytest.raises(BadInput, match=r"Say which: .*unet or .*unet_ema\."):
+        opened(tmp_path / "run" / "checkpoint-500")
+    shutil.rmtree(tmp_path / "run" / "checkpoint-500" / "unet_ema")
+    assert torch.equal(opened(tmp_path / "run" / "checkpoint-500")(x, 2.0), want)
+
+
+@pytest.mark.parametrize("kind", ["unet", "dit"])
+def test_a_class_is_asked_for_by_number_or_all_are_averaged(
+    written: Callable[..., Path], nets: dict[str, Any], kind: str
+) -> None:
+    net = small_unet(num_class_embeds=5) if kind == "unet" else nets["dit"]
+    scheduler = diffusers.DDPMScheduler()
+    folder, x, t = written(net=net), noisy(1.0), torch.tensor([300, 300])
+    sigma = sigma_at(scheduler, 300)
+    x_t = (x * scheduler.alphas_cumprod[300].sqrt()).reshape(-1, *SHAPE)
+    with torch.no_grad():
+        outs = [net(x_t, timestep=t, class_labels=torch.tensor([k, k])).sample[:, :1] for k in range(5)]
+        each = [x - sigma * out.reshape(2, -1) for out in outs]
+        mean, third = opened(Path(f"{folder}:class=mean"))(x, sigma), opened(Path(f"{folder}:class=3"))(x, sigma)
+        usual = opened(folder)(x, sigma)
+    torch.testing.assert_close(third, each[3], rtol=0, atol=1e-4)
+    torch.testing.assert_close(mean, torch.stack(each).mean(dim=0), rtol=0, atol=1e-4)
+    assert (mean - third).abs().max() > 1e-2
+    assert torch.equal(usual, mean) == (kind == "unet")  # the Transformer has an embedding for no class
+    source = Source.parse("digits")
+    keys = {str(model_key(source, text)) for text in (f"{folder}:class=3", f"{folder}:class=4", str(folder))}
+    assert len(keys) == 3
+    with pytest.raises(BadInput, match="class=5 is none of its classes, 0 to 4"):
+        opened(Path(f"{folder}:class=5"))
+    with pytest.raises(BadInput, match="is told of no class"):
+        opened(Path(f"{written()}:class=0"))
+
+
 def test_attention_under_its_old_names_is_read(written: Callable[..., Path]) -> None:
     folder = written()
     want = opened(folder)(noisy(2.0), 2.0)
@@ -443,11 +509,14 @@ def test_the_field_of_a_state_is_the_derivative_of_its_formula(pt: Path) -> None
     torch.testing.assert_close(field_rows(opened(pt, SHAPE), x, outputs, sigma)[0], want, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("form", ["bare", "parallel", "float16"])
+@pytest.mark.parametrize("form", ["bare", "parallel", "float16", "old"])
 def test_states_in_other_wrappings_are_read(tmp_path: Path, form: str) -> None:
     state, path = state_of(), tmp_path / "net.pt"
     if form == "bare":
         torch.save(state, path)
+    elif form == "old":
+        path = path.with_suffix(".pth")
+        torch.save(state, path, _use_new_zipfile_serialization=False)
     else:
         wrap = (lambda name: f"module.{name}") if form == "parallel" else str
         write_state(path, {wrap(name): t.half() if form == "float16" else t for name, t in state.items()})
@@ -568,7 +637,7 @@ BAD_FOLDERS: dict[str, tuple[Callable[[Path], Any], type[LocalityError], str]] =
     "bin": (lambda f: (f / WEIGHTS).rename(f / "diffusion_pytorch_model.bin"), BadInput, "bin only, a pickle.*Convert"),
     "ckpt": (lambda f: (f / WEIGHTS).rename(f / "x.ckpt"), BadInput, r"x.ckpt only, a pickle.*Convert"),
     "shards": (lambda f: [shutil.copy(f / WEIGHTS, f / f"diffusion_pytorch_model-{i}.safetensors") for i in (1, 2)]
-        and (f / WEIGHTS).unlink(), BadInput, "weights in 2 files"),
+        and (f / WEIGHTS).unlink(), BadInput, "weights in 2 files and no index of shards"),
     "no schedule": (lambda f: (f / "scheduler_config.json").unlink(), BadInput, "no scheduler_config.json.*Put the"),
     "other noise": (lambda f: edited(f, "scheduler_config.json", _class_name="FlowMatchEulerDiscreteScheduler"),
         BadInput, "'FlowMatchEulerDiscreteScheduler' has no timesteps of a variance-preserving"),
@@ -579,7 +648,10 @@ BAD_FOLDERS: dict[str, tuple[Callable[[Path], Any], type[LocalityError], str]] =
     "flat betas": (lambda f: edited(f, "scheduler_config.json", trained_betas=[0.1, 0.0]), BadInput, "does not rise"),
     "class": (lambda f: edited(f, _class_name="UNet2DConditionModel"), BadInput, "Supported: UNet2DModel and DiT"),
     "option": (lambda f: edited(f, wings=2), BadInput, "UNet2DModel has no option wings"),
-    "labels": (lambda f: edited(f, num_class_embeds=10), BadInput, "needs a class for every image"),
+    "labels": (lambda f: edited(f, class_embed_type="timestep"), BadInput, "told more than a class by number"),
+    "no labels": (lambda f: edited(f, num_class_embeds=10), CheckpointMismatch, "class_embedding.weight is missing"),
+    "accelerate": (lambda f: [shutil.copytree(f, f / name) for name in ("unet", "unet_ema")]
+        and (f / "config.json").unlink(), BadInput, "and its running average.* Say which: .*/unet or .*/unet_ema"),
     "centred": (lambda f: edited(f, center_input_sample=True), BadInput, r"takes images in \[0, 1\]"),
     "fourier": (lambda f: edited(f, time_embedding_type="fourier"), BadInput, "network of sigmas"),
     "size": (lambda f: edited(f, sample_size=None), BadInput, "do not say how large"),

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import inspect
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
@@ -41,15 +42,19 @@ class Made:
     manifest: dict[str, Any]
 
 
-@functools.lru_cache(maxsize=16)
 def open_code(code: Code) -> Made:
-    """The network of a function, tried on noise.
+    """The network of a function, tried on noise; made once a process.
 
     Raises:
         BadInput: it may not be opened here, fails, or makes no network of images; says where and why.
         CheckpointMismatch, NonFinite: its weights do not fit, or hold NaN.
     """
-    function = function_of(code)
+    function = function_of(code)  # whoever asks must be allowed to, opened before or not
+    return _open_code(code, function)
+
+
+@functools.lru_cache(maxsize=16)
+def _open_code(code: Code, function: Callable[..., Any]) -> Made:
     options = read(f"{code.function}:{code.options}")[1] if code.options else {}
     asked = options.pop(_CLASS, None)
     arguments = _arguments(code, function, options)
@@ -116,14 +121,16 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 
 
 def _value(code: Code, name: str, text: str, about: inspect.Parameter | None) -> Any:
-    kind = type(about.default) if about is not None else str
+    if about is None or about.kind is inspect.Parameter.VAR_KEYWORD:
+        return int(text) if re.fullmatch(r"-?\d+", text) else text
+    kind = type(about.default)
     if kind is bool and text.lower() in ("true", "false"):
         return text.lower() == "true"
     if kind in (int, float):
         try:
             return kind(text)
         except ValueError:
-            raise BadInput(f"{code.short}: {name}={text!r} is not a number like {about and about.default!r}.") from None
+            raise BadInput(f"{code.short}: {name}={text!r} is not a number like {about.default!r}.") from None
     return text
 
 

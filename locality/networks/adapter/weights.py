@@ -171,26 +171,32 @@ def _shards(path: Path) -> State:
         raise BadInput(
             f"{path} has {len(found)} files NAME{_INDEX}: give a file of weights, or the one index of its shards."
         )
-    index = found[0]
-    try:
-        where = json.loads(index.read_text())["weight_map"]
-        files = sorted({index.parent / Path(name).name for name in where.values()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInput(f"{index} is no index of shards ({first_line(error)}). Copy the checkpoint again.") from None
-    missing = [file.name for file in files if not file.is_file()]
-    if missing:
-        raise BadInput(
-            f"{index} names {len(missing)} shards that are not beside it, first {missing[0]}. Copy all of them."
-        )
+    files = shards_of(found[0])
     total = sum(file.stat().st_size for file in files)
     if total > LARGEST:
-        raise TooLarge(
-            f"Reading {path}", total, LARGEST, "No network of images this small is so large: check the files."
-        )
+        raise TooLarge(f"Reading {path}", total, LARGEST, "No network of images is so large: check the files.")
     state: State = {}
     for file in files:
         state |= _chosen(_read(file), "", file)
-    lost = sorted(where.keys() - state.keys())
+    lost = sorted(_index_of(found[0]).keys() - state.keys())
     if lost:
-        raise BadInput(f"{index}: its shards lack {len(lost)} tensors, first {lost[0]}. Copy the checkpoint again.")
-    return {name: state[name] for name in where}
+        raise BadInput(f"{found[0]}: its shards lack {len(lost)} tensors, first {lost[0]}. Copy the checkpoint again.")
+    return state
+
+
+def _index_of(index: Path) -> dict[str, str]:
+    try:
+        where = json.loads(index.read_text())["weight_map"]
+        return {str(name): Path(file).name for name, file in where.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(f"{index} is no index of shards ({first_line(error)}). Copy the checkpoint again.") from None
+
+
+def shards_of(index: Path) -> list[Path]:
+    """The files an index of shards names, all beside it. Raises BadInput."""
+    files = [index.parent / name for name in sorted(set(_index_of(index).values()))]
+    missing = [file.name for file in files if not file.is_file()]
+    if missing or not files:
+        first = missing[0] if missing else "none"
+        raise BadInput(f"{index} names {len(missing)} shards that are not beside it, first {first}. Copy all of them.")
+    return files

@@ -49,7 +49,8 @@ def sizes_of(shapes: Mapping[str, tuple[int, ...]], where: str) -> Sizes:
     if lost:
         raise CheckpointMismatch(
             f"{where} is not the UNet of the Locality code: {', '.join(lost[:3])} missing or of another rank; "
-            f"it holds {', '.join(sorted(shapes)[:3]) or 'nothing'}."
+            f"it holds {', '.join(sorted(shapes)[:3]) or 'nothing'}. Weights of any other network open with the Python "
+            "file that makes it: --model my_net.py:build (see the README)."
         )
     count = 1 + max(int(name.split(".")[1]) for name in shapes if name.startswith("downblocks.") and _numbered(name))
     levels: list[list[int]] = [[]]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from locality.errors import BadInput
+from locality.networks.adapter.weights import shards_of
 from locality.networks.checkpoints.files import read_tensors
 from locality.networks.checkpoints.opened import External, check_size, describe_file
 from locality.networks.checkpoints.spec import KINDS, ExternalSpec
@@ -26,20 +28,25 @@ _OLD_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_
 _LARGEST_JSON = 10**6  # bytes; the largest of diffusers' own has thousands
 
 
-def open_diffusers(folder: Path) -> External:
+def open_diffusers(folder: Path, image_class: str = "") -> External:
     """Open a folder. Raises BadInput, CheckpointMismatch, TooLarge."""
     model, scheduler = _parts_of(folder)
     spec, shape = _describe(model, scheduler)
-    file = _weights_of(model)
-    check_size(file)
-    try:
-        with safe_open(file, framework="pt") as opened:
-            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"{file} is not a readable safetensors file ({error}).") from None
-    manifest = describe_file("diffusers", file, spec, shape, {_renamed(name): size for name, size in shapes.items()})
+    spec = replace(spec, image_class=image_class)
+    _ = spec.asked()
+    files = _weights_of(model)
+    for file in files:
+        check_size(file)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as opened:
+                shapes |= {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise BadInput(f"{file} is not a readable safetensors file ({error}).") from None
+    manifest = describe_file("diffusers", files, spec, shape, {_renamed(name): size for name, size in shapes.items()})
     manifest["spacing"] = spacing_of(_read_json(scheduler), str(scheduler))
-    return External(folder, spec, shape, manifest, lambda: _rename(read_tensors(file)[0]))
+    return External(folder, spec, shape, manifest, lambda: _rename(_tensors(files)))
 
 
 def _parts_of(folder: Path) -> tuple[Path, Path]:
@@ -48,7 +55,8 @@ def _parts_of(folder: Path) -> tuple[Path, Path]:
     Raises:
         BadInput: a part is missing, or the pipeline denoises latents of an autoencoder.
     """
-    model, places = folder, [folder, folder / "scheduler", folder.parent / "scheduler"]
+    above = [folder.parent / "scheduler", folder.parent.parent / "scheduler"]  # the second: of accelerate's checkpoints
+    model, places = folder, [folder, folder / "scheduler", *above]
     for index in (folder / INDEX, folder.parent / INDEX):
         if index.is_file() and any(_read_json(index).get(name) for name in _LATENT):
             raise BadInput(f"{folder} denoises latents of an autoencoder, not images. Choose a network of pixels.")
@@ -66,18 +74,20 @@ def _parts_of(folder: Path) -> tuple[Path, Path]:
     return model, found[0]
 
 
-def _weights_of(model: Path) -> Path:
-    """The file of weights in a model's folder.
+def _weights_of(model: Path) -> list[Path]:
+    """The file of weights in a model's folder, or its shards.
 
     Raises:
-        BadInput: none, several, or only pickles.
+        BadInput: none, several without an index, or only pickles.
     """
-    plain = model / f"{_WEIGHTS}.safetensors"
+    plain, indices = model / f"{_WEIGHTS}.safetensors", sorted(model.glob(f"{_WEIGHTS}*.safetensors.index.json"))
+    if not plain.is_file() and len(indices) == 1:
+        return shards_of(indices[0])
     found = [plain] if plain.is_file() else sorted(model.glob(f"{_WEIGHTS}*.safetensors"))
     if len(found) == 1:
-        return found[0]
+        return found
     if found:
-        raise BadInput(f"{model} has its weights in {len(found)} files. Save them as one: max_shard_size='10GB'.")
+        raise BadInput(f"{model} has its weights in {len(found)} files and no index of shards. Copy it whole.")
     pickles = sorted(path.name for ending in ("bin", "ckpt", "pt", "pth", "pkl") for path in model.glob(f"*.{ending}"))
     if pickles:
         raise BadInput(
@@ -121,8 +131,8 @@ def _options(kind: str, config: Mapping[str, Any], where: str) -> dict[str, Any]
 
 
 def _check_unet(given: Mapping[str, Any], where: str) -> None:
-    if given.get("num_class_embeds") is not None or given.get("class_embed_type") is not None:
-        raise BadInput(f"{where}: this UNet needs a class for every image and has none for no class. Use another one.")
+    if given.get("class_embed_type") is not None:
+        raise BadInput(f"{where}: class_embed_type is set: it is told more than a class by number. Use another one.")
     if given.get("center_input_sample"):
         raise BadInput(f"{where}: center_input_sample is set: it takes images in [0, 1], those here are in [-1, 1].")
     if given.get("time_embedding_type") == "fourier":
@@ -158,6 +168,10 @@ def _renamed(name: str) -> str:
     head, dot, last = name.rpartition(".")
     parent, _, part = head.rpartition(".")
     return f"{parent}.{_OLD_NAMES[part]}.{last}" if dot and "attentions." in parent and part in _OLD_NAMES else name
+
+
+def _tensors(files: Sequence[Path]) -> dict[str, Tensor]:
+    return {name: tensor for file in files for name, tensor in read_tensors(file)[0].items()}
 
 
 def _rename(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

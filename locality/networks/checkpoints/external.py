@@ -7,6 +7,7 @@ can be checked without reading the weights (kind, size, names and shapes of tens
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from typing import Any
 from locality.errors import BadInput, DigestMismatch
 from locality.networks.adapter.denoiser import PythonSpec
 from locality.networks.adapter.file import open_code
+from locality.networks.adapter.weights import PICKLES
 from locality.networks.checkpoints.diffusers_folder import CONFIG, INDEX, open_diffusers
 from locality.networks.checkpoints.files import MANIFEST, WEIGHTS, load_manifest, load_network
-from locality.networks.checkpoints.opened import External, check_size
+from locality.networks.checkpoints.opened import OWN, External, check_size
 from locality.networks.checkpoints.spec import ExternalSpec
 from locality.networks.checkpoints.state_dict import open_state
 from locality.networks.parts.spec import NetworkDenoiser
@@ -24,6 +26,7 @@ from locality.specs import Code
 from locality.types import ImageShape
 
 _TENSORS = ".safetensors"
+_ACCELERATE = ("unet", "unet_ema")  # of a checkpoint that accelerate writes in training
 _EDM = (
     "{path} is a Python pickle, as EDM's networks are: opening it runs whatever code it holds, so it was not opened. "
     "To convert one, load it with EDM's own code on a machine apart and write its tensors with "
@@ -48,7 +51,8 @@ def read_checkpoint(path: Path, shape: ImageShape | None = None) -> tuple[Path, 
     if (ours / MANIFEST).is_file():
         check_size(ours / WEIGHTS)
         return ours, load_manifest(ours)
-    return path, _open(path, shape).manifest
+    file, image_class = classed(path)
+    return path, _open(file, shape, image_class).manifest
 
 
 def load_checkpoint(path: Path, manifest: Mapping[str, Any]) -> NetworkDenoiser:
@@ -61,39 +65,60 @@ def load_checkpoint(path: Path, manifest: Mapping[str, Any]) -> NetworkDenoiser:
         return open_code(Code(path, manifest["network"]["function"], manifest["network"]["options"])).denoiser
     if manifest["network"]["name"] != ExternalSpec.name:
         return load_network(path)
-    opened = _open(path, ImageShape(*manifest["shape"]))
+    file, image_class = classed(path)
+    opened = _open(file, ImageShape(*manifest["shape"]), image_class)
     if opened.manifest["sha256"] != manifest["sha256"]:
         raise DigestMismatch(f"{path} changed since it was opened. Open it again.")
     return opened.load()
 
 
-def _open(path: Path, shape: ImageShape | None) -> External:
+def classed(path: Path) -> tuple[Path, str]:
+    """`FOLDER:class=K` -> the folder and K; a path that exists is that path, whatever its name holds."""
+    found = None if path.exists() else re.fullmatch(r"(.+):class=(\w+)", str(path))
+    return (path, "") if found is None else (Path(found[1]), found[2])
+
+
+def _open(path: Path, shape: ImageShape | None, image_class: str) -> External:
     folder = path.parent if path.suffix == _TENSORS and (path.parent / CONFIG).is_file() else path
     patterns = ("*.json", "*/*.json", "../*/scheduler_config.json", f"*{_TENSORS}", f"*/*{_TENSORS}")
     files = [folder, *(file for pattern in patterns for file in folder.glob(pattern))]
     stamps = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file())
-    return _opened(folder, shape, stamps)
+    return _opened(folder, shape, image_class, stamps)
 
 
 @functools.lru_cache(maxsize=32)
-def _opened(path: Path, shape: ImageShape | None, stamps: tuple[tuple[str, int, int], ...]) -> External:
+def _opened(
+    path: Path, shape: ImageShape | None, image_class: str, stamps: tuple[tuple[str, int, int], ...]
+) -> External:
     """Checked once for each version of its files: pages ask often, and a digest takes a second a gigabyte."""
     if path.is_dir():
+        inner = [path / name for name in _ACCELERATE if (path / name / CONFIG).is_file()]
+        if inner and not (path / CONFIG).is_file() and not (path / INDEX).is_file():
+            if len(inner) > 1:
+                raise BadInput(
+                    f"{path} holds a network and its running average, which usually does better. Say which: "
+                    f"{' or '.join(map(str, inner))}."
+                )
+            path = inner[0]
         if not (path / CONFIG).is_file() and not (path / INDEX).is_file():
             raise BadInput(
                 f"{path} is not a trained network: no {MANIFEST} (made here), {CONFIG} or {INDEX} (diffusers)."
             )
-        return open_diffusers(path)
+        return open_diffusers(path, image_class)
     if not path.exists():
         raise BadInput(f"{path} does not exist. Give a trained network's name, or a checkpoint's folder or file.")
     check_size(path)
+    if image_class:
+        raise BadInput(f"{path}: class={image_class} is for a diffusers folder of a network that is told a class.")
     if path.suffix == ".pkl":
         raise BadInput(_EDM.format(path=path))
-    if path.suffix == ".pt":
+    if path.suffix in PICKLES[:3]:
         return open_state(path, shape)
     if path.suffix == _TENSORS:
-        raise BadInput(f"{path} is not a trained network: no {MANIFEST} or {CONFIG} beside it tells what it holds.")
+        beside = f"no {MANIFEST} or {CONFIG} beside it tells what it holds"
+        raise BadInput(f"{path} is not a trained network: {beside}. {OWN}")
     raise BadInput(
         f"{path} is not a checkpoint that can be opened. Give a folder with {MANIFEST} (made here) or {CONFIG} "
-        "(diffusers), or a ckpt_epoch_*.pt of the Locality code."
+        "(diffusers), or a ckpt_epoch_*.pt of the Locality code. "
+        f"{OWN}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from locality.networks.parts.spec import NetworkDenoiser
 from locality.types import ImageShape
 
 UNKNOWN = "unknown origin"  # the dataset of a network that does not say what it was trained on
+OWN = "Weights of any other network open with the Python file that makes it: --model my_net.py:build (see the README)."
 LARGEST = 3 * 10**9  # bytes of one file of weights: the largest published networks of pixels have about 2.7e9
 BUILD_ERRORS = (  # what a network's class raises for options it cannot take
     TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError, NotImplementedError, AssertionError,
@@ -53,16 +54,19 @@ class External:
 
 
 def describe_file(
-    made_by: str, file: Path, spec: ExternalSpec, shape: ImageShape, shapes: Mapping[str, tuple[int, ...]]
+    made_by: str, files: Sequence[Path], spec: ExternalSpec, shape: ImageShape, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, Any]:
     """What a manifest of ours says, and the noise it was trained on.
 
     Raises:
         CheckpointMismatch: missing, unexpected or other-shaped tensors; names the first three. BadInput: no network.
     """
-    _check_shapes(spec, shape, shapes, file)
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    _check_shapes(spec, shape, shapes, files[0])
+    digests = []
+    for file in files:
+        with file.open("rb") as opened:
+            digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
+    digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     about = json.dumps([digest, spec.key(), list(shape)], sort_keys=True)
     timeline = spec.timeline
     return {
@@ -74,8 +78,8 @@ def describe_file(
         "dataset": UNKNOWN,
         "sigma_range": [timeline.lowest, timeline.highest],
         "timesteps": len(timeline.ln_sigmas),
-        "file": file.name,
-        "file_size": file.stat().st_size,
+        "file": files[0].name,
+        "file_size": sum(file.stat().st_size for file in files),
     }
 
 

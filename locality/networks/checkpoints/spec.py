@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from locality.errors import BadInput
 from locality.networks.checkpoints.ddpm_unet import Sizes, UNet
 from locality.networks.checkpoints.timesteps import Timeline, timeline
 from locality.networks.parts.spec import NetworkSpec
@@ -28,6 +29,31 @@ class ExternalSpec(NetworkSpec):
     kind: str = param("UNet2DModel", help="The class it was made by.", choices=KINDS)
     options: str = param("{}", help="Options of that class, as JSON.")
     schedule: str = param("{}", help="Options that fix the noise of each timestep, as JSON.")
+    image_class: str = param("", help="The class asked for, by number, or mean; of a Transformer by default none.")
+
+    def key(self) -> dict[str, Any]:
+        """Without the class where none is asked for."""
+        return {option: value for option, value in super().key().items() if (option, value) != ("image_class", "")}
+
+    @property
+    def classes(self) -> int:
+        """How many classes it knows; 0 for none."""
+        options = json.loads(self.options)
+        return int(options.get("num_embeds_ada_norm") or options.get("num_class_embeds") or 0)
+
+    def asked(self) -> list[int] | None:
+        """The classes whose estimates are averaged, None where it is told of none. Raises BadInput."""
+        if not self.classes:
+            if self.image_class:
+                raise BadInput(f"class={self.image_class}: this {self.kind} is told of no class. Leave it out.")
+            return None
+        if not self.image_class and self.kind == KINDS[1]:
+            return [self.classes]  # the embedding it learned for images without a class
+        if self.image_class in ("", "mean"):
+            return list(range(self.classes))
+        if self.image_class.isdecimal() and int(self.image_class) < self.classes:
+            return [int(self.image_class)]
+        raise BadInput(f"class={self.image_class} is none of its classes, 0 to {self.classes - 1}, and not mean.")
 
     @property
     def timeline(self) -> Timeline:
@@ -46,27 +72,30 @@ class ExternalSpec(NetworkSpec):
         import diffusers  # heavy import: only when a network is built
 
         made: Any = getattr(diffusers, self.kind)(**options)
-        null = options["num_embeds_ada_norm"] if self.kind == KINDS[1] else None
-        return Adapted(made, shape.c, null_class=null, whole=options.get("time_embedding_type") == "learned")
+        return Adapted(made, shape.c, classes=self.asked(), whole=options.get("time_embedding_type") == "learned")
 
 
 class Adapted(nn.Module):
     """The network behind one call (images, timesteps) -> images.
 
     Further output channels, a learned variance, are left out.
-    A class-conditional Transformer is given `null_class`, the embedding it learned for images without a class.
+    One that is told a class is told each of `classes`, and what it gives is averaged.
     """
 
-    def __init__(self, inner: nn.Module, channels: int, *, null_class: int | None = None, whole: bool = False) -> None:
+    def __init__(
+        self, inner: nn.Module, channels: int, *, classes: list[int] | None = None, whole: bool = False
+    ) -> None:
         super().__init__()
-        self.inner, self.channels, self.null_class, self.whole = inner, channels, null_class, whole
+        self.inner, self.channels, self.classes, self.whole = inner, channels, classes, whole
 
     def forward(self, images: Float[Tensor, "b c h w"], t: Float[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
         t = t.round().long() if self.whole else t  # a table of timesteps has no rows between them
-        if self.null_class is None:
-            out = self.inner(images, t)
-        else:
-            labels = torch.full((len(images),), self.null_class, device=images.device)
-            out = self.inner(images, timestep=t, class_labels=labels)
+        if self.classes is None:
+            return self._raw(self.inner(images, t))
+        each = (torch.full((len(images),), one, device=images.device) for one in self.classes)
+        outs = [self._raw(self.inner(images, timestep=t, class_labels=labels)) for labels in each]
+        return outs[0] if len(outs) == 1 else torch.stack(outs).mean(dim=0)
+
+    def _raw(self, out: Any) -> Float[Tensor, "b c h w"]:
         raw: Tensor = out if isinstance(out, Tensor) else out.sample
         return raw[:, : self.channels]

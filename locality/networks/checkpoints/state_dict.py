@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from pickle import UnpicklingError  # noqa: TID251 - the error's name only
 
 import torch
 from torch import Tensor
 
-from locality.errors import BadInput, TooLarge, first_line
+from locality.errors import BadInput, TooLarge
+from locality.networks.adapter.weights import read_pickle
 from locality.networks.checkpoints.ddpm_unet import Sizes, sizes_of
-from locality.networks.checkpoints.opened import BUILD_ERRORS, LARGEST, External, describe_file
+from locality.networks.checkpoints.opened import LARGEST, OWN, External, describe_file
 from locality.networks.checkpoints.spec import KINDS, ExternalSpec
 from locality.networks.checkpoints.timesteps import DDPM, schedule_of
 from locality.types import ImageShape
 
 STATE_KEY = "model_state_dict"
 _SIDES = {(64, 128, 128): (28,), (128, 256, 384, 512): (32, 64)}  # channels -> sides of the published networks
-_READ_ERRORS = (*BUILD_ERRORS, OSError, EOFError, UnpicklingError, MemoryError, ImportError)
 
 
 def open_state(path: Path, shape: ImageShape | None) -> External:
@@ -30,7 +29,7 @@ def open_state(path: Path, shape: ImageShape | None) -> External:
     _, schedule = schedule_of({"_class_name": "DDPMScheduler", **DDPM, "num_train_timesteps": sizes.steps}, str(path))
     spec = ExternalSpec(prediction="eps", kind=KINDS[2], options=json.dumps(asdict(sizes)), schedule=schedule)
     images = _state_shape(sizes, shape)
-    manifest = describe_file("locality", path, spec, images, shapes)
+    manifest = describe_file("locality", [path], spec, images, shapes)
     return External(path, spec, images, manifest, lambda: _read_state(path))
 
 
@@ -51,18 +50,13 @@ def _state_shape(sizes: Sizes, wanted: ImageShape | None) -> ImageShape:
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     """The weights of a `.pt` by torch's reader that runs no code."""
-    try:
-        value = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # noqa: TID251 - plain tensors only
-    except _READ_ERRORS as error:
-        raise BadInput(
-            f"{path} was not opened: it is damaged or holds more than plain tensors ({first_line(error)})."
-        ) from None
+    value = read_pickle(path)
     state = value.get(STATE_KEY, value) if isinstance(value, dict) else value
     if not isinstance(state, dict) or not state or not all(isinstance(name, str) for name in state):
-        raise BadInput(f"{path} holds no {STATE_KEY!r}: weights by name are expected.")
+        raise BadInput(f"{path} holds no {STATE_KEY!r}: weights by name are expected. {OWN}")
     odd = [name for name, tensor in state.items() if not isinstance(tensor, Tensor) or not _plain(tensor)]
     if odd:
-        raise BadInput(f"{path}: {odd[0]!r} is no plain tensor of numbers. Save the network's state_dict().")
+        raise BadInput(f"{path}: {odd[0]!r} is no plain tensor of numbers. Save the network's state_dict(). {OWN}")
     need = sum(4 * tensor.numel() for tensor in state.values())  # a tensor may claim more values than the file holds
     if need > LARGEST:
         raise TooLarge(f"{path}", need, LARGEST, "Use a smaller network.")
