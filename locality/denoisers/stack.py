@@ -215,7 +215,8 @@ def least_squares(
     scale = every.diagonal().mean() * torch.eye(len(flat), dtype=torch.float64, device=flat.device)
 
     def solved(normal: Float[Tensor, "*b f f"], side: Float[Tensor, "*b f"], ridge: float) -> Float[Tensor, "*b f"]:
-        return prior + torch.linalg.solve(normal + ridge * scale, side - normal @ prior)
+        moved: Tensor = torch.linalg.solve(normal + ridge * scale, side - normal @ prior)
+        return prior + moved
 
     def left_out(ridge: float) -> float:
         a = solved(every - normals, sums - right, ridge)
