@@ -140,6 +140,18 @@ def fit_power_law(rings: Rings, low: float, high: float) -> PowerLawFit:
     return PowerLawFit(-slope, error, math.exp(float(y.mean()) - slope * float(x.mean())), low, high, n)
 
 
+def exponents_of_halves(rings: Rings, low: float, high: float) -> tuple[float, float] | None:
+    """The exponents of the lower and the upper half of a range in ln frequency: alike where it is one power law.
+
+    What the range does to the exponent is no part of the fit's error. None where a half has fewer than three rings.
+    """
+    middle = math.sqrt(max(low, 1) * high)
+    try:
+        return fit_power_law(rings, low, middle).exponent, fit_power_law(rings, middle, high).exponent
+    except BadInput:
+        return None
+
+
 def batches(wiener: WienerFilter, size: int) -> list[slice]:
     """Slices over the components that hold variance: at `size` numbers each, a slice bounds the memory."""
     used, step = int((wiener.eigvals != wiener.rest).sum()), max(1, _VALUES // size)

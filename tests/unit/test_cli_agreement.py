@@ -17,7 +17,7 @@ from tests.made_up import made_up
 from tests.shell import Shell, refused
 
 pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
-SMALL = ("--step", 4, "--draws", 2, "--outputs", 3, "--samples", 2, "--steps", 2, "--sigmas", "0.5,2")
+SMALL = ("--step", 4, "--draws", 4, "--outputs", 3, "--samples", 2, "--steps", 2, "--sigmas", "0.5,2")
 
 
 @pytest.fixture
@@ -51,12 +51,13 @@ def test_json_names_its_numbers_and_files_hold_them(shell: Shell, tmp_path: Path
     assert [model["kind"] for model in reported["models"]] == ["analytic", "analytic", "trained", "untrained"]
     assert reported["pixels"] == [[2, 2], [2, 6], [6, 2], [6, 6]]
     assert reported["sigmas"] == [0.5, 2.0]
-    assert reported["plan"]["draws"] == 2
+    assert reported["plan"]["draws"] == 4
     assert reported["off_centre"][0][1][1] == pytest.approx(1.0)
     with np.load(out, allow_pickle=False) as file:
         assert file["names"].tolist() == names
         assert file["pearson"].tolist() == reported["pearson"]
         assert file["r2_samples"].shape == (4, 4)
+        assert np.isfinite(file["pearson_spread"][:, 0, 3]).all()  # over initialisations of the untrained network
     assert reported["out"] == str(out)
     assert reported["shipped"] == str(ship / "agreement" / "digits.safetensors")
     manifest = json.loads((ship / "agreement" / "digits.json").read_text())
@@ -72,16 +73,16 @@ def test_a_table_for_people(shell: Shell, tmp_path: Path) -> None:
     assert result.code == 0, result.err
     blocks = result.out.split("\n\n")
     titles = [block.splitlines()[0] for block in blocks]
-    assert titles[0] == "digits: fields of 4 pixels, 2 draws"
+    assert titles[0] == "digits: fields of 4 pixels by their variance, 4 draws"
     assert titles[1:5] == [
-        "sigma 0.5, Pearson r of fields ± standard error",
+        "sigma 0.5, Pearson r of fields, corrected for the noise of draws, ± standard error",
         "sigma 0.5, the same, excluding the pixel itself",
         "sigma 0.5, chance: Pearson r of fields of two different pixels",
         "sigma 0.5, R2 of estimates: how much of the column the row explains ± standard error",
     ]
     assert titles[9] == "R2 of 2 samples from the same noise in 2 steps ± standard error"
     assert titles[10] == "held-out error / Wiener's, by sigma"
-    assert blocks[1].splitlines()[1].split()[-3:] == ["itself,", "other", "draws"]
+    assert blocks[1].splitlines()[1].split()[-1] == "reliability"
     assert blocks[1].splitlines()[2].split()[:2] == ["wiener", "1.000"]
     assert blocks[10].splitlines()[2].split()[-1] == "0.75"
 
@@ -108,7 +109,7 @@ def test_without_trained_networks_it_says_what_to_do(shell: Shell) -> None:
         (("--networks", "wiener,,unet"), "--networks 'wiener,,unet' has an empty name."),
         (("--networks", "wiener,wiener"), "'wiener' is given twice"),
         (("--networks", "wiener,unett"), "Unknown model for digits 'unett'."),
-        (("--networks", "wiener,nearest", "--draws", 1), "--draws=1 is outside [2, 4096]."),
+        (("--networks", "wiener,nearest", "--draws", 1), "--draws=1 is outside [4, 4096]."),
         (("--networks", "wiener,nearest", "--sigmas", "a,b"), "--sigmas 'a,b' is not a list of numbers."),
         (("--networks", "wiener,nearest", "--sigmas", "nan"), "--sigmas=(nan,) is outside [1e-06, 1e+06]."),
         (("--networks", "wiener,nearest", "--step", 8), "step=8 leaves one pixel"),

@@ -49,7 +49,7 @@ def test_rows_as_json_with_everything_explained(shell: Shell, net: str, tmp_path
     assert [reported[name] for name in names] == ["digits", net, 60, 3]
     models = {model["name"]: model for model in reported["models"]}
     assert set(models) == {
-        net, "wiener", "optimal@first=40", "wiener@clip=false", "pca_locality", "pca_locality@clip=false",
+        net, "wiener", "mean", "optimal@first=40", "wiener@clip=false", "pca_locality", "pca_locality@clip=false",
         "held-out images",
     }  # fmt: skip
     assert models["optimal@first=40"]["notes"] == ["fitted to the first 40 of 1,617 training images"]
@@ -114,7 +114,8 @@ def test_interrupted_it_says_that_the_same_command_goes_on(shell: Shell, net: st
         assert line == "Error: Stopped. Every finished cell is kept: run the same command to go on."
         calls.sigmas = []
         assert shell(*asked).code == 0
-        assert len(calls.sigmas) == 2 + 1 + 2  # those of the four images that were not begun
+        # the cell that was stopped, and those of the four images that were not begun
+        assert len(calls.sigmas) == 2 + (2 + 1 + 2 + 2)
 
 
 def test_the_command_of_a_plan_is_that_plan(net: str) -> None:

@@ -13,6 +13,8 @@ from locality.errors import BadInput
 from locality.linear.correlation import correlation_function, pixel_variance, radial_correlation
 from locality.linear.moments import estimate_moments
 from locality.linear.spectrum import (
+    Rings,
+    exponents_of_halves,
     fit_power_law,
     frequencies,
     nyquist,
@@ -242,3 +244,13 @@ def test_variance_of_pixels_and_share_above_the_noise() -> None:
     assert share_above(wiener, 1.5) == pytest.approx(0.7)  # 4 and 3 lie above 2.25
     with pytest.raises(BadInput, match="not a noise level"):
         share_above(wiener, math.nan)
+
+
+def test_halves_of_a_power_law_have_its_exponent_and_those_of_two_laws_have_theirs() -> None:
+    frequency = torch.arange(1, 65, dtype=torch.float64)
+    one = frequency**-2.0
+    two = torch.where(frequency < 8, frequency**-1.0, 8.0**2 * frequency**-3.0)  # 8 is in both
+    for power, want in ((one, (2.0, 2.0)), (two, (1.0, 3.0))):
+        rings = Rings(frequency, power, power, torch.ones_like(power))
+        assert exponents_of_halves(rings, 1, 64) == pytest.approx(want, abs=1e-9)
+    assert exponents_of_halves(rings, 1, 4) is None

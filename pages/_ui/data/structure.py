@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from locality.errors import BadInput
-from locality.linear.spectrum import PowerLawFit, fit_power_law, frequencies, nyquist
+from locality.linear.spectrum import PowerLawFit, exponents_of_halves, fit_power_law, frequencies, nyquist
 from locality.types import ImageShape
 from pages._ui.charts import BLUE, GREY, ORANGE, diverging, figure, show
 from pages._ui.data.summary import Summary
@@ -51,7 +51,9 @@ def _fit(shape: ImageShape, found: Summary) -> tuple[PowerLawFit | None, str]:
     except BadInput as error:
         return None, str(error)
     digits = 2 if fit.error > 0.005 else 4
-    return fit, f"falls as $1/k^a$ with **a = {fit.exponent:.{digits}f} ± {fit.error:.{digits}f}**"
+    halves = exponents_of_halves(found.rings, low, high)
+    apart = "" if halves is None else f" ({halves[0]:.2f} in the lower half of the range, {halves[1]:.2f} in the upper)"
+    return fit, f"falls as $1/k^a$ with **a = {fit.exponent:.{digits}f} ± {fit.error:.{digits}f}**{apart}"
 
 
 def _power(shape: ImageShape, found: Summary, fit: PowerLawFit | None) -> go.Figure:
