@@ -265,3 +265,14 @@ def test_the_sweep_ends_where_it_began(page: Page) -> None:
     assert path[2] == pytest.approx(20)
     assert path[-1] == pytest.approx(2)
     assert path[0] < path[1] < path[2] > path[3] > path[4]
+
+
+def test_the_curve_of_a_learned_field_has_a_band_where_it_has_errors(page: Page) -> None:
+    draw = (
+        "m.radiusChart({ wide: 600, range: [.05, 20], predicted: [[.1, 1], [10, 5]], learned: v, here: 1, empty: '' })"
+    )
+    sure = computed(page, "explorer/radii", draw, [[0.1, 1.5, 0.2], [1, 2, 0.1], [10, 4, 0.5]])
+    bare = computed(page, "explorer/radii", draw, [[0.1, 1.5, 0], [10, 4, 0]])
+    assert (sure.count("<polygon"), sure.count("<circle")) == (1, 3)
+    assert "Learned, σ 1: 2.00 ± 0.10 px" in sure
+    assert (bare.count("<polygon"), bare.count("<circle")) == (0, 2)
