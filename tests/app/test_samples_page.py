@@ -86,7 +86,7 @@ def generate(at: AppTest) -> AppTest:
 
 
 def texts(at: AppTest) -> str:
-    return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.info, *at.subheader))
+    return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.info, *at.header))
 
 
 @pytest.mark.parametrize("name", [*SHIPPED, *SMALL])

@@ -81,7 +81,7 @@ def labels(at: AppTest) -> list[str]:
 
 
 def texts(at: AppTest) -> str:
-    shown = (*at.markdown, *at.caption, *at.info, *at.subheader, *at.error, *at.code)
+    shown = (*at.markdown, *at.caption, *at.info, *at.header, *at.error, *at.code)
     return "\n".join(element.value for element in shown)
 
 

@@ -60,7 +60,7 @@ class Covariance extends Lesson {
       if (!hidden) right.place.innerHTML = bars(found, own, "var(--st-primary-color)", `Weights at sigma ${this.noise}`)
       this.shown = { view: this.view, sigma: this.noise, weights: hidden ? null : found }
     }
-    this.figure.dataset.view = this.view
+    this.figure.dataset.shows = this.view
   }
 
   map(place, field, limit, label) {

@@ -36,7 +36,7 @@ def show_evidence(source: Source, sampling: Sampling, rows: Sequence[Row], pick:
     if row.x is None or row.x0_hat is None or pick.step >= row.drawn:
         st.caption("The clicked step is not computed yet.")
         return
-    st.subheader(f"What decided row {pick.pixel.row}, column {pick.pixel.col}", anchor=False)
+    st.header(f"What decided row {pick.pixel.row}, column {pick.pixel.col}", anchor=False)
     pick = replace(pick, step=_step(source, sampling, row, pick))
     sigma = sampling.sigmas()[pick.step]
     st.caption(

@@ -54,7 +54,7 @@ def _recording(source: Source, *, alone: bool) -> None:
             )
         return
     title = Source.parse(found.dataset).spec.info.title
-    st.subheader(f"A recorded training: {found.network.partition(':')[0]} on {title}", anchor=False)
+    st.header(f"A recorded training: {found.network.partition(':')[0]} on {title}", anchor=False)
     st.caption(
         f"{found.network}, {found.images[-1]:,} images seen in {found.minutes[-1]:.0f} min; shipped with Locality Lab. "
         "Drag the slider, or play it: a training that you start appears here in the same way."
@@ -99,7 +99,7 @@ def _head(plan: Plan) -> None:
     elsewhere = message == "elsewhere"
     words, colour = _state_words(plan, state)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(plan.name, anchor=False, width="content")
+        st.header(plan.name, anchor=False, width="content")
         st.badge(f"{words} in another process" if elsewhere else words, color=colour)
         st.space("stretch")
         if not elsewhere:
@@ -179,7 +179,7 @@ def _pace(plan: Plan, now: dict[str, Any], fraction: float) -> str:
 
 
 def _list(known: list[Plan], watched: Plan | None) -> None:
-    st.subheader("Trainings on this machine", anchor=False)
+    st.header("Trainings on this machine", anchor=False)
     for plan in known:
         state, _ = state_of(plan)
         words, colour = _state_words(plan, state)
