@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import re
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from locality.datasets import DATASETS, DatasetSpec, Source
-from locality.store import default_store
 from pages._ui.cached import source
 from pages._ui.choice import link_to
 from pages._ui.controls import option, start_option
+from pages._ui.data import notes, reading
 from pages._ui.guard import guard
 from pages._ui.images import Tile, grid, photo
+from pages._ui.uploads import holding
 
 _SHOWN = 24
 _PREFIX = "own"
@@ -26,14 +22,19 @@ _PREFIX = "own"
 def show() -> None:
     """The form, and what was found where it leads."""
     name = next(name for name, cls in DATASETS.items() if cls.asks)
-    cls = DATASETS[name]
+    cls, held = DATASETS[name], holding()
     left, right = st.columns(2, gap="large", vertical_alignment="center")
     with left:
         path = st.text_input("A path on the computer that runs this app", key="own_path", placeholder="~/pictures")
         st.caption(cls.params()[cls.asks].help)
     with right, st.popover("Or upload files from this browser", icon=":material/upload:", width="stretch"):
         files = st.file_uploader("An archive, or the images themselves", key="own_files", accept_multiple_files=True)
-    place = str(keep(files)) if files else path.strip()
+        st.caption(held.limits())
+    place = path.strip()
+    if files:
+        place = ""
+        with guard():
+            place = str(held.keep(files))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         options = _options(cls)
     if not place:
@@ -59,22 +60,10 @@ def _options(cls: type[DatasetSpec]) -> dict[str, str]:
     return found
 
 
-def keep(files: Sequence[Any]) -> Path:
-    """Write what was uploaded to the local cache: one file as it is, several as a folder. Named by content."""
-    digest = hashlib.sha256(b"".join(hashlib.sha256(file.getvalue()).digest() for file in files)).hexdigest()[:16]
-    folder = default_store().local / "own" / digest
-    folder.mkdir(parents=True, exist_ok=True)
-    places = [folder / re.sub(r"[^A-Za-z0-9._-]+", "-", Path(file.name).name).lstrip(".") for file in files]
-    for place, file in zip(places, files, strict=True):
-        if not place.is_file():
-            place.write_bytes(file.getvalue())
-    archive = len(files) == 1 and not str(files[0].type).startswith("image/")
-    return places[0] if archive else folder
-
-
 def _found(images: Source) -> None:
     """What was read, and the pages that use it."""
-    train = images.train
+    with reading():
+        train = images.train
     n, d = len(train), images.shape.d
     c, h, w = images.shape
     rank = f" Fewer images than values: their covariance has rank {n - 1:,} at most." if n < d else ""
@@ -84,6 +73,12 @@ def _found(images: Source) -> None:
     )
     shown = train.x0(slice(0, _SHOWN))
     grid([Tile(photo(x, images.shape), f"Training image {i}") for i, x in enumerate(shown)], wide=12, narrow=6)
+    notes(images)
+    if holding().has(str(getattr(images.spec, images.spec.asks))):
+        st.caption(
+            ":material/link_off: Links to these images work in this tab alone: others do not have them. "
+            "Give them the files, or train on them here and give them the network."
+        )
     query = link_to(images)
     with st.container(horizontal=True):
         for page, label, icon in (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,11 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from locality.datasets import Source
-from pages._ui.own import keep
+from locality.errors import TooLarge
+from locality.sharing import Sharing, readable, share
+from pages._ui import uploads
+from pages._ui.quota import QUOTA
+from pages._ui.uploads import Held
 
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGES = [f"pages/explore/{name}.py" for name in ("09_Your_images", "01_Explorer", "02_Data", "05_Train")]
@@ -31,16 +34,12 @@ def first_page(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) 
     st.cache_resource.clear()
 
 
-@dataclass
-class Upload:
+class Upload(io.BytesIO):
     """As Streamlit gives an uploaded file."""
 
-    name: str
-    type: str
-    data: bytes
-
-    def getvalue(self) -> bytes:
-        return self.data
+    def __init__(self, name: str, raw: bytes) -> None:
+        super().__init__(raw)
+        self.name, self.size, self.file_id = name, len(raw), f"{name} {hash(raw)}"
 
 
 def png(seed: int) -> bytes:
@@ -73,8 +72,8 @@ def test_a_path_is_looked_at_and_leads_to_the_other_pages(tmp_path: Path) -> Non
     said = "\n".join(text.value for text in at.markdown)
     assert "**27 training images** and 3 held-out ones, each 32 × 32 pixels in colour, d = 3,072 values." in said
     assert "rank 26 at most" in said
-    assert len(at.get("page_link")) == 3
-    assert "folder_path=" in at.get("page_link")[0].proto.query_string
+    links = [link for link in at.get("page_link") if "folder_path=" in link.proto.query_string]  # besides the menu
+    assert len(links) == 3
 
 
 def test_a_path_that_is_none_says_so() -> None:
@@ -92,14 +91,53 @@ def test_other_pages_are_empty_and_not_in_error_before_a_choice(first_page: None
 
 
 def test_uploads_become_a_folder_or_stay_an_archive() -> None:
-    files = [Upload(f"../{i} a.png", "image/png", png(i)) for i in range(20)]
-    place = keep(files)
+    held = Held("one")
+    files = [Upload(f"../{i} a.png", png(i)) for i in range(20)]
+    place = held.keep(files)
     assert len(Source.parse(f"folder:path={place}").train) == 18
-    assert keep(files) == place, "by content: twice is once"
+    assert held.keep(files) == place, "by content: twice is once"
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for i, file in enumerate(files):
-            archive.writestr(f"{i}.png", file.data)
-    packed = keep([Upload("mine.zip", "application/zip", out.getvalue())])
+            archive.writestr(f"{i}.png", file.getvalue())
+    packed = held.keep([Upload("mine.zip", out.getvalue())])
     assert packed.name == "mine.zip"
     assert len(Source.parse(f"folder:path={packed}").train) == 18
+    held.end()
+    assert not packed.exists()
+
+
+def test_limits_are_said_first_and_a_quota_is_kept() -> None:
+    held = Held("two")
+    share(Sharing(each=20_000, total=30_000))
+    try:
+        assert "At most 50 MB a file and 0 MB in all" in held.limits()
+        kept = held.keep([Upload("a.bin", bytes(15_000))])
+        assert readable(kept) == kept, "a shared server reads what its visitor gave"
+        with pytest.raises(TooLarge, match=r"This upload needs 6 KB; the budget is 5 KB\. Remove an earlier upload"):
+            held.keep([Upload("b.bin", bytes(6_000))])
+        assert QUOTA.left("two") == 5_000, "what was refused is not counted"
+    finally:
+        held.end()
+        share(None)
+    assert not kept.exists()
+
+
+def test_what_a_session_gave_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held("three")
+    place = held.keep([Upload(f"{i}.png", png(i)) for i in range(20)])
+    spec = Source.parse(f"folder:path={place}").spec
+    assert not spec.missing()
+    monkeypatch.setattr(uploads, "_PATIENCE", 0.0)
+    timers = []
+    monkeypatch.setattr(uploads.threading, "Timer", lambda _, run, given: timers.append((run, given)) or Idle())
+    uploads._later(held)
+    ((run, given),) = timers
+    run(*given)
+    assert "nobody else has them" in spec.missing()
+
+
+class Idle:
+    daemon = False
+
+    def start(self) -> None: ...
