@@ -26,12 +26,19 @@ def open_samples(page: Page, url: str, query: str) -> Locator:
 def generate(page: Page, url: str, query: str) -> Locator:
     """Open the page, press the button where something is missing, wait until all is drawn."""
     lab = open_samples(page, url, query)
+    timed(page)
     button = page.get_by_role("button", name="Generate")
-    expect(button).to_be_visible()
     if button.is_enabled():
         button.click()
     expect(page.get_by_text("These images are cached")).to_be_visible(timeout=100_000)
     return lab
+
+
+def timed(page: Page) -> None:
+    """Wait until it is said what all models will take, or that there is nothing to do."""
+    known = page.get_by_text(re.compile("Timed on this machine|These images are cached|come with Locality Lab"))
+    expect(known).to_be_visible(timeout=100_000)
+    expect(page.get_by_text(re.compile("Timing .* on this machine…"))).to_have_count(0, timeout=100_000)
 
 
 def shows(lab: Locator, pattern: str) -> None:
@@ -61,7 +68,8 @@ def test_three_models_from_one_noise_and_again_from_the_link(page: Page, server:
     models = ("optimal:first=1000", "wiener", "nearest:first=1000")  # quick, whatever the dataset
     lab = open_samples(page, server, f"dataset={name}&model={'&model='.join(models)}&n=3&steps=4&seed=2")
     expect(page.get_by_text("No samples yet")).to_be_visible()
-    expect(page.get_by_text(f"Not computed yet: {', '.join(models)}.")).to_be_visible()
+    timed(page)
+    expect(page.get_by_text(re.compile(r"^Not computed yet: .*; together about \d+ s\."))).to_be_visible()
     page.get_by_role("button", name="Generate").click()
     shows(lab, r"^x0_hat 4/4 4 4 4$")
     expect(page.get_by_text("These images are cached")).to_be_visible()
@@ -143,20 +151,34 @@ def test_a_clicked_pixel_is_explained_and_in_the_link(page: Page, server: str) -
     expect(page.get_by_role("heading", name="What decided row 5, column 4")).to_be_visible()
 
 
-def test_cancel_keeps_what_is_finished_and_goes_on_later(page: Page, server: str) -> None:
+def test_slow_models_wait_for_a_button_of_their_own_and_can_be_cancelled(page: Page, server: str) -> None:
     lab = open_samples(page, server, f"dataset=digits&{SLOW}&n=8&steps=300&seed=3")
-    page.get_by_role("button", name="Generate").click()
+    timed(page)
+    expect(page.get_by_text(re.compile("so only if you ask: els:first=0,window=5 about "))).to_be_visible()
+    page.get_by_role("button", name="With the slow model").click()
     wiener, els, optimal = (lab.locator(".who").nth(i).locator(".state") for i in range(3))
     expect(els).to_have_text(re.compile(r"^Step \d+ of 300$"), timeout=100_000)
-    expect(wiener).to_have_count(0)  # done
-    expect(optimal).to_have_text("Waiting")
-    assert lab.locator(".tile.empty").count() == 8
+    expect(wiener).to_have_count(0)  # both are done before it begins
+    expect(optimal).to_have_count(0)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled. What was finished is kept.")).to_be_visible(timeout=60_000)
     expect(els).to_have_text(re.compile(r"^Cancelled after step \d+ of 300$"))
-    expect(optimal).to_have_text("Cancelled")
-    assert lab.locator(".tile canvas").count() == 16
-    expect(page.get_by_role("button", name="Generate")).to_be_enabled()
+    assert lab.locator(".tile canvas").count() == 24
+    expect(page.get_by_role("button", name="With the slow model")).to_be_enabled()
+
+
+def test_the_page_opens_on_shipped_samples_and_explains_them(page: Page, bare_server: str) -> None:
+    """Without images: a card names the nearest training image, and a pixel is explained where it was decided."""
+    lab = open_samples(page, bare_server, "dataset=mnist")
+    shows(lab, r"^x0_hat 10/10 10 10 10 10$")
+    lab.get_by_role("img", name="optimal, image 1").hover()
+    expect(lab.locator(".card")).to_contain_text("which is not on this machine")
+    expect(lab.locator(".card")).to_contain_text("A copy")
+    page.mouse.click(*spot(lab.get_by_role("img", name="wiener, image 2"), 0.02, 0.02))  # a corner: always black
+    expect(page.get_by_text(re.compile(r"Decided at step \d+"))).to_be_visible()
+    expect(page.get_by_alt_text("Field of row 0, column 0")).to_be_visible()
+    page.get_by_text("Step 10, shown").click()
+    expect(page.get_by_text(re.compile("step 10 of 10, noise level"))).to_be_visible()
 
 
 def test_a_wrong_link_is_one_message_and_a_page(page: Page, server: str) -> None:
@@ -167,6 +189,7 @@ def test_a_wrong_link_is_one_message_and_a_page(page: Page, server: str) -> None
 
 def test_without_images_each_model_draws_or_says_what_it_lacks(page: Page, bare_server: str) -> None:
     lab = open_samples(page, bare_server, "dataset=fashion_mnist&model=wiener&model=optimal&n=2&steps=2")
+    timed(page)
     page.get_by_role("button", name="Generate").click()
     shows(lab, "^x0_hat 2/2 2 0$")
     expect(lab.locator(".why")).to_contain_text("images are not on this machine")
