@@ -17,7 +17,7 @@ from locality.studies.benchmark import (
     ship_bench,
     shipped_benches,
 )
-from locality.studies.catalogue import edit_list, model_list
+from locality.studies.catalogue import edit_list, model_list, network_list
 from locality.studies.checkpoint.check import Checked, check_network_on
 from locality.studies.costs.plan import CostPlan, Costs
 from locality.studies.costs.ship import ship_costs, shipped_costs
@@ -94,6 +94,7 @@ __all__ = [
     "model_key",
     "model_list",
     "nearest_training",
+    "network_list",
     "networks_for",
     "open_denoiser",
     "overflow",
