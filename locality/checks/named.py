@@ -69,7 +69,8 @@ class Checks(Generic[C]):
             raise
         except Exception as error:
             asks = " ".join((check.__doc__ or "").split())
-            raise AssertionError(f"{case.spec} fails {name}: {asks} {type(error).__name__}: {error}") from error
+            found = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+            raise AssertionError(f"{case.spec} fails {name}: {asks} {found}") from error
 
     def every(self, case: C) -> None:
         """All contracts that its spec must meet. Raises as `run`."""

@@ -17,6 +17,7 @@ from locality.memory import peak_memory
 if TYPE_CHECKING:
     from locality.datasets import DatasetSpec, Download
     from locality.linear.wiener import WienerFilter
+    from locality.networks.checkpoints.hub import HubOffer
     from locality.work import Progress
 
 
@@ -119,7 +120,8 @@ def _accuracy(wiener: WienerFilter) -> str:
 @app.command()
 def download(
     dataset: Annotated[
-        str, typer.Argument(metavar="DATASET", help="A name from `datasets`, or inception for the network of FID.")
+        str,
+        typer.Argument(metavar="NAME", help="A name from `datasets`; inception, FID's network; checkpoint:ORG/NAME."),
     ],
     to: Annotated[
         Path | None, typer.Option("--to", metavar="DIR", help="Data folder instead of the user's own.")
@@ -130,10 +132,10 @@ def download(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show size, licence and sources.")] = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Fetch a dataset's images: shows size and licence, resumes, checks digests; Ctrl-C keeps what has arrived."""
+    """Fetch images or a checkpoint: shows size and licence, resumes, checks digests; Ctrl-C keeps what has arrived."""
     from locality.places import user_data_dir
 
-    name, offer = _offer(dataset)
+    name, offer = _offer(dataset, mirror)
     folder = (to or user_data_dir()) / offer.folder
     sources = list(mirror or offer.mirrors)
     typer.echo(f"{offer.title}: {offer.size / 1e6:.1f} MB, licence: {offer.licence}; into {folder}", err=True)
@@ -153,11 +155,14 @@ def download(
     say(result, as_json, "\n".join(sources) if dry_run else f"{name} is in {folder}")
 
 
-def _offer(text: str) -> tuple[str, Download]:
+def _offer(text: str, mirrors: list[str]) -> tuple[str, Download | HubOffer]:
     """What a name stands for and what would be fetched. Raises UnknownName, and BadInput where there is nothing."""
     from locality.datasets import DATASETS
     from locality.features import INCEPTION
+    from locality.networks.checkpoints.hub import hub_offer
 
+    if text.startswith("checkpoint:"):
+        return text, hub_offer(text.removeprefix("checkpoint:"), mirrors[0] if mirrors else None)
     if text == INCEPTION.folder:
         return text, INCEPTION
     spec = DATASETS.parse(text)

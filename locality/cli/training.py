@@ -14,12 +14,14 @@ import typer
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, command_line, say, table, watch
 from locality.cli.parts.machine import DeviceOpt
 from locality.cli.parts.plans import PlanOpt, planned
+from locality.cli.sampling import option_lines
 from locality.errors import BadInput
 
 if TYPE_CHECKING:
     from locality.work import Progress
 
 T = TypeVar("T")
+_KINDS = {"name": "name", "sees": "what it may look at", "presets": "preset="}
 
 
 @app.command(cls=planned("locality.networks", "TrainSpec", only=("flips", "ambient"), rest=True))
@@ -115,12 +117,19 @@ def networks(
         str | None,
         typer.Argument(metavar="[DATASET]", help="Only networks trained on this dataset, with its options and edits."),
     ] = None,
+    kinds: Annotated[bool, typer.Option("--kinds", help="List the architectures that train makes instead.")] = False,
     as_json: JsonOpt = False,
 ) -> None:
     """List the trained networks: size, images seen, held-out error relative to the Wiener filter's."""
     from locality.datasets import Source
-    from locality.studies import networks_for, trained_networks
+    from locality.studies import network_list, networks_for, trained_networks
 
+    if kinds:
+        every = network_list()
+        blocks = [table([{**one, "presets": ", ".join(one["presets"])} for one in every], _KINDS)]
+        blocks += [option_lines(f"{one['name']}: {one['about']}", one["options"]) for one in every]
+        say(every, as_json, "\n\n".join(blocks))
+        return
     source = None if dataset is None else Source.parse(dataset)
     found = trained_networks() if source is None else networks_for(source)
     for network in found:

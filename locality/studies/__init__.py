@@ -18,7 +18,7 @@ from locality.studies.benchmark import (
     ship_bench,
     shipped_benches,
 )
-from locality.studies.catalogue import edit_list, model_list
+from locality.studies.catalogue import edit_list, model_list, network_list
 from locality.studies.checkpoint.check import Checked, check_network_on
 from locality.studies.costs.expected import Expected, expected_call, expected_sampling
 from locality.studies.costs.plan import CostPlan, Costs
@@ -111,6 +111,7 @@ __all__ = [
     "model_key",
     "model_list",
     "nearest_training",
+    "network_list",
     "networks_for",
     "open_denoiser",
     "overflow",

@@ -7,6 +7,7 @@ from typing import Any
 
 from locality.denoisers import DENOISERS
 from locality.edits import EDITS
+from locality.networks import NETWORKS
 from locality.specs import Spec
 
 
@@ -24,6 +25,20 @@ def model_list() -> list[dict[str, Any]]:
             "options": _options(cls),
         }
         for name, cls in DENOISERS.items()
+    ]
+
+
+def network_list() -> list[dict[str, Any]]:
+    """Every architecture `train --network` makes, in order: what it is, what it may look at, presets, options."""
+    return [
+        {
+            "name": name,
+            "about": NETWORKS[name].summary(),
+            "sees": NETWORKS[name].sees,
+            "presets": ["small", *NETWORKS[name].presets],
+            "options": _options(NETWORKS[name]),
+        }
+        for name in NETWORKS.listed()
     ]
 
 

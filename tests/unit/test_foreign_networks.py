@@ -160,7 +160,7 @@ def named(one: tuple[str, dict[str, Any], str, str]) -> Any:
     return pytest.param(*one, marks=marks, id="-".join(map(str, (one[0], *next(iter(one[1].items()))))))
 
 
-@pytest.mark.parametrize(("name", "wrong", "says", "fact"), map(named, WRONG))
+@pytest.mark.parametrize(("name", "wrong", "says", "fact"), [named(one) for one in WRONG])
 def test_one_wrong_fact_is_named(
     files: dict[str, Path], name: str, wrong: dict[str, Any], says: str, fact: str
 ) -> None:

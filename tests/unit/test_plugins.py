@@ -357,3 +357,11 @@ def test_a_dataset_of_floats_from_0_to_1_is_found(folder: Path) -> None:
     change(folder / "gratings.py", "np.rint(127.5 + 127.5 * wave).astype(np.uint8)", "np.float32(0.5 + 0.5 * wave)")
     line = refused(run("-m", "locality", "check", "dataset", "gratings", plugins=folder))
     assert "no float is below 0: give x0 in [-1, 1]" in line
+
+
+def test_images_that_are_not_flat_are_named_before_any_contract(folder: Path) -> None:
+    """By what they are, once, and not by the contract that happens to look first."""
+    change(folder / "gratings.py", ".astype(np.uint8)).flatten(1)", ".astype(np.uint8))")
+    line = refused(run("-m", "locality", "check", "dataset", "gratings", plugins=folder))
+    assert "Images are given flat" in line
+    assert "fails" not in line

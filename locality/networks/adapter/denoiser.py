@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from locality.errors import BadInput
-from locality.networks.adapter.facts import Facts, as_levels, outputs
+from locality.networks.adapter.facts import Facts
+from locality.networks.adapter.outputs import as_levels, outputs
 from locality.networks.adapter.weights import fit_weights, read_weights
 from locality.networks.checkpoints.opened import UNKNOWN
 from locality.networks.parts.spec import NetworkDenoiser, NetworkSpec

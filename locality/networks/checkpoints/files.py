@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from locality.errors import BadInput, CheckpointMismatch, DigestMismatch, NonFinite
+from locality.errors import BadInput, CheckpointMismatch, DigestMismatch, NonFinite, UnknownName
 from locality.networks.parts.spec import NETWORKS, NetworkDenoiser, NetworkSpec
 from locality.store.atomic import settle, write_pair
 from locality.types import ImageShape
@@ -55,6 +55,11 @@ def load_manifest(folder: Path) -> dict[str, Any]:
         NETWORKS[manifest["network"]["name"]], _shape(manifest["shape"])
         if manifest.get("format", 1) not in range(1, FORMAT + 1):
             raise ValueError(f"format {manifest['format']!r} is of a newer version; known: 1 to {FORMAT}")
+    except UnknownName as error:
+        error.args = (
+            f"{folder}: {error} Where its architecture came with a plug-in, name that file in LOCALITY_PLUGINS.",
+        )
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise BadInput(f"{folder} is not a trained network: no usable {MANIFEST} ({reason}).") from None
