@@ -349,6 +349,18 @@ KINDS = [
         _TRAIN,
         note="is not one class an image and is left out",
     ),
+    Kind(
+        "parquet with labels that are held back",
+        one("set.parquet", parquet({"image": list(FILES.values()), "label": [1, 0] * 5 + [-1, -1]})),
+        _TRAIN,
+        note="2 of 12 rows have no label: labels are left out.",
+    ),
+    Kind(
+        "npz with labels of one split",
+        npz({name: _KERAS[name] for name in ("x_train", "y_train", "x_test")}, mode="grey"),
+        GREY[:9],
+        note="Only some of the splits have labels: they are left out.",
+    ),
     # refused, and what to do
     Kind("empty image in the held-out tenth", _held_out, refused="10.png is not a readable image (it is empty)"),
     Kind(

@@ -51,6 +51,8 @@ class ArraySet(ImageSet):
             self._doubts += [why] if why else []
             found.append(numbers)
         known = [numbers for numbers in found if numbers is not None]
+        if known and len(known) < len(found) and not self._doubts:
+            self._doubts.append("Only some of the splits have labels: they are left out.")
         return np.concatenate(known) if len(known) == len(found) else None
 
     def understood(self, values: Values) -> Values:

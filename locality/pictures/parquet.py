@@ -37,6 +37,7 @@ class ParquetSet(ImageSet):
         self._names = list(paths)
         self._image = _image_column(self._files[0], key, self._names[0])
         self._label = _label_column(self._files[0])
+        self._doubts: list[str] = []
         for name, file in zip(self._names, self._files, strict=True):
             if self._image not in file.schema_arrow.names:
                 raise BadInput(f"{name} has no column {self._image}, which the others have. Take it out of the folder.")
@@ -48,7 +49,7 @@ class ParquetSet(ImageSet):
     @property
     def notes(self) -> list[str]:
         others = [one for one in self._files[0].schema_arrow.names if one not in (self._image, self._label)]
-        return [f"Columns not read: {', '.join(others[:8])}."] if others else []
+        return [*([f"Columns not read: {', '.join(others[:8])}."] if others else []), *self._doubts]
 
     def classes(self) -> NDArray[np.int64] | None:
         if self._label is None:
@@ -57,7 +58,9 @@ class ParquetSet(ImageSet):
         for name, file in zip(self._names, self._files, strict=True):
             with _explained(name):
                 found += file.read(columns=[self._label]).column(0).to_pylist()
-        if any(value is None or value == -1 for value in found):  # -1: a hidden test set
+        hidden = sum(value is None or value == -1 for value in found)  # -1: a test set without its labels
+        if hidden:
+            self._doubts = [f"{hidden:,} of {len(found):,} rows have no {self._label}: labels are left out."]
             return None
         kinds = {value: i for i, value in enumerate(sorted(set(found)))} if isinstance(found[0], str) else None
         return np.array([value if kinds is None else kinds[value] for value in found], np.int64)
