@@ -379,6 +379,11 @@ def test_one_that_waits_says_for_how_many(monkeypatch: pytest.MonkeyPatch) -> No
     blocked = Run(one, state="running")
     waiting = Run(two)
     monkeypatch.setattr(RUNS, "_line", [blocked, waiting])
+    monkeypatch.setattr(RUNS, "_lanes", {})
+    lane = RUNS._waiting(blocked)
+    for run in (blocked, waiting):
+        lane.enter(run, "somebody")
+    lane.begun.append(blocked)
     monkeypatch.setattr(RUNS, "_known", {one.key: blocked, two.key: waiting})
     at = open_page(watch="digits-two")
     bars = [bar.proto.text for bar in at.get("progress")]

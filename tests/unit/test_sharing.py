@@ -46,7 +46,7 @@ def test_files_below_a_listed_folder_are_read(places: tuple[Path, Path]) -> None
     "text",
     [
         "{closed}/cats", "{open}/../closed/cats", "/", "/etc/passwd", "/etc/no-such-file", "~", "~root/x", "~nobody-so",
-        "{open}x", "pyproject.toml", "{open}/\0",
+        "{open}x", "pyproject.toml",
     ],
 )  # fmt: skip
 def test_other_places_are_refused_whether_they_exist_or_not(places: tuple[Path, Path], text: str) -> None:
@@ -56,6 +56,14 @@ def test_other_places_are_refused_whether_they_exist_or_not(places: tuple[Path, 
         readable(path)
     with pytest.raises(BadInput, match="this server is shared"):
         DATASETS["folder"].parse({"path": path})
+
+
+@pytest.mark.parametrize("name", ["a\0", "a" * 5000])
+def test_a_name_no_file_can_have_is_one_message(name: str, places: tuple[Path, Path]) -> None:
+    for server in (sharing.shared(), None):
+        share(server)
+        with pytest.raises(BadInput, match="no file can have this name"):
+            readable(places[0] / name)
 
 
 @pytest.mark.parametrize("link", ["cats/99.png", "more", "more/deep/away"])
