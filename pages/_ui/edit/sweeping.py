@@ -126,7 +126,7 @@ def _tables(made: Sweep) -> None:
             "Model": "Predicted" if fit["model"] == PREDICTED else look(fit["model"], 0)[0],
             "Quantity": _QUANTITIES[fit["quantity"]],
             "Against": "the strength" if fit["against"] == "strength" else "the prediction",
-            "Slope": _with_error(fit["slope"], fit["slope_stderr"]),
+            "Slope [95 % interval]": f"{fit['slope']:.3f} [{fit['slope_low']:.3f}, {fit['slope_high']:.3f}]",
             "R²": "–" if math.isnan(fit["r2"]) else f"{fit['r2']:.3f}",
             "Points": fit["n"],
         }
@@ -136,6 +136,7 @@ def _tables(made: Sweep) -> None:
     with st.expander("Fits, data and commands"):
         if lines:
             st.table(lines, hide_index=True)
+        st.caption("A line only through three points or more, where the curve is straight; one training a point.")
         for text in made.notes:
             st.caption(text)
         strengths = ",".join(map(value_text, made.plan.strengths))
@@ -146,10 +147,6 @@ def _tables(made: Sweep) -> None:
             "All numbers (JSON)", lambda: _json(made), "sweep.json", on_click="ignore", key="sweep_json"
         )
         right.download_button("Rows (CSV)", lambda: _csv(made), "sweep.csv", on_click="ignore", key="sweep_csv")
-
-
-def _with_error(value: float, error: float) -> str:
-    return f"{value:.3f}" if math.isnan(error) else f"{value:.3f} ± {error:.3f}"
 
 
 def _json(made: Sweep) -> str:
