@@ -62,10 +62,9 @@ def _planted(made: Sweep) -> None:
     _table(heads, body)
     lines = [fit for fit in made.fits() if fit["quantity"] in ("mass_on_pattern", "non_locality") and fit["n"] > 2]
     for fit in lines:
-        print(
-            f"- {fit['model']}, {fit['quantity']} against the {fit['against']}: slope "
-            f"{_pm(fit['slope'], fit['slope_stderr'])}, R^2 {fit['r2']:.2f}, {fit['n']} points"
-        )
+        interval = f"{fit['slope']:.3f} [{fit['slope_low']:.3f}, {fit['slope_high']:.3f}]"
+        about = f"{fit['model']}, {fit['quantity']} against the {fit['against']}"
+        print(f"- {about}: slope {interval}, R^2 {fit['r2']:.2f}, {fit['n']} points")
     print()
 
 

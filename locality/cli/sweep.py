@@ -104,12 +104,13 @@ def _text(made: Sweep) -> str:
     lines = [
         {
             **fit,
-            "slope": _with_error(fit["slope"], fit["slope_stderr"]),
+            "slope": f"{fit['slope']:.3f} [{fit['slope_low']:.3f}, {fit['slope_high']:.3f}]",
             "r2": "-" if math.isnan(fit["r2"]) else f"{fit['r2']:.3f}",
         }
         for fit in made.fits()
     ]
-    named = {"model": "model", "quantity": "line of", "against": "against", "slope": "slope", "r2": "R^2", "n": "n"}
+    named = {"model": "model", "quantity": "line of", "against": "against", "slope": "slope [95 % interval]"}
+    named |= {"r2": "R^2", "n": "n"}
     parts = [about, table(rows, headings)]
     parts += [table(lines, named)] if lines else []
     bent = [f"{curve['model']}, {curve['quantity']} against the {curve['against']}" for curve in made.bent()]

@@ -69,7 +69,7 @@ def board(at: AppTest) -> dict[str, Any]:
 def test_the_table_shows_the_numbers_of_the_study(made: Bench) -> None:
     head = board(open_page(dataset="digits", run=RUN))
     rows = {row["id"]: row for row in head["rows"]}
-    assert set(rows) == {"mine", "yours", "wiener", "optimal", "held-out images"}
+    assert set(rows) == {"mine", "yours", "wiener", "mean", "optimal", "held-out images"}
     column = [column["id"] for column in head["columns"]].index("r2_final")
     for name in ("wiener", "optimal", "yours"):
         found = made.summary(name, "r2_final")

@@ -27,7 +27,6 @@ _QUANTITIES = {
     "non_locality": "Mass beyond 4 px",
     "mass_without_own": "Mass on the pattern, excluding the pixel itself",
 }
-_FEWEST, _STRAIGHT = 4, 0.98  # points and R² from which on a line says what a curve does
 
 
 def sweeping(source: Source, asked: Asked) -> None:
@@ -137,10 +136,8 @@ def compared(made: Sweep, quantity: str) -> list[str]:
 
 
 def lines_of(made: Sweep) -> list[dict[str, Any]]:
-    """The fitted lines worth a number: through at least four points that lie on one."""
-    return [
-        fit for fit in made.fits() if fit["quantity"] in _QUANTITIES and fit["n"] >= _FEWEST and fit["r2"] >= _STRAIGHT
-    ]
+    """The fitted lines of what is shown."""
+    return [fit for fit in made.fits() if fit["quantity"] in _QUANTITIES]
 
 
 def _tables(made: Sweep) -> None:
@@ -149,8 +146,8 @@ def _tables(made: Sweep) -> None:
             "Model": "Predicted" if fit["model"] == PREDICTED else look(fit["model"], 0)[0],
             "Quantity": _QUANTITIES[fit["quantity"]],
             "Against": "the strength" if fit["against"] == "strength" else "the prediction",
-            "Slope": _with_error(fit["slope"], fit["slope_stderr"]),
-            "R²": f"{fit['r2']:.3f}",
+            "Slope [95 % interval]": f"{fit['slope']:.3f} [{fit['slope_low']:.3f}, {fit['slope_high']:.3f}]",
+            "R²": "–" if math.isnan(fit["r2"]) else f"{fit['r2']:.3f}",
             "Points": fit["n"],
         }
         for fit in lines_of(made)
@@ -158,7 +155,7 @@ def _tables(made: Sweep) -> None:
     with st.expander("Fits, data and commands"):
         if lines:
             st.table(lines, hide_index=True)
-        st.caption(f"Lines are fitted only where {_FEWEST} points or more lie on one (R² at least {_STRAIGHT:g}).")
+        st.caption("A line only through three points or more, where the curve is straight; one training a point.")
         for text in made.notes:
             st.caption(text)
         strengths = ",".join(map(value_text, made.plan.strengths))
@@ -169,10 +166,6 @@ def _tables(made: Sweep) -> None:
             "All numbers (JSON)", lambda: _json(made), "sweep.json", on_click="ignore", key="sweep_json"
         )
         right.download_button("Rows (CSV)", lambda: _csv(made), "sweep.csv", on_click="ignore", key="sweep_csv")
-
-
-def _with_error(value: float, error: float) -> str:
-    return f"{value:.3f}" if math.isnan(error) else f"{value:.3f} ± {error:.3f}"
 
 
 def _json(made: Sweep) -> str:
