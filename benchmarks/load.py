@@ -168,8 +168,10 @@ async def _lecture(url: str, process: int) -> None:
     fetched = [asyncio.to_thread(_fetch, f"http://{url}/app/static/{path.name}") for path in tables * VISITORS]
     _row(f"a table for hovering and dragging, {sum(p.stat().st_size for p in tables) / 1e6:.0f} MB each visitor",
          list(await asyncio.gather(*fetched)))  # fmt: skip
+    before = _processor(process)
     alone = await asyncio.gather(*(_clicks(visitor, i) for i, visitor in enumerate(visitors)))
     _row("click to both exact fields", [one for some in alone for one in some])
+    spent = (_processor(process) - before) / max(sum(map(len, alone)), 1)
     other = await _visitor(url)
     await other.open(PAGE)
     generating = asyncio.create_task(_generations(other))
@@ -177,7 +179,8 @@ async def _lecture(url: str, process: int) -> None:
     _row("the same while one more visitor generates without a pause", [one for some in beside for one in some])
     _row("his generations, 32 images of Fashion-MNIST by two models", await generating)
     held, peak = (_memory(process, name) for name in ("VmRSS", "VmHWM"))
-    print(f"\nThe server holds {held:.2f} GB, at most {peak:.2f} GB.")
+    print(f"\nA click took {spent:.2f} s of the processor: two cores answer {2 / spent:.1f} a second at most.")
+    print(f"The server holds {held:.2f} GB, at most {peak:.2f} GB.")
     failures = [text for visitor in (*visitors, other) for text in visitor.failures]
     print(f"Errors on pages: {len(failures)}{f', the first: {failures[0]}' if failures else ''}")
     await asyncio.gather(*(visitor.stream.close() for visitor in (*visitors, other)))
@@ -224,6 +227,12 @@ def _fetch(url: str) -> float:
 def _memory(process: int, name: str) -> float:
     line = next(line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith(name))
     return int(line.split()[1]) / 1e6
+
+
+def _processor(process: int) -> float:
+    """Seconds of the processor so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _row(name: str, times: list[float]) -> None:
