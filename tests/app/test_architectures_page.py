@@ -166,11 +166,11 @@ def test_links_that_ask_for_what_does_not_exist_are_reported(query: dict[str, st
 
 
 def test_what_is_taken_in_place_of_what_was_asked_for_is_said() -> None:
-    at = open_page(dataset="faces", px="8.22", sigma="2")
-    said = [caption.value for caption in at.caption]
-    assert any("row 7, column 21 for 8, 22" in text and "σ = 2.26 for 2." in text for text in said)
-    stored = open_page(dataset="faces", px="7.9", sigma="0.762")
-    assert not any("nearest stored" in caption.value for caption in stored.caption)
+    status = sent(open_page(dataset="faces", px="8.22", sigma="2"))[0]["status"]
+    assert "row 7, column 21 for 8, 22" in status
+    assert "σ = 2.26 for 2." in status
+    assert "nearest stored" not in sent(open_page(dataset="faces", px="7.9", sigma="0.762"))[0]["status"]
+
 
 
 def test_the_numbers_saved_are_the_fields_shown() -> None:

@@ -372,7 +372,7 @@ def test_lines_are_fitted_where_points_lie_on_one() -> None:
             for model, shift in ((PREDICTED, 0.0), ("unet", 0.02))
             for i, value in enumerate(v + shift for v in values)
         ]
-        return Sweep("digits", "pattern:W", SweepPlan(), [[1, 1]], 0.2, rows, [], [])
+        return Sweep("digits", "pattern:W", SweepPlan(), [[1, 1]], 0.2, 0.2, rows, [], [])
 
     errors = {f"{name}_stderr": 0.005 for name in QUANTITIES}
     straight, bent, two = ([0.1 * i for i in range(5)], [0.0, 0.3, 0.4, 0.42, 0.42], [0.1, 0.3])

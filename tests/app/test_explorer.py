@@ -122,7 +122,7 @@ def test_an_unknown_dataset_in_a_link_shows_the_default() -> None:
     assert sent(at)[0]["name"] == default_dataset()
 
 
-@pytest.mark.parametrize("name", ["celeba_hq", "folder"])
+@pytest.mark.parametrize("name", ["celeba_hq", "afhqv2"])
 def test_missing_images_are_one_clear_message(name: str) -> None:
     at = open_page(dataset=name)
     assert len(at.error) == 1

@@ -20,8 +20,8 @@ def write(folder: Path, **files: str) -> Path:
     return folder / f"{next(iter(files))}.js"
 
 
-def test_the_five_views_are_found() -> None:
-    assert VIEWS == ["architectures", "bench", "edit", "explorer", "samples"]
+def test_the_views_are_found() -> None:
+    assert VIEWS == ["architectures", "bench", "edit", "explorer", "samples", "train"]
 
 
 @pytest.mark.parametrize("name", VIEWS)
