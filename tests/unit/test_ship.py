@@ -9,8 +9,7 @@ import torch
 
 from locality.datasets import DATASETS, Source
 from locality.errors import DigestMismatch, TooLarge
-from locality.store import Artifact, Store
-from locality.store import atomic
+from locality.store import Artifact, Store, atomic
 from locality.studies.benchmark.plan import BenchPlan
 from locality.studies.shipped import LARGEST, read_plan, ship, shipped
 
