@@ -275,6 +275,7 @@ TARGETS: list[Target] = [
     Target("models", [
         b"wiener:rank=10,ls:window=3,border=zeros", b"stack:members=(wiener:rank=10+ls:window=5)", b"unet",
         b"pca_locality:field=network,network=unet", b"optimal:first=100", b"/tmp/net.pt",
+        b"~/net.py:build:width=3", b"/tmp/net:class=5",
     ], _models, text=True),
     Target("bench", [
         b"reference=unet n=32 steps=10 seed=0 first=0 wiener 'ls:window=3@first=10'", b"pca_locality:tau=0.02",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import sys
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,8 +80,9 @@ def _opened(file: Stream, name: str) -> Iterator[Image.Image]:
 @contextmanager
 def _explained(name: str, head: bytes) -> Iterator[None]:
     try:
-        yield
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        with warnings.catch_warnings(action="ignore"):  # of damaged EXIF tags, say: the pixels are what counts
+            yield
+    except Image.DecompressionBombError:
         raise _bomb(name, 2 * MAX_PIXELS) from None
     except _DAMAGE as error:
         if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"):

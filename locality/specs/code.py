@@ -38,7 +38,11 @@ def code_of(text: str) -> Code | None:
     found = _CODE.fullmatch(text.strip())
     if found is None:
         return None
-    return Code(Path(found["file"]).expanduser().resolve(), found["function"], (found["options"] or "").strip())
+    try:
+        file = Path(found["file"]).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):  # too long, of a user that does not exist, with a zero byte
+        return None
+    return Code(file, found["function"], (found["options"] or "").strip())
 
 
 def plugin_places(absolute: bool = False) -> list[str]:

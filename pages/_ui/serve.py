@@ -27,7 +27,7 @@ _ADDRESS = "--server.address"
 def address_of(options: Sequence[str]) -> str | None:
     """The address that Streamlit's options give, the last one; None for none."""
     found = None
-    for option, following in zip(options, [*options[1:], ""], strict=True):
+    for option, following in zip(options, [*options, ""][1:], strict=True):
         if option == _ADDRESS:
             found = following
         elif option.startswith(f"{_ADDRESS}="):

@@ -54,6 +54,7 @@ def test_shared_where_others_may_reach_it(
 
 
 def test_the_last_address_counts() -> None:
+    assert address_of([]) is None
     assert address_of(["--server.port", "1"]) is None
     assert address_of(["--server.address", "0.0.0.0", "--server.address=127.0.0.1"]) == "127.0.0.1"
     assert address_of(["--server.address=127.0.0.1", "--server.address", "::"]) == "::"

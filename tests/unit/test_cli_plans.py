@@ -14,9 +14,9 @@ from locality.cli import app
 from locality.cli.parts.plans import PlanOptions
 from locality.errors import BadInput
 from locality.specs import Spec, param
-from locality.studies import AgreementPlan, BenchPlan, CostPlan, Sampling, SweepPlan
+from locality.studies import AgreementPlan, BenchPlan, CostPlan, OwnSampling, SweepPlan
 
-PLANS = {"agreement": AgreementPlan, "bench": BenchPlan, "costs": CostPlan, "sample": Sampling, "sweep": SweepPlan}
+PLANS = {"agreement": AgreementPlan, "bench": BenchPlan, "costs": CostPlan, "sample": OwnSampling, "sweep": SweepPlan}
 
 
 @dataclass(frozen=True)

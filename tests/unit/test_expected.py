@@ -112,6 +112,7 @@ def test_between_levels_time_is_a_power_of_sigma_and_proportional_to_the_batch()
 
 def test_a_fit_too_long_to_wait_for_is_promised_by_its_progress(store: Store, clock: SimpleNamespace) -> None:
     """A gaussian mixture whose fit takes 10 s a step: it is left after one, and nothing is kept."""
+
     class Slow(Model):
         def key(self) -> dict[str, Any]:
             return {"slow": 1}
@@ -155,7 +156,7 @@ def test_a_benchmark_is_the_sum_of_its_missing_calls(store: Store, clock: Simple
     plan = BenchPlan(reference=network(tmp_path / "net"), models=("slow",), count=4, steps=3, ceiling="none")
     with made_up("slow", slow(clock, lambda sigma: 0.5, [])):
         found = finish(expected_bench(DIGITS, plan, store=store))
-    assert set(found) == {"slow", "wiener", plan.reference}
+    assert set(found) == {"mean", "slow", "wiener", plan.reference}
     assert found["slow"].calls == pytest.approx(0.5 * 4 * (3 + 2 + len(plan.sigmas)), rel=0.02)
 
 

@@ -86,7 +86,7 @@ def test_the_benchmark_has_a_column_of_a_metric_from_outside(folder: Path, tmp_p
         return {row["model"]: row["mean"] for row in rows if row["metric"] == metric and row["sigma"] is None}
 
     found, r2 = scores("sign_agreement"), scores("r2_final")
-    assert set(found) == set(r2) == {"shrunken", "wiener"}
+    assert set(found) == set(r2) == {"mean", "shrunken", "wiener"}
     assert all(0 < value <= 1 for value in found.values())
     change(folder / "sign_agreement.py", "(estimate > 0) == (target > 0)", "(estimate > 0) != (target > 0)")
     opposite = scores("sign_agreement")

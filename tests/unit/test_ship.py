@@ -9,8 +9,7 @@ import torch
 
 from locality.datasets import DATASETS, Source
 from locality.errors import DigestMismatch, TooLarge
-from locality.store import Artifact, Store
-from locality.store import shipped as shipped_folder
+from locality.store import Artifact, Store, atomic
 from locality.studies.benchmark.plan import BenchPlan
 from locality.studies.shipped import LARGEST, read_plan, ship, shipped
 
@@ -57,7 +56,7 @@ def test_a_disk_that_gives_other_bytes_back_is_reported(tmp_path: Path, monkeypa
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(payload[:-1] if path.suffix == ".safetensors" else payload)
 
-    monkeypatch.setattr(shipped_folder, "_replace", lossy)
+    monkeypatch.setattr(atomic, "write_atomic", lossy)
     with pytest.raises(DigestMismatch, match="is not the file its manifest describes"):
         ship(Source.parse("digits"), "one", KIND, {}, Artifact({"x": torch.ones(3)}), {}, tmp_path)
 

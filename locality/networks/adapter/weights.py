@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ from locality.networks.checkpoints.opened import BUILD_ERRORS, LARGEST, check_si
 
 TENSORS, PICKLES = ".safetensors", (".pt", ".pth", ".ckpt", ".bin", ".tar")
 _INDEX = ".index.json"
-_READ_ERRORS = (*BUILD_ERRORS, OSError, EOFError, UnpicklingError, MemoryError, ImportError)
+_READ_ERRORS = (*BUILD_ERRORS, OSError, EOFError, UnpicklingError, MemoryError, ImportError, struct.error)
 _WRAPPERS = ("module.", "_orig_mod.")  # names that DataParallel and torch.compile put before all others
 _DEEPEST = 3  # levels of a file's dictionaries that are looked through for weights
 

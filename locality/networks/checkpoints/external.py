@@ -6,6 +6,7 @@ can be checked without reading the weights (kind, size, names and shapes of tens
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from locality.networks.checkpoints.opened import OWN, External, check_size
 from locality.networks.checkpoints.spec import ExternalSpec
 from locality.networks.checkpoints.state_dict import open_state
 from locality.networks.parts.spec import NetworkDenoiser
+from locality.sharing import exists
 from locality.specs import Code
 from locality.types import ImageShape
 
@@ -46,7 +48,8 @@ def read_checkpoint(path: Path, shape: ImageShape | None = None) -> tuple[Path, 
         TooLarge: a file over 3 GB, reported before it is read.
         CheckpointMismatch: missing, unexpected or other-shaped tensors; names the first three.
     """
-    path = path.expanduser()
+    with contextlib.suppress(RuntimeError):  # a user that does not exist: then it is a folder's name
+        path = path.expanduser()
     ours = path.parent if path.name == WEIGHTS and path.is_file() else path
     if (ours / MANIFEST).is_file():
         check_size(ours / WEIGHTS)
@@ -74,7 +77,7 @@ def load_checkpoint(path: Path, manifest: Mapping[str, Any]) -> NetworkDenoiser:
 
 def classed(path: Path) -> tuple[Path, str]:
     """`FOLDER:class=K` -> the folder and K; a path that exists is that path, whatever its name holds."""
-    found = None if path.exists() else re.fullmatch(r"(.+):class=(\w+)", str(path))
+    found = None if exists(path) else re.fullmatch(r"(.+):class=(\w+)", str(path))
     return (path, "") if found is None else (Path(found[1]), found[2])
 
 

@@ -11,7 +11,7 @@ from locality.store import Store, default_store
 from locality.studies.costs.law import Law, busier, law_of, pulse
 from locality.studies.models import find_model
 from locality.studies.sampling.config import Sampling
-from locality.studies.sampling.samples import check_size
+from locality.studies.sampling.samples import check_size, levels_of
 from locality.work import Progress
 
 
@@ -40,8 +40,9 @@ def expected_sampling(
     check_size(sampling, source.shape)
     store, compute = store or default_store(), compute or Compute()
     model = find_model(source, text, store=store)
-    law = yield from law_of(model, sampling.count, sampling.sigmas(), store=store, compute=compute)
-    return sampling_cost(law, sampling, source.shape.d, pulse())
+    levels = levels_of(model, sampling)
+    law = yield from law_of(model, sampling.count, levels, store=store, compute=compute)
+    return sampling_cost(law, sampling, levels, source.shape.d, pulse())
 
 
 def expected_call(
@@ -59,9 +60,8 @@ def expected_call(
     return cost(law, [sigma], count, pulse())
 
 
-def sampling_cost(law: Law, sampling: Sampling, d: int, now: float) -> Expected:
-    """Of all steps, from a model's law and the pulse of the machine now."""
-    levels = sampling.sigmas()
+def sampling_cost(law: Law, sampling: Sampling, levels: Sequence[float], d: int, now: float) -> Expected:
+    """Of all steps, at these noise levels, from a model's law and the pulse of the machine now."""
     if sampling.sampler == "heun":  # two calls a step but for the first
         levels = [*levels, *levels[1:]]
     made = cost(law, levels, sampling.count, now)
