@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.dataset import Images
+from locality.dataset import Dataset, Images
 from locality.denoisers.parts.bank import AveragingSpec
 from locality.denoisers.parts.part import Part, mean_image
 from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
@@ -29,7 +29,7 @@ from locality.store.artifact import Artifact
 from locality.types import Denoiser, ImageShape
 from locality.work import Progress, within
 
-KIND, VERSION = "stack", 3
+KIND, VERSION = "stack", 4
 SIGMAS = log_grid(0.02, 40.0, 12)  # noise levels the weights are learned at, linear in ln sigma between
 _RIDGES = tuple(10.0**power for power in range(-3, 7))  # of the normal matrix's mean diagonal
 _BATCH = 32  # noisy images per call of a member
@@ -38,7 +38,9 @@ _BATCH = 32  # noisy images per call of a member
 @DENOISERS.register("stack")
 @dataclass(frozen=True)
 class Stack(DenoiserSpec):
-    """mu + sum_f a_f(sigma) (D_f - mu), a_f by least squares on training images held out from the members.
+    """mu + sum_f a_f(sigma) (D_f - mu_f), a_f by least squares on training images held out from the members.
+
+    mu_f is the mean of the images that member f averages: what it answers where no signal is left.
 
     A ridge draws the weights to those of Wiener alone, as strongly as leaving out one held-out image at a time finds
     best: where hardly any signal is left the members differ by chance, and weights that follow it do harm.
@@ -98,7 +100,8 @@ class Stack(DenoiserSpec):
         members = []
         for spec in specs:
             members.append((yield from spec.fit(images, compute, store)))
-        return StackDenoiser(images.shape, tuple(members), mean_image(images.train), found.arrays["weights"])
+        means, weights = _means(specs, images.train), found.arrays["weights"]
+        return StackDenoiser(images.shape, tuple(members), mean_image(images.train), means, weights)
 
     def specs(self) -> list[DenoiserSpec]:
         """The members, with their options.
@@ -133,21 +136,21 @@ class Stack(DenoiserSpec):
                 f"{images.name} has {len(train)}. Give a smaller validation."
             )
         rest = Part(images, len(train) - self.validation)
-        members = []
-        for spec in (self._limited(spec, len(rest.train)) for spec in self.specs()):
+        members, specs = [], [self._limited(spec, len(rest.train)) for spec in self.specs()]
+        for spec in specs:
             members.append((yield from spec.fit(rest, compute, store)))
         x0 = train.x0(slice(len(train) - self.validation, len(train))).to(compute.device)
         eps = field_noise(len(x0), train.shape.d, seed=0)
-        mean = mean_image(rest.train)
+        mean, means = mean_image(rest.train), _means(specs, rest.train)
         weights = torch.zeros(len(SIGMAS), len(members), dtype=torch.float64)
-        prior = _prior(self.specs())
+        prior = _prior(specs)
         for level, sigma in enumerate(SIGMAS):
             yield Progress(level, len(SIGMAS), f"Weights of the stack at sigma {sigma:.2g}")
             x = x0 + sigma * eps.to(x0)
             answers = []
-            for i, member in enumerate(members):
+            for i, (member, its) in enumerate(zip(members, means, strict=True)):
                 with torch.no_grad(), within(i / len(members), (i + 1) / len(members)):
-                    answers.append(torch.cat([member(part, sigma) for part in x.split(_BATCH)]) - mean.to(x0))
+                    answers.append(torch.cat([member(part, sigma) for part in x.split(_BATCH)]) - its.to(x0))
             weights[level] = least_squares(torch.stack(answers), x0 - mean.to(x0), prior)
         return Artifact({"weights": weights}, {"sigmas": SIGMAS})
 
@@ -170,6 +173,7 @@ class StackDenoiser:
     shape: ImageShape
     members: tuple[Denoiser, ...]
     mean: Float[Tensor, " d"]
+    means: Float[Tensor, "f d"]
     weights: Float[Tensor, "s f"]
 
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
@@ -179,7 +183,7 @@ class StackDenoiser:
         weights = self.weights_at(check_sigma(sigma)).tolist()
         for i, (member, weight) in enumerate(zip(self.members, weights, strict=True)):
             with within(i / len(weights), (i + 1) / len(weights)):
-                total = total + weight * (member(x, sigma) - mean)
+                total = total + weight * (member(x, sigma) - self.means[i].to(x))
         return mean + total
 
     def jacobian_rows(
@@ -230,6 +234,13 @@ def least_squares(
     close = [r for r, by in more.items() if float(by.mean()) <= 2.0 * float(by.std()) / len(by) ** 0.5]
     weights: Float[Tensor, " f"] = solved(every, sums, max(close))
     return weights.cpu()
+
+
+def _means(specs: Sequence[DenoiserSpec], train: Dataset) -> Float[Tensor, "f d"]:
+    """The mean of the images that each member averages: what it answers where no signal is left."""
+    counts = [spec.first if isinstance(spec, AveragingSpec) and spec.first else len(train) for spec in specs]
+    known = {count: mean_image(train.first(min(count, len(train)))) for count in set(counts)}
+    return torch.stack([known[count] for count in counts])
 
 
 def _prior(specs: Sequence[DenoiserSpec]) -> Float[Tensor, " f"]:

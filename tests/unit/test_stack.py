@@ -141,7 +141,7 @@ def test_members_that_know_other_means_are_not_pulled_apart() -> None:
 def test_between_levels_weights_are_linear_in_ln_sigma() -> None:
     """And beyond the levels those of the last one."""
     weights = torch.arange(24, dtype=torch.float64).reshape(12, 2) ** 2
-    stack = StackDenoiser(COLOUR, (), torch.zeros(COLOUR.d), weights)
+    stack = StackDenoiser(COLOUR, (), torch.zeros(COLOUR.d), torch.zeros(2, COLOUR.d), weights)
     for level, sigma in enumerate(SIGMAS):
         close(stack.weights_at(sigma), weights[level], 1e-9)
     halfway = (SIGMAS[3] * SIGMAS[4]) ** 0.5
@@ -153,7 +153,7 @@ def test_between_levels_weights_are_linear_in_ln_sigma() -> None:
 
 
 def test_members_are_weighed_about_the_mean() -> None:
-    """mu + a (D_1 - mu) + b (D_2 - mu), by hand."""
+    """mu + a (D_1 - mu_1) + b (D_2 - mu_2), by hand."""
 
     class Times:
         shape = COLOUR
@@ -167,8 +167,17 @@ def test_members_are_weighed_about_the_mean() -> None:
     mean = torch.linspace(-1, 1, COLOUR.d)
     weights = torch.tensor([[0.5, 2.0]]).double().repeat(12, 1)
     x = noisy(FORTY, 3, 0.5)
-    found = StackDenoiser(COLOUR, (Times(3.0), Times(-1.0)), mean, weights)(x, 0.5)
-    close(found, mean.double() + 0.5 * (3 * x - mean) + 2.0 * (-x - mean), 1e-6)
+    found = StackDenoiser(COLOUR, (Times(3.0), Times(-1.0)), mean, torch.stack([mean, mean + 0.1]), weights)(x, 0.5)
+    close(found, mean.double() + 0.5 * (3 * x - mean) + 2.0 * (-x - mean - 0.1), 1e-6)
+
+
+def test_a_member_of_fewer_images_is_measured_from_their_mean(store: Store) -> None:
+    """Where no signal is left all members answer their mean, and so does the stack: that of all images."""
+    model = fit(f"stack:members=wiener+ls:window=3,first=12,validation={VALIDATION}", FORTY, store)
+    assert isinstance(model, StackDenoiser)
+    close(model.means[0], FORTY.x0().mean(dim=0), 1e-6)
+    close(model.means[1], FORTY.x0()[:12].mean(dim=0), 1e-6)
+    close(model(noisy(FORTY, 3, 1.0), 1e5), FORTY.x0().mean(dim=0).expand(3, -1), 1e-3)
 
 
 # --- learning
