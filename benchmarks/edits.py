@@ -12,7 +12,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.timing import alternate_ms, median_ms
 from locality.datasets import Source
-from locality.edits import Pattern
+from locality.edits.pattern import Pattern
 from locality.linear.planted import Planted
 from locality.linear.statistics import Statistics, covariance_of
 from locality.linear.wiener import coordinates
