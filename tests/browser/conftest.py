@@ -188,14 +188,15 @@ def spot(target: Locator, across: float, down: float) -> tuple[float, float]:
     Parts of a page that load late push others down: a place looked up before that is another pixel afterwards.
     """
     target.page.wait_for_load_state("networkidle")
-    target.scroll_into_view_if_needed()
+    target.evaluate("element => element.scrollIntoView({ block: 'nearest', inline: 'nearest' })")
     box = target.evaluate(_STILL)
     return box["x"] + across * box["width"], box["y"] + down * box["height"]
 
 
 def centre_of(page: Page, panel: str, row: int, col: int, side: int = 32) -> tuple[float, float]:
     """Where on the screen a pixel of a panel lies, of images `side` pixels wide and high."""
-    return spot(page.locator(f"[data-panel={panel}] canvas"), (col + 0.5) / side, (row + 0.5) / side)
+    picture = page.locator(f"[data-panel={panel}] canvas").first  # the others are the clean image and the strip
+    return spot(picture, (col + 0.5) / side, (row + 0.5) / side)
 
 
 def _is_error(message: ConsoleMessage) -> bool:

@@ -196,6 +196,6 @@ def test_screens(screen: Page, server: str) -> None:
     shows(lab, "exact live$")
     pictures(screen, "explorer", whole=True)
     for panel in ("image", "predicted", "learned"):
-        box = screen.locator(f"[data-panel={panel}] canvas").bounding_box()
+        box = screen.locator(f"[data-panel={panel}] canvas").first.bounding_box()
         assert box is not None
         assert math.isclose(box["width"], box["height"], rel_tol=0.01)

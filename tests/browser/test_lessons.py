@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +20,23 @@ from tests.browser.conftest import pictures, watched
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 LESSONS = pytest.mark.parametrize("this", lessons(), ids=lambda this: f"{this.number}")
+WIDE, PROJECTOR, PHONE = (1440, 900), (1024, 768), (390, 844)
+SLOW = os.environ.get("LOCALITY_SLOW") == "1"
 STEPS = ("claim", "guess", "answer", "try", "not shown")
 
 
-@pytest.fixture(params=[(1440, 900), (1024, 768), (390, 844)], ids=["wide", "projector", "phone"])
+def on_screens(*sizes: tuple[int, int]) -> pytest.MarkDecorator:
+    """Each lesson on one of the sizes, in turn; on all of them with LOCALITY_SLOW=1."""
+    many = len(sizes) if SLOW else 1
+    pairs = [(this, sizes[(i + j) % len(sizes)]) for i, this in enumerate(lessons()) for j in range(many)]
+    return pytest.mark.parametrize(
+        ("this", "place"), pairs, ids=[f"{this.number}-{size[0]}" for this, size in pairs], indirect=["place"]
+    )
+
+
+@pytest.fixture
 def place(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page as wide as a laptop's, a projector's, a phone's."""
+    """A page of the size asked for."""
     with watched(browser, *request.param) as opened:
         yield opened
 
@@ -119,7 +131,7 @@ def wrong(this: Lesson, answer: Any) -> Any:
     return pytest.fail(f"no wrong answer to {kind}")
 
 
-@LESSONS
+@on_screens(WIDE, PROJECTOR, PHONE)
 def test_a_lesson_by_keyboard(place: Page, bare_server: str, this: Lesson) -> None:
     """Wrong, then right, then on to the next one; nothing of the answer is on the page before."""
     lesson, answer = opened(place, f"{bare_server}/{this.address}"), figure_of(this.number).answer
@@ -161,23 +173,16 @@ def test_a_lesson_by_keyboard(place: Page, bare_server: str, this: Lesson) -> No
         expect(place.locator('.lesson[data-ready="1"] .kicker')).to_contain_text(f"Lesson {this.number + 1} ")
 
 
-@pytest.fixture(params=[(1024, 768), (390, 844)], ids=["projector", "phone"])
-def stage(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    with watched(browser, *request.param) as opened:
-        yield opened
-
-
-@LESSONS
-def test_presenting(stage: Page, bare_server: str, this: Lesson) -> None:
+@on_screens(PROJECTOR, *[PHONE] * SLOW)
+def test_presenting(place: Page, bare_server: str, this: Lesson) -> None:
     """Arrow keys step through; on a projector every step is on the screen as a whole."""
-    place = stage
     lesson = opened(place, f"{bare_server}/{this.address}")
     tab_to(place, lesson.locator(".present"))
     press(place, "Enter")
     show = place.get_by_role("dialog", name=this.title)
     for i, step in enumerate(STEPS):
         expect(lesson.locator(".where")).to_have_text(f"{i + 1} of {len(STEPS)}: {step}")
-        if place.viewport_size == {"width": 1024, "height": 768}:
+        if place.viewport_size == dict(zip(("width", "height"), PROJECTOR, strict=True)):
             place.wait_for_timeout(200)  # the figure is drawn at the next frame
             place.screenshot(path=Path(__file__).parent / "screenshots" / f"lesson-{this.number}-step-{i + 1}.png")
             assert show.evaluate("element => element.scrollHeight - element.clientHeight") <= 0, step
