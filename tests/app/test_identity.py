@@ -138,7 +138,7 @@ def test_commands_print_and_ship_what_leads_back(
 ) -> None:
     shell, text = Shell(capsys, monkeypatch), source.text
     npz, ship = ("--out", tmp_path / "x.npz"), ("--ship", tmp_path / "ship")
-    small = ("--step", 4, "--draws", 2, "--sigmas", "0.5,1.5", "--outputs", 2, "--samples", 0)
+    small = ("--step", 4, "--draws", 4, "--sigmas", "0.5,1.5", "--outputs", 2, "--samples", 0)
     named = [
         shell("stats", text, "--json").json["dataset"],
         shell("field", text, "--pixel", "1,2", "--sigma", 0.5, *npz, "--json").json["dataset"],

@@ -293,17 +293,17 @@ for pair in sys.argv[2:]:
 at.run()
 assert not at.exception, at.exception
 assert not at.error, [one.value for one in at.error]
-boxes = [*at.selectbox, *at.multiselect]
+boxes = [*at.selectbox, *at.multiselect, *at.radio]
 print(sorted(str(choice) for box in boxes for choice in box.options))
 print(sorted(str(one.key) for one in [*at.number_input, *boxes]))
-print([one.value for one in at.markdown], [one.value for one in at.caption])
+print([one.value for one in [*at.markdown, *at.caption]], [list(one.proto.captions) for one in at.radio])
 """
 
 
 @pytest.mark.parametrize(
     ("page", "query", "there"),
     [
-        ("02_Data", ("dataset=gratings", "gratings_period=5"), ["'Gratings'", "gratings_period", "any direction"]),
+        ("02_Data", ("dataset=gratings", "gratings_period=5"), [" Gratings'", "gratings_period", "any direction"]),
         ("03_Samples", ("dataset=gratings", "model=shrunken:speed=2", "n=1", "steps=2"), ["shrunken", "_speed'"]),
         ("05_Train", ("dataset=gratings",), ["Two layers"]),
         ("06_Edit_statistics", ("dataset=gratings", "edit=fade:amount=0.3"), ["'Fade'"]),

@@ -31,8 +31,8 @@ def expected_bench(
     missing = [cell for cell in every if store.get(cell.store_kind, cell.key) is None]
     work: dict[Competitor, Counter[float]] = {}
     for cell in missing:
-        if cell.competitor.model is not None:
-            work.setdefault(cell.competitor, Counter()).update(_calls(cell, plan))
+        if cell.competitor.model is not None and (calls := _calls(cell, plan)):
+            work.setdefault(cell.competitor, Counter()).update(calls)
     found, now = {}, pulse()
     for i, (one, images) in enumerate(work.items()):
         assert one.model is not None
@@ -42,8 +42,8 @@ def expected_bench(
 
         law = yield from map_progress(law_of(one.model, 16, images, store=store, compute=compute), told)
         parts = [cost(law, [sigma], count, now) for sigma, count in images.items()]
-        calls = None if any(part.calls is None for part in parts) else sum(part.calls or 0.0 for part in parts)
-        found[one.name] = Expected(parts[0].fit, calls, parts[0].bytes)
+        seconds = None if any(part.calls is None for part in parts) else sum(part.calls or 0.0 for part in parts)
+        found[one.name] = Expected(parts[0].fit, seconds, parts[0].bytes)
     return found
 
 
