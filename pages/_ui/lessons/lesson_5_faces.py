@@ -118,7 +118,7 @@ At the other eye: the weight there is {cats} of the largest one, {times} times t
 ({cifar10}), where nothing is aligned.
 
 No architecture is in this picture: it is $S (S + σ² I)^{−1}$ of the photographs. A convolutional [[UNet]] trained on
-them finds the same pattern, though nothing in it knows what an eye is.
+them looks there too, though more faintly (our number below); nothing in it knows what an eye is.
 """,
     trying="""
 Click a cheek, the nose, an ear, or move with the arrow keys: each looks at its mirror image. Then raise $σ$ to 12 until
