@@ -21,7 +21,7 @@ from tests.browser.conftest import pictures, watched
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 LESSONS = pytest.mark.parametrize("this", lessons(), ids=lambda this: f"{this.number}")
 WIDE, PROJECTOR, PHONE = (1440, 900), (1024, 768), (390, 844)
-SLOW = os.environ.get("LOCALITY_SLOW") == "1"
+SLOW = bool(os.environ.get("LOCALITY_SLOW"))  # as elsewhere: any value
 STEPS = ("claim", "guess", "answer", "try", "not shown")
 
 
@@ -182,7 +182,7 @@ def test_presenting(place: Page, bare_server: str, this: Lesson) -> None:
     show = place.get_by_role("dialog", name=this.title)
     for i, step in enumerate(STEPS):
         expect(lesson.locator(".where")).to_have_text(f"{i + 1} of {len(STEPS)}: {step}")
-        if place.viewport_size == dict(zip(("width", "height"), PROJECTOR, strict=True)):
+        if place.viewport_size == {"width": PROJECTOR[0], "height": PROJECTOR[1]}:
             place.wait_for_timeout(200)  # the figure is drawn at the next frame
             place.screenshot(path=Path(__file__).parent / "screenshots" / f"lesson-{this.number}-step-{i + 1}.png")
             assert show.evaluate("element => element.scrollHeight - element.clientHeight") <= 0, step
