@@ -12,7 +12,7 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.fields.jacobian import pixel_outputs
 from locality.linear.wiener import WienerFilter, coordinates
-from locality.studies import Draws, Trained, finish, fit_wiener, learned_field, trained_networks
+from locality.studies import Draws, Trained, finish, fit_wiener, learned_field, networks_for
 from locality.types import ImageShape, Pixel
 
 SIGMAS = (0.3, 0.7, 1.2, 3.0, 12.0)
@@ -42,8 +42,13 @@ def run() -> None:
         _row(f"{name}, predicted", [predicted(wiener, pair, sigma) for sigma in SIGMAS])
         if name == "cifar10":
             _row(f"{name}, predicted, mean of all pairs as far apart", [anywhere(wiener, pair, s) for s in SIGMAS])
-        for trained in trained_networks(source.name) if source.shows_held_out else []:
+        for trained in _networks(source):
             _row(f"{name}, {trained.name}", [learned(source, trained, pair, sigma) for sigma in SIGMAS])
+
+
+def _networks(source: Source) -> list[Trained]:
+    """Those trained on exactly these images, where held-out ones are here."""
+    return [one for one in networks_for(source) if not one.is_of_variant(source)] if source.shows_held_out else []
 
 
 def predicted(wiener: WienerFilter, pair: tuple[Pixel, Pixel], sigma: float) -> Share:
