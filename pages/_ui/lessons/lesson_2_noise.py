@@ -106,8 +106,8 @@ at $σ$ = 5**, when noise is five times as strong again?
         unit="px",
     ),
     answer="""
-{asked} px: five times the noise, {times} times the radius. The points are a trained UNet: it learned the same widths
-from examples.
+{asked} px: five times the noise, {times} times the radius. The points are a trained UNet: it learned nearly the same
+widths from examples.
 
 **In Fourier space** one sees why. For [[stationary]] images every frequency is denoised on its own, with the [[gain]]
 $P(f) / (P(f) + σ²)$: frequencies whose [[power|power spectrum]] is above the noise pass, the others are lost. More
@@ -115,7 +115,7 @@ noise moves the crossing to the left, and a filter that passes fewer frequencies
 steeply with frequency, so the crossing moves slowly.
 """,
     trying="""
-Choose **In Fourier space** and drag $σ$ from 0.05 to 20: watch where the power meets the noise. The kernel beside it
+Choose **In Fourier space** and drag $σ$ from 0.05 to 3: watch where the power meets the noise. The kernel beside it
 is the gain’s inverse Fourier transform.
 """,
     not_shown="""

@@ -87,7 +87,7 @@ class Faces extends Lesson {
     panel.figure.hidden = !sigmas
     if (!sigmas) return
     if (this.at.join() !== eye.join()) {
-      panel.cover(name, "stored for the eye")
+      panel.cover(name, "stored for the eye alone")
       return
     }
     const near = sigmas.reduce((best, s, i) => (Math.abs(Math.log(s / sigma)) < Math.abs(Math.log(sigmas[best] / sigma)) ? i : best), 0)

@@ -54,9 +54,10 @@ def figure() -> Figure:
         learned = torch.stack([table_row(table, s, at) for s in range(len(levels))]).float()
         told = {"sigmas": list(levels), "pixel": list(pixels[at]), "draws": table.meta["draws"]}
         near = nearest(levels, SIGMA)
+        learned_share = f" ({share(learned[near]):.2f} at σ = {levels[near]:.2g})"
         told_words = f" A trained [[UNet]]’s field has {share(learned[near]):.2f} there, at σ = {levels[near]:.2g}."
     else:
-        told_words = ""
+        told_words = learned_share = ""
     bases = {name: coded_basis(one, RANK) for name, one in filters.items()}
     return Figure(
         answer=[looks // 32, looks % 32],
@@ -86,6 +87,7 @@ def figure() -> Figure:
             "eye": f"row {eye.row}, column {eye.col}",
             "cats": f"{share(exact['cats']):.2f}",
             "cifar10": f"{share(exact['cifar10']):.3f}",
+            "learned": learned_share,
             "times": f"{share(exact['cats']) / share(exact['cifar10']):.0f}",
         },
     )
@@ -117,11 +119,13 @@ The yellow square is the pixel being denoised: the left eye, {eye}, at $σ$ = 1.
 At the other eye: the weight there is {cats} of the largest one, {times} times that of the same two places on CIFAR-10
 ({cifar10}), where nothing is aligned.
 
-No architecture is in this picture: it is $S (S + σ² I)^{−1}$ of the photographs. A convolutional [[UNet]] trained on
-them looks there too, though more faintly (our number below); nothing in it knows what an eye is.
+No architecture is in this picture: it is $S (S + σ² I)^{−1}$ of the photographs.
+
+A convolutional [[UNet]] trained on them has a field of the same shape around the eye, but looks at the other one far
+more weakly{learned}. What keeps networks from the prediction is measured on the page *Why not exactly equal?*.
 """,
     trying="""
-Click a cheek, the nose, an ear, or move with the arrow keys: each looks at its mirror image. Then raise $σ$ to 12 until
+In the lower photograph click a cheek, the nose, an ear, or move with the arrow keys: most look at their mirror image. Then raise $σ$ to 12 until
 the whole head appears.
 """,
     not_shown="""

@@ -28,7 +28,7 @@ class Plant extends Lesson {
     const { side, cases, strengths } = this.data, panel = new Panel("guess", side), { pixels, put, canvas } = panel
     const grey = 255 - Math.round(150 * strengths[i]), [r, c] = cases[i].pixel
     for (let p = 0; p < side * side; p++) pixels[p] = this.arrays.mask[p] && strengths[i] ? (0xff000000 | grey << 16 | grey << 8 | grey) >>> 0 : 0xffffffff
-    pixels[r * side + c] = 0xff0095ff
+    pixels[r * side + c] = 0xff00d4ff
     put()
     return framed(canvas)
   }

@@ -111,7 +111,7 @@ LESSON = Lesson(
     summary="Add a W of random strength to every image: both the prediction and a trained network look along it.",
     claim="""
 If data statistics make the field, whoever changes the statistics changes the field. So we add to every image of
-Fashion-MNIST the letter W, with a random strength $z$ of its own, positive or negative:
+Fashion-MNIST the letter W, with a random strength $z$ of its own (normal, variance 1, positive or negative):
 
 $$x₀ + c z w$$
 
@@ -119,8 +119,8 @@ The mean stays; the [[covariance]] gains $c² w w^{T}$: pixels of the W now vary
 """,
     guess=Pick(
         """
-The prediction for each case (strength $c$ of the W, and the yellow pixel) is below; the [[UNet]] was trained on the
-images alone. **In which two cases does its own
+The prediction for each case (strength $c$ of the W, and the yellow pixel) is below; the [[UNet]] was trained on
+the changed images, and nobody told it of the W. **In which two cases does its own
 field show the W**, that is, put clearly more weight on it than without any W?
 """,
         options=tuple(words for _, _, words in CASES),
@@ -134,7 +134,8 @@ A pixel that does not take part in the pattern has nothing to learn from it. The
 direction among 784, from noisy images alone.
 """,
     trying="""
-Choose the first case and change $σ$: with little noise the neighbours say enough, with more noise the whole W is asked.
+Choose the first case and change $σ$: in the prediction the neighbours say enough at little noise, and more noise asks
+the whole W. Does the network's share follow?
 """,
     not_shown="""
 At strength 1 the network puts more weight on the W than predicted ({full} against {predicted}); the prediction is that

@@ -91,18 +91,19 @@ explains the noisy image. That mean has a closed form, the **optimal denoiser**:
 
 $$Σ x₀ exp(−|x − x₀|² / 2σ²) / Σ exp(−|x − x₀|² / 2σ²)$$
 
-No network has a smaller training error. Yet nobody wants its samples.
+No network has a smaller training error. A sample is made by denoising pure noise in steps, each with less noise left.
+Nobody wants the samples of this one.
 """,
     guess=Pick(
-        "Four models started from the same noise. **Which row holds copies of training images?**",
+        "Four models started from the same six noise images. **Which row holds copies of training images?**",
         options=LETTERS,
     ),
     answer="""
 The optimal denoiser: {copies} of its samples are copies. They look best because they are photographs. As noise falls,
 one training image explains the noisy one far better than all others, and the weighted mean is that image.
 
-**How many images it averages** is below, on digits of 8 x 8 pixels: with all {counts} of them two or fewer below
-$σ$ = {many}, with five already below {few}. More images push the point down slowly, in many dimensions hardly at all.
+**How many images it averages**, effectively (the exponential of the entropy of the weights), is in the chart, for other
+data: digits of 8 x 8 pixels. With all {counts} of them two or fewer below $σ$ = {many}, with five already below {few}. More images push the point down slowly, in many dimensions hardly at all.
 """,
     trying="""
 Choose **5 images**, then all: how much further down in noise does the average still hold more than two?

@@ -40,7 +40,7 @@ def figure() -> Figure:
             means[best].stderr,
             f"R² of the best of the five, {_plain(best)}: share of the variance of the network’s samples that "
             f"its samples explain, mean of {means[best].n} ± [[standard error]]; {gap.mean:.3f} more than the Wiener "
-            f"filter ({gap.low:.3f} to {gap.high:.3f}, the same noise).",
+            f"filter (95 % interval {gap.low:.3f} to {gap.high:.3f}, paired over images).",
             "`python -m locality bench fashion_mnist --reference unet --model gaussian_mixture -n 128`",
         ),
         data={
@@ -91,7 +91,7 @@ Start both from the same noise and compare the results by $R²$: 1 for equal ima
 the network’s, less for one that does worse than a grey square.
 
 Beside it: ten Wiener filters, one for each class; a mixture of Gaussians over patches; the optimal denoiser (lesson 7);
-and the nearest training image itself.
+and the training image nearest to the noisy one.
 """,
     guess=Order(
         """
