@@ -119,7 +119,7 @@ def test_hover_moves_the_fields_within_the_table_s_error(alone: Page, faces: Pat
         truth = exact(SET, pixel, SIGMA)
         assert (drawn(lab, "predicted") - truth).abs().max() <= 0.008 * truth.abs().max()
     expect(alone.locator("[data-panel=learned] .sub")).to_contain_text(
-        "Mean of 24 Jacobian rows (stored) of the stored pixel beside, 19, 15"
+        re.compile(r"Mean of 24 Jacobian rows, s\.e\. [0-9]+ % \(stored\) of the stored pixel beside, 19, 15")
     )
     alone.mouse.move(5, 5)
     shows(lab, "^11,21 .* exact live$")
@@ -216,6 +216,6 @@ def test_the_page_saves_the_view_it_shows(page: Page, alone: Page, server: str, 
 def test_screens_are_in_the_readers_own_colours(screen: Page, faces: Path) -> None:
     opened(screen, faces)
     assert pictures(screen, "standalone", whole=True) == {
-        "light": ["rgb(255, 255, 255)", "rgb(21, 35, 45)"],
+        "light": ["rgb(255, 255, 255)", "rgb(14, 26, 34)"],
         "dark": ["rgb(15, 23, 29)", "rgb(228, 235, 239)"],
     }
