@@ -171,7 +171,8 @@ def test_a_field_is_painted_with_the_colours_of_its_values(page: Page) -> None:
     painted, colours = computed(
         page,
         "lab/colours",
-        "(p => { m.paintField([-2, 0, 2], 2, false, p)\n return [[...new Uint8Array(p.buffer)], v.map(x => m.colour(x))] })"
+        "(p => { m.paintField([-2, 0, 2], 2, false, p)\n return [[...new Uint8Array(p.buffer)], "
+        "v.map(x => m.colour(x))] })"
         "(new Uint32Array(3))",
         [-1, 0, 1],
     )

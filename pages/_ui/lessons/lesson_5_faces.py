@@ -125,7 +125,8 @@ A convolutional [[UNet]] trained on them has a field of the same shape around th
 more weakly{learned}. What keeps networks from the prediction is measured on the page *Why not exactly equal?*.
 """,
     trying="""
-In the lower photograph click a cheek, the nose, an ear, or move with the arrow keys: most look at their mirror image. Then raise $σ$ to 12 until
+In the lower photograph click a cheek, the nose, an ear, or move with the arrow keys: most look at their mirror image.
+Then raise $σ$ to 12 until
 the whole head appears.
 """,
     not_shown="""

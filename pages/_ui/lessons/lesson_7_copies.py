@@ -103,7 +103,8 @@ The optimal denoiser: {copies} of its samples are copies. They look best because
 one training image explains the noisy one far better than all others, and the weighted mean is that image.
 
 **How many images it averages**, effectively (the exponential of the entropy of the weights), is in the chart, for other
-data: digits of 8 x 8 pixels. With all {counts} of them two or fewer below $σ$ = {many}, with five already below {few}. More images push the point down slowly, in many dimensions hardly at all.
+data: digits of 8 x 8 pixels. With all {counts} of them two or fewer below $σ$ = {many}, with five already below {few}.
+More images push the point down slowly, in many dimensions hardly at all.
 """,
     trying="""
 Choose **5 images**, then all: how much further down in noise does the average still hold more than two?
