@@ -152,7 +152,7 @@ def test_a_clicked_pixel_is_explained_and_in_the_link(page: Page, server: str) -
 
 
 def test_slow_models_wait_for_a_button_of_their_own_and_can_be_cancelled(page: Page, server: str) -> None:
-    lab = open_samples(page, server, f"dataset=digits&{SLOW}&n=8&steps=300&seed=3")
+    lab = open_samples(page, server, f"dataset=digits&{SLOW}&n=32&steps=300&seed=3")
     timed(page)
     expect(page.get_by_text(re.compile("so only if you ask: els:first=0,window=5 about "))).to_be_visible()
     page.get_by_role("button", name="With the slow model").click()
@@ -163,7 +163,7 @@ def test_slow_models_wait_for_a_button_of_their_own_and_can_be_cancelled(page: P
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled. What was finished is kept.")).to_be_visible(timeout=60_000)
     expect(els).to_have_text(re.compile(r"^Cancelled after step \d+ of 300$"))
-    assert lab.locator(".tile canvas").count() == 24
+    assert lab.locator(".tile canvas").count() == 96
     expect(page.get_by_role("button", name="With the slow model")).to_be_enabled()
 
 
