@@ -86,7 +86,7 @@ def test_a_recording_is_scrubbed_and_played(page: Page, trainer: str) -> None:
     """The page's numbers are the recording's: r of the fields that are shown, images seen, the pixel of a click."""
     made = shipped_recordings()[0]
     page.goto(f"{trainer}/train?dataset={made.dataset}")
-    lab, last, level = page.locator(".lab"), len(made.images) - 1, len(made.sigmas) // 2
+    lab, last, level = page.locator(".lab").last, len(made.images) - 1, len(made.sigmas) // 2
 
     def shows(moment: int, place: int) -> None:
         row, col = made.pixels[place]
@@ -96,7 +96,7 @@ def test_a_recording_is_scrubbed_and_played(page: Page, trainer: str) -> None:
         expect(lab).to_have_attribute("data-shown", want, timeout=PATIENCE)
 
     shows(last, 0)
-    page.get_by_role("slider", name="Moment of the training").focus()
+    lab.get_by_role("slider", name="Moment of the training").focus()
     page.keyboard.press("Home")
     shows(0, 0)
     expect(lab.get_by_role("heading", name="Before training", exact=True)).to_be_visible()
