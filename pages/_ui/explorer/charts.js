@@ -11,7 +11,8 @@ export class Charts {
     this.radii = new Radii()
     this.place = view.$(".radius")
     this.wide = 0
-    this.place.addEventListener("click", event => {
+    // Not "click": the drawing under the pointer may be replaced, by new draws, before the button is up again.
+    this.place.addEventListener("pointerup", event => {
       const sigma = valueAt({ range: view.head.range, log: true }, this.wide, this.place.querySelector("svg").getBoundingClientRect(), event.clientX)
       if (sigma) view.setNoise(sigma)
     })

@@ -86,8 +86,8 @@ LESSON = Lesson(
     minutes=2.5,
     summary="The denoiser with the least training error returns training images; networks are useful as they do not.",
     claim="""
-Training asks a [[denoiser]] for the mean of all training images that could lie under the noise, weighed by how well each
-explains the noisy image. That mean has a closed form, the **optimal denoiser**:
+Training asks a [[denoiser]] for the mean of all training images that could lie under the noise, weighed by how well
+each explains the noisy image. That mean has a closed form, the **optimal denoiser**:
 
 $$Σ x₀ exp(−|x − x₀|² / 2σ²) / Σ exp(−|x − x₀|² / 2σ²)$$
 
