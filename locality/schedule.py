@@ -8,6 +8,7 @@ x = x0 + sigma * eps,   x_t = sqrt(alpha_bar) x,   sigma = sqrt((1 - alpha_bar) 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -27,6 +28,12 @@ def check_sigma(sigma: float) -> float:
     if not LOWEST <= sigma <= HIGHEST:
         raise BadInput(f"sigma={sigma:g} is not a noise level. Give a positive number, {LOWEST:g} to {HIGHEST:g}.")
     return float(sigma)
+
+
+def nearest_level(sigmas: Sequence[float], sigma: float) -> int:
+    """Index of the noise level nearest in ln sigma, the first of equals; below 1e-9 nothing is nearer than it."""
+    target = math.log(max(sigma, 1e-9))
+    return min(range(len(sigmas)), key=lambda i: abs(math.log(sigmas[i]) - target))
 
 
 def ddpm_alpha_bar() -> Float[Tensor, " t"]:

@@ -20,10 +20,9 @@ from locality.denoisers.parts.masked import explain_masked
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.walk import posterior_mean, ready
 from locality.denoisers.parts.walk_plan import Masks
-from locality.denoisers.parts.windows import nearest_level
 from locality.device import Compute
 from locality.linear.wiener import coordinates
-from locality.schedule import check_sigma, edm_grid
+from locality.schedule import check_sigma, edm_grid, nearest_level
 from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel

@@ -27,7 +27,7 @@ from locality.studies.costs.study import measure_costs
 from locality.studies.edited import Overflow, overflow, trained_on_edit
 from locality.studies.fields.draws import Draws, learned_field, pixel_field
 from locality.studies.fields.running import Estimate, RunningField
-from locality.studies.fields.tables import learned_table, pixel_grid, predicted_table, table_row
+from locality.studies.fields.tables import learned_table, nearest_pixel, pixel_grid, predicted_table, table_row
 from locality.studies.models import Model, find_model, fit_wiener, model_key, open_denoiser
 from locality.studies.sampling.config import OwnSampling, Sampling, Stepped, Trajectory
 from locality.studies.sampling.grids import Grid, make_grid, ship_grid, shipped_grid
@@ -110,6 +110,7 @@ __all__ = [
     "memorisation",
     "model_key",
     "model_list",
+    "nearest_pixel",
     "nearest_training",
     "network_list",
     "networks_for",

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers.parts.bank import AveragingSpec
-from locality.denoisers.parts.windows import nearest_level, weights_digest
+from locality.denoisers.parts.windows import weights_digest
 from locality.denoisers.wiener import Wiener
 from locality.device import Compute
 from locality.fields.codec import LEARNED_SIGMAS, decode_rows, encode_rows
 from locality.fields.jacobian import Average, draw_inputs
 from locality.fields.rows import Linear, output_rows
+from locality.schedule import nearest_level
 from locality.specs import param
 from locality.store import Store
 from locality.store.artifact import Artifact

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +17,7 @@ from locality.device import Compute
 from locality.errors import BadInput
 from locality.noise import field_noise
 from locality.sampler import ddim, initial, start_noise
-from locality.schedule import check_sigma, ddpm_grid, log_grid
+from locality.schedule import check_sigma, ddpm_grid, log_grid, nearest_level
 from locality.specs import param
 from locality.store import Store
 from locality.store.artifact import Artifact
@@ -43,11 +42,6 @@ class WindowSchedule:
     def at(self, sigma: float) -> int:
         """The size at a noise level. Raises BadInput (sigma)."""
         return self.sizes[nearest_level(self.sigmas, check_sigma(sigma))]
-
-
-def nearest_level(sigmas: Sequence[float], sigma: float) -> int:
-    """Index of the level nearest in ln sigma."""
-    return min(range(len(sigmas)), key=lambda i: abs(math.log(sigmas[i] / sigma)))
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,11 @@ def pixel_grid(shape: ImageShape, step: int) -> list[Pixel]:
     return [Pixel(row, col) for row in range(step // 2, shape.h, step) for col in range(step // 2, shape.w, step)]
 
 
+def nearest_pixel(pixels: Sequence[Pixel], pixel: Pixel) -> int:
+    """Index of the pixel of a grid that is nearest, the first of equals."""
+    return min(range(len(pixels)), key=lambda i: (pixels[i].row - pixel.row) ** 2 + (pixels[i].col - pixel.col) ** 2)
+
+
 def table_row(table: Artifact, sigma_index: int, pixel_index: int) -> Float[Tensor, " hw"]:
     """One decoded row of a learned table."""
     codes, scale = table.arrays["codes"], table.arrays["scale"]

@@ -109,7 +109,7 @@ def _twins(source: Source, entries: Sequence[Entry], found: Agreement) -> None:
     both = _kept(source, ["wiener", *twins, *twins.values()]) if twins else None
     if both is None:
         return
-    several = both.plan.seeds if both.weights is not None else 1
+    several = both.initialisations
     st.markdown(
         "**Pearson r with the prediction, excluding the centre pixel, trained → untrained**: what training adds to "
         "the architecture" + (f". Untrained: mean ± standard deviation of {several} initialisations" * (several > 1))

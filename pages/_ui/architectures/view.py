@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
+from locality.schedule import nearest_level
+from locality.studies import nearest_pixel
 from locality.types import ImageShape, Pixel
 from pages._ui.choice import note
 from pages._ui.explorer.view import view_from_url
@@ -63,17 +64,6 @@ def _snapped(pixel: Pixel, sigma: float, near: Pixel, level: float) -> str:
     if abs(level / sigma - 1) > 0.005:
         parts.append(f"σ = {level:.3g} for {sigma:.3g}")
     return f"Showing the nearest stored fields: {' and '.join(parts)}." if parts else ""
-
-
-def nearest_pixel(pixels: Sequence[Pixel], pixel: Pixel) -> int:
-    """Number of the pixel of the list that is nearest, the first of equals."""
-    return min(range(len(pixels)), key=lambda i: (pixels[i].row - pixel.row) ** 2 + (pixels[i].col - pixel.col) ** 2)
-
-
-def nearest_level(sigmas: Sequence[float], sigma: float) -> int:
-    """Number of the noise level of the list that is nearest in ln sigma."""
-    target = math.log(max(sigma, 1e-9))
-    return min(range(len(sigmas)), key=lambda i: abs(math.log(sigmas[i]) - target))
 
 
 def _listed(name: str, allowed: Sequence[str]) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from locality.edits import COLOURS
@@ -39,12 +41,16 @@ def leading_file(fingerprint: str, wiener: WienerFilter) -> str:
     key = {"fingerprint": fingerprint, "bytes": _LEADING, "version": _VERSION}
     name, _, h, w = digest("leading_basis", key)[:24] + ".bin", *wiener.shape
     if not files.ready([name]):
-        rank = min(_LEADING // (2 * h * w), len(wiener.eigvals))
-        outside = wiener.shape.d - rank
-        rest = max(wiener.trace - float(wiener.eigvals[:rank].sum()), 0.0) / outside if outside else 0.0
-        part = replace(wiener, eigvals=wiener.eigvals[:rank], eigvecs=wiener.eigvecs[:, :rank], rest=rest)
-        files.write(name, _packed(part, "white", name))
+        files.write(name, _packed(leading(wiener, _LEADING // (2 * h * w)), "white", name))
     return files.url(name)
+
+
+def leading(wiener: WienerFilter, rank: int) -> WienerFilter:
+    """Its `rank` largest components, or all there are; the others as one `rest`."""
+    rank = min(rank, len(wiener.eigvals))
+    outside = wiener.shape.d - rank
+    rest = max(wiener.trace - float(wiener.eigvals[:rank].sum()), 0.0) / outside if outside else 0.0
+    return replace(wiener, eigvals=wiener.eigvals[:rank], eigvecs=wiener.eigvecs[:, :rank], rest=rest)
 
 
 def basis_file(fingerprint: str, wiener: WienerFilter, colour: str = "white") -> str:
@@ -61,13 +67,19 @@ def basis_file(fingerprint: str, wiener: WienerFilter, colour: str = "white") ->
     return files.url(name)
 
 
-def _packed(wiener: WienerFilter, colour: str, name: str) -> bytes:
+def contents(wiener: WienerFilter, colour: str = "white") -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """What `Basis` of basis.js is made of: facts and arrays."""
     codes, scale = _coded(_summed(wiener, "white"))
     arrays = {"codes": codes.numpy(), "scale": scale.numpy(), "eigvals": wiener.eigvals.double().numpy()}
     if colour != "white":
         tinted, tint = _coded(_summed(wiener, colour))
         arrays |= {"coloured": tinted.numpy(), "tint": tint.numpy()}
-    return pack({"basis": True, "id": name, "rest": wiener.rest, "channels": wiener.shape.c}, arrays)
+    return {"rest": wiener.rest, "channels": wiener.shape.c}, arrays
+
+
+def _packed(wiener: WienerFilter, colour: str, name: str) -> bytes:
+    head, arrays = contents(wiener, colour)
+    return pack({"basis": True, "id": name, **head}, arrays)
 
 
 def _summed(wiener: WienerFilter, colour: str) -> Float[Tensor, "hw d"]:

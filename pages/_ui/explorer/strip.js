@@ -1,5 +1,5 @@
 // The clean image beside the noisy one, and the images to choose from.
-import { paintImage, rgba } from "../lab/colours.js"
+import { paintBytes, paintImage } from "../lab/colours.js"
 import { bitmap, element } from "../lab/lab.js"
 
 export class Strip {
@@ -28,15 +28,13 @@ export class Strip {
 
   // One button an image, as soon as their file is here; the chosen one is pressed.
   build(file, { url = "", image = "", count = 0, chosen = -1 } = {}, c, h, w) {
-    const key = url
     this.row.hidden = !count
-    if (file && this.key !== key) {
-      this.key = key
+    if (file && this.key !== url) {
+      this.key = url
       const { images } = file.arrays, size = h * w
       this.row.replaceChildren(...Array.from({ length: count }, (_, n) => {
         const button = element("button"), { canvas, pixels, put } = bitmap(document.createElement("canvas"), h, w)
-        const at = k => n * c * size + (c === 1 ? 0 : k) * size
-        for (let i = 0; i < size; i++) pixels[i] = rgba(images[at(0) + i], images[at(1) + i], images[at(2) + i])
+        paintBytes(images, n * c * size, c, size, pixels)
         put()
         Object.assign(button, { type: "button", title: `${image} ${n}` })
         button.dataset.image = `${n}`

@@ -35,6 +35,12 @@ export function paintField(field, limit, symlog, pixels, dark = false) {
   for (let i = 0; i < field.length; i++) pixels[i] = painted[Math.round((toUnit(field[i], limit, symlog) + 1) * 255)]
 }
 
+// An image of 8-bit values, channels first, from `start` on.
+export function paintBytes(bytes, start, c, size, pixels) {
+  const green = c === 1 ? 0 : size, blue = c === 1 ? 0 : 2 * size
+  for (let i = start, j = 0; j < size; i++, j++) pixels[j] = rgba(bytes[i], bytes[i + green], bytes[i + blue])
+}
+
 // The noisy image as a variance-preserving network sees it: (x0 + sigma eps) / sqrt(1 + sigma^2), channels first.
 export function paintImage(x0, eps, sigma, c, size, pixels) {
   const scale = 1 / Math.sqrt(1 + sigma * sigma)

@@ -59,6 +59,9 @@ export function between(levels, sigma) {
   return [i, (LN(sigma) - LN(levels[i])) / (LN(levels[i + 1]) - LN(levels[i]))]
 }
 
+// Place of the level nearest to sigma in its logarithm, the first of equals.
+export const closest = (levels, sigma) => levels.reduce((best, level, i) => (Math.abs(LN(level / sigma)) < Math.abs(LN(levels[best] / sigma)) ? i : best), 0)
+
 export function nearest(pixels, [row, col]) {
   let best = 0, least = Infinity
   pixels.forEach(([r, c], i) => {
@@ -113,16 +116,15 @@ export function radius(field, h, w, row, col) {
 // The same as a length that changes smoothly with the field: the mass nearer than a distance and half of that at it is
 // joined by straight lines between distances; the radius is where it is half of all.
 export function halfMassRadius(field, h, w, row, col) {
-  const byDistance = new Float64Array(h * h + w * w)
+  const byDistance = new Float64Array(h * h + w * w), there = new Uint8Array(h * h + w * w) // distances that exist, with mass or without
   let total = 0
   for (let r = 0, i = 0; r < h; r++) for (let c = 0; c < w; c++, i++) {
-    const m = Math.abs(field[i])
-    byDistance[(r - row) ** 2 + (c - col) ** 2] += m
+    const m = Math.abs(field[i]), d2 = (r - row) ** 2 + (c - col) ** 2
+    byDistance[d2] += m
+    there[d2] = 1
     total += m
   }
   if (!(total > 0)) return NaN
-  const there = new Uint8Array(h * h + w * w) // distances that exist, with mass or without
-  for (let r = 0; r < h; r++) for (let c = 0; c < w; c++) there[(r - row) ** 2 + (c - col) ** 2] = 1
   let held = 0, last = 0, before = 0
   for (let d2 = 0; d2 < there.length; d2++) {
     if (!there[d2]) continue

@@ -30,7 +30,7 @@ export class Lesson extends Lab {
     this.on(".print", () => globalThis.print())
     this.on(".earlier", () => this.go(this.step - 1))
     this.on(".later", () => this.go(this.step + 1))
-    this.on(".end", () => this.dismiss())
+    this.on(".steps .end", () => this.dismiss())
     root.addEventListener("keydown", event => this.pressed(event))
     root.addEventListener("click", event => this.follow(event))
     for (const kind of ["pointerover", "focusin"]) root.addEventListener(kind, event => this.fit(event.target.closest(".gloss")))
@@ -109,12 +109,15 @@ export class Lesson extends Lab {
 
   guessed() {
     this.$(".reveal").disabled = this.guess === null
-    this.keep()
     this.ask()
+    this.soon()
   }
 
+  // What a figure does when its answer is shown for the first time; not where a link shows it.
+  uncover() { this.revealed = true }
+
   answer() {
-    this.revealed = true
+    this.uncover()
     this.settle()
     this.keep()
     if (this.presenting) this.go(2)
@@ -150,11 +153,18 @@ export class Lesson extends Lab {
 
   // After "#": the guess, whether it is answered, and what the figure keeps.
   keep() {
+    clearTimeout(this.keeping)
     const kept = new URLSearchParams(this.kept())
     if (this.guess !== null) kept.set("guess", JSON.stringify(this.guess))
     if (this.revealed) kept.set("answer", "1")
     if (this.presenting) kept.set("step", STEPS[this.step])
     history.replaceState(history.state, "", `${location.pathname}${location.search}${kept.size ? `#${kept}` : ""}`)
+  }
+
+  // While something is dragged: browsers refuse an address that changes all the time.
+  soon() {
+    clearTimeout(this.keeping)
+    this.keeping = setTimeout(() => { if (this.root.isConnected) this.keep() }, 200)
   }
 
   recall() {
@@ -212,7 +222,7 @@ export class Lesson extends Lab {
     }
     this.step = step
     this.root.dataset.step = STEPS[step]
-    if (step >= 2 && !this.revealed) this.revealed = true
+    if (step >= 2 && !this.revealed) this.uncover()
     if (step < 2 && this.revealed && this.guess === null) this.revealed = false
     this.settle()
     if (step < 2 && !this.revealed) this.widget.put(this.guess)
@@ -241,8 +251,9 @@ export class Lesson extends Lab {
   // Paper shows the lesson with its answer.
   printing() {
     let before = false
-    addEventListener("beforeprint", () => { before = this.revealed; this.revealed = true; if (this.root.isConnected) { this.settle(); this.draw() } })
-    addEventListener("afterprint", () => { this.revealed = before; if (this.root.isConnected) { if (!before) this.widget.put(this.guess); this.settle() } })
+    const { signal } = this.gone
+    addEventListener("beforeprint", () => { before = this.revealed; this.revealed = true; if (this.root.isConnected) { this.settle(); this.draw() } }, { signal })
+    addEventListener("afterprint", () => { this.revealed = before; if (this.root.isConnected) { if (!before) this.widget.put(this.guess); this.settle() } }, { signal })
   }
 
   // --- for figures -------------------------------------------------------------------------------
@@ -273,7 +284,7 @@ export class Lesson extends Lab {
       input.setAttribute("aria-valuetext", `sigma ${sigmas[this.level]}`)
       input.value = `${this.level}`
     }
-    input.oninput = event => { this.level = +input.value; show(); this.keep(); this.ask(event) }
+    input.oninput = event => { this.level = +input.value; show(); this.ask(event); this.soon() }
     this.setLevel = level => { this.level = level; show() }
     this.setLevel(start)
     this.figure.append(row)

@@ -1,10 +1,10 @@
 // Two pixels, a line, an image: correlations beside the weights that follow from them, solved here for any noise level.
-import { bitmap, element } from "../lab/lab.js"
+import { element } from "../lab/lab.js"
 import { largest, pearson, radius, short } from "../lab/math.js"
-import { paintField } from "../lab/colours.js"
 import { chosen } from "../lab/svg.js"
 import { weights } from "./linear.js"
 import { Lesson, taught } from "./lesson.js"
+import { Picture } from "./panel.js"
 
 const WIDE = 360, TALL = 170, LEFT = 34, UNDER = 20
 
@@ -64,14 +64,9 @@ class Covariance extends Lesson {
   }
 
   map(place, field, limit, label) {
-    const { side, at } = this.data, stage = element("div", "stage"), picture = bitmap(document.createElement("canvas"), side, side)
-    picture.canvas.setAttribute("role", "img")
-    picture.canvas.setAttribute("aria-label", label)
-    paintField(field, limit, false, picture.pixels)
-    picture.put()
-    stage.append(picture.canvas)
-    stage.insertAdjacentHTML("beforeend", `<svg viewBox="0 0 ${side} ${side}" aria-hidden="true" fill="none">${chosen(at, 1.5)}</svg>`)
-    place.replaceChildren(stage, element("p", "ends", `blue −${short(limit)}, white 0, red +${short(limit)}`))
+    const picture = new Picture(this.data.side)
+    picture.field(field, limit, chosen(this.data.at, 1.5), label, false)
+    place.replaceChildren(picture.stage, element("p", "ends", `blue −${short(limit)}, white 0, red +${short(limit)}`))
   }
 
   verdict() {

@@ -1,10 +1,10 @@
 // The field and its radius against the noise level; and where the power spectrum meets the noise.
-import { paintField } from "../lab/colours.js"
-import { bitmap, element } from "../lab/lab.js"
-import { largest, short } from "../lab/math.js"
+import { element } from "../lab/lab.js"
+import { closest, largest, short } from "../lab/math.js"
 import { chart, chosen } from "../lab/svg.js"
 import { kernel } from "./linear.js"
 import { Lesson, taught } from "./lesson.js"
+import { Panel } from "./panel.js"
 
 class Noise extends Lesson {
   build() {
@@ -12,7 +12,7 @@ class Noise extends Lesson {
     this.view = "pixels"
     this.views = this.choice("view", "Space", [["pixels", "In pixels"], ["fourier", "In Fourier space"]], view => (this.view = view))
     this.pair = element("div", "pair wide-right")
-    this.maps = ["predicted", "second"].map(id => this.map(id))
+    this.maps = ["predicted", "second"].map(id => new Panel(id, this.data.side))
     const maps = element("div", "maps")
     maps.append(...this.maps.map(({ figure }) => figure))
     this.plot = element("div", "chart")
@@ -20,18 +20,6 @@ class Noise extends Lesson {
     this.pair.append(maps, this.plot)
     this.figure.replaceChildren(this.views, this.pair)
     this.slider = this.levels(levels, start)
-  }
-
-  map(id) {
-    const figure = element("figure"), title = element("h3"), stage = element("div", "stage"), { side } = this.data
-    const picture = bitmap(document.createElement("canvas"), side, side)
-    figure.dataset.panel = id
-    picture.canvas.setAttribute("role", "img")
-    stage.append(picture.canvas)
-    stage.insertAdjacentHTML("beforeend", `<svg viewBox="0 0 ${side} ${side}" aria-hidden="true" fill="none"></svg>`)
-    const words = element("p", "waits")
-    figure.append(title, stage, words)
-    return { figure, title, stage, words, marks: stage.querySelector("svg"), ...picture }
   }
 
   kept() { return { view: this.view, level: `${this.level}` } }
@@ -45,13 +33,13 @@ class Noise extends Lesson {
 
   settle() {
     this.slider.max = `${this.last}`
-    if (this.level > this.last) this.setLevel(this.last)
+    this.setLevel(Math.min(this.level, this.last)) // also where the end of the slider held its thumb back
     super.settle()
   }
 
-  answer() {
+  uncover() {
     this.setLevel(this.data.asked)
-    super.answer()
+    super.uncover()
   }
 
   draw() {
@@ -65,7 +53,7 @@ class Noise extends Lesson {
       this.paint(second, "Kernel of the gain", found, [side / 2, side / 2], 0)
       this.shown = { sigma, radius, kernel: [...found] }
     } else {
-      const near = learned.sigmas.reduce((best, s, i) => (Math.abs(Math.log(s / sigma)) < Math.abs(Math.log(learned.sigmas[best] / sigma)) ? i : best), 0)
+      const near = closest(learned.sigmas, sigma)
       const theirs = this.revealed ? this.arrays.learned.subarray(near * size, (near + 1) * size) : null
       this.paint(second, this.revealed ? `Learned at σ ${short(learned.sigmas[near])}` : "Learned by a UNet", theirs, pixel, learned.radii[near][0])
       this.shown = { sigma, radius, curve: radii.slice(0, this.last + 1).map(([r]) => r) }
@@ -73,16 +61,14 @@ class Noise extends Lesson {
     this.plot.innerHTML = fourier ? this.spectrum() : this.curve()
   }
 
-  paint({ title, stage, words, marks, pixels, put, canvas }, name, field, [r, c], radius) {
-    title.textContent = name
-    stage.hidden = !field
-    words.textContent = field ? "" : "after your guess"
-    if (!field) return
-    paintField(field, largest([field]), true, pixels)
-    put()
-    canvas.setAttribute("aria-label", `${name}, sigma ${short(this.noise)}${radius ? `, half of the weight within ${radius.toFixed(1)} pixels` : ""}`)
+  paint(panel, name, field, [r, c], radius) {
+    if (!field) {
+      panel.cover(name)
+      return
+    }
     const ring = ink => `<circle cx="${c + 0.5}" cy="${r + 0.5}" r="${radius}" stroke="${ink}" stroke-width="${ink === "#000" ? 4 : 2}" vector-effect="non-scaling-stroke"/>`
-    marks.innerHTML = chosen([r, c], 1.5) + (radius ? ring("#000") + ring("#ffd400") : "")
+    const marks = chosen([r, c], 1.5) + (radius ? ring("#000") + ring("#ffd400") : "")
+    panel.titled(name).field(field, largest([field]), marks, `${name}, sigma ${short(this.noise)}${radius ? `, half of the weight within ${radius.toFixed(1)} pixels` : ""}`)
   }
 
   get wide() { return Math.max(300, Math.min(this.plot.clientWidth || 460, 620)) }

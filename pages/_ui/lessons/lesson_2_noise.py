@@ -19,8 +19,9 @@ def figure() -> Figure:
 
     from locality.fields.jacobian import measure
     from locality.linear.spectrum import power_spectrum, ring_average
+    from locality.schedule import nearest_level
     from locality.types import Pixel
-    from pages._ui.lessons.parts import brightness, mean_and_error, nearest, pixel_rows, stored_fields, wiener_of
+    from pages._ui.lessons.parts import brightness, mean_and_error, pixel_rows, stored_fields, wiener_of
 
     wiener, (fields, stored) = wiener_of("cifar10"), stored_fields("cifar10", "unet")
     inner = [i for i, at in enumerate(stored.pixels) if all(INNER[0] <= one < INNER[1] for one in at)]
@@ -38,7 +39,7 @@ def figure() -> Figure:
     power = power_spectrum(light)
     rings = ring_average(power, light.shape)
     asked, seen = LEVELS.index(ASKED), LEVELS.index(SEEN)
-    near = nearest(stored.sigmas, ASKED)
+    near = nearest_level(stored.sigmas, ASKED)
     sigma, (r, error) = stored.sigmas[near], learned_radii[near]
     beside, _ = widths(pixel_rows(wiener, chosen, sigma))
     return Figure(

@@ -1,9 +1,9 @@
 // Three fields of one pixel, without names until the guess; then any pixel and noise level, with their correlations.
-import { ARROWS, bitmap, cellAt, clamp, element } from "../lab/lab.js"
+import { ARROWS, cellAt, clamp, element } from "../lab/lab.js"
 import { decodeRow, largest, nearest, pearson, short } from "../lab/math.js"
-import { paintField } from "../lab/colours.js"
 import { chosen } from "../lab/svg.js"
 import { Lesson, taught } from "./lesson.js"
+import { Picture } from "./panel.js"
 
 class Architecture extends Lesson {
   build() {
@@ -23,10 +23,7 @@ class Architecture extends Lesson {
   }
 
   ornament(i) {
-    const { side } = this.data, stage = element("div", "stage"), picture = bitmap(document.createElement("canvas"), side, side)
-    stage.append(picture.canvas)
-    stage.insertAdjacentHTML("beforeend", `<svg viewBox="0 0 ${side} ${side}" aria-hidden="true" fill="none"></svg>`)
-    picture.canvas.setAttribute("role", "img")
+    const { side } = this.data, picture = (this.cards[i] = new Picture(side))
     picture.canvas.onclick = event => { if (this.revealed) { event.preventDefault(); this.move(cellAt(event, side, side)) } }
     picture.canvas.onkeydown = event => {
       const step = ARROWS[event.key], [row, col] = this.data.pixels[this.place]
@@ -38,8 +35,7 @@ class Architecture extends Lesson {
         if (to !== this.place) { this.move(this.data.pixels[to]); break }
       }
     }
-    this.cards[i] = { ...picture, marks: stage.querySelector("svg") }
-    return stage
+    return picture.stage
   }
 
   move(pixel) {
@@ -65,13 +61,10 @@ class Architecture extends Lesson {
   draw() {
     const { side, names, shuffled, pixels, levels } = this.data, pixel = pixels[this.place], fields = names.map((_, i) => this.field(i))
     const own = pixel[0] * side + pixel[1], r = fields.slice(0, 2).map(field => pearson(field, fields[2], own))
-    this.cards.forEach(({ canvas, pixels: cells, put, marks }, i) => {
-      const field = fields[shuffled[i]]
-      paintField(field, largest([field]), true, cells)
-      put()
-      marks.innerHTML = chosen(pixel, 1.5)
+    this.cards.forEach((card, i) => {
+      const field = fields[shuffled[i]], { canvas } = card
       const name = this.revealed ? names[shuffled[i]] : `field ${"ABC"[i]}`
-      canvas.setAttribute("aria-label", `${name}, row ${pixel[0]}, column ${pixel[1]}, sigma ${short(levels[this.level])}${this.revealed ? ". Arrow keys move the pixel." : ""}`)
+      card.field(field, largest([field]), chosen(pixel, 1.5), `${name}, row ${pixel[0]}, column ${pixel[1]}, sigma ${short(levels[this.level])}${this.revealed ? ". Arrow keys move the pixel." : ""}`)
       canvas.setAttribute("role", this.revealed ? "application" : "img")
       if (this.revealed) canvas.tabIndex = 0
       else canvas.removeAttribute("tabindex")

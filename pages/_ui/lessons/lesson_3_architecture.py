@@ -20,9 +20,10 @@ def figure() -> Figure:
     from locality.datasets import Source
     from locality.fields.codec import decode_rows, encode_rows
     from locality.fields.jacobian import compare
+    from locality.schedule import nearest_level
     from locality.studies import find_network
     from locality.types import Pixel
-    from pages._ui.lessons.parts import agreement_with_wiener, nearest, pixel_rows, stored_fields, wiener_of
+    from pages._ui.lessons.parts import agreement_with_wiener, pixel_rows, stored_fields, wiener_of
 
     source, wiener = Source.parse(DATASET), wiener_of(DATASET)
     (mlp, stored), (unet, _) = (stored_fields(DATASET, network) for network in NETWORKS)
@@ -33,7 +34,7 @@ def figure() -> Figure:
     predicted = torch.stack([pixel_rows(wiener, pixels, sigma) for sigma in stored.sigmas])
     fields = [unet[:, grid], mlp[:, grid], predicted]
     coded = [encode_rows(one) for one in fields]
-    level, at = nearest(stored.sigmas, SIGMA), pixels.index(Pixel(*PIXEL))
+    level, at = nearest_level(stored.sigmas, SIGMA), pixels.index(Pixel(*PIXEL))
     shown = [decode_rows(*one)[level, at].reshape(side, side) for one in coded]
     r_mlp, error, sigma = agreement_with_wiener(DATASET, "mlp", SIGMA)
     r_unet, error_unet, _ = agreement_with_wiener(DATASET, "unet", SIGMA)

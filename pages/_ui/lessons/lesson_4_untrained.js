@@ -1,9 +1,9 @@
 // Six fields as options of the guess; after it their names and correlations, and a training moment by moment.
-import { paintField } from "../lab/colours.js"
-import { bitmap, element } from "../lab/lab.js"
+import { element } from "../lab/lab.js"
 import { decodeRow, largest, pearson, short } from "../lab/math.js"
 import { chosen } from "../lab/svg.js"
 import { Lesson, taught } from "./lesson.js"
+import { Panel, Picture } from "./panel.js"
 
 const PACE = 1.2 // moments a second
 
@@ -22,10 +22,9 @@ class Untrained extends Lesson {
     this.stageBox.innerHTML = `<h3>A ${dataset} network while it learns</h3>`
     const pair = element("div", "maps")
     this.scenes = ["Predicted from S", "Learned"].map(name => {
-      const figure = element("figure"), title = element("h3", "", name), picture = this.canvas(side)
-      figure.append(title, picture.stage)
-      pair.append(figure)
-      return { title, ...picture }
+      const panel = new Panel("recorded", side).titled(name)
+      pair.append(panel.figure)
+      return panel
     })
     const row = element("div", "slider moments")
     row.innerHTML = `<button class="play" type="button" aria-label="Play the training">▶</button><label><span class="name">Images seen</span><input type="range" min="0" max="${images.length - 1}" step="1" aria-label="Moment of the training"></label><output></output>`
@@ -36,16 +35,8 @@ class Untrained extends Lesson {
     this.figure.append(this.stageBox)
   }
 
-  canvas(side) {
-    const stage = element("div", "stage"), picture = bitmap(document.createElement("canvas"), side, side)
-    picture.canvas.setAttribute("role", "img")
-    stage.append(picture.canvas)
-    stage.insertAdjacentHTML("beforeend", `<svg viewBox="0 0 ${side} ${side}" aria-hidden="true" fill="none"></svg>`)
-    return { stage, marks: stage.querySelector("svg"), ...picture }
-  }
-
   ornament(i) {
-    this.cards[i] = this.canvas(this.data.side)
+    this.cards[i] = new Picture(this.data.side)
     return this.cards[i].stage
   }
 
@@ -95,12 +86,7 @@ class Untrained extends Lesson {
     return { codes, scale, predicted, predictedScale }
   }
 
-  paint({ canvas, pixels, put, marks }, field, pixel, label) {
-    paintField(field, largest([field]), true, pixels)
-    put()
-    marks.innerHTML = chosen(pixel, 1.5)
-    canvas.setAttribute("aria-label", label)
-  }
+  paint(picture, field, pixel, label) { picture.field(field, largest([field]), chosen(pixel, 1.5), label) }
 }
 
 export default taught(Untrained)

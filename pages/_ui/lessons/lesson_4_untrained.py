@@ -19,12 +19,12 @@ def figure() -> Figure:
     from locality.datasets import Source
     from locality.fields.jacobian import compare
     from locality.networks import network_spec
+    from locality.schedule import nearest_level
     from locality.studies import Untrained, find_network
     from locality.types import Pixel
     from pages._ui.lessons.parts import (
         field_of,
         mean_and_error,
-        nearest,
         pixel_rows,
         recording,
         stored_fields,
@@ -37,7 +37,8 @@ def figure() -> Figure:
     trained, untrained = [], []
     for name in NETWORKS:
         fields, table = stored_fields(DATASET, name)
-        level, sigma = nearest(table.sigmas, SIGMA), table.sigmas[nearest(table.sigmas, SIGMA)]
+        level = nearest_level(table.sigmas, SIGMA)
+        sigma = table.sigmas[level]
         trained.append(fields[level, table.pixels.index(pixel)])
         network = find_network(source, name)
         spec = network_spec(network.manifest["network"], network.folder)

@@ -1,10 +1,11 @@
 // The eye of a cat: a photograph to point at, predicted fields of any pixel of two sets, and the learned one of the eye.
 import { Basis } from "../explorer/basis.js"
+import { rgba } from "../lab/colours.js"
 import { ARROWS, cellAt, clamp, element } from "../lab/lab.js"
-import { short } from "../lab/math.js"
+import { closest, largest, short } from "../lab/math.js"
 import { chosen } from "../lab/svg.js"
 import { Lesson, taught } from "./lesson.js"
-import { elsewhere, Panel } from "./panel.js"
+import { Panel, Picture } from "./panel.js"
 
 class Faces extends Lesson {
   build() {
@@ -35,10 +36,10 @@ class Faces extends Lesson {
   part(name) { return Object.fromEntries(["codes", "scale", "eigvals"].map(part => [part, this.arrays[`${name}.${part}`]])) }
 
   ornament(_i) {
-    const { side, eye } = this.data, panel = new Panel("guess", side)
-    panel.image("", this.arrays.photo, 3)
+    const { side, eye } = this.data, panel = new Picture(side)
+    panel.image(this.arrays.photo, 3, "", "")
     const { pixels, put, canvas } = panel, [r, c] = eye
-    pixels[r * side + c] = 0xff00d4ff // the eye, yellow
+    pixels[r * side + c] = rgba(255, 212, 0) // the eye
     put()
     return canvas
   }
@@ -68,7 +69,7 @@ class Faces extends Lesson {
     this.maps.hidden = !this.revealed
     this.wait.hidden = this.revealed
     this.wait.textContent = this.revealed ? "" : "Its fields: after your guess"
-    photo.image("A cat", this.arrays.photo, 3, chosen(this.at, 1.5), `A photograph of a cat. Chosen: row ${r}, column ${c}. Arrow keys move, with Shift by four.`)
+    photo.titled("A cat").image(this.arrays.photo, 3, chosen(this.at, 1.5), `A photograph of a cat. Chosen: row ${r}, column ${c}. Arrow keys move, with Shift by four.`)
     const names = { cats: "Predicted, cats", cifar10: "Predicted, CIFAR-10", learned: "Learned by a UNet" }
     this.shown = { sigma, at: this.at }
     for (const [id, panel] of Object.entries(fields)) {
@@ -77,22 +78,20 @@ class Faces extends Lesson {
       else {
         const field = this.bases[id].row(own, sigma)
         this.shown[id] = [...field]
-        panel.field(names[id], field, elsewhere(field, own), chosen(this.at, 1.5), `${names[id]}: field of row ${r}, column ${c} at sigma ${short(sigma)}`)
+        panel.titled(names[id]).field(field, largest([field], own), chosen(this.at, 1.5), `${names[id]}: field of row ${r}, column ${c} at sigma ${short(sigma)}`)
       }
     }
   }
 
   // Stored for the pixel beside the eye, at a few noise levels.
   learned(panel, name, sigma, { sigmas, pixel, draws }, eye) {
-    panel.figure.hidden = !sigmas
-    if (!sigmas) return
     if (this.at.join() !== eye.join()) {
       panel.cover(name, "stored for the eye alone")
       return
     }
-    const near = sigmas.reduce((best, s, i) => (Math.abs(Math.log(s / sigma)) < Math.abs(Math.log(sigmas[best] / sigma)) ? i : best), 0)
+    const near = closest(sigmas, sigma)
     const size = this.data.side ** 2, field = this.arrays.learned.subarray(near * size, (near + 1) * size)
-    panel.field(`${name} at σ ${short(sigmas[near])}`, field, elsewhere(field, pixel[0] * this.data.side + pixel[1]), chosen(pixel, 1.5), `${name}: mean over ${draws} noisy photographs`)
+    panel.titled(`${name} at σ ${short(sigmas[near])}`).field(field, largest([field], pixel[0] * this.data.side + pixel[1]), chosen(pixel, 1.5), `${name}: mean over ${draws} noisy photographs`)
   }
 }
 

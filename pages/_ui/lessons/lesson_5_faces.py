@@ -16,15 +16,14 @@ PHOTO = 15  # of the shipped photographs: it looks straight at us
 
 
 def figure() -> Figure:
-    """Predicted fields of cats and of CIFAR-10, a photograph, and what a trained UNet learned where there is one."""
+    """Predicted fields of cats and of CIFAR-10, a photograph, and what a trained UNet learned."""
     import torch
 
     from locality.datasets import Source
-    from locality.errors import UnknownName
-    from locality.fields.rows import rows
-    from locality.studies import find_network, learned_table, table_row
-    from locality.types import Pixel
-    from pages._ui.lessons.parts import coded_basis, nearest, wiener_of
+    from locality.schedule import nearest_level
+    from locality.studies import nearest_pixel
+    from pages._ui.explorer.basis import contents, leading
+    from pages._ui.lessons.parts import pixel_rows, stored_fields, wiener_of
 
     cats = Source.parse("afhq_cats")
     eye, other = cats.spec.landmarks().values()
@@ -34,31 +33,16 @@ def figure() -> Figure:
     around = (row - other.row) ** 2 + (col - other.col) ** 2 <= PATCH**2
     away = (row - eye.row) ** 2 + (col - eye.col) ** 2 > FAR**2
 
-    def no_images(sigma: float) -> torch.Tensor:
-        raise AssertionError("the Wiener filter's fields need no image")
-
     def share(field: torch.Tensor) -> float:
         return float(field[around].mean() / field.abs().max())
 
-    exact = {name: rows(one, [eye], SIGMA, no_images).summed()[0, 0] for name, one in filters.items()}
+    exact = {name: pixel_rows(one, [eye], SIGMA)[0] for name, one in filters.items()}
     looks = int(exact["cats"].masked_fill(~away, -torch.inf).argmax())
-    learned = torch.empty(0)
-    told = {}
-    try:
-        table = learned_table(find_network(cats, "unet"))
-    except UnknownName:
-        table = None
-    if table is not None:
-        levels, pixels = table.meta["sigmas"], [Pixel(*pixel) for pixel in table.meta["pixels"]]
-        at = min(range(len(pixels)), key=lambda i: (pixels[i].row - eye.row) ** 2 + (pixels[i].col - eye.col) ** 2)
-        learned = torch.stack([table_row(table, s, at) for s in range(len(levels))]).float()
-        told = {"sigmas": list(levels), "pixel": list(pixels[at]), "draws": table.meta["draws"]}
-        near = nearest(levels, SIGMA)
-        learned_share = f" ({share(learned[near]):.2f} at σ = {levels[near]:.2g})"
-        told_words = f" A trained [[UNet]]’s field has {share(learned[near]):.2f} there, at σ = {levels[near]:.2g}."
-    else:
-        told_words = learned_share = ""
-    bases = {name: coded_basis(one, RANK) for name, one in filters.items()}
+    fields, stored = stored_fields("afhq_cats", "unet")
+    near, at = nearest_level(stored.sigmas, SIGMA), nearest_pixel(stored.pixels, eye)
+    sigma, pixel = stored.sigmas[near], stored.pixels[at]
+    beside = share(pixel_rows(filters["cats"], [pixel], sigma)[0])
+    bases = {name: contents(leading(one, RANK)) for name, one in filters.items()}
     return Figure(
         answer=[looks // 32, looks % 32],
         result=Result(
@@ -66,7 +50,8 @@ def figure() -> Figure:
             float("nan"),
             f"Mean weight around the other eye, over the field’s largest weight, predicted from the [[covariance]] of "
             f"{filters['cats'].count:,} photographs at σ = {SIGMA:g}. The same two places on CIFAR-10: "
-            f"{share(exact['cifar10']):.3f}.{told_words}",
+            f"{share(exact['cifar10']):.3f}. At the stored pixel and σ = {sigma:.2g}: predicted {beside:.3f}, learned "
+            f"by the [[UNet]] {share(fields[near, at]):.3f}.",
             "`python -m benchmarks eyes`; photographs: AFHQ, NAVER Corp., CC BY-NC 4.0",
         ),
         data={
@@ -75,19 +60,21 @@ def figure() -> Figure:
             "side": 32,
             "eye": list(eye),
             "other": list(other),
-            "learned": told,
+            "learned": {"sigmas": stored.sigmas, "pixel": list(pixel), "draws": stored.draws},
             "bases": {name: head for name, (head, _) in bases.items()},
         },
         arrays={
             "photo": cats.held_out.x0(slice(PHOTO, PHOTO + 1))[0].numpy(),
-            "learned": learned.flatten().numpy(),
+            "learned": fields[:, at].float().flatten().numpy(),
             **{f"{name}.{part}": array for name, (_, arrays) in bases.items() for part, array in arrays.items()},
         },
         facts={
             "eye": f"row {eye.row}, column {eye.col}",
             "cats": f"{share(exact['cats']):.2f}",
             "cifar10": f"{share(exact['cifar10']):.3f}",
-            "learned": learned_share,
+            "beside": f"{beside:.2f}",
+            "learned": f"{share(fields[near, at]):.2f}",
+            "stored": f"{sigma:.2g}",
             "times": f"{share(exact['cats']) / share(exact['cifar10']):.0f}",
         },
     )
@@ -122,7 +109,8 @@ At the other eye: the weight there is {cats} of the largest one, {times} times t
 No architecture is in this picture: it is $S (S + σ² I)^{−1}$ of the photographs.
 
 A convolutional [[UNet]] trained on them has a field of the same shape around the eye, but looks at the other one far
-more weakly{learned}. What keeps networks from the prediction is measured on the page *Why not exactly equal?*.
+more weakly ({learned} against {beside} predicted, both at σ = {stored}). What keeps networks from the prediction is
+measured on the page *Why not exactly equal?*.
 """,
     trying="""
 In the lower photograph click a cheek, the nose, an ear, or move with the arrow keys: most look at their mirror image.

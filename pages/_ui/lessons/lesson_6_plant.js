@@ -1,9 +1,11 @@
 // Four cases of a planted W: the predicted field of each, and the learned one once it is uncovered.
+import { rgba } from "../lab/colours.js"
 import { element } from "../lab/lab.js"
-import { percent, short } from "../lab/math.js"
-import { chosen } from "../lab/svg.js"
+import { largest, percent, short } from "../lab/math.js"
+import { edges } from "../edit/paint.js"
+import { chosen, path } from "../lab/svg.js"
 import { Lesson, taught } from "./lesson.js"
-import { elsewhere, framed, Panel } from "./panel.js"
+import { Panel, Picture } from "./panel.js"
 
 class Plant extends Lesson {
   build() {
@@ -25,33 +27,23 @@ class Plant extends Lesson {
 
   // The W as dark as it is strong, and the pixel.
   ornament(i) {
-    const { side, cases, strengths } = this.data, panel = new Panel("guess", side), { pixels, put, canvas } = panel
+    const { side, cases, strengths } = this.data, { canvas, pixels, put, stage } = new Picture(side)
     const grey = 255 - Math.round(150 * strengths[i]), [r, c] = cases[i].pixel
-    for (let p = 0; p < side * side; p++) pixels[p] = this.arrays.mask[p] && strengths[i] ? (0xff000000 | grey << 16 | grey << 8 | grey) >>> 0 : 0xffffffff
-    pixels[r * side + c] = 0xff00d4ff
+    for (let p = 0; p < side * side; p++) pixels[p] = this.arrays.mask[p] && strengths[i] ? rgba(grey, grey, grey) : rgba(255, 255, 255)
+    pixels[r * side + c] = rgba(255, 212, 0)
     put()
-    return framed(canvas)
-  }
-
-  get outline() {
-    const { side } = this.data, { mask } = this.arrays
-    let d = ""
-    for (let r = 0; r <= side; r++) for (let c = 0; c <= side; c++) {
-      const on = (y, x) => y >= 0 && x >= 0 && y < side && x < side && mask[y * side + x]
-      if (on(r, c) !== on(r - 1, c)) if (on(r, c) || on(r - 1, c)) d += `M${c} ${r}h1`
-      if (on(r, c) !== on(r, c - 1)) if (on(r, c) || on(r, c - 1)) d += `M${c} ${r}v1`
-    }
-    return `<path d="${d}" stroke="#0f766e" stroke-opacity=".7" stroke-width="1" vector-effect="non-scaling-stroke"/>`
+    canvas.setAttribute("aria-hidden", "true")
+    return stage
   }
 
   draw() {
     this.press("case", `${this.one}`)
     const { side, cases, levels, shares, draws } = this.data, size = side * side, { pixel, words } = cases[this.one], sigma = levels[this.level]
     const at = (this.one * levels.length + this.level) * size, own = pixel[0] * side + pixel[1], share = shares[this.one].map(each => each[this.level])
-    const fields = [this.arrays.predicted, this.arrays.learned].map(all => all.subarray(at, at + size)), marks = this.outline + chosen(pixel, 1.5)
+    const fields = [this.arrays.predicted, this.arrays.learned].map(all => all.subarray(at, at + size)), marks = path(this.once("outline", "mask", () => edges(this.arrays.mask, side, side)), 0.8) + chosen(pixel, 1.5)
     const [predicted, learned] = this.panels
-    predicted.field(`Predicted: ${percent(share[0])} on the W`, fields[0], elsewhere(fields[0], own), marks, `Predicted field, ${words}, sigma ${short(sigma)}`)
-    if (this.revealed) learned.field(`Learned: ${percent(share[1])} on the W`, fields[1], elsewhere(fields[1], own), marks, `Learned field, mean over ${draws} noisy images, ${words}`)
+    predicted.titled(`Predicted: ${percent(share[0])} on the W`).field(fields[0], largest([fields[0]], own), marks, `Predicted field, ${words}, sigma ${short(sigma)}`)
+    if (this.revealed) learned.titled(`Learned: ${percent(share[1])} on the W`).field(fields[1], largest([fields[1]], own), marks, `Learned field, mean over ${draws} noisy images, ${words}`)
     else learned.cover("Learned by a UNet")
     this.shown = { case: this.one, sigma, shares: this.revealed ? share : share.slice(0, 1) }
   }

@@ -25,39 +25,24 @@ def figure() -> Figure:
     from locality.datasets import Source
     from locality.edits import EDITS
     from locality.fields.jacobian import mass_on
-    from locality.fields.rows import rows
-    from locality.studies import (
-        PREDICTED,
-        find_network,
-        finish,
-        fit_wiener,
-        learned_table,
-        mask_of,
-        shipped_sweeps,
-        table_row,
-    )
+    from locality.studies import PREDICTED, mask_of, shipped_sweeps
     from locality.types import Pixel
+    from pages._ui.lessons.parts import percent, pixel_rows, stored_fields, wiener_of
 
     plain = Source.parse("fashion_mnist")
     mask = mask_of(EDITS.parse("pattern:mask=W"), plain.shape).reshape(28, 28)
-
-    def no_images(sigma: float) -> torch.Tensor:
-        raise AssertionError("the Wiener filter's fields need no image")
-
     predicted, learned, shares = [], [], []
     for strength, place, _ in CASES:
-        edited = Source.parse(f"fashion_mnist+pattern:mask=W,strength={strength:g}")
-        wiener, table = finish(fit_wiener(edited)), learned_table(find_network(edited, "unet"))
-        assert table is not None, "shipped"
-        pixel, sigmas, draws = Pixel(*place), table.meta["sigmas"], table.meta["draws"]
-        at = [tuple(one) for one in table.meta["pixels"]].index(place)
+        name, pixel = f"fashion_mnist+pattern:mask=W,strength={strength:g}", Pixel(*place)
+        (fields, stored), wiener = stored_fields(name, "unet"), wiener_of(name)
+        sigmas, draws = stored.sigmas, stored.draws
         pair = [
-            torch.stack([rows(wiener, [pixel], sigma, no_images).summed()[0, 0] for sigma in sigmas]),
-            torch.stack([table_row(table, s, at) for s in range(len(sigmas))]).float(),
+            torch.stack([pixel_rows(wiener, [pixel], sigma)[0] for sigma in sigmas]),
+            fields[:, stored.pixels.index(pixel)].float(),
         ]
-        for fields, all_ in zip(pair, (predicted, learned), strict=True):
-            all_.append(fields)
-        shares.append([[mass_on(one.reshape(28, 28), mask, pixel) for one in fields] for fields in pair])
+        for one, all_ in zip(pair, (predicted, learned), strict=True):
+            all_.append(one)
+        shares.append([[mass_on(one.reshape(28, 28), mask, pixel) for one in either] for either in pair])
     usual = shares[-1][1][LEVEL]
     shows = [i for i, (_, theirs) in enumerate(shares) if theirs[LEVEL] > SEEN * usual]
     sweep = next(iter(shipped_sweeps(plain, EDITS.parse("pattern:W"))))
@@ -93,12 +78,12 @@ def figure() -> Figure:
         },
         facts={
             "sigma": f"{sigmas[LEVEL]:.2g}",
-            "full": f"{shares[0][1][LEVEL]:.0%}".replace("%", " %"),
-            "predicted": f"{shares[0][0][LEVEL]:.0%}".replace("%", " %"),
-            "half": f"{shares[1][1][LEVEL]:.0%}".replace("%", " %"),
-            "off": f"{shares[2][1][LEVEL]:.0%}".replace("%", " %"),
-            "none": f"{usual:.0%}".replace("%", " %"),
-            "chance": f"{float(mask.double().mean()):.0%}".replace("%", " %"),
+            "full": percent(shares[0][1][LEVEL]),
+            "predicted": percent(shares[0][0][LEVEL]),
+            "half": percent(shares[1][1][LEVEL]),
+            "off": percent(shares[2][1][LEVEL]),
+            "none": percent(usual),
+            "chance": percent(float(mask.double().mean())),
         },
         guess={"several": len(shows)},
     )

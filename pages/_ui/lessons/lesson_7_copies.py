@@ -26,7 +26,7 @@ def figure() -> Figure:
 
     from locality.datasets import Source
     from locality.fields.jacobian import draw_inputs
-    from pages._ui.lessons.parts import leaderboard_of
+    from pages._ui.lessons.parts import leaderboard_of, percent
 
     made = leaderboard_of("fashion_mnist", "unet")
     names = [name for name in MODELS if name in made.names]
@@ -71,8 +71,8 @@ def figure() -> Figure:
         },
         arrays={"row": torch.stack([made.result(name).images[:SHOWN] for name in names]).flatten().numpy()},
         facts={
-            "copies": f"{copies['optimal'].mean:.0%}".replace("%", " %"),
-            "unet": f"{copies['unet'].mean:.0%}".replace("%", " %"),
+            "copies": percent(copies["optimal"].mean),
+            "unet": percent(copies["unet"].mean),
             "counts": f"{COUNTS[-1]:,}",
             "few": f"{few[COUNTS[0]]:g}",
             "many": f"{few[COUNTS[-1]]:g}",

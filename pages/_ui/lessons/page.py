@@ -81,6 +81,7 @@ def index() -> None:
     _, middle, _ = st.columns([1, 4, 1])
     with middle:
         st.title("Lessons", anchor=False)
+        pages = lesson_pages()
         total = sum(one.minutes for one in lessons())
         st.markdown(
             "Each lesson makes one claim and asks for your prediction before its figure answers. All take about "
@@ -88,7 +89,5 @@ def index() -> None:
         )
         for one in lessons():
             with st.container(border=True, gap="xxsmall"):
-                st.page_link(
-                    lesson_pages()[one.number], label=f"**{one.title}**", icon=f":material/counter_{one.number}:"
-                )
+                st.page_link(pages[one.number], label=f"**{one.title}**", icon=f":material/counter_{one.number}:")
                 st.caption(f"{one.summary} {one.minutes:g} minutes.")

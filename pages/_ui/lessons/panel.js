@@ -1,46 +1,56 @@
-// A titled picture with marks over it; or words in its place, while the answer is covered.
+// Pictures of the lessons: cells with marks over them, and titled ones that can be covered while the answer is.
 import { paintField, paintImage, rgba } from "../lab/colours.js"
 import { bitmap, element } from "../lab/lab.js"
 
-export class Panel {
-  constructor(id, side) {
+export class Picture {
+  constructor(side) {
     this.side = side
-    this.figure = element("figure")
-    this.figure.dataset.panel = id
-    this.title = element("h3")
     this.stage = element("div", "stage")
-    this.words = element("p", "waits")
     const { canvas, pixels, put } = bitmap(document.createElement("canvas"), side, side)
     this.canvas = canvas
     this.pixels = pixels
     this.put = put
-    this.canvas.setAttribute("role", "img")
-    this.stage.append(this.canvas)
+    canvas.setAttribute("role", "img")
+    this.stage.append(canvas)
     this.stage.insertAdjacentHTML("beforeend", `<svg viewBox="0 0 ${side} ${side}" aria-hidden="true" fill="none"></svg>`)
     this.marks = this.stage.querySelector("svg")
-    this.figure.append(this.title, this.stage, this.words)
   }
 
-  // A field on a symmetric scale up to `limit`, small values lifted (symlog).
-  field(title, field, limit, marks, label = title) {
-    paintField(field, limit, true, this.pixels)
-    this.put()
-    this.show(title, label, marks)
+  // A field on a symmetric scale up to `limit`, small values lifted unless told otherwise.
+  field(field, limit, marks, label, lifted = true) {
+    paintField(field, limit, lifted, this.pixels)
+    this.done(marks, label)
   }
 
   // An image in [-1, 1], channels first.
-  image(title, x0, channels, marks = "", label = title) {
+  image(x0, channels, marks, label) {
     paintImage(x0, null, 0, channels, this.side ** 2, this.pixels)
-    this.put()
-    this.show(title, label, marks)
+    this.done(marks, label)
   }
 
-  show(title, label, marks) {
+  done(marks, label) {
+    this.put()
+    this.marks.innerHTML = marks
+    this.canvas.setAttribute("aria-label", label)
+  }
+}
+
+export class Panel extends Picture {
+  constructor(id, side) {
+    super(side)
+    this.figure = element("figure")
+    this.figure.dataset.panel = id
+    this.title = element("h3")
+    this.words = element("p", "waits")
+    this.figure.append(this.title, this.stage, this.words)
+  }
+
+  // Uncovered, with a title.
+  titled(title) {
     this.title.textContent = title
     this.stage.hidden = false
     this.words.textContent = ""
-    this.canvas.setAttribute("aria-label", label)
-    this.marks.innerHTML = marks
+    return this
   }
 
   cover(title, words = "after your guess") {
@@ -60,21 +70,8 @@ export function strip(images, side, columns = images.length) {
     for (let p = 0; p < side * side; p++) pixels[corner + Math.floor(p / side) * canvas.width + p % side] = rgba(image[p], image[p], image[p])
   })
   put()
-  return framed(canvas)
-}
-
-// A picture of an option of the guess.
-export function framed(canvas) {
-  const stage = element("div", "stage")
   canvas.setAttribute("aria-hidden", "true")
+  const stage = element("div", "stage")
   stage.append(canvas)
   return stage
 }
-
-// The largest size of a field but for its own pixel, which would set the scale alone.
-export function elsewhere(field, own) {
-  let most = 0
-  for (let p = 0; p < field.length; p++) if (p !== own) most = Math.max(most, Math.abs(field[p]))
-  return most || 1
-}
-

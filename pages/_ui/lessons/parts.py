@@ -19,7 +19,7 @@ from locality.fields.codec import decode_rows
 from locality.fields.jacobian import draw_inputs
 from locality.fields.rows import rows
 from locality.linear.wiener import WienerFilter, decompose
-from locality.schedule import check_sigma
+from locality.schedule import check_sigma, nearest_level
 from locality.studies import (
     AgreementPlan,
     Bench,
@@ -68,7 +68,7 @@ def agreement_with_wiener(name: str, network: str, sigma: float) -> tuple[float,
     study = found_agreement(Source.parse(name), ["wiener", network], plan=AgreementPlan())
     if study is None:
         raise DataUnavailable(f"The agreement study of {name} is not in cache/shipped. Restore it with git checkout.")
-    at = nearest(study.sigmas, sigma)
+    at = nearest_level(study.sigmas, sigma)
     return float(study.off_centre.value[at, 0, 1]), float(study.off_centre.stderr[at, 0, 1]), study.sigmas[at]
 
 
@@ -95,11 +95,7 @@ def stored_fields(name: str, network: str) -> tuple[Float[Tensor, "s p hw"], Sto
 
 def pixel_rows(wiener: WienerFilter, pixels: Sequence[Pixel], sigma: float) -> Float[Tensor, "p hw"]:
     """Predicted fields of some pixels, summed over channels; exact."""
-
-    def no_images(sigma: float) -> Tensor:
-        raise AssertionError("fields of a linear filter need no image")
-
-    return rows(wiener, pixels, sigma, no_images).summed()[:, 0]
+    return rows(wiener, pixels, sigma).summed()[:, 0]
 
 
 def field_of(
@@ -135,25 +131,14 @@ def recording() -> tuple[dict[str, Any] | None, dict[str, NDArray[Any]]]:
     return None, {}
 
 
-def nearest(levels: Sequence[float], sigma: float) -> int:
-    """The place of the level nearest to sigma in its logarithm."""
-    return min(range(len(levels)), key=lambda i: abs(math.log(levels[i] / sigma)))
-
-
 def mean_and_error(values: Float[Tensor, " n"]) -> tuple[float, float]:
     """Mean of n values and its standard error."""
     return float(values.mean()), float(values.std() / math.sqrt(len(values)))
 
 
-def coded_basis(wiener: WienerFilter, rank: int) -> tuple[dict[str, float], dict[str, NDArray[Any]]]:
-    """The `rank` leading components summed over channels, as `Basis` of the explorer reads them: 16 bits a value, the
-    others as one `rest`."""
-    c, h, w = wiener.shape
-    summed = wiener.eigvecs[:, :rank].reshape(c, h * w, -1).sum(dim=0)
-    scale = summed.abs().amax(dim=0).clamp(min=1e-30) / 32_767
-    rest = max(wiener.trace - float(wiener.eigvals[:rank].sum()), 0.0) / (wiener.shape.d - rank)
-    arrays = {"codes": (summed / scale).round().short(), "scale": scale, "eigvals": wiener.eigvals[:rank].double()}
-    return {"rest": rest, "channels": c}, {name: array.contiguous().numpy() for name, array in arrays.items()}
+def percent(share: float) -> str:
+    """A share as whole percent, as the lessons' texts have it."""
+    return f"{100 * share:.0f} %"
 
 
 def leaderboard_of(name: str, reference: str) -> Bench:

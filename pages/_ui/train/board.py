@@ -32,19 +32,19 @@ _WORDS: dict[State, tuple[str, str]] = {
 }
 
 
-def show(source: Source) -> None:
+def show(dataset: str) -> None:
     """The trainings there are, looking again by itself only while something runs; below them, or alone, a recording."""
     known = plans()
     if known:
         active = [plan.key for plan in known if state_of(plan)[0] in ACTIVE]
         st.fragment(_board, run_every=_POLL if active else None)(active)
-    _recording(source, alone=not known)
+    _recording(dataset, alone=not known)
 
 
-def _recording(source: Source, *, alone: bool) -> None:
+def _recording(dataset: str, *, alone: bool) -> None:
     """A recorded training of this dataset, else of another; where there is none, what the page will show."""
     made = _recordings()
-    found = next((one for one in made if one.dataset == source.text), next(iter(made), None))
+    found = next((one for one in made if one.dataset == dataset), next(iter(made), None))
     if found is None:
         if alone:
             st.info(

@@ -1,5 +1,5 @@
 // A training, moment by moment: the field predicted, the field learned so far, the error, and images from the same noise.
-import { rgba } from "../lab/colours.js"
+import { paintBytes } from "../lab/colours.js"
 import { bitmap, element, Lab, mounted } from "../lab/lab.js"
 import { decodeRow, largest, nearest, pearson, short } from "../lab/math.js"
 import { box, chart } from "../lab/svg.js"
@@ -20,12 +20,12 @@ class Moments extends Lab {
   receive(sent) {
     const before = this.head?.images.length ?? 0, { fresh } = this.take(sent), { head } = this, last = head.images.length - 1
     if (fresh) [this.level, this.spot] = [head.level, 0]
-    if (fresh || this.at >= before - 1) this.at = head.begin ?? last // whoever watches the newest goes on doing so
+    if (fresh || this.at >= before - 1) this.at = last // whoever watches the newest goes on doing so
     this.at = Math.min(this.at, last)
     this.pixel = head.pixels[this.spot]
     this.$("input").max = last
     this.build()
-    this.draw()
+    this.redraw()
   }
 
   // A click takes the recorded pixel that is nearest; Python need not know.
@@ -70,7 +70,7 @@ class Moments extends Lab {
     this.$(".note").textContent = `${head.note} r leaves the pixel itself out.${head.pixels.length > 1 ? " Click a field to go to the nearest recorded pixel (dots)." : ""}`
     this.$(".named").textContent = images ? `What it generates after ${seen} images, from the same noise` : "What it generates before training"
     this.tiles.forEach((tile, k) => {
-      paint(this.arrays.samples, (at * head.count + k) * this.c * this.h * this.w, this.c, this.h * this.w, tile.pixels)
+      paintBytes(this.arrays.samples, (at * head.count + k) * this.c * this.h * this.w, this.c, this.h * this.w, tile.pixels)
       tile.put()
       tile.canvas.setAttribute("aria-label", `Image ${k + 1} generated after ${seen} images seen`)
     })
@@ -122,12 +122,6 @@ class Moments extends Lab {
     if (this.at >= length - 1) this.stop()
     return this.at !== before
   }
-}
-
-// Pixels 0..255, channels first, as the canvas wants them.
-function paint(bytes, start, c, size, pixels) {
-  const green = c === 1 ? 0 : size, blue = c === 1 ? 0 : 2 * size
-  for (let i = start, j = 0; j < size; i++, j++) pixels[j] = rgba(bytes[i], bytes[i + green], bytes[i + blue])
 }
 
 export default mounted(Moments)
