@@ -43,9 +43,10 @@ def unit_noise(images: Iterable[int], d: int, seed: int, *, step: int = START) -
     return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, d)
 
 
-def field_noise(count: int, d: int, seed: int) -> Float[Tensor, "k d"]:
-    """N(0, I) of images 0..count-1, float32, on the CPU; image k depends on (seed, k) alone."""
-    return _rows(d, (torch.Generator().manual_seed((seed * 1_000_003 + k) % 2**63) for k in range(count)))
+def field_noise(count: int, d: int, seed: int, first: int = 0) -> Float[Tensor, "k d"]:
+    """N(0, I) of `count` images from image `first` on, float32, on the CPU; image k depends on (seed, k) alone."""
+    numbers = range(first, first + count)
+    return _rows(d, (torch.Generator().manual_seed((seed * 1_000_003 + k) % 2**63) for k in numbers))
 
 
 def running_noise(count: int, d: int, seed: int) -> Float[Tensor, "k d"]:

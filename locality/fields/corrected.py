@@ -93,7 +93,8 @@ class CorrectedTally:
     def result(self) -> Corrected:
         """The agreement over all pixels."""
         # The root of a mean is not the mean of roots: pixels differ in noise.
-        plain, every = self._mean("plain"), self._mean("across") / self._mean("scale")
+        plain, scale = self._mean("plain"), self._mean("scale")
+        every = self._mean("across") / torch.where(scale > 0, scale, torch.nan)  # no pixel's draws agree: not defined
         every = torch.where(torch.eye(plain.shape[0], dtype=torch.bool), plain / plain, every)
         value, again = every[0], every[1:] if self._intervals else torch.full((2, *plain.shape), torch.nan).double()
         away = (again - again.mean(dim=0)) * (self._draws / (self._draws - 1)) ** 0.5  # their variance is that short

@@ -85,9 +85,9 @@ def differentiate(
     return torch.stack(rows)
 
 
-def draw_inputs(x0: Float[Tensor, "k d"], sigma: float, seed: int) -> Float[Tensor, "k d"]:
-    """x0 + sigma * eps, eps being `field_noise`: its own for each place in x0, whatever the batch."""
-    return x0 + sigma * field_noise(len(x0), x0.shape[1], seed).to(x0)
+def draw_inputs(x0: Float[Tensor, "k d"], sigma: float, seed: int, first: int = 0) -> Float[Tensor, "k d"]:
+    """x0 + sigma * eps, eps being `field_noise`: its own for each draw, of which x0 has those from `first` on."""
+    return x0 + sigma * field_noise(len(x0), x0.shape[1], seed, first).to(x0)
 
 
 def reduce_inputs(values: Float[Tensor, "c h w"], how: Inputs | int = "sum") -> Float[Tensor, "h w"]:

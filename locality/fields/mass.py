@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
+from locality.fields.jackknife import jackknife
 from locality.fields.rows import Rows
 from locality.types import ImageShape, Pixel
 
@@ -57,8 +58,7 @@ def mass_fractions_of_draws(
     if count < 2:
         return MassFractions(_three(values), (math.nan,) * 3, count)
     left_out = _shares((total - each) / (count - 1), pixels, shape, mask)
-    spread = (left_out - left_out.mean(dim=0)).square().sum(dim=0)
-    return MassFractions(_three(values), _three((spread * (count - 1) / count).sqrt()), count)
+    return MassFractions(_three(values), _three(jackknife(left_out)), count)
 
 
 def mass_fractions(rows: Rows, pixels: Sequence[Pixel], mask: Bool[Tensor, "h w"] | None) -> MassFractions:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from locality.fields.jackknife import jackknife
 from locality.types import ImageShape, Pixel
 
 
@@ -44,4 +45,4 @@ def radius_error(each: Float[Tensor, "k hw"], pixel: Pixel, shape: ImageShape) -
         return math.nan
     draws = each.double()
     left_out = half_mass_radius((draws.sum(dim=0) - draws) / (count - 1), pixel, shape)
-    return float(((left_out - left_out.mean()).square().sum() * (count - 1) / count).sqrt())
+    return float(jackknife(left_out))

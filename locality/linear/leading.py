@@ -9,7 +9,7 @@ sums over channels) weigh each other by v^T f(S) w, and this is off by no more t
 
 The first term is how f answers the perturbation R; the second bounds v^T f(C) w by Cauchy and Schwarz, then by
 Jensen, as f is concave; the third is what stands in for it. v^T C v is known exactly: what the variance of v has
-beyond the leading components.
+beyond v^T U T U^T v + 2 (U^T v) (R^T v).
 Source: Zhou, Saad 2007 (SIAM J. Matrix Anal. Appl. 29(3)) for the filter.
 """
 
@@ -31,6 +31,7 @@ LARGE = 8192  # coordinates from which the leading components are taken unless a
 RANK = 1024  # how many of them
 ACCURACY = 0.01  # of a field, over its largest value: stated from the lowest noise level that keeps it
 OF_NOTE = 0.01  # of the largest variance: pixels with less make no promise
+_NOTHING = 1e-12  # of the largest eigenvalue: less is rounding, and no edge for the filter
 _CYCLES = 2  # each filters and turns to principal components
 _SPARE = 0.1  # directions carried along, per component
 _LEVELS = 2.0 ** torch.arange(-5.0, 7.0, 1 / 16, dtype=torch.float64)  # noise levels at which the bound is taken
@@ -62,14 +63,14 @@ def lead(
         ritz, turn = torch.linalg.eigh(basis.T @ image)
         ritz, basis, image = ritz.flip(0), basis @ turn.flip(1), image @ turn.flip(1)
         if number < _CYCLES:
-            basis = _filtered(cov, basis, image, float(ritz[-1].clamp(min=1e-300)))
+            basis = _filtered(cov, basis, image, max(float(ritz[-1]), _NOTHING * float(ritz[0]), 1e-300))
     eigvals, vectors, image = ritz[:rank].clamp(min=0.0), basis[:, :rank], image[:, :rank]
     yield Progress(_CYCLES + 1, _CYCLES + 2, "Bound of the error")
     residual = image - vectors * eigvals
     apart = float(torch.linalg.eigvalsh(residual.T @ residual)[-1].clamp(min=0.0).sqrt())
     rest = max(0.0, float(cov.trace() - eigvals.sum()) / (d - rank))
     found = WienerFilter(shape, count, mean, eigvals, vectors.float(), rest)
-    return replace(found, error=_stated(found, cov, vectors, apart))
+    return replace(found, error=_stated(found, cov, vectors, residual, apart))
 
 
 def _filtered(
@@ -82,13 +83,18 @@ def _filtered(
 
 
 def _stated(
-    found: WienerFilter, cov: Float64[Tensor, "d d"], vectors: Float64[Tensor, "d k"], apart: float
+    found: WienerFilter,
+    cov: Float64[Tensor, "d d"],
+    vectors: Float64[Tensor, "d k"],
+    residual: Float64[Tensor, "d k"],
+    apart: float,
 ) -> RowError:
     """The bound from the lowest noise level at which fields keep the accuracy, else at which it is about the least."""
     c, hw = found.shape.c, found.shape.h * found.shape.w
-    single = _Directions(1, cov.diagonal(), vectors)
+    single = _Directions(1, cov.diagonal(), vectors, residual)
     within = cov.reshape(c, hw, c, hw).diagonal(dim1=1, dim2=3).sum(dim=(0, 1))
-    summed = _Directions(c, within, vectors.reshape(c, hw, -1).sum(dim=0))
+    over_channels = (part.reshape(c, hw, -1).sum(dim=0) for part in (vectors, residual))
+    summed = _Directions(c, within, *over_channels)
     fields, rows = (directions.bound(found, apart) for directions in (summed, single))
     from_here = fields.flip(0).cummax(dim=0).values.flip(0)
     start = int((from_here <= max(ACCURACY, 1.25 * float(from_here.min()))).nonzero()[0])
@@ -105,11 +111,12 @@ def _stated(
 
 @dataclass(frozen=True, eq=False)
 class _Directions:
-    """Pixels, or sums over the channels of each: their squared length, variance [p] and components [p, k]."""
+    """Pixels, or sums over the channels of each: their squared length, variance [p], and U^T v and R^T v [p, k]."""
 
     length: int
     variance: Float64[Tensor, " p"]
     components: Float64[Tensor, "p k"]
+    residual: Float64[Tensor, "p k"]
 
     def bound(self, found: WienerFilter, apart: float) -> Float64[Tensor, " levels"]:
         """Largest error over the largest value of a row, for noise levels from each to the next.
@@ -119,7 +126,8 @@ class _Directions:
         """
         squares, noise = self.components.square(), _LEVELS.square()
         outside = (self.length - squares.sum(dim=1)).clamp(min=0.0)
-        left = (self.variance - squares @ found.eigvals).clamp(min=0.0)
+        shared = 2.0 * (self.components * self.residual).sum(dim=1)
+        left = (self.variance - squares @ found.eigvals - shared).clamp(min=0.0)  # v^T C v
         rest = found.rest / (found.rest + noise)
         gains = found.eigvals[:, None] / (found.eigvals[:, None] + noise)
         own = squares @ gains  # of f(S) itself: no less than this, less the first term

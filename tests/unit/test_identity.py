@@ -19,11 +19,6 @@ from tests.shell import Shell, refused
 FOLDER = "folder:path={},resolution=8,mode=grey"
 
 
-@pytest.fixture
-def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    return Shell(capsys, monkeypatch)
-
-
 @pytest.mark.parametrize(
     ("typed", "text"),
     [

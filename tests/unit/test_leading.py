@@ -84,6 +84,15 @@ def test_more_components_promise_more() -> None:
     assert reach[0] > reach[1] > reach[2]
 
 
+@pytest.mark.parametrize("directions", [5, 20, 60])
+def test_images_of_few_directions(directions: int) -> None:
+    """More components than there are: the rest has nothing to filter for."""
+    generator = torch.Generator().manual_seed(2)
+    mixed = torch.randn(200, directions, generator=generator) @ torch.randn(directions, SHAPE.d, generator=generator)
+    exact, found = both(70, (128 + 20 * mixed / directions**0.5).clamp(0, 255).round().to(torch.float32))
+    torch.testing.assert_close(found.matrix(3.0), exact.matrix(3.0), rtol=0, atol=0.02)
+
+
 @pytest.mark.parametrize("rank", [0, -3, 90, 1000])
 def test_a_rank_out_of_range_is_refused(rank: int) -> None:
     with pytest.raises(BadInput, match="give 1 to 89"):
@@ -140,11 +149,6 @@ def test_memory_too_small_for_all_names_how_many_fit() -> None:
     shape = ImageShape(3, 64, 64)
     with pytest.raises(TooLarge, match=r"1,024 leading components \(--leading 1024\)"):
         check_budget(50_000, shape, Compute(decomposition=32 * shape.d**2 + 64 * shape.d * 1024))
-
-
-@pytest.fixture
-def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    return Shell(capsys, monkeypatch)
 
 
 def test_the_command_states_the_error(shell: Shell) -> None:

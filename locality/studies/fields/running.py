@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from locality.device import Compute
+from locality.fields.jackknife import jackknife
 from locality.fields.jacobian import Average, Inputs, draw_inputs, reduce_inputs
 from locality.fields.rows import output_rows
 from locality.types import Denoiser, ImageShape
@@ -72,7 +73,7 @@ class RunningField:
                     self.each = found if self.each is None else torch.cat([self.each, found])
 
     def _rows(self, start: int, stop: int) -> Float[Tensor, "k c h w"]:
-        x = draw_inputs(self.images(stop), self.sigma, self.seed)[start:]
+        x = draw_inputs(self.images(stop)[start:], self.sigma, self.seed, start)
         rows = output_rows(self.denoiser, self.output, self.sigma, lambda _: x, batch=len(x)).each[0]
         sized = rows.abs() if self.average == "absolute" else rows
         return sized.reshape(len(x), *self.shape).detach()
@@ -87,8 +88,7 @@ class RunningField:
         if count < 2:
             return Estimate(values.float(), torch.full_like(values, math.nan).float(), count)
         left_out = torch.stack([reduce_inputs((total - one) / (count - 1), self.inputs) for one in each]).flatten(1)
-        spread = (left_out - left_out.mean(dim=0)).square().sum(dim=0)
-        return Estimate(values.float(), (spread * (count - 1) / count).sqrt().float(), count)
+        return Estimate(values.float(), jackknife(left_out).float(), count)
 
     def reduced(self, most: int | None = None) -> Float[Tensor, "k hw"]:
         """Every draw alone."""
