@@ -12,6 +12,7 @@ import typer
 from locality.cli.parts.app import app
 from locality.errors import BadInput
 from locality.places import home
+from locality.sharing import ROOTS
 from locality.specs.code import VARIABLE, plugin_places
 
 _PATHS = ("LOCALITY_DATA", "LOCALITY_CACHE")  # read by the server, which starts in another folder
@@ -29,6 +30,10 @@ def dashboard(
     for name in _PATHS:
         if place := os.environ.get(name):
             os.environ[name] = str(Path(place).expanduser().absolute())
+    if roots := os.environ.get(ROOTS):
+        os.environ[ROOTS] = os.pathsep.join(
+            str(Path(root).expanduser().absolute()) for root in roots.split(os.pathsep) if root
+        )
     if places := plugin_places(absolute=True):
         os.environ[VARIABLE] = os.pathsep.join(places)
     os.chdir(folder)

@@ -159,9 +159,10 @@ def _offer(text: str, mirrors: list[str]) -> tuple[str, Download | HubOffer]:
     """What a name stands for and what would be fetched. Raises UnknownName, and BadInput where there is nothing."""
     from locality.datasets import DATASETS
     from locality.features import INCEPTION
-    from locality.networks.checkpoints.hub import hub_offer
 
     if text.startswith("checkpoint:"):
+        from locality.networks.checkpoints.hub import hub_offer
+
         return text, hub_offer(text.removeprefix("checkpoint:"), mirrors[0] if mirrors else None)
     if text == INCEPTION.folder:
         return text, INCEPTION

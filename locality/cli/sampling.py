@@ -53,11 +53,13 @@ def sample(
     source, chosen, compute = _ready(dataset, model, first, device, memory)
     check_out(out)
     note = tell_note(chosen)
-    kept = studies.found_samples(source, model, sampling) is not None
-    expected = None if kept else watch(studies.expected_sampling(source, model, sampling, compute=compute))
-    tell_expected({} if expected is None else {model: expected})
     began = time.perf_counter()
-    drawn = watch(studies.sample(source, model, sampling, compute=compute))
+    drawn, expected = studies.found_samples(source, model, sampling), None
+    if drawn is None:
+        expected = watch(studies.expected_sampling(source, model, sampling, compute=compute))
+        tell_expected({model: expected})
+        began = time.perf_counter()
+        drawn = watch(studies.sample(source, model, sampling, compute=compute))
     shape = (sampling.steps, sampling.count, *drawn.shape)
     images, inputs = drawn.x0_hat.reshape(shape).numpy(), drawn.x.reshape(shape).numpy()
     write_npz(out, x0_hat=images, x=inputs, sigmas=np.array(drawn.sigmas))

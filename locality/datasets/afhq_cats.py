@@ -14,11 +14,11 @@ from locality.dataset import Dataset
 from locality.datasets.parts.excerpt import shipped_excerpt
 from locality.datasets.parts.files import find_file
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
-from locality.datasets.parts.verify import sha256_of
 from locality.errors import BadInput, DataUnavailable, DigestMismatch
 from locality.pictures.archive import open_archive
 from locality.pictures.images import decode
 from locality.specs import param
+from locality.store.atomic import sha256_of
 from locality.types import ImageShape, Pixel
 
 ZIP = "afhq_cat_64.zip"

@@ -58,7 +58,8 @@ class ArraySet(ImageSet):
     def understood(self, values: Values) -> Values:
         self._asked = values.low is not None
         if self._floats and not values:
-            keep = not self._in_disguise(*self._range)
+            keep = self._range != (0.0, 255.0)  # else `_range` found them to be 8 bits in disguise
+            keep = keep and not self._in_disguise(*self._range)
             if keep:
                 low, high = self._range
                 self._doubts.append(

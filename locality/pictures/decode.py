@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -174,7 +174,7 @@ def part_of(job: dict[str, Any], report: Report) -> Facts:
         plan = Plan.of(images, request.limit)
         if len(plan.rows) != job["n"]:
             raise BadInput(f"{images.title} changed while it was read. Start again when it is complete.")
-        recipe = Recipe(recipe.resolution, recipe.crop, recipe.mode, images.understood(recipe.values))
+        recipe = replace(recipe, values=images.understood(recipe.values))
         out = np.memmap(job["target"], recipe.values.type, "r+", shape=(len(plan.rows), recipe.size))
         some = slice(job["start"], job["stop"])
         facts = decode(images, Plan(plan.rows[some], plan.places[some], plan.train), recipe, out, report)

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from locality.errors import BadInput
 from locality.pictures.decode import Plan, Report, Request, decode_together
 from locality.pictures.names import Split
 from locality.pictures.opened import open_images
-from locality.pictures.recipe import Recipe
 from locality.pictures.scratch import check_disk, pictures_folder, reserve, scratch_folder, unusable
 from locality.pictures.sets import ImageSet
 from locality.pictures.walk import walk
@@ -134,9 +133,10 @@ def _opened(folder: Path) -> Kept | None:
         size = (found.train + found.test) * found.d * np.dtype(found.dtype).itemsize
         if (folder / _PIXELS).stat().st_size != size:
             return None
-        os.utime(folder / _ABOUT)  # used now
     except (OSError, ValueError, TypeError, KeyError):
         return None
+    with suppress(OSError):  # a cache that may be read alone
+        os.utime(folder / _ABOUT)  # used now
     return found
 
 
@@ -146,7 +146,7 @@ def _make(request: Request, folder: Path, report: Report) -> Kept:
         plan, usual = Plan.of(images, request.limit), request.recipe
         classes = images.classes()
         images.check(plan.rows)
-        recipe = Recipe(usual.resolution, usual.crop, usual.mode, images.understood(usual.values))
+        recipe = replace(usual, values=images.understood(usual.values))
         with _part(folder) as part:
             size = len(plan.rows) * recipe.size * np.dtype(recipe.values.type).itemsize
             shape = f"{recipe.channels}x{recipe.resolution}x{recipe.resolution}"

@@ -70,9 +70,9 @@ class ParquetSet(ImageSet):
         row = next(wanted)
         for name, file in zip(self._names, self._files, strict=True):
             for group in range(file.metadata.num_row_groups):
-                size = file.metadata.row_group(group).num_rows
-                if row < 0 or row >= start + size:
-                    start += size
+                end = start + file.metadata.row_group(group).num_rows
+                if not start <= row < end:
+                    start = end
                     continue
                 _check_group(file, group, self._image, name)
                 with _explained(name):
@@ -81,6 +81,9 @@ class ParquetSet(ImageSet):
                             yield row, self._picture(batch.column(0)[row - start].as_py(), row)
                             row = next(wanted)
                         start += len(batch)
+                        if not start <= row < end:
+                            break  # of a large group the rest need not be decoded
+                start = end
 
     def _picture(self, value: Any, row: int) -> Picture:
         raw = value.get("bytes") if isinstance(value, dict) else value

@@ -109,7 +109,7 @@ class Recipe:
         if self.values.low is not None and not self.values.keep:
             facts.cut += bool(colours.min() < low or colours.max() > high)
         scaled = self.values.scaled(colours, low, high)
-        opacity = None if alpha is None else alpha / (picture.white or 1.0)
+        opacity = None if alpha is None else alpha / _opaque(picture, array.dtype, high)
         return self._kept(scaled, opacity) if self.values.keep else self._rounded(scaled, opacity, facts)
 
     def _range(self, picture: Picture, name: str) -> tuple[float, float]:
@@ -180,3 +180,12 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+def _opaque(picture: Picture, kind: np.dtype[Any], high: float) -> float:
+    """The value of alpha that hides everything: by the type, as the range that was asked for is that of colours."""
+    if picture.white:
+        return picture.white
+    if kind.kind == "u" and kind.itemsize <= 2:
+        return float(np.iinfo(kind).max)
+    return high if kind.kind in "iu" else 1.0

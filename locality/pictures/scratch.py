@@ -75,11 +75,8 @@ class Scratch:
 
 
 @contextmanager
-def scratch_folder(given: Path | None = None) -> Iterator[Scratch]:
-    """A scratch folder, removed at the end; or one that somebody else removes."""
-    if given is not None:
-        yield Scratch(given)
-        return
+def scratch_folder() -> Iterator[Scratch]:
+    """A scratch folder, removed at the end."""
     folder = pictures_folder()
     try:
         made = tempfile.TemporaryDirectory(prefix=".scratch-", dir=folder, ignore_cleanup_errors=True)

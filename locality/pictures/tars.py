@@ -38,10 +38,11 @@ class TarArchive(Archive):
         for shard, file in files.items():
             prefix = f"{shard}/" if len(files) > 1 else ""
             for member in _members(file, shard):
+                name = prefix + member.name.removeprefix("./")  # as `tar cf set.tar .` has them
                 if member.isreg() and not member.issparse():
-                    self._places[prefix + member.name] = (file, member.offset_data, member.size)
+                    self._places[name] = (file, member.offset_data, member.size)
                 elif not member.isdir():
-                    links.append(prefix + member.name)
+                    links.append(name)
         self.names = inside(list(self._places), title)
         self.odd = [f"{len(links)} links and the like ({first_three(links)})"] if links else []
 

@@ -39,10 +39,14 @@ def settle(path: Path, manifest: Path) -> None:
         return
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         wanted = json.loads(announced.read_bytes())["sha256"]
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found == wanted:
+        if sha256_of(path) == wanted:
             os.replace(announced, manifest)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _announced(manifest: Path) -> Path:

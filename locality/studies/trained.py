@@ -27,6 +27,7 @@ from locality.networks import (
 from locality.sharing import exists, readable
 from locality.specs import Code, code_of, named_codes
 from locality.store import Store, default_store
+from locality.store.atomic import settle
 from locality.types import ImageShape
 
 
@@ -97,6 +98,8 @@ def trained_networks(dataset: str | None = None, *, store: Store | None = None) 
     """
     home, wanted = store or default_store(), None if dataset is None else _spelled(dataset, "")
     roots = [root / "networks" for root in (home.shipped_root, home.local) if root is not None]
+    for weights in (path for root in roots for path in root.glob(f"*/{WEIGHTS}")):
+        settle(weights, weights.with_name(MANIFEST))  # a training that died while it wrote its first network
     found = [
         (place, network)
         for place, root in enumerate(roots)
@@ -184,6 +187,7 @@ def find_network(source: Source, name: str, *, store: Store | None = None) -> Tr
     """
     known = {network.name: network for network in networks_for(source, store=store)}
     if name not in known and is_path(name):
+        readable(classed(Path(name))[0])  # where `:class=K` is taken off, another path is opened
         name = str(readable(name))
     if name not in known and not is_path(name):
         raise UnknownName(f"model for {source.text}", name, [*DENOISERS, *known])

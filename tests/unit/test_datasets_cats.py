@@ -11,9 +11,9 @@ import torch
 from locality.datasets import DATASETS, Source, afhq_cats, ship_excerpt
 from locality.datasets.afhq_cats import AfhqCats
 from locality.datasets.parts import excerpt
-from locality.datasets.parts.verify import sha256_of
 from locality.errors import BadInput, DataUnavailable, DigestMismatch
 from locality.store import Store
+from locality.store.atomic import sha256_of
 from tests.pictures import noise, pngs, write_zip
 
 SIZES = [32, 64]

@@ -45,11 +45,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    return Shell(capsys, monkeypatch)
-
-
 def seeded(make: Callable[[], Any]) -> Any:
     """A network with noise on all weights: nothing is exactly zero, and the same each time."""
     with torch.random.fork_rng(devices=[]):

@@ -50,11 +50,6 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside, "_allowed", [True])
 
 
-@pytest.fixture
-def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    return Shell(capsys, monkeypatch)
-
-
 def training() -> ModuleType:
     spec = importlib.util.spec_from_file_location("foreign_training", ROOT / "tests" / "foreign" / "training.py")
     assert spec is not None

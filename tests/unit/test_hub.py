@@ -108,11 +108,6 @@ def hub(payloads: dict[str, bytes]) -> Iterator[tuple[Hub, str]]:
     server.server_close()
 
 
-@pytest.fixture
-def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    return Shell(capsys, monkeypatch)
-
-
 def fetched(shell: Shell, address: str, folder: Path, *more: str, text: str = "checkpoint:org/net"):  # type: ignore[no-untyped-def]
     return shell("download", text, "--mirror", address, "--to", folder, *more)
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from locality.datasets.parts.transfer import Arrived, Cut, fetch
-from locality.datasets.parts.verify import extract, gunzip_md5, md5_of, sha256_of
+from locality.datasets.parts.verify import extract, gunzip_md5, md5_of
 from locality.errors import BadInput, DataUnavailable, DigestMismatch, TooLarge
 from locality.places import user_data_dir
+from locality.store.atomic import sha256_of
 from locality.work import Progress
 
 _ATTEMPTS = 50  # per mirror, as long as each one brings something new

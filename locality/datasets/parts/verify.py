@@ -22,12 +22,6 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, _md5).hexdigest()
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def gunzip_md5(path: Path) -> str:
     """MD5 of the content of a .gz; empty where it cannot be unpacked."""
     digest, size = _md5(), 0

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -49,7 +50,11 @@ def open_code(code: Code) -> Made:
         CheckpointMismatch, NonFinite: its weights do not fit, or hold NaN.
     """
     function = function_of(code)  # whoever asks must be allowed to, opened before or not
-    return _open_code(code, function)
+    with _MAKING_ONE:  # the folder beside which weights lie, and where it prints to, are the process's
+        return _open_code(code, function)
+
+
+_MAKING_ONE = threading.RLock()
 
 
 @functools.lru_cache(maxsize=16)

@@ -23,7 +23,7 @@ from locality.errors import BadInput, CheckpointMismatch, NonFinite, TooLarge, f
 from locality.networks.checkpoints.files import difference, read_tensors
 from locality.networks.checkpoints.opened import BUILD_ERRORS, LARGEST, check_size
 
-TENSORS, PICKLES = ".safetensors", (".pt", ".pth", ".ckpt", ".bin", ".tar")
+TENSORS, PICKLES = ".safetensors", (".pt", ".pth", ".ckpt")
 _INDEX = ".index.json"
 _READ_ERRORS = (*BUILD_ERRORS, OSError, EOFError, UnpicklingError, MemoryError, ImportError, struct.error)
 _WRAPPERS = ("module.", "_orig_mod.")  # names that DataParallel and torch.compile put before all others
@@ -94,11 +94,6 @@ def _prefixes(got: Mapping[str, Any], want: Mapping[str, Any]) -> list[str]:
     return [name.removesuffix(first) for name in got if first and name.endswith(f".{first}")]
 
 
-def sets_of_weights(path: Path) -> dict[str, State]:
-    """Every set of weights in a file, by its key; "" for a file that is one. Raises as `read_weights`."""
-    return dict(_sets(_read(path)))
-
-
 # --- which set of a file
 
 
@@ -147,7 +142,7 @@ def _read(path: Path) -> Any:
     if path.is_dir() or path.name.endswith(_INDEX):
         return _shards(path)
     if not path.is_file():
-        raise BadInput(f"{path} does not exist. Give a file of weights: {TENSORS}, {', '.join(PICKLES[:3])}.")
+        raise BadInput(f"{path} does not exist. Give a file of weights: {TENSORS}, {', '.join(PICKLES)}.")
     check_size(path)
     return read_tensors(path)[0] if path.suffix == TENSORS else read_pickle(path)
 

@@ -16,7 +16,7 @@ from typing import Any
 from locality.errors import BadInput, DigestMismatch
 from locality.networks.adapter.denoiser import PythonSpec
 from locality.networks.adapter.file import open_code
-from locality.networks.adapter.weights import PICKLES
+from locality.networks.adapter.weights import PICKLES, TENSORS
 from locality.networks.checkpoints.diffusers_folder import CONFIG, INDEX, open_diffusers
 from locality.networks.checkpoints.files import MANIFEST, WEIGHTS, load_manifest, load_network
 from locality.networks.checkpoints.opened import OWN, External, check_size
@@ -25,9 +25,9 @@ from locality.networks.checkpoints.state_dict import open_state
 from locality.networks.parts.spec import NetworkDenoiser
 from locality.sharing import exists
 from locality.specs import Code
+from locality.store.atomic import settle
 from locality.types import ImageShape
 
-_TENSORS = ".safetensors"
 _ACCELERATE = ("unet", "unet_ema")  # of a checkpoint that accelerate writes in training
 _EDM = (
     "{path} is a Python pickle, as EDM's networks are: opening it runs whatever code it holds, so it was not opened. "
@@ -51,6 +51,7 @@ def read_checkpoint(path: Path, shape: ImageShape | None = None) -> tuple[Path, 
     with contextlib.suppress(RuntimeError):  # a user that does not exist: then it is a folder's name
         path = path.expanduser()
     ours = path.parent if path.name == WEIGHTS and path.is_file() else path
+    settle(ours / WEIGHTS, ours / MANIFEST)
     if (ours / MANIFEST).is_file():
         check_size(ours / WEIGHTS)
         return ours, load_manifest(ours)
@@ -82,8 +83,8 @@ def classed(path: Path) -> tuple[Path, str]:
 
 
 def _open(path: Path, shape: ImageShape | None, image_class: str) -> External:
-    folder = path.parent if path.suffix == _TENSORS and (path.parent / CONFIG).is_file() else path
-    patterns = ("*.json", "*/*.json", "../*/scheduler_config.json", f"*{_TENSORS}", f"*/*{_TENSORS}")
+    folder = path.parent if path.suffix == TENSORS and (path.parent / CONFIG).is_file() else path
+    patterns = ("*.json", "*/*.json", "../*/scheduler_config.json", f"*{TENSORS}", f"*/*{TENSORS}")
     files = [folder, *(file for pattern in patterns for file in folder.glob(pattern))]
     stamps = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file())
     return _opened(folder, shape, image_class, stamps)
@@ -115,9 +116,9 @@ def _opened(
         raise BadInput(f"{path}: class={image_class} is for a diffusers folder of a network that is told a class.")
     if path.suffix == ".pkl":
         raise BadInput(_EDM.format(path=path))
-    if path.suffix in PICKLES[:3]:
+    if path.suffix in PICKLES:
         return open_state(path, shape)
-    if path.suffix == _TENSORS:
+    if path.suffix == TENSORS:
         beside = f"no {MANIFEST} or {CONFIG} beside it tells what it holds"
         raise BadInput(f"{path} is not a trained network: {beside}. {OWN}")
     raise BadInput(

@@ -16,6 +16,7 @@ from typing import Any
 
 from locality.errors import BadInput, DataUnavailable, DigestMismatch, TooLarge, first_line
 from locality.places import user_data_dir
+from locality.store.atomic import sha256_of
 from locality.work import Progress
 
 HUB = "https://huggingface.co"
@@ -36,8 +37,7 @@ class Listed:
     def matches(self, path: Path) -> bool:
         """Whether the bytes are those the hub lists."""
         if self.sha256:
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest() == self.sha256
+            return sha256_of(path) == self.sha256
         payload = path.read_bytes()
         return hashlib.sha1(b"blob %d\0" % len(payload) + payload).hexdigest() == self.blob
 

@@ -16,6 +16,7 @@ from locality.errors import BadInput, CheckpointMismatch, TooLarge, first_line
 from locality.networks.checkpoints.files import difference, load_weights
 from locality.networks.checkpoints.spec import ExternalSpec
 from locality.networks.parts.spec import NetworkDenoiser
+from locality.store.atomic import sha256_of
 from locality.types import ImageShape
 
 UNKNOWN = "unknown origin"  # the dataset of a network that does not say what it was trained on
@@ -62,10 +63,7 @@ def describe_file(
         CheckpointMismatch: missing, unexpected or other-shaped tensors; names the first three. BadInput: no network.
     """
     _check_shapes(spec, shape, shapes, files[0])
-    digests = []
-    for file in files:
-        with file.open("rb") as opened:
-            digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
+    digests = [sha256_of(file) for file in files]
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     about = json.dumps([digest, spec.key(), list(shape)], sort_keys=True)
     timeline = spec.timeline

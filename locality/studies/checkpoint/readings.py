@@ -14,6 +14,7 @@ from locality.errors import BadInput
 from locality.networks import AdaptedDenoiser, Facts, NetworkDenoiser, PythonSpec
 from locality.networks.adapter.facts import GIVES, TAKES
 from locality.networks.checkpoints.spec import ExternalSpec
+from locality.schedule import log_grid
 
 _VALUES = ((-1.0, 1.0), (0.0, 1.0), (-0.5, 0.5), (0.0, 255.0))
 _FORMULAS = ("linear", "scaled_linear", "cosine")
@@ -105,4 +106,4 @@ def noise_levels(facts: Facts | None, low: float = 0.02, high: float = 20.0, cou
         wanted = torch.linspace(float(inner[0]), min(float(inner[-1]), torch.tensor(high).log().item()), count)
         nearest = (inner[None] - wanted[:, None]).abs().argmin(dim=1).unique()
         return [float(level) for level in inner[nearest].exp()]
-    return [low * (high / low) ** (i / (count - 1)) for i in range(count)]
+    return log_grid(low, high, count)
