@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.dataset import Dataset, Images
+from locality.dataset import Images
 from locality.denoisers.parts.bank import AveragingSpec
 from locality.denoisers.parts.part import Part, mean_image
 from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
@@ -100,8 +100,8 @@ class Stack(DenoiserSpec):
         members = []
         for spec in specs:
             members.append((yield from spec.fit(images, compute, store)))
-        means, weights = _means(specs, images.train), found.arrays["weights"]
-        return StackDenoiser(images.shape, tuple(members), mean_image(images.train), means, weights)
+        mean, means = _means(specs, images, compute)
+        return StackDenoiser(images.shape, tuple(members), mean, means, found.arrays["weights"])
 
     def specs(self) -> list[DenoiserSpec]:
         """The members, with their options.
@@ -141,7 +141,7 @@ class Stack(DenoiserSpec):
             members.append((yield from spec.fit(rest, compute, store)))
         x0 = train.x0(slice(len(train) - self.validation, len(train))).to(compute.device)
         eps = field_noise(len(x0), train.shape.d, seed=0)
-        mean, means = mean_image(rest.train), _means(specs, rest.train)
+        mean, means = _means(specs, rest, compute)
         weights = torch.zeros(len(SIGMAS), len(members), dtype=torch.float64)
         prior = _prior(specs)
         for level, sigma in enumerate(SIGMAS):
@@ -163,7 +163,8 @@ class Stack(DenoiserSpec):
 
 def store_key(fingerprint: str, spec: Stack) -> dict[str, Any]:
     """What the weights depend on."""
-    return {"fingerprint": fingerprint, "spec": spec.key(), "version": VERSION}
+    chosen = {"means": "of what is averaged"} if any(_chooses(member) for member in spec.specs()) else {}
+    return {"fingerprint": fingerprint, "spec": spec.key(), "version": VERSION, **chosen}
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,11 +237,31 @@ def least_squares(
     return weights.cpu()
 
 
-def _means(specs: Sequence[DenoiserSpec], train: Dataset) -> Float[Tensor, "f d"]:
-    """The mean of the images that each member averages: what it answers where no signal is left."""
-    counts = [spec.first if isinstance(spec, AveragingSpec) and spec.first else len(train) for spec in specs]
-    known = {count: mean_image(train.first(min(count, len(train)))) for count in set(counts)}
-    return torch.stack([known[count] for count in counts])
+def _means(
+    specs: Sequence[DenoiserSpec], images: Images, compute: Compute
+) -> tuple[Float[Tensor, " d"], Float[Tensor, "f d"]]:
+    """The mean image, and that of the images each member averages: what it answers where no signal is left."""
+    train = images.train
+    counts = {spec.first for spec in specs if isinstance(spec, AveragingSpec)} | {0}
+    known = {count: mean_image(train.first(min(count, len(train)) if count else None)) for count in counts}
+
+    def averaged(spec: DenoiserSpec) -> Float[Tensor, " d"]:
+        if not isinstance(spec, AveragingSpec):
+            return known[0]
+        if not _chooses(spec):
+            return known[spec.first]
+        bank = spec.bank(images, compute)
+        total = sum(
+            (chunk.sum(dim=0).cpu() for chunk in bank.chunks(8192, torch.float64)), torch.zeros(train.shape.d).double()
+        )
+        return (total / len(bank)).float().cpu()
+
+    return known[0], torch.stack([averaged(spec) for spec in specs])
+
+
+def _chooses(spec: DenoiserSpec) -> bool:
+    """Whether a member averages other images than the first ones: of some classes, or mirrored ones too."""
+    return isinstance(spec, AveragingSpec) and bool(spec.classes or spec.flips)
 
 
 def _prior(specs: Sequence[DenoiserSpec]) -> Float[Tensor, " f"]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from locality.studies.trained import Trained
 
 
@@ -22,9 +20,3 @@ def training_difference(network: Trained, to: Trained) -> str:
         return ""
     ours, theirs = (" ".join(map(str, side)) for side in zip(*different, strict=True))
     return f"trained {ours}, {to.name} {theirs}"
-
-
-def differences(networks: Sequence[Trained]) -> list[str]:
-    """A sentence for every network that was not trained like the first."""
-    found = [(network.name, training_difference(network, networks[0])) for network in networks[1:]]
-    return [f"{name}: {text}." for name, text in found if text]

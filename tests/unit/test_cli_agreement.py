@@ -21,11 +21,6 @@ SMALL = ("--step", 4, "--draws", 4, "--outputs", 3, "--samples", 2, "--steps", 2
 
 
 @pytest.fixture
-def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    return Shell(capsys, monkeypatch)
-
-
-@pytest.fixture
 def shifted() -> Iterator[str]:
     """A model whose estimate is the image one place further: its field is one pixel, not its own."""
     with made_up("shifted", lambda images, reference: lambda x, sigma: x.roll(1, dims=1)):

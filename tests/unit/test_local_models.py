@@ -17,11 +17,11 @@ from locality.denoisers.els import EquivariantDenoiser
 from locality.denoisers.ls import KAMB_GANGULI, LocalScoreDenoiser
 from locality.denoisers.parts.bank import AveragingSpec
 from locality.denoisers.parts.boxes import cut_bands, inner_bands, round_bands
-from locality.denoisers.parts.windows import WindowSchedule, nearest_level, weights_digest
+from locality.denoisers.parts.windows import WindowSchedule, weights_digest
 from locality.denoisers.pspc_square import SquarePatches, SquarePatchesDenoiser
 from locality.device import Compute
 from locality.errors import BadInput
-from locality.schedule import ddpm_grid, log_grid
+from locality.schedule import ddpm_grid, log_grid, nearest_level
 from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel
 from tests import naive

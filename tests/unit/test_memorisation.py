@@ -13,11 +13,6 @@ from tests.shell import Shell, refused
 PLAN = Sampling(count=6, steps=4, seed=2)
 
 
-@pytest.fixture
-def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    return Shell(capsys, monkeypatch)
-
-
 def test_copies_are_three_times_nearer_to_one_image_than_to_any_other() -> None:
     nearest = torch.tensor([0.0, 0.9, 1.0, 1.1, 0.0])
     second = torch.tensor([1.0, 3.0, 3.0, 3.0, 0.0])  # the last is two training images at once

@@ -48,11 +48,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-@pytest.fixture
-def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    return Shell(capsys, monkeypatch)
-
-
 def network(root: Path, dataset: str, name: str, seed: int = 0, text: str = "resnet:channels=8") -> Path:
     """A network with random weights, written like one trained on a dataset."""
     spec, folder = NETWORKS.parse(text), root / "networks" / f"{slug(dataset)}-{name}"

@@ -101,6 +101,11 @@ class Agreement:
     r2_samples: Explained | None
 
     @property
+    def initialisations(self) -> int:
+        """Of every untrained network: one in a study of the version before."""
+        return self.plan.seeds if self.weights is not None else 1
+
+    @property
     def names(self) -> list[str]:
         return [str(model["name"]) for model in self.models]
 

@@ -87,12 +87,8 @@ def found_agreement(
     """
     plan, store = plan or AgreementPlan(), store or default_store()
     members = find_members(source, names, plan.seed, seeds=plan.seeds, store=store)
-    before = find_members(source, names, plan.seed, store=store)
-    return (
-        _kept(source, members, plan, store)
-        or _shipped(source, members, plan, store)
-        or _shipped(source, before, plan, store, BEFORE)
-    )
+    found = _kept(source, members, plan, store) or _shipped(source, members, plan, store)
+    return found or _shipped(source, find_members(source, names, plan.seed, store=store), plan, store, BEFORE)
 
 
 def ship_agreement(source: Source, made: Agreement, folder: Path, *, store: Store | None = None) -> Path:

@@ -9,8 +9,8 @@ from locality.datasets import Source
 from locality.device import Compute
 from locality.store import Store, default_store
 from locality.studies.benchmark.cells import Cell, cells
-from locality.studies.benchmark.competitors import Competitor
-from locality.studies.benchmark.metrics import HELD_OUT, OWN, TRAJECTORY
+from locality.studies.benchmark.competitors import Competitor, Setup
+from locality.studies.benchmark.metrics import HELD_OUT, LEVELS, OWN, TRAJECTORY
 from locality.studies.benchmark.plan import BenchPlan
 from locality.studies.benchmark.setup import enter
 from locality.studies.costs.expected import Expected, cost
@@ -31,7 +31,7 @@ def expected_bench(
     missing = [cell for cell in every if store.get(cell.store_kind, cell.key) is None]
     work: dict[Competitor, Counter[float]] = {}
     for cell in missing:
-        if cell.competitor.model is not None and (calls := _calls(cell, plan)):
+        if cell.competitor.model is not None and (calls := _calls(cell, setup)):
             work.setdefault(cell.competitor, Counter()).update(calls)
     found, now = {}, pulse()
     for i, (one, images) in enumerate(work.items()):
@@ -47,8 +47,8 @@ def expected_bench(
     return found
 
 
-def _calls(cell: Cell, plan: BenchPlan) -> Counter[float]:
+def _calls(cell: Cell, setup: Setup) -> Counter[float]:
     """Noise level -> images denoised there."""
     steps = cell.competitor.sampling.sigmas()
-    levels = {OWN: steps, TRAJECTORY: steps[1:], HELD_OUT: plan.sigmas}.get(cell.kind, ())
+    levels = {OWN: steps, TRAJECTORY: steps[1:], HELD_OUT: setup.plan.sigmas, LEVELS: setup.levels}.get(cell.kind, ())
     return Counter({sigma: len(cell.images) for sigma in levels})
