@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -147,7 +146,6 @@ def saved(page: Page, press: Callable[[], None], folder: Path) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.skipif("LOCALITY_SLOW" not in os.environ, reason="LOCALITY_SLOW=1 runs it: slow after others")
 def test_export_png_svg_and_numbers(page: Page, server: str, tmp_path: Path) -> None:
     lab = open_explorer(page, server, f"?dataset={SET}&px=3.4&sigma=2")
     shows(lab, r"^3,4 2\.00000 exact ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import pytest
@@ -152,7 +151,6 @@ def test_a_clicked_pixel_is_explained_and_in_the_link(page: Page, server: str) -
     expect(page.get_by_role("heading", name="What decided row 5, column 4")).to_be_visible()
 
 
-@pytest.mark.skipif("LOCALITY_SLOW" not in os.environ, reason="LOCALITY_SLOW=1 runs it: needs an idle machine")
 def test_slow_models_wait_for_a_button_of_their_own_and_can_be_cancelled(page: Page, server: str) -> None:
     lab = open_samples(page, server, f"dataset=digits&{SLOW}&n=32&steps=300&seed=3")
     timed(page)

@@ -13,6 +13,7 @@ export class Charts {
     this.wide = 0
     // Not "click": the drawing under the pointer may be replaced, by new draws, before the button is up again.
     this.place.addEventListener("pointerup", event => {
+      if (event.button) return
       const sigma = valueAt({ range: view.head.range, log: true }, this.wide, this.place.querySelector("svg").getBoundingClientRect(), event.clientX)
       if (sigma) view.setNoise(sigma)
     })

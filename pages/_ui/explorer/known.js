@@ -15,18 +15,21 @@ export class Known extends Lab {
     super(root)
     this.exact = new Map() // predicted and projected fields from Python
     this.live = new Map() // draws of learned fields from Python
+    this.rows = new Map() // predicted rows made here
     this.points = new Map() // pixel -> level of the curve -> [radius, error, draws]
     this.x0 = null
-    document.addEventListener("visibilitychange", () => this.wonder())
+    document.addEventListener("visibilitychange", () => this.wonder(), { signal: this.gone.signal })
   }
 
   receive(sent) {
-    const { fresh } = this.take(sent), { head, arrays } = this
-    this.asked = false
-    if (fresh) for (const kept of [this.exact, this.live, this.points]) kept.clear()
+    const { fresh, newer } = this.take(sent), { head, arrays } = this
+    if (fresh) for (const kept of [this.exact, this.live, this.points, this.rows]) kept.clear()
     if (fresh || head.restored) { this.pixel = head.pixel; this.sigma = head.sigma } // else the browser knows best
     this.colours = head.options.symlog ? "symlog" : "linear"
-    this.x0 = arrays.x0
+    if (newer) { // else the answer to what was chosen meanwhile is still to come
+      this.asked = false
+      this.x0 = arrays.x0
+    }
     this.remember()
     this.build()
     this.load(placesOf(head.tables, head.strip?.url, this.sigma)).then(() => this.arrived())
@@ -65,8 +68,13 @@ export class Known extends Lab {
   predictedAt(pixel, sigma) {
     const found = this.exact.get(this.key(pixel, sigma))?.predicted
     if (found) return { field: found, exact: true }
-    const row = predictedRow(this.head.tables, this.files, pixel[0] * this.w + pixel[1], sigma, this.size)
-    return row && { field: row, exact: false }
+    const key = this.key(pixel, sigma)
+    if (!this.rows.has(key)) {
+      const row = predictedRow(this.head.tables, this.files, pixel[0] * this.w + pixel[1], sigma, this.size)
+      if (!row) return row
+      this.keep(this.rows, { pixel, sigma }, row)
+    }
+    return { field: this.rows.get(key), exact: false }
   }
 
   // Stored draws count where the options ask for as many as there are.
@@ -100,6 +108,11 @@ export class Known extends Lab {
     if (draws < Math.min(most, FIRST)) return this.question("draws")
     if (level >= 0) return this.question("curve", { at, level })
     if (draws < most) this.question("draws")
+  }
+
+  commit(kind, event) {
+    clearTimeout(this.wondering)
+    super.commit(kind, event)
   }
 
   question(kind, about = {}) {

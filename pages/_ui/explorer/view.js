@@ -21,7 +21,7 @@ export class Explorer extends Known {
     this.charts = new Charts(this)
     this.strip = new Strip(n => this.choose(n))
     this.noiseSlider()
-    presenting(root, this.$(".present"), by => this.step(by), () => this.ask())
+    presenting(root, this.$(".present"), by => this.step(by), () => this.ask(), this.gone.signal)
     this.$("details").addEventListener("toggle", () => this.ask())
   }
 
@@ -94,7 +94,7 @@ export class Explorer extends Known {
 
   spoken() {
     const { pixel: [row, col], numbers: { pearson: [r], radius: [near] } } = this.shown
-    return `Row ${row}, column ${col}. ${Number.isFinite(r) ? `Pearson r ${r.toFixed(2)}. ` : ""}Half of the predicted field within ${near.toFixed(1)} pixels.`
+    return `Row ${row}, column ${col}. ${Number.isFinite(r) ? `Pearson r ${r.toFixed(2)}. ` : ""}${Number.isFinite(near) ? `Half of the predicted field within ${near.toFixed(1)} pixels.` : ""}`
   }
 
   // --- acting ------------------------------------------------------------------------------------

@@ -41,7 +41,12 @@ export const mounted = (View, state = "view") => ({ data, parentElement, setStat
   view.send = value => setStateValue(state, value)
   view.open = open
   view.receive(unpack(data))
-  return () => view.stop()
+  return () => { // its place on the page is gone: nothing may hold the view, and it asks for nothing more
+    view.send = () => {}
+    view.stop()
+    view.gone.abort()
+    views.delete(parentElement)
+  }
 }
 
 async function fetched(place) {
@@ -68,7 +73,8 @@ export class Lab {
     Object.assign(root, { lab: this }) // for tests: root.lab.shown, root.lab.latency
     for (const kind of ["png", "svg"]) this.on(`.${kind}`, () => save(this.printed(), this.fileName(), kind))
     this.on(".play", () => (this.playing ? this.stop() : this.play()))
-    whenTurned(() => this.ask())
+    this.gone = new AbortController() // what listens beyond the view's own elements ends with it
+    whenTurned(() => this.ask(), this.gone.signal)
   }
 
   /** @param {string} query @returns {any} */
@@ -148,7 +154,7 @@ export class Lab {
     const canvas = find("canvas"), at = event => cellAt(event, h, w)
     const over = event => { const [row, col] = at(event); return [row % this.h, col % this.w] } // of a mosaic: in its image
     canvas.onpointermove = event => { this.cursor = over(event); if (leads) this.hover = this.snap(this.cursor); this.moved(event) }
-    canvas.onpointerleave = event => { this.cursor = this.hover = null; clearTimeout(this.resting); this.ask(event) }
+    canvas.onpointerleave = event => { this.cursor = this.hover = null; this.moved(event) }
     canvas.onclick = event => { this.pixel = this.snap(over(event)); this.hover = null; this.commit("click", event) }
     canvas.setAttribute("role", keys ? "application" : "img")
     if (keys) this.walk(canvas, keys)

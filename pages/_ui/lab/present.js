@@ -4,9 +4,9 @@ const STEPS = { ArrowRight: 1, ArrowUp: 1, PageDown: 1, ArrowLeft: -1, ArrowDown
 
 /**
  * @param {HTMLElement} root @param {HTMLElement} button
- * @param {(by: number) => void} step @param {() => void} changed
+ * @param {(by: number) => void} step @param {() => void} changed @param {AbortSignal} signal
  */
-export function presenting(root, button, step, changed) {
+export function presenting(root, button, step, changed, signal) {
   const shows = () => root.classList.contains("presenting")
   const set = on => {
     if (shows() === on) return
@@ -24,7 +24,7 @@ export function presenting(root, button, step, changed) {
     set(true) // even where a browser refuses the whole screen
     root.requestFullscreen?.().catch(() => {})
   })
-  document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement && root.isConnected) set(false) })
+  document.addEventListener("fullscreenchange", () => { if (!document.fullscreenElement && root.isConnected) set(false) }, { signal })
   root.addEventListener("keydown", event => {
     if (!shows() || event.altKey || event.ctrlKey || event.metaKey) return
     if (event.key === "Escape") { event.preventDefault(); leave() }

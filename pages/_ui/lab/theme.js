@@ -6,6 +6,7 @@ export function isDark(root) {
 }
 
 // Call back when the reader's system turns to dark or light; the page follows a moment later.
-export function whenTurned(act) {
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(act, 200))
+/** @param {() => void} act @param {AbortSignal} signal */
+export function whenTurned(act, signal) {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(act, 200), { signal })
 }

@@ -15,6 +15,7 @@ from locality.linear.wiener import coordinates
 from locality.metrics import is_copy
 from locality.studies import Sampling, finish, open_denoiser
 from locality.types import Denoiser, Pixel
+from pages._ui.charts import zero
 from pages._ui.guard import guard
 from pages._ui.images import Tile, grid, photo, signed
 from pages._ui.samples.marks import marked, moved
@@ -158,7 +159,7 @@ def _listened(source: Source, field: Tensor, pixel: Pixel, x0_hat: Tensor) -> No
     with left:
         estimate = marked(photo(x0_hat, source.shape), pixel, side=_LARGE)
         drawn = marked(signed(field, limit), pixel, side=_LARGE)
-        colours = f"Its field: blue −{limit:.2g}, white 0, red +{limit:.2g}"
+        colours = f"Its field: blue −{limit:.2g}, {zero()} 0, red +{limit:.2g}"
         tiles = [
             Tile(estimate, "The estimate at this step, the pixel marked", caption="Estimate x̂₀ at this step"),
             Tile(drawn, f"Field of row {pixel.row}, column {pixel.col}", caption=colours),

@@ -56,7 +56,7 @@ class Job:
     def run(self, others_wait: Turn) -> None:
         """Draw everything; a model that cannot run says why in its row and the next one follows."""
         try:
-            self._wait()
+            self._wait(others_wait)
             self.state = "running"
             for drawing in self.drawings:
                 self._draw(drawing, others_wait)
@@ -75,10 +75,11 @@ class Job:
                 self.state = "failed"
                 self.error = "It failed unexpectedly; the server's log has the error."
 
-    def _wait(self) -> None:
+    def _wait(self, others_wait: Turn) -> None:
         while self.after is not None and not self.after.ended.wait(_LOOK):
             if self.stop.is_set():
                 raise Cancelled
+            others_wait.give_way()
 
     def _draw(self, drawing: Drawing, others_wait: Turn) -> None:
         drawing.state = "running"

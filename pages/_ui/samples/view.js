@@ -1,5 +1,5 @@
 // The grid of samples: rows of models, a walk through the steps, cards, and the clicked pixel.
-import { rgba } from "../lab/colours.js"
+import { paintBytes } from "../lab/colours.js"
 import { ARROWS, bitmap, cellAt, clamp, element, Lab, mounted } from "../lab/lab.js"
 import { short } from "../lab/math.js"
 import { imageCard, nameCard } from "./card.js"
@@ -126,7 +126,7 @@ class Samples extends Lab {
     if (!frames) return
     const frame = Math.min(this.at, frames - 1), images = this.arrays[`${this.what}${r}`]
     this.tiles[r].forEach((tile, k) => {
-      paint(images, (frame * this.head.count + k) * this.d, this.c, this.h * this.w, tile.pixels)
+      paintBytes(images, (frame * this.head.count + k) * this.d, this.c, this.h * this.w, tile.pixels)
       tile.put()
       tile.canvas.setAttribute("aria-label", `${row.text}, image ${k + 1}, step ${this.head.shown[frame] + 1}`)
     })
@@ -157,7 +157,7 @@ class Samples extends Lab {
 
   copy(canvas, images, start) {
     const shown = bitmap(canvas, this.h, this.w)
-    paint(images, start, this.c, this.h * this.w, shown.pixels)
+    paintBytes(images, start, this.c, this.h * this.w, shown.pixels)
     shown.put()
   }
 
@@ -244,12 +244,6 @@ class Samples extends Lab {
     if (this.at >= length - 1) this.stop()
     return this.at !== before
   }
-}
-
-// Pixels 0..255, channels first, as the canvas wants them.
-function paint(bytes, start, c, size, pixels) {
-  const green = c === 1 ? 0 : size, blue = c === 1 ? 0 : 2 * size
-  for (let i = start, j = 0; j < size; i++, j++) pixels[j] = rgba(bytes[i], bytes[i + green], bytes[i + blue])
 }
 
 export default mounted(Samples, "pick")
