@@ -13,6 +13,8 @@ import hypothesis
 import pytest
 import torch
 
+from tests.shell import Shell
+
 # No deadline: on a busy two-core machine time says nothing about correctness.
 hypothesis.settings.register_profile("locality", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("locality")
@@ -64,3 +66,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCALITY_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    return Shell(capsys, monkeypatch)

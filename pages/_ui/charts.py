@@ -22,6 +22,11 @@ def diverging() -> list[str]:
     return _ON_DARK if st.context.theme.type == "dark" else DIVERGING
 
 
+def zero() -> str:
+    """What `diverging` shows for zero, in a word."""
+    return "dark" if st.context.theme.type == "dark" else "white"
+
+
 def figure(x: str, y: str, *, log: bool = False, height: int = 340) -> go.Figure:
     """An empty figure with axis titles that carry their units; background and text follow the theme."""
     fig = go.Figure()

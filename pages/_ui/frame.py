@@ -41,6 +41,11 @@ _ICONS = {
 }
 
 
+Menu = list[StreamlitPage] | dict[str, list[StreamlitPage]]
+# The style of all pages keeps the sidebar's room until it comes; here none comes.
+_NO_SIDEBAR = """<style>
+html [data-testid="stAppViewContainer"] > :has(> [data-testid="stMain"]) { margin-left: 0 !important; }
+</style>"""
 _WITHOUT_NETWORK = (
     "Edit statistics",
     "Benchmark",
@@ -87,9 +92,8 @@ def dress(page: StreamlitPage) -> None:
     st.html(f"<style>{STYLE}</style>")
 
 
-def _phone_menu() -> None:
+def _phone_menu(pages: Menu) -> None:
     """Streamlit hides the menu of small screens in the sidebar; this one is shown there alone."""
-    pages = sections()
     listed = [page for group in pages.values() for page in group] if isinstance(pages, dict) else pages
     with st.container(key="phone_menu", horizontal=True):
         for page in listed:
@@ -97,8 +101,8 @@ def _phone_menu() -> None:
                 st.page_link(page, label=page.title)
 
 
-def sidebar(page: StreamlitPage) -> None:
-    """The choices that all pages share."""
+def sidebar(page: StreamlitPage, pages: Menu) -> None:
+    """The choices that all pages share, and on a phone the menu `pages`."""
     st.session_state["page_before"], st.session_state["page"] = st.session_state.get("page"), page.title
     loaded = False
     with guard():
@@ -107,13 +111,14 @@ def sidebar(page: StreamlitPage) -> None:
         loaded = True
     if not loaded:
         st.stop()
+    _phone_menu(pages)
     if page.title.startswith("Lesson"):
-        return  # lessons have images and networks of their own
+        st.html(_NO_SIDEBAR)  # lessons have images and networks of their own
+        return
     # Here and not above: the first run of a process must reach its rerun before a message that the
     # page of a deep link does not exist leaves the server, and this import loads torch.
     from pages._ui.choice import choose_dataset, choose_edits, choose_network
 
-    _phone_menu()
     with st.sidebar:
         choose_dataset()
         choose_edits(shown=page.title != "Edit statistics")

@@ -15,10 +15,11 @@ from locality.errors import LocalityError
 
 _FRESH = 600.0  # seconds for which a measurement is believed: the machine may be busier later
 _FAREWELL = 10.0  # seconds one may take to end when the server does; cut off within PyTorch it aborts the process
+_ASKING = threading.Lock()
 _ONE = threading.Lock()  # two at a time would slow each other
 
 
-@dataclass
+@dataclass(eq=False)
 class Timing:
     """Something that is being measured, or was; `error` says why it could not be."""
 
@@ -34,7 +35,11 @@ class Timing:
         except LocalityError as error:
             self.error = str(error)
         finally:
+            _RUNNING.remove(self)
             self.ended.set()
+
+
+_RUNNING: list[Timing] = []
 
 
 @st.cache_resource
@@ -45,10 +50,23 @@ def known() -> dict[str, Timing]:
 
 def timed(key: str, measure: Callable[[], Any], *, at_once: float = 0.3) -> Timing:
     """What `measure` gives, or gave in the last ten minutes; it has `at_once` seconds before the page goes on."""
-    timing = known().get(key)
-    if timing is None or (timing.ended.is_set() and time.monotonic() - timing.began > _FRESH):
-        timing = known()[key] = Timing()
-        threading.Thread(target=timing.run, args=(measure,), daemon=True, name="timing").start()
-        atexit.register(timing.ended.wait, _FAREWELL)
+    with _ASKING:
+        for old, one in list(known().items()):
+            if one.ended.is_set() and time.monotonic() - one.began > _FRESH:
+                del known()[old]
+        timing = known().get(key)
+        new = timing is None
+        if timing is None:
+            timing = known()[key] = Timing()
+            _RUNNING.append(timing)
+            threading.Thread(target=timing.run, args=(measure,), daemon=True, name="timing").start()
+    if new:
         timing.ended.wait(at_once)
     return timing
+
+
+@atexit.register
+def _farewell() -> None:
+    """What is still being measured as the server ends."""
+    for timing in list(_RUNNING):
+        timing.ended.wait(_FAREWELL)

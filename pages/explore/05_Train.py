@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages._ui.choice import current_source, show_notes
+from pages._ui.choice import current_source, show_notes, source_text
 from pages._ui.guard import guard
 from pages._ui.train import new_training, show
 
@@ -15,6 +15,6 @@ notes = st.container()
 with guard():
     new_training(current_source())
 with guard():
-    show(current_source())
+    show(source_text())
 with notes:
     show_notes()

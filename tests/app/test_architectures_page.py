@@ -6,26 +6,24 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import streamlit as st
 import torch
-from streamlit.testing.v1 import AppTest
 
 from locality.datasets import Source
 from locality.fields.codec import LEARNED_SIGMAS
 from locality.networks import NetworkDenoiser, save_network
 from locality.networks.resnet import ResNet
-from locality.studies import Draws, finish, fit_wiener, pixel_field, pixel_grid
+from locality.schedule import nearest_level
+from locality.studies import Draws, finish, fit_wiener, nearest_pixel, pixel_field, pixel_grid
 from locality.types import ImageShape, Pixel
 from pages._ui.architectures import export
 from pages._ui.architectures.entries import entries_of
-from pages._ui.architectures.view import nearest_level, nearest_pixel
+from tests.app.opened import open_page
 from tests.buffer import sent
 
-APP = str(Path(__file__).parents[2] / "app.py")
 PAGE, SAMPLES = "pages/explore/04_Architectures.py", "pages/explore/03_Samples.py"
 FOUR = ("cifar10", "fashion_mnist", "mnist", "faces")
 
@@ -42,15 +40,6 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
     yield
     st.cache_resource.clear()
     st.cache_data.clear()
-
-
-def open_page(**query: Any) -> AppTest:
-    at = AppTest.from_file(APP, default_timeout=110)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    assert not at.exception, at.exception
-    return at
 
 
 @pytest.fixture
@@ -170,7 +159,6 @@ def test_what_is_taken_in_place_of_what_was_asked_for_is_said() -> None:
     assert "row 7, column 21 for 8, 22" in status
     assert "σ = 2.26 for 2." in status
     assert "nearest stored" not in sent(open_page(dataset="faces", px="7.9", sigma="0.762"))[0]["status"]
-
 
 
 def test_the_numbers_saved_are_the_fields_shown() -> None:

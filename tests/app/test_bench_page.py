@@ -19,10 +19,10 @@ from pages._ui.bench.ranking import lowest, ranked
 from pages._ui.bench.run import _parsed, _written
 from pages._ui.bench.table import COMPONENT
 from pages._ui.work import WORKS
+from tests.app.opened import open_page
 from tests.buffer import sent
 from tests.own_networks import own_networks
 
-APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/explore/07_Benchmark.py"
 RUN = "reference=mine n=3 steps=3 seed=0 first=0 wiener optimal"
 pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
@@ -50,15 +50,6 @@ def networks() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def made(networks: None) -> Bench:
     return finish(bench(*_parsed(Source.parse("digits"), RUN)))
-
-
-def open_page(**query: Any) -> AppTest:
-    at = AppTest.from_file(APP, default_timeout=110)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    assert not at.exception, at.exception
-    return at
 
 
 def board(at: AppTest) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from locality.datasets import DATASETS, Source
 from locality.store import default_store
@@ -14,9 +13,8 @@ from locality.studies import find_network
 from pages._ui import cards, document
 from pages._ui.choice import default_dataset
 from pages._ui.explorer import files
+from tests.app.opened import open_page
 from tests.buffer import sent
-
-APP = str(Path(__file__).parents[2] / "app.py")
 
 
 @pytest.fixture(autouse=True)
@@ -24,15 +22,6 @@ def own_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(files, "_STATIC", tmp_path / "static")
     cards._picture.cache_clear()
     st.cache_resource.clear()
-
-
-def open_page(**query: str) -> AppTest:
-    at = AppTest.from_file(APP, default_timeout=110)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    assert not at.exception, at.exception
-    return at
 
 
 def test_the_first_visit_opens_where_most_is_to_be_seen() -> None:

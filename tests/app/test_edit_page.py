@@ -29,10 +29,10 @@ from pages._ui.edit.sweeping import _csv, _json, _strengths, compared, lines_of
 from pages._ui.explorer import files
 from pages._ui.explorer.basis import basis_file
 from pages._ui.train.runs import RUNS
+from tests.app import opened
 from tests.buffer import sent, unpacked
 from tests.own_networks import own_networks
 
-APP = str(Path(__file__).parents[2] / "app.py")
 PAGE, EXPLORER, SAMPLES = (f"pages/explore/{name}.py" for name in ("06_Edit_statistics", "01_Explorer", "03_Samples"))
 
 
@@ -55,12 +55,7 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
 
 
 def open_page(**query: Any) -> AppTest:
-    at = AppTest.from_file(APP, default_timeout=110)
-    for name, value in {"dataset": "digits", **query}.items():
-        at.query_params[name] = value
-    at.run()
-    assert not at.exception, at.exception
-    return at
+    return opened.open_page(**{"dataset": "digits", **query})
 
 
 def wish(at: AppTest, **changed: Any) -> AppTest:

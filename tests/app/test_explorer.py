@@ -18,9 +18,8 @@ from locality.studies import finish, fit_wiener
 from locality.types import Pixel
 from pages._ui.choice import default_dataset
 from pages._ui.explorer import basis, files
+from tests.app.opened import open_page
 from tests.buffer import sent, unpacked
-
-APP = str(Path(__file__).parents[2] / "app.py")
 
 
 @pytest.fixture(autouse=True)
@@ -33,15 +32,6 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
     st.cache_resource.clear()
     yield
     st.cache_resource.clear()
-
-
-def open_page(**query: str) -> AppTest:
-    at = AppTest.from_file(APP, default_timeout=110)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    assert not at.exception, at.exception
-    return at
 
 
 def look_at(at: AppTest, row: int, col: int, sigma: float, kind: str = "click") -> None:

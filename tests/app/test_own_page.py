@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import streamlit as st
 from PIL import Image
-from streamlit.testing.v1 import AppTest
 
 from locality.datasets import Source
 from locality.errors import TooLarge
@@ -19,8 +18,8 @@ from locality.sharing import Sharing, readable, share
 from pages._ui import uploads
 from pages._ui.quota import QUOTA
 from pages._ui.uploads import Held
+from tests.app.opened import open_page
 
-APP = str(Path(__file__).parents[2] / "app.py")
 PAGES = [f"pages/explore/{name}.py" for name in ("09_Your_images", "01_Explorer", "02_Data", "05_Train")]
 
 
@@ -47,15 +46,6 @@ def png(seed: int) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(out, "PNG")
     return out.getvalue()
-
-
-def open_page(**query: str) -> AppTest:
-    at = AppTest.from_file(APP, default_timeout=110)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    assert not at.exception, at.exception
-    return at
 
 
 def test_a_path_is_looked_at_and_leads_to_the_other_pages(tmp_path: Path) -> None:

@@ -25,10 +25,10 @@ from pages._ui.samples import evidence, export, mount
 from pages._ui.samples.jobs import JOBS, Drawing, Job, Jobs, spoken
 from pages._ui.samples.marks import marked, moved
 from pages._ui.samples.rows import find_rows
+from tests.app.opened import open_page
 from tests.buffer import sent
 from tests.made_up import made_up
 
-APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/explore/03_Samples.py"
 SHIPPED = ("cifar10", "mnist", "fashion_mnist")  # statistics and networks, but no images on a bare machine
 SMALL = {"digits": {}, "faces": {}, "photos": {}, "power_law": {"power_law_images": "200"}}
@@ -55,15 +55,6 @@ def costing(**seconds: float) -> Any:
         return Expected(0.1, seconds.get(text.partition(":")[0], 0.4), 10**6)
 
     return expected
-
-
-def open_page(**query: Any) -> AppTest:
-    at = AppTest.from_file(APP, default_timeout=110)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    assert not at.exception, at.exception
-    return at
 
 
 def button(at: AppTest, label: str) -> Any:

@@ -30,10 +30,10 @@ from pages._ui.train.moments import held_out_ratios
 from pages._ui.train.plan import PLAN, Plan, free_name, load_plan, plans
 from pages._ui.train.runs import OUTCOME, RUNS, Run, Runs, state_of
 from pages._ui.train.view import smoothed
+from tests.app import opened
 from tests.buffer import sent
 
 pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
-APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/explore/05_Train.py"
 TINY = "resnet:channels=8"  # without the slow imports of the U-Net
 QUICK = {"batch": "8", "bfloat16": "false", "warmup": "8"}
@@ -64,12 +64,7 @@ def own_networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pa
 
 
 def open_page(**query: Any) -> AppTest:
-    at = AppTest.from_file(APP, default_timeout=110)
-    for name, value in {"dataset": "digits", **query}.items():
-        at.query_params[name] = value
-    at.run()
-    assert not at.exception, at.exception
-    return at
+    return opened.open_page(**{"dataset": "digits", **query})
 
 
 def button(at: AppTest, label: str) -> Any:

@@ -16,8 +16,8 @@ from locality.datasets import Source
 from locality.studies import find_network, found_agreement
 from locality.types import ImageShape, Pixel
 from pages._ui.why.numbers import agreed, out_of_reach, reach
+from tests.app import opened
 
-APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/explore/08_Why_not_exactly_equal.py"
 
 
@@ -33,11 +33,7 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
 
 
 def open_page(**query: str) -> AppTest:
-    at = AppTest.from_file(APP, default_timeout=110)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    assert not at.exception, at.exception
+    at = opened.open_page(**query)
     assert not at.error
     return at
 

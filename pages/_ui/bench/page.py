@@ -20,12 +20,6 @@ from pages._ui.bench.table import all_columns, offer_text, show_board, usual_col
 from pages._ui.choice import linked_select, note
 from pages._ui.guard import guard
 
-# Details stand beside the table where there is room for both, else below it.
-_BESIDE = """<style>@media (max-width: 1200px) {
-  .st-key-bench_pair [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
-  .st-key-bench_pair [data-testid="stColumn"] { flex: 1 1 100%; min-width: 100%; }
-}</style>"""
-
 
 @st.cache_resource(show_spinner=False)
 def _shipped() -> list[Bench]:
@@ -48,7 +42,6 @@ def show(source: Source) -> None:
             columns = _columns(made)
             offer_text(made)
         show_ranking(made)
-        st.html(_BESIDE)
         with st.container(key="bench_pair"):
             left, right = st.columns([7, 5], gap="medium")
             with left:

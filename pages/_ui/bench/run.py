@@ -10,7 +10,7 @@ import streamlit as st
 
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
-from locality.errors import LocalityError
+from locality.errors import BadInput, LocalityError
 from locality.sharing import refusal
 from locality.store.artifact import digest
 from locality.studies import Bench, BenchPlan, bench
@@ -76,18 +76,22 @@ def run_section(source: Source) -> None:
             first = _number("Training images", 0, 10**9, 0, "bench_first", help="Use only the first N; 0 takes all.")
             pressed = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:")
             how_long = st.form_submit_button("How long?", icon=":material/timer:")
-    if how_long:
-        st.session_state["bench_timed"] = _written(reference, [*models, *shlex.split(entries)], n, steps, seed, first)
-    if pressed:
+    if how_long or pressed:
         st.session_state.pop("bench_timed", None)
-        text = _written(reference, [*models, *shlex.split(entries)], n, steps, seed, first)
+        text = ""
         with guard():
-            asked = _parsed(source, text)
-            found(*asked)  # every mistake is reported before any work
-            st.query_params["run"] = text
-            _start(*asked)
-            st.rerun()
-    if timed := st.session_state.get("bench_timed"):
+            text = _written(reference, [*models, *_split(entries)], n, steps, seed, first)
+            if how_long:
+                st.session_state["bench_timed"] = (source.text, text)
+        if pressed and text:
+            with guard():
+                asked = _parsed(source, text)
+                found(*asked)  # every mistake is reported before any work
+                st.query_params["run"] = text
+                _start(*asked)
+                st.rerun()
+    about, timed = st.session_state.get("bench_timed", ("", ""))
+    if timed and about == source.text:  # of these images, not of those before
         with guard():
             plan = _parsed(source, timed)
             show_expected(_key(*plan), *plan)
@@ -125,6 +129,14 @@ def _start(source: Source, plan: BenchPlan) -> None:
 
 def _key(source: Source, plan: BenchPlan) -> str:
     return digest("bench_page", {"images": source.fingerprint, "plan": plan.key()})
+
+
+def _split(entries: str) -> list[str]:
+    """Entries as a shell takes them apart. Raises BadInput."""
+    try:
+        return shlex.split(entries)
+    except ValueError as error:
+        raise BadInput(f"“{entries[:60]}” cannot be taken apart ({error}). Close the quotation mark.") from None
 
 
 def _written(reference: str, models: list[str], n: int, steps: int, seed: int, first: int) -> str:

@@ -10,7 +10,7 @@ import streamlit as st
 from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW
 from locality.linear.spectrum import share_above
 from locality.linear.wiener import WienerFilter
-from pages._ui.charts import BLUE, GREY, ORANGE, figure, show
+from pages._ui.charts import BLUE, GREY, ORANGE, figure, show, zero
 from pages._ui.data.address import write_address
 from pages._ui.images import Picture, Tile, grid, photo, signed
 
@@ -115,7 +115,7 @@ def _choose_look() -> str:
 
 
 def _legend(colour: bool, channels: int) -> str:
-    scale = "grey is 0" if colour else "blue is negative, white 0, red positive"
+    scale = "grey is 0" if colour else f"blue is negative, {zero()} 0, red positive"
     pale = "" if colour else " Elsewhere a pale one has colours of opposite sign, which cancel here (see *In colour*)."
     return (
         f"The directions in which images differ most: {scale}; the sign is arbitrary. Those marked *below* have less "

@@ -11,6 +11,7 @@ from locality.datasets import Source
 from locality.fields.rows import rows
 from locality.grammar import command
 from locality.networks import NETWORKS
+from locality.schedule import nearest_level
 from locality.studies import Trained, found_agreement, pixel_grid
 from pages._ui import cached
 from pages._ui.charts import BLUE, GREY, ORANGE, figure, name_lines
@@ -125,10 +126,11 @@ def _training(source: Source, level: int, name: str, network: Trained) -> None:
         _reason("2 The training", "–", f"{learned}No study of this network before its training is stored.")
         return
     values = both.off_centre.plain[level, 0]
+    which = "one seed" if both.initialisations == 1 else f"mean of {both.initialisations} seeds"
     _reason(
         "2 The training",
         f"r = {float(values[2]):.2f} → {float(values[1]):.2f}".replace("-", "−"),
-        f"From the untrained network (one seed) to this one. {learned}Another seed or a longer training "
+        f"From the untrained network ({which}) to this one. {learned}Another seed or a longer training "
         "would end elsewhere: how much of the rest that would close is not measured here.",
     )
 
@@ -138,7 +140,8 @@ def _not_gaussian(found: Agreed, network: Trained, sigma: float) -> None:
     if not ratios:
         _reason("3 Images are not Gaussian", "–", "The error of this network beside Wiener's is not recorded.")
         return
-    at = min(ratios, key=lambda one: abs(math.log(one / sigma)))
+    recorded = list(ratios)
+    at = recorded[nearest_level(recorded, sigma)]
     shared = "" if math.isnan(found.single) else (
         f" So its field differs from image to image: what one image's field shares with every other's is "
         f"{found.single:.0%} of its variance; of a linear denoiser's, all."

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import streamlit as st
 
 from locality.datasets import Source
 from locality.errors import LocalityError
+from locality.schedule import nearest_level
 from locality.store import default_store
 from locality.studies import Agreement, found_agreement
 from pages._ui import cached
@@ -38,11 +37,11 @@ def choose_level(made: Agreement) -> float:
     """One of the study's noise levels, at first the one nearest to that of the link."""
     levels = list(made.sigmas)
     try:
-        asked = max(float(st.query_params.get("sigma", "1")), 1e-6)
+        asked = float(st.query_params.get("sigma", "1"))
     except ValueError:
         asked = 1.0
     if st.session_state.get("why_sigma") not in levels:
-        st.session_state["why_sigma"] = min(levels, key=lambda one: abs(math.log(one / asked)))
+        st.session_state["why_sigma"] = levels[nearest_level(levels, asked)]
     chosen = st.select_slider(
         "Noise level σ, of those that were studied",
         levels,
