@@ -30,7 +30,7 @@ from locality.pictures.sets import ImageSet
 from locality.pictures.walk import walk
 from locality.work import heartbeat
 
-VERSION = 1  # of what reading makes of files
+VERSION = 2  # of what reading makes of files
 ROOM = 40_000_000_000  # bytes of all kept sets; the ones not used for longest leave first
 _PIXELS, _LABELS, _ABOUT = "pixels.bin", "labels.npy", "set.json"
 _STALE = 86_400.0  # seconds after which what a killed process left is removed
