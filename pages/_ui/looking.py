@@ -6,10 +6,13 @@ reader went back or forward in the browser's history, and the address counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from locality.schedule import nearest_level
+
+SNAP = 0.005  # relative: levels closer than this are the same to a reader
 _SIGMA, _WRITTEN, _HEARD = "sigma_of_all_pages", "address_written", "address_heard"
 
 
@@ -21,6 +24,21 @@ def shared_sigma(usual: float) -> float:
 def share_sigma(sigma: float) -> None:
     """Make a chosen noise level that of all pages."""
     st.session_state[_SIGMA] = float(sigma)
+
+
+def follow_sigma(key: str, levels: Sequence[float] = ()) -> None:
+    """Set the widget `key` to the noise level of all pages (of `levels` the nearest), before it is drawn.
+
+    The widget shares what is chosen with it by `on_change=share_chosen`, so a difference comes from another page.
+    """
+    if _SIGMA in st.session_state:
+        sigma = float(st.session_state[_SIGMA])
+        st.session_state[key] = levels[nearest_level(levels, sigma)] if levels else sigma
+
+
+def share_chosen(key: str) -> None:
+    """What the widget `key` was just set to is the noise level of all pages."""
+    share_sigma(st.session_state[key])
 
 
 def write_address(page: str, values: Mapping[str, str]) -> None:

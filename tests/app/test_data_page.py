@@ -171,6 +171,16 @@ def test_noise_of_a_link_stays_exact_between_the_marks() -> None:
     assert not at.warning
 
 
+def test_the_noise_level_is_that_of_the_other_pages() -> None:
+    at = open_page(dataset="digits")
+    at.session_state["sigma_of_all_pages"] = 2.0  # as another page would
+    assert at.run().select_slider(key="data_sigma").value == 2.0
+    assert at.query_params["sigma"] == "2"
+    at.select_slider(key="data_sigma").set_value(1.0).run()
+    assert at.session_state["sigma_of_all_pages"] == 1.0
+    assert at.run().select_slider(key="data_sigma").value == 1.0
+
+
 def test_another_draw_shows_other_images_and_is_in_the_address() -> None:
     at = open_page(dataset="digits", seed="3", count="24")
     first = pictures(at)[0]

@@ -42,6 +42,25 @@ def texts(at: AppTest) -> str:
     return "\n".join(element.value for element in at.markdown)
 
 
+def said_small(at: AppTest) -> str:
+    return "\n".join(element.value for element in at.caption)
+
+
+def test_the_noise_level_of_another_page_is_snapped_and_said() -> None:
+    at = open_page(dataset="fashion_mnist")
+    levels = [float(text) for text in at.select_slider(key="why_sigma").options]
+    at.session_state["sigma_of_all_pages"] = 1.05 * levels[3]
+    at.run()
+    near = at.select_slider(key="why_sigma").value
+    assert near == pytest.approx(levels[3], rel=0.02)
+    assert f"Showing the nearest studied level: σ = {near:.3g} for {1.05 * levels[3]:.3g}." in said_small(at)
+    made = found_agreement(Source.parse("fashion_mnist"), ["wiener", "resnet"])
+    assert made is not None
+    at.select_slider(key="why_sigma").set_value(made.sigmas[1]).run()
+    assert at.session_state["sigma_of_all_pages"] == at.select_slider(key="why_sigma").value
+    assert "Showing the nearest" not in said_small(at)
+
+
 def test_its_numbers_are_those_of_the_study() -> None:
     at = open_page(dataset="fashion_mnist", of="resnet", sigma="0.8")
     made = found_agreement(Source.parse("fashion_mnist"), ["wiener", "resnet", "untrained:resnet"])

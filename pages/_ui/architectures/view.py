@@ -14,7 +14,7 @@ from locality.types import ImageShape, Pixel
 from pages._ui.choice import note
 from pages._ui.explorer.view import view_from_url
 from pages._ui.lab.mount import Component
-from pages._ui.looking import share_sigma
+from pages._ui.looking import SNAP, share_sigma
 
 COMPONENT = Component(Path(__file__).parent, "architectures")
 CHOICES = {"measure": ("pearson", "off_centre", "cosine"), "scope": ("pixel", "study"), "colours": ("linear", "symlog")}
@@ -61,7 +61,7 @@ def _snapped(pixel: Pixel, sigma: float, near: Pixel, level: float) -> str:
     parts = []
     if pixel != near:
         parts.append(f"row {near.row}, column {near.col} for {pixel.row}, {pixel.col}")
-    if abs(level / sigma - 1) > 0.005:
+    if abs(level / sigma - 1) > SNAP:
         parts.append(f"σ = {level:.3g} for {sigma:.3g}")
     return f"Showing the nearest stored fields: {' and '.join(parts)}." if parts else ""
 

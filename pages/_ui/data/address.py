@@ -11,6 +11,7 @@ import streamlit as st
 
 from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW
 from pages._ui.choice import note
+from pages._ui.looking import follow_sigma, share_sigma
 
 DEFAULT_SIGMA = 0.5
 LAST_SEED = 9999
@@ -30,6 +31,9 @@ def read_address() -> None:
         asked = st.query_params.get(name)
         if f"data_{name}" not in st.session_state:
             st.session_state[f"data_{name}"] = default if asked is None else readers[name](asked)
+            if name == "sigma" and asked is not None:
+                share_sigma(st.session_state["data_sigma"])
+    follow_sigma("data_sigma")
 
 
 def write_address(name: str) -> None:

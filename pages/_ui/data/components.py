@@ -13,6 +13,7 @@ from locality.linear.wiener import WienerFilter
 from pages._ui.charts import BLUE, GREY, ORANGE, figure, show, zero
 from pages._ui.data.address import write_address
 from pages._ui.images import Picture, Tile, grid, photo, signed
+from pages._ui.looking import share_chosen
 
 _SHOWN = 24
 _DECADE = (10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 22, 24, 26, 28, 30, 32, 35, 38, 40, 45, 50, 55, 60, 65, 70, 80, 90)
@@ -57,6 +58,8 @@ def _choose_sigma() -> float:
         sorted({*_GRID, sigma}),  # a level that came with a link stays exact
         key="data_sigma",
         format_func=lambda value: f"{value:.4g}",
+        on_change=share_chosen,
+        args=("data_sigma",),
         persist_state="session",
     )
     write_address("sigma")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import streamlit as st
 
 from locality.datasets import Source
@@ -11,6 +13,7 @@ from locality.store import default_store
 from locality.studies import Agreement, found_agreement
 from pages._ui import cached
 from pages._ui.choice import note
+from pages._ui.looking import SNAP, follow_sigma, share_chosen, share_sigma, shared_sigma
 
 
 def studied(source: Source) -> tuple[Source, list[str]]:
@@ -34,20 +37,23 @@ def has_study(source: Source, name: str) -> bool:
 
 
 def choose_level(made: Agreement) -> float:
-    """One of the study's noise levels, at first the one nearest to that of the link."""
+    """One of the study's noise levels, at first the one nearest to that of the link or of the page before."""
     levels = list(made.sigmas)
-    try:
-        asked = float(st.query_params.get("sigma", "1"))
-    except ValueError:
-        asked = 1.0
-    if st.session_state.get("why_sigma") not in levels:
-        st.session_state["why_sigma"] = levels[nearest_level(levels, asked)]
+    if "why_sigma" not in st.session_state:
+        st.session_state["why_sigma"] = levels[nearest_level(levels, 1.0)]
+        with suppress(KeyError, ValueError):
+            share_sigma(float(st.query_params["sigma"]))
+    follow_sigma("why_sigma", levels)
     chosen = st.select_slider(
         "Noise level σ, of those that were studied",
         levels,
         key="why_sigma",
         format_func=lambda one: f"{one:.2g}",
+        on_change=share_chosen,
+        args=("why_sigma",),
         persist_state="session",
     )
+    if abs(chosen / (asked := shared_sigma(chosen)) - 1) > SNAP:
+        st.caption(f"Showing the nearest studied level: σ = {chosen:.3g} for {asked:.3g}.")
     st.query_params["sigma"] = f"{chosen:.6g}"
     return float(chosen)
