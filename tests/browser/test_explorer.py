@@ -159,7 +159,10 @@ def test_export_png_svg_and_numbers(page: Page, server: str, tmp_path: Path) -> 
     assert tuple(numbers["pixel"]) == (3, 4)
     row = finish(pixel_field(Source.parse(SET), "wiener", Pixel(3, 4), 2.0, Draws()))
     assert np.allclose(numbers["predicted"], row.sum(dim=(0, 1)).numpy(), atol=1e-6)
-    assert numbers["learned"].shape == (SIDE, SIDE)
+    again = finish(pixel_field(Source.parse(SET), "unet", Pixel(3, 4), 2.0, Draws(32)))
+    assert int(numbers["draws"]) == 32
+    assert np.allclose(numbers["learned"], again.sum(dim=(0, 1)).numpy(), atol=1e-5)
+    assert numbers["stderr"].shape == (SIDE, SIDE)
 
 
 def test_options_change_the_panels_and_the_link(page: Page, server: str) -> None:

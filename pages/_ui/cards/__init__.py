@@ -42,20 +42,23 @@ def _picture(path: Path) -> str:
     return files.url(name)
 
 
+def verdict(ratios: Mapping[str, float]) -> tuple[str, str]:
+    """Whether a network's test error is below the Wiener filter's and at which noise levels, and a colour for it."""
+    better = [sigma for sigma, ratio in ratios.items() if ratio < 1]
+    if len(better) == len(ratios):
+        return "Better than Wiener", "green"
+    if better and list(ratios)[: len(better)] == better:
+        return f"Better than Wiener up to σ = {better[-1]}", "orange"
+    if better:
+        return f"Better than Wiener at {len(better)} of {len(ratios)} σ", "orange"
+    return "Worse than Wiener", "red"
+
+
 def show_badge(ratios: Mapping[str, float]) -> None:
-    """Whether a network's test error is below the Wiener filter's, at which noise levels, and by how much."""
+    """A network's verdict, and by how much at each noise level."""
     if not ratios:
         return
-    better = [sigma for sigma, ratio in ratios.items() if ratio < 1]
-    low, high = min(ratios.values()), max(ratios.values())
-    if len(better) == len(ratios):
-        words, colour = "Better than Wiener", "green"
-    elif better and list(ratios)[: len(better)] == better:
-        words, colour = f"Better than Wiener up to σ = {better[-1]}", "orange"
-    elif better:
-        words, colour = f"Better than Wiener at {len(better)} of {len(ratios)} σ", "orange"
-    else:
-        words, colour = "Worse than Wiener", "red"
+    (words, colour), low, high = verdict(ratios), min(ratios.values()), max(ratios.values())
     listed = ", ".join(f"{ratio:.2f} at σ = {sigma}" for sigma, ratio in ratios.items())
     st.badge(
         f"{words} (MSE × {low:.2f}–{high:.2f})",

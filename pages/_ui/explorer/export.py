@@ -13,14 +13,15 @@ from locality.datasets import Source
 from locality.grammar import command
 from locality.linear.wiener import WienerFilter
 from locality.studies import Trained
-from pages._ui.explorer import fields, files
+from pages._ui.explorer import fields, files, live
 from pages._ui.explorer.options import Options
 from pages._ui.explorer.standalone import expected_size, standalone
 from pages._ui.explorer.view import View
 
 
 def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, options: Options, view: View) -> None:
-    """A download of the exact fields of the chosen pixel, and the code behind a fold."""
+    """Downloads of the chosen pixel's fields, and the code behind a fold: all of the same draws."""
+    options = options.saved
 
     def numbers() -> bytes:
         found = {
@@ -28,8 +29,10 @@ def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, 
             "projection": fields.predicted(wiener, view.pixel, view.sigma, options, projection=True),
         }
         if trained is not None and source.shows_held_out:
-            sha = str(trained.manifest["sha256"])
-            found["learned"] = fields.learned(sha, tuple(view.pixel), view.sigma, options, source, trained)
+            learned = live.estimate_of(source, trained, options, view.pixel, view.sigma).estimate(options.draws)
+            sides = (wiener.shape.h, wiener.shape.w)
+            found |= {"learned": learned.values.numpy().reshape(sides), "stderr": learned.stderr.numpy().reshape(sides)}
+            found["draws"] = np.array(learned.draws)
         buffer = BytesIO()
         np.savez(
             buffer, **found, pixel=np.array(view.pixel), sigma=np.float64(view.sigma), dataset=np.array(source.text)

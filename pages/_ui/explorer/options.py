@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -12,6 +12,7 @@ from locality.types import ImageShape
 from pages._ui.choice import linked_select, note
 
 MOST = 128  # draws that are added while the pointer rests
+SAVED = 32  # draws of what is saved where the options ask for ever more: the same whenever it is saved
 _LAST = 9999
 _GROWING, _DRAWS = "More and more", ("1", "4", "16", "32", "64", "256")
 _ABOUT_DRAWS = (
@@ -49,6 +50,11 @@ class Options:
     def stored(self) -> bool:
         """Whether the stored tables (signed, summed over channels) show what is asked for."""
         return self.average == "mean" and self.output is None and self.inputs == "sum"
+
+    @property
+    def saved(self) -> Options:
+        """The same with a fixed number of draws, from the first: what a file holds and a command repeats."""
+        return replace(self, draws=SAVED, growing=False) if self.growing else self
 
 
 def choose_options(source: Source) -> Options:

@@ -6,7 +6,6 @@ import base64
 import gzip
 import html
 import re
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,6 @@ from pages._ui.lab.mount import pack, style
 
 _HERE = Path(__file__).parent
 _PACKED = 0.9  # bytes of the file per code: gzip to about 0.7, base64 to 4/3 of it
-_DRAWS = 32  # of the saved pixel where the options ask for ever more
 _REST = 60_000  # bytes of everything else
 
 
@@ -50,9 +48,7 @@ def standalone(
     fields from the network's table; without one, or with options it does not hold, those of the
     chosen pixel are computed, which needs the images.
     """
-    view = View(view.pixel, view.sigma, view.pixel, 0)
-    if options.growing:
-        options = replace(options, draws=_DRAWS, growing=False)
+    view, options = View(view.pixel, view.sigma, view.pixel, 0), options.saved
     head, arrays = panel.contents(source, wiener, trained, options, view)
     learned = None
     if trained is not None:

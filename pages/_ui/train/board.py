@@ -10,6 +10,7 @@ from locality.datasets import Source
 from locality.networks import STATE
 from locality.sharing import refusal
 from locality.studies import Recording, read_log, read_progress, shipped_recordings
+from pages._ui.cards import verdict
 from pages._ui.choice import note
 from pages._ui.guard import guard
 from pages._ui.samples.jobs import spoken
@@ -17,7 +18,7 @@ from pages._ui.train.form import WATCH
 from pages._ui.train.moments import show_recording
 from pages._ui.train.plan import Plan, plans
 from pages._ui.train.runs import ACTIVE, RUNS, State, state_of
-from pages._ui.train.view import show_view, worse_at
+from pages._ui.train.view import ratios_of, show_view, worse_at
 
 _POLL = 2.0  # seconds between looks at a training under way
 _WORDS: dict[State, tuple[str, str]] = {
@@ -117,9 +118,10 @@ def _head(plan: Plan) -> None:
 
 
 def _state_words(plan: Plan, state: State) -> tuple[str, str]:
-    """The state and its colour; of a finished network also whether it is worse than the Wiener filter."""
+    """The state and its colour; of a finished network also where it is worse than the Wiener filter."""
     if state == "done" and worse_at(plan):
-        return "Finished, worse than Wiener", "orange"
+        words, colour = verdict(ratios_of(plan))
+        return f"Finished, {words[0].lower()}{words[1:]}", colour
     return _WORDS[state]
 
 

@@ -52,12 +52,16 @@ def _alt(what: str, values: list[float]) -> str:
     return f"Curve of the {what}" + (f", from {values[0]:.3f} to {values[-1]:.3f}" if values else "")
 
 
+def ratios_of(plan: Plan) -> dict[str, float]:
+    """A finished network's test error over the Wiener filter's by noise level; {} before it is finished."""
+    if not (plan.folder / MANIFEST).exists():
+        return {}
+    return dict(load_manifest(plan.folder).get("error_ratio", {}))
+
+
 def worse_at(plan: Plan) -> list[str]:
     """Noise levels at which a finished network denoises no better than the Wiener filter; [] for none."""
-    if not (plan.folder / MANIFEST).exists():
-        return []
-    ratios = load_manifest(plan.folder).get("error_ratio", {})
-    return [sigma for sigma, ratio in ratios.items() if ratio >= 1]
+    return [sigma for sigma, ratio in ratios_of(plan).items() if ratio >= 1]
 
 
 def _finished(plan: Plan) -> None:
@@ -69,7 +73,7 @@ def _finished(plan: Plan) -> None:
         where = "every noise level" if len(worse) == len(ratios) else f"σ = {', '.join(worse)}"
         st.warning(
             f"**{plan.name}** is **worse than the Wiener filter** at {where}: it has not learned enough for its fields "
-            f"to mean much. Train it for longer. Every page lists it: {seen} parameters.",
+            f"there to mean much. Train it for longer. Every page lists it: {seen} parameters.",
             icon=":material/trending_down:",
         )
     else:
