@@ -116,3 +116,9 @@ def test_the_rest_of_the_fields_are_taken_as_key_and_value() -> None:
 def test_a_command_that_is_not_asked_for_brings_no_torch() -> None:
     code = "import sys, typer; from locality.cli import app; typer.main.get_command(app); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_the_studies_bring_no_library_that_few_of_them_need() -> None:
+    heavy = ["scipy.stats", "scipy.sparse", "numba", "sklearn", "skimage", "diffusers", "pyarrow", "pandas"]
+    code = f"import sys, locality.studies; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

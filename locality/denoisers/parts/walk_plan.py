@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int, Int16, Int32, Int64
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 from torch import Tensor
 
 from locality.denoisers.parts.masked import MaskPlan
@@ -100,6 +98,9 @@ def walk_through(
 
     Of a row's children the one whose subtree needs most slots comes last and overwrites the row's sums.
     """
+    from scipy.sparse import coo_array  # a third of a second that most commands need not wait
+    from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
+
     m, d = mask.shape
     bits = np.packbits(np.pad(mask, ((0, 1), (0, -d % 64))), axis=1).view(np.uint64)  # row m: the empty one
     one, other = np.concatenate([edges[0], np.arange(m)]), np.concatenate([edges[1], np.full(m, m)])

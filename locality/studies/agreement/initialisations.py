@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor
 
 from locality.fields.similarity import Similarity
@@ -47,7 +47,7 @@ def _pair(few: Similarity, rows: Tensor, columns: Tensor, same: bool) -> dict[st
     count = max(len(rows), len(columns))
     mean, spread = float(values.mean()), float(values.std()) if count > 1 else torch.nan
     stderr = spread / count**0.5
-    away = float(stats.t.ppf(0.975, count - 1)) * stderr if count > 1 else torch.nan
+    away = float(stdtrit(count - 1, 0.975)) * stderr if count > 1 else torch.nan
     found = {"value": mean, "stderr": stderr, "low": mean - away, "high": mean + away, "spread": spread}
     found["plain"] = float(few.plain[rows][:, columns].mean())
     if same:
