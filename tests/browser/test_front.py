@@ -133,6 +133,7 @@ def test_the_learned_field_only_gets_better(page: Page, server: str) -> None:
     )
     page.mouse.click(*centre_of(page, "image", 11, 21))
     page.mouse.move(5, 5)
+    expect(lab).to_have_attribute("data-shown", re.compile("^11,21 .* live$"))  # the pixel before may have as many
     drawn(lab, 24 + 16)
     seen = page.evaluate("window.seen")
     here = [(shown, draws) for shown, draws in seen if shown.startswith("11,21")]

@@ -152,12 +152,12 @@ def test_what_cannot_run_says_so(store: Store, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_benchmark_is_the_sum_of_its_missing_calls(store: Store, clock: SimpleNamespace, tmp_path: Path) -> None:
-    """Drawing in 3 steps, 2 of them at the reference's inputs too, and held-out errors at every level of the plan."""
+    """Three steps, two of them at the reference's inputs too; held-out errors at the levels of plan and steps."""
     plan = BenchPlan(reference=network(tmp_path / "net"), models=("slow",), count=4, steps=3, ceiling="none")
     with made_up("slow", slow(clock, lambda sigma: 0.5, [])):
         found = finish(expected_bench(DIGITS, plan, store=store))
     assert set(found) == {"mean", "slow", "wiener", plan.reference}
-    assert found["slow"].calls == pytest.approx(0.5 * 4 * (3 + 2 + len(plan.sigmas)), rel=0.02)
+    assert found["slow"].calls == pytest.approx(0.5 * 4 * (3 + 2 + len(plan.sigmas) + 3), rel=0.02)
 
 
 def test_the_command_says_it_before_it_begins(
