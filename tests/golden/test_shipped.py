@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from locality.datasets import DATASETS, Source
+from locality.datasets import Source
 from locality.edits import parse_edit
 from locality.fields.codec import LEARNED_SIGMAS
 from locality.fields.jacobian import pixel_outputs
@@ -37,7 +37,8 @@ EXPECTED = {
     "fashion_mnist": ["unet", "resnet", "dit", "mlp"],
     "mnist": ["unet", "resnet", "dit", "mlp"],
 }
-PAIRS = [(name, network) for name, networks in EXPECTED.items() for network in networks]
+LARGE = [("afhq_cats:resolution=64", "unet")]
+PAIRS = [(name, network) for name, networks in EXPECTED.items() for network in networks] + LARGE
 PLANTED = {  # edited images -> networks trained on them: the finished experiment of the page *Edit statistics*
     "fashion_mnist+pattern:mask=W,strength=0": ["unet"],
     "fashion_mnist+pattern:mask=W,strength=0.5": ["unet", "resnet", "dit"],
@@ -61,9 +62,10 @@ def test_a_shipped_network_counts_as_trained(name: str, network: str) -> None:
     else:
         last = SHORT.get((name, network), LOW)
         assert all(ratio < 1.0 for sigma, ratio in ratios.items() if sigma <= last), ratios
-    assert manifest["fingerprint"] == DATASETS[name].fingerprints["train"]
+    source = Source.parse(name)
+    assert manifest["fingerprint"] == source.fingerprint
     assert manifest["command"].startswith(f"python -m locality train {name} --network {network}")
-    assert f"--out cache/shipped/networks/{name}-{network}" in manifest["command"]
+    assert f"--out cache/shipped/networks/{source.slug}-{network}" in manifest["command"]
 
 
 @pytest.mark.parametrize(("name", "network"), PAIRS)
