@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import tempfile
 import time
@@ -76,7 +77,7 @@ def _switch(page: Page, name: str) -> float:
     page.evaluate(f"window.lab = ({_LAB}).lab")
     if page.evaluate("lab.head.name") == name:
         return 0.0
-    card = page.locator(".st-key-dataset label").filter(has_text=_title(name))
+    card = page.locator(".st-key-dataset label").filter(has_text=re.compile(rf"(?<!-){re.escape(_title(name))}"))
     start = time.perf_counter()
     card.click()
     page.wait_for_function(
@@ -96,7 +97,7 @@ def _clicks(page: Page, wanted: str, offset: int = 0) -> list[float]:
     page.wait_for_load_state("networkidle")
     page.evaluate(f"window.lab = ({_LAB}).lab")
     side = int(page.evaluate("lab.h"))
-    box = page.locator("[data-panel=image] canvas").bounding_box()
+    box = page.locator("[data-panel=image] canvas").first.bounding_box()
     assert box is not None
     times = []
     for i in range(12):
@@ -111,7 +112,7 @@ def _clicks(page: Page, wanted: str, offset: int = 0) -> list[float]:
 
 
 def _hover(page: Page) -> list[float]:
-    box = page.locator("[data-panel=image] canvas").bounding_box()
+    box = page.locator("[data-panel=image] canvas").first.bounding_box()
     assert box is not None
     page.evaluate("lab.latency = []")
     for i in range(80):

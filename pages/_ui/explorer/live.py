@@ -21,7 +21,7 @@ from pages._ui.explorer.view import View
 
 BATCH = 16  # draws of one answer
 CURVE = 16  # draws for each point of the curve
-_STEP = 4  # draws between two looks at whether the reader has gone on
+_STEP = 8  # draws between two looks at whether the reader has gone on: fewer at once take longer in all
 
 
 @st.cache_resource
