@@ -92,6 +92,13 @@ def dress(page: StreamlitPage) -> None:
     st.html(f"<style>{STYLE}</style>")
 
 
+def opening(title: str, text: str, *, lines: int = 2) -> None:
+    """A page's title and what it is about, in a place that is kept for them: about so many lines of a wide screen."""
+    with st.container(key=f"opening_{lines}"):
+        st.title(title, anchor=False)
+        st.markdown(text)
+
+
 def _phone_menu(pages: Menu) -> None:
     """Streamlit hides the menu of small screens in the sidebar; this one is shown there alone."""
     listed = [page for group in pages.values() for page in group] if isinstance(pages, dict) else pages

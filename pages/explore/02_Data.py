@@ -5,23 +5,26 @@ import streamlit as st
 from pages._ui.cached import wiener
 from pages._ui.choice import current_source, show_notes
 from pages._ui.data import averages, components, export, notes, read_address, reading, samples, structure, summary
+from pages._ui.frame import opening
 from pages._ui.guard import guard
 
 read_address()
 show_notes()
 
-st.title("What do these images have in common?", anchor=False)
+opening(
+    "What do these images have in common?",
+    "The best linear denoiser needs two things of these images: their mean $\\mu$, and the covariance $S$, how "
+    "every pixel varies with every other. The predicted fields follow from $S$ alone. This page shows both.\n\n"
+    r"$$S=\frac{1}{n-1}\sum_{i=1}^{n}(x_i-\mu)(x_i-\mu)^{\!\top}$$",
+    lines=5,
+)
 with guard():
     source = current_source()
-    st.markdown(
-        "The best linear denoiser needs two things of these images: their mean $\\mu$, and the covariance $S$, how "
-        "every pixel varies with every other. The predicted fields follow from $S$ alone. This page shows both."
-    )
-    st.latex(r"S=\frac{1}{n-1}\sum_{i=1}^{n}(x_i-\mu)(x_i-\mu)^{\!\top}")
 
     with reading():
         fingerprint = source.fingerprint
-    left, right = st.columns([3, 2], gap="large")
+    with st.container(key="data_top"):
+        left, right = st.columns([3, 2], gap="large")
     with left:
         st.header("Images" if source.available else "Draws with the same statistics", anchor=False)
         samples(source)

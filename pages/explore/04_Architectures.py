@@ -6,14 +6,16 @@ from pages._ui import cached
 from pages._ui.architectures import choose, show, show_study, unlike
 from pages._ui.architectures.export import offer_export
 from pages._ui.choice import current_source, link_to, show_notes
+from pages._ui.frame import opening
 from pages._ui.guard import guard
 
-st.title("Does architecture matter?", anchor=False)
-st.markdown(
+opening(
+    "Does architecture matter?",
     "A UNet, a plain ResNet, a Transformer and fully connected layers learn from the same data with the same loss. "
     "Each panel shows the sensitivity field of one of them at the yellow pixel. If locality came from convolutions, "
     "the fields would differ by architecture; if it comes from the data, each should approach "
-    r"$W = S\,(S + \sigma^2 I)^{-1}$ within its receptive field. The numbers below say how far each does."
+    r"$W = S\,(S + \sigma^2 I)^{-1}$ within its receptive field. The numbers below say how far each does.",
+    lines=3,
 )
 
 

@@ -3,13 +3,14 @@
 import streamlit as st
 
 from pages._ui.choice import current_source, show_notes, source_text
+from pages._ui.frame import opening
 from pages._ui.guard import guard
 from pages._ui.train import new_training, show
 
-st.title("Train a network and watch its field appear", anchor=False)
-st.markdown(
+opening(
+    "Train a network and watch its field appear",
     "Nothing tells a network where to look. As it learns to denoise these images, the field that their covariance "
-    "predicts emerges."
+    "predicts emerges.",
 )
 notes = st.container()
 with guard():

@@ -4,13 +4,15 @@ import streamlit as st
 
 from pages._ui.choice import current_source, show_notes
 from pages._ui.edit import asked, choose, details, learn, offer_export, show, sweeping
+from pages._ui.frame import opening
 from pages._ui.guard import guard
 
-st.title("Edit the statistics, watch the field follow", anchor=False)
-st.markdown(
+opening(
+    "Edit the statistics, watch the field follow",
     "If the field comes from the data's statistics, then changing these must change it. Paint a pattern: every image "
     "gets it with a random strength of its own, so that its pixels vary together. The predicted field follows while "
-    "you drag; a network trained on the edited images shows how much of the change it learns."
+    "you drag; a network trained on the edited images shows how much of the change it learns.",
+    lines=3,
 )
 
 

@@ -22,7 +22,7 @@ def samples(source: Source) -> None:
 
 
 def _show(source: Source) -> None:
-    place = st.container()
+    place = st.container(key="data_images" if source.available else "data_draws")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         count = st.slider("Images shown", FEWEST, MOST, step=STEP, key="data_count", persist_state="session", width=160)
         seed = st.number_input("Draw", 0, LAST_SEED, key="data_seed", persist_state="session", width=110)
