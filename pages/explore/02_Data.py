@@ -15,7 +15,7 @@ opening(
     "What do these images have in common?",
     "The best linear denoiser needs two things of these images: their mean $\\mu$, and the covariance $S$, how "
     "every pixel varies with every other. The predicted fields follow from $S$ alone. This page shows both.\n\n"
-    r"$$S=\frac{1}{n-1}\sum_{i=1}^{n}(x_i-\mu)(x_i-\mu)^{\!\top}$$",
+    "$$\nS=\\frac{1}{n-1}\\sum_{i=1}^{n}(x_i-\\mu)(x_i-\\mu)^{\\!\\top}\n$$",
     lines=5,
 )
 with guard():

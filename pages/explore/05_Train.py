@@ -11,6 +11,7 @@ opening(
     "Train a network and watch its field appear",
     "Nothing tells a network where to look. As it learns to denoise these images, the field that their covariance "
     "predicts emerges.",
+    lines=1,
 )
 notes = st.container()
 with guard():

@@ -12,7 +12,6 @@ opening(
     "If the field comes from the data's statistics, then changing these must change it. Paint a pattern: every image "
     "gets it with a random strength of its own, so that its pixels vary together. The predicted field follows while "
     "you drag; a network trained on the edited images shows how much of the change it learns.",
-    lines=3,
 )
 
 
