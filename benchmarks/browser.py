@@ -53,6 +53,9 @@ def run() -> None:
             print(f"| click to 16 more draws of the learned field | {_row(learned)} |")
             print(f"| hover to predicted field redrawn | {_row(_hover(page))} |")
             print(f"| slider drag to predicted field redrawn | {_row(_drag(page))} |")
+            visits, releases = _edited(page)
+            print(f"| *Edit statistics* again from the menu, until all of it is there | {visits:.2f} s | |")
+            print(f"| ... a slider released, until then, n = {len(releases)} | {_seconds(releases)} |")
             print("\n| page | layout shift | refused requests |\n|---|---|---|")
             for path in PAGES:
                 print("| {} | {:.3f} | {} |".format(path or "explorer", *_calm(browser, f"{url}/{path}")))
@@ -61,6 +64,39 @@ def run() -> None:
 
 def _row(values: list[float]) -> str:
     return f"{statistics.median(values):.0f} ms | {max(values):.0f} ms"
+
+
+def _seconds(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} s | {max(values):.2f} s"
+
+
+def _edited(page: Page) -> tuple[float, list[float]]:
+    """Seconds until *Edit statistics* has all there is to show: opened a second time, and after each release."""
+    for name in ("Edit statistics", "Train", "Edit statistics"):
+        start = time.perf_counter()
+        page.get_by_role("link", name=name, exact=True).first.click()
+        page.wait_for_url(f"**/{name.lower().replace(' ', '-')}*")
+        visit = _settled(page, start)
+    box = page.locator(".dial input").first.bounding_box()
+    assert box is not None
+    releases = []
+    for i in range(5):
+        page.mouse.move(box["x"] + box["width"] * (0.2 + 0.13 * i), box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * (0.25 + 0.14 * i), box["y"] + box["height"] / 2, steps=5)
+        page.mouse.up()
+        releases.append(_settled(page, time.perf_counter()))
+    return visit, releases
+
+
+def _settled(page: Page, start: float) -> float:
+    """Seconds from `start` until the server had nothing to do for half a second."""
+    rests = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
+    since = None
+    while since is None or time.perf_counter() - since < 0.5:
+        time.sleep(0.02)
+        since = (since or time.perf_counter()) if rests.count() and page.locator(".lab").count() else None
+    return since - start
 
 
 def _paint(browser: Browser, url: str) -> tuple[float, Page]:

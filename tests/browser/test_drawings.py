@@ -156,6 +156,30 @@ def test_an_answer_that_is_an_error_is_no_file(browser: Browser) -> None:
     context.close()
 
 
+def test_a_view_that_is_called_anew_goes_on_and_loses_no_choice(page: Page) -> None:
+    """Streamlit ends and begins a component again while its elements stay; off the page its listeners end."""
+    steps = """(async () => {
+        document.body.innerHTML = '<div id="place"><div class="lab"></div></div>'
+        class View extends m.Lab { receive(sent) { this.take(sent) } ask() {} }
+        const parentElement = document.querySelector('#place'), sent = [], data = Uint8Array.from(v)
+        const call = () => m.mounted(View)({ data, parentElement, setStateValue: (_, value) => sent.push(value.seq) })
+        const pause = () => new Promise(done => setTimeout(done, 20))
+        let end = call()
+        const { lab } = document.querySelector('.lab')
+        lab.commit('one')
+        end()
+        lab.commit('two')
+        await pause()
+        end = call()
+        const same = document.querySelector('.lab').lab === lab && !lab.gone.signal.aborted
+        document.body.innerHTML = ''
+        end()
+        await pause()
+        return [sent, same, lab.gone.signal.aborted]
+    })()"""
+    assert computed(page, "lab/lab", steps, list(pack({"seq": 0}, {}))) == [[1, 2], True, True]
+
+
 def test_playing_turns_at_the_ends_and_its_button_says_what_it_does(page: Page) -> None:
     steps = """const at = [], button = document.querySelector('.play'), words = []
     for (let v = 0.5, i = 0; i < 6; i++) at.push(v = lab.bounce(v, 0.4, 0, 1))

@@ -41,11 +41,16 @@ export const mounted = (View, state = "view") => ({ data, parentElement, setStat
   view.send = value => setStateValue(state, value)
   view.open = open
   view.receive(unpack(data))
-  return () => { // its place on the page is gone: nothing may hold the view, and it asks for nothing more
-    view.send = () => {}
-    view.stop()
-    view.gone.abort()
-    views.delete(parentElement)
+  if (view.unsent) view.send(view.unsent)
+  view.unsent = null
+  return () => { // Streamlit calls a component anew without taking it off the page: only what is off it has ended
+    view.send = value => { view.unsent = value }
+    setTimeout(() => {
+      if (view.root.isConnected) return
+      view.stop()
+      view.gone.abort()
+      views.delete(parentElement)
+    })
   }
 }
 
@@ -58,7 +63,7 @@ async function fetched(place) {
 export class Lab {
   constructor(root) {
     this.root = root
-    this.head = this.arrays = this.send = this.open = null
+    this.head = this.arrays = this.send = this.open = this.unsent = null
     this.c = this.h = this.w = this.seq = this.since = this.resting = this.held = 0
     this.pixel = this.hover = this.cursor = null // [row, column]: chosen, that all fields follow, under the pointer
     this.colours = "linear"
