@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from locality.errors import BadInput
+from locality.networks.parts.library import diffusers_class
 from locality.networks.parts.spec import NETWORKS, NetworkSpec
 from locality.specs import param
 from locality.types import ImageShape
@@ -44,15 +45,13 @@ class UNet(NetworkSpec):
         return {"starts_at_zero": "diffusers' last convolution starts small, not at zero"}
 
     def build(self, shape: ImageShape) -> nn.Module:
-        from diffusers import UNet2DModel  # heavy import: only when a network is built
-
         levels = len(self.channels)
         if shape.h % 2 ** (levels - 1) or shape.w % 2 ** (levels - 1):
             sides = f"{shape.h}x{shape.w}"
             raise BadInput(f"{self.name}: {levels} levels need sides divisible by {2 ** (levels - 1)}, got {sides}.")
         if any(width % self.groups for width in self.channels):
             raise BadInput(f"{self.name}: channels {self.channels} must be multiples of groups={self.groups}.")
-        inner: Any = UNet2DModel(
+        inner = diffusers_class("UNet2DModel")(
             sample_size=(shape.h, shape.w),
             in_channels=shape.c,
             out_channels=shape.c,

@@ -19,6 +19,7 @@ from locality.networks.checkpoints.opened import External, check_size, describe_
 from locality.networks.checkpoints.spec import KINDS, ExternalSpec
 from locality.networks.checkpoints.steps import spacing_of
 from locality.networks.checkpoints.timesteps import schedule_of
+from locality.networks.parts.library import diffusers_class
 from locality.types import ImageShape
 
 CONFIG, INDEX, SCHEDULER = "config.json", "model_index.json", "scheduler_config.json"
@@ -116,9 +117,7 @@ def _describe(model: Path, scheduler: Path) -> tuple[ExternalSpec, ImageShape]:
 
 def _options(kind: str, config: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The constructor's options, all of them; what is not written has the class's own default."""
-    import diffusers  # heavy import: only when a checkpoint is opened
-
-    signature = inspect.signature(getattr(diffusers, kind).__init__).parameters
+    signature = inspect.signature(diffusers_class(kind).__init__).parameters
     defaults = {name: about.default for name, about in signature.items() if name != "self"}
     given = {name: value for name, value in config.items() if not name.startswith("_")}
     extra = sorted(name for name, value in given.items() if name not in defaults and value not in (None, False))

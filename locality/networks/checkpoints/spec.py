@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from locality.errors import BadInput
 from locality.networks.checkpoints.ddpm_unet import Sizes, UNet
 from locality.networks.checkpoints.timesteps import Timeline, timeline
+from locality.networks.parts.library import diffusers_class
 from locality.networks.parts.spec import NetworkSpec
 from locality.specs import param
 from locality.types import ImageShape
@@ -69,9 +70,7 @@ class ExternalSpec(NetworkSpec):
         options: dict[str, Any] = json.loads(self.options)
         if self.kind == KINDS[2]:
             return Adapted(UNet(Sizes(**options)), shape.c)
-        import diffusers  # heavy import: only when a network is built
-
-        made: Any = getattr(diffusers, self.kind)(**options)
+        made = diffusers_class(self.kind)(**options)
         return Adapted(made, shape.c, classes=self.asked(), whole=options.get("time_embedding_type") == "learned")
 
 

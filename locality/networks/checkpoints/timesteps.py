@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from locality.errors import BadInput, first_line
+from locality.networks.parts.library import diffusers_class
 from locality.schedule import HIGHEST
 
 PREDICTIONS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}  # diffusers' names and those used here
@@ -106,9 +107,7 @@ def timeline(options: str) -> Timeline:
     Raises:
         ValueError: noise that does not rise with the timestep. TypeError and others: options that are none.
     """
-    from diffusers import DDPMScheduler  # heavy import: only when a checkpoint is opened
-
-    scheduler: Any = DDPMScheduler(**json.loads(options))
+    scheduler = diffusers_class("DDPMScheduler")(**json.loads(options))
     alpha_bar = scheduler.alphas_cumprod.double()
     ln_sigmas = 0.5 * (torch.log1p(-alpha_bar) - torch.log(alpha_bar))
     blank = bool(alpha_bar[-1] <= _NOTHING)
