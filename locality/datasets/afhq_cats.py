@@ -66,6 +66,7 @@ class AfhqCats(DatasetSpec):
     examples: ClassVar[tuple[str, ...]] = ("afhq_cats", "afhq_cats:resolution=64")
     excerpt: ClassVar[int] = 48
     telling_sigma: ClassVar[float] = 1.2  # where the field of one eye holds the other
+    telling_image: ClassVar[int] = 25  # black, its yellow eyes where eyes are on average
     look: ClassVar[str] = "an eye"
     fingerprints: ClassVar[dict[str, str]] = _KNOWN[32]
 

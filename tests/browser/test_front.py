@@ -180,6 +180,16 @@ def test_another_image_is_shown_at_once_and_kept_in_the_link(page: Page, server:
     assert lab.evaluate("lab => [...lab.lab.x0]") == pytest.approx(truth.tolist(), abs=1e-6)
 
 
+def test_the_images_to_choose_from_are_those_about_the_chosen_one(page: Page, server: str) -> None:
+    lab = open_explorer(page, server, "?dataset=digits&index=25")
+    expect(lab.get_by_role("button", name=re.compile("^Test image"))).to_have_count(12)
+    expect(lab.get_by_role("button", name="Test image 25")).to_have_attribute("aria-pressed", "true")
+    lab.get_by_role("button", name="Test image 30").click()
+    expect(page).to_have_url(re.compile("index=30"))
+    truth = Source.parse("digits").held_out.x0(torch.tensor([30]))[0]
+    assert lab.evaluate("lab => [...lab.lab.x0]") == pytest.approx(truth.tolist(), abs=1e-6)
+
+
 def test_other_images_bring_their_own_strip(page: Page, server: str) -> None:
     lab = open_explorer(page, server, "?dataset=cifar10&sigma=1")
     shows(lab, " exact ")

@@ -38,13 +38,15 @@ class DatasetSpec(Spec):
     `fingerprints` holds the known content digests per split of sets that never change, at their
     default parameters: statistics shipped for them are found without the images; `excerpt` is how many of its
     held-out images may come with the repository: they serve as its held-out images where the set is not on the machine.
-    `telling_sigma` is a noise level at which its fields show most; `look` says what to click on in its images.
+    `telling_sigma` is a noise level at which its fields show most, `telling_image` the number of a held-out image to
+    open with; `look` says what to click on in its images.
     """
 
     info: ClassVar[DatasetInfo]
     fingerprints: ClassVar[dict[str, str]] = {}
     excerpt: ClassVar[int] = 0
     telling_sigma: ClassVar[float] = 1.0
+    telling_image: ClassVar[int] = 0
     look: ClassVar[str] = "a pixel"
     asks: ClassVar[str] = ""  # the option without which there are no images: where one's own are
 

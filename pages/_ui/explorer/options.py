@@ -65,7 +65,7 @@ def choose_options(source: Source) -> Options:
         one, two, three, four = st.columns(4)
         with one:
             image = linked_select("Image", images, key="image")
-            index = _index()
+            index = _index(source.spec.telling_image)
             noise = st.toggle("Add the noise to the image", True, key="noise", bind="query-params")
         with two:
             average = linked_select("Average of the learned field", ("Signed mean", "Mean size"), key="average")
@@ -91,11 +91,11 @@ def choose_options(source: Source) -> Options:
     )
 
 
-def _index() -> int:
+def _index(usual: int) -> int:
     asked = st.query_params.get("index", "0")
     if not (asked.isdecimal() and int(asked) <= _LAST):
-        note(f"The link asks for image number “{asked[:20]}”; give 0–{_LAST}. Showing image 0.")
-    return int(st.number_input("Number of the image", 0, _LAST, 0, key="index", bind="query-params"))
+        note(f"The link asks for image number “{asked[:20]}”; give 0–{_LAST}. Showing image {usual}.")
+    return int(st.number_input("Number of the image", 0, _LAST, usual, key="index", bind="query-params"))
 
 
 def _channels(shape: ImageShape) -> tuple[int | None, Inputs | int]:

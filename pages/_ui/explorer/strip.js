@@ -27,7 +27,7 @@ export class Strip {
   }
 
   // One button an image, as soon as their file is here; the chosen one is pressed.
-  build(file, { url = "", image = "", count = 0, chosen = -1 } = {}, c, h, w) {
+  build(file, { url = "", image = "", first = 0, count = 0, chosen = -1 } = {}, c, h, w) {
     this.row.hidden = !count
     if (file && this.key !== url) {
       this.key = url
@@ -36,9 +36,9 @@ export class Strip {
         const button = element("button"), { canvas, pixels, put } = bitmap(document.createElement("canvas"), h, w)
         paintBytes(images, n * c * size, c, size, pixels)
         put()
-        Object.assign(button, { type: "button", title: `${image} ${n}` })
-        button.dataset.image = `${n}`
-        button.setAttribute("aria-label", `${image} ${n}`)
+        Object.assign(button, { type: "button", title: `${image} ${first + n}` })
+        button.dataset.image = `${first + n}`
+        button.setAttribute("aria-label", `${image} ${first + n}`)
         button.append(canvas)
         return button
       }))

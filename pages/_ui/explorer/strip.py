@@ -1,4 +1,4 @@
-"""The images to choose from, as one file for the browser: real ones where there are any, else draws with S."""
+"""Images to choose from, the twelve about the chosen one, as one file for the browser: real ones, else draws with S."""
 
 from __future__ import annotations
 
@@ -21,25 +21,36 @@ _VERSION = 1
 
 
 def strip(source: Source, wiener: WienerFilter, options: Options) -> dict[str, Any]:
-    """Address of the file, which kind of image each is and its number, and which of them is chosen (-1: none)."""
+    """Address of the file, which kind of image each is, the numbers there are, and which is chosen (-1: none)."""
     kind = options.image if options.image != "Mean image" else "Draw from the statistics"
     kind = "Test image" if options.image == "Mean image" and source.shows_held_out else kind
-    url, count = _file(source.fingerprint, kind, source, wiener)
-    return {"url": url, "image": kind, "count": count, "chosen": options.index if options.image == kind else -1}
+    chosen = options.index % _count(kind, source) if options.image == kind else -1
+    first = max(chosen, 0) // SHOWN * SHOWN
+    url, count = _file(source.fingerprint, kind, first, source, wiener)
+    return {"url": url, "image": kind, "first": first, "count": count, "chosen": chosen}
+
+
+def _count(kind: str, source: Source) -> int:
+    """How many images there are: of draws as many as anybody likes."""
+    if kind == "Draw from the statistics":
+        return 10**9
+    return len(source.train if kind == "Training image" else source.held_out)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _file(fingerprint: str, kind: str, _source: Source, _wiener: WienerFilter) -> tuple[str, int]:
-    images = _images(kind, _source, _wiener)
-    name = digest("image_strip", {"fingerprint": fingerprint, "kind": kind, "version": _VERSION})[:24] + ".bin"
+def _file(fingerprint: str, kind: str, first: int, _source: Source, _wiener: WienerFilter) -> tuple[str, int]:
+    images = _images(kind, first, _source, _wiener)
+    key = {"fingerprint": fingerprint, "kind": kind, "first": first, "version": _VERSION}
+    name = digest("image_strip", key)[:24] + ".bin"
     codes = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     files.write(name, pack({}, {"images": np.ascontiguousarray(codes.numpy())}))
     return files.url(name), len(images)
 
 
-def _images(kind: str, source: Source, wiener: WienerFilter) -> torch.Tensor:
+def _images(kind: str, first: int, source: Source, wiener: WienerFilter) -> torch.Tensor:
+    numbers = torch.arange(first, min(first + SHOWN, _count(kind, source)))
     if kind == "Draw from the statistics":
-        draws = [wiener.sample(1, torch.Generator().manual_seed(IMAGE_SEED + index))[0] for index in range(SHOWN)]
-        return torch.stack(draws).float()
+        seeds = [torch.Generator().manual_seed(IMAGE_SEED + number) for number in numbers.tolist()]
+        return torch.stack([wiener.sample(1, seed)[0] for seed in seeds]).float()
     data = source.train if kind == "Training image" else source.held_out
-    return data.x0(torch.arange(min(SHOWN, len(data)))).float()
+    return data.x0(numbers).float()

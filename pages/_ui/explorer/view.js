@@ -103,8 +103,8 @@ export class Explorer extends Known {
 
   // Another image: shown at once, Python keeps it in the link.
   choose(n) {
-    const { image, url } = this.head.strip
-    this.x0 = imageOf(this.files.get(url), n, this.c * this.size)
+    const { image, url, first } = this.head.strip
+    this.x0 = imageOf(this.files.get(url), n - first, this.c * this.size)
     Object.assign(this.head.strip, { chosen: n })
     this.strip.paint(this.x0, this.c, this.h, this.w, `${image} ${n}`)
     this.panels[0].title.textContent = this.head.panels[0].title = `${image} ${n}`
