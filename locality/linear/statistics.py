@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -20,14 +20,14 @@ from locality.errors import BadInput, NonFinite, TooLarge
 from locality.linear.compact import is_compact, unpack_compact
 from locality.linear.gram import decompose_images
 from locality.linear.leading import LARGE, RANK, NothingPromised, lead
-from locality.linear.moments import accumulate_moments
+from locality.linear.passes import sum_images
 from locality.linear.timed import with_time_left
 from locality.linear.wiener import WienerFilter, decompose, is_approximate, pack, unpack
 from locality.memory import free_memory
 from locality.schedule import check_sigma
 from locality.store import Artifact, Store
 from locality.types import ImageShape
-from locality.work import Progress
+from locality.work import Progress, map_progress
 
 KIND, VERSION = "wiener", 1
 
@@ -147,7 +147,7 @@ def _fit(
         if few:
             small = yield from decompose_images(train.data, train.shape, device=compute.device)
             return pack(small, compact=False)
-        known = yield from _measured(train, compute)
+        known = yield from _measured(images, compute, store)
     if rank:
         try:
             some = yield from lead(known.count, known.mean, known.finite_cov(), images.shape, rank)
@@ -160,9 +160,9 @@ def _fit(
     return pack(whole, compact=False)
 
 
-def _measured(train: Dataset, compute: Compute) -> Generator[Progress, None, Statistics]:
-    for moments in accumulate_moments(train.chunks(compute.images), device=compute.device):
-        yield Progress(0.5 * moments.count, len(train), "Covariance")
+def _measured(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, Statistics]:
+    work = sum_images(images, compute, store)
+    moments = yield from map_progress(work, lambda event: replace(event, total=2.0 * event.total))
     return Statistics(moments.count, moments.mean(), moments.cov())
 
 
@@ -182,7 +182,7 @@ def solved_rows(
     """
     noise = check_sigma(sigma) ** 2
     known = (yield from images.derive(compute, store)) if isinstance(images, Derived) else None
-    system = (known or (yield from _measured(images.train, compute))).finite_cov().clone()
+    system = (known or (yield from _measured(images, compute, store))).finite_cov().clone()
     yield Progress(0.6, 1.0, "Cholesky factor")
     system.diagonal().add_(noise)
     units = torch.zeros(len(system), len(coords), dtype=system.dtype, device=system.device)

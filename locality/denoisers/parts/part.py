@@ -24,6 +24,10 @@ class Part(Images):
         return self.whole.name
 
     @property
+    def typed(self) -> str:
+        return f"the first {self.count} of {self.whole.typed}"
+
+    @property
     def shape(self) -> ImageShape:
         return self.whole.shape
 
