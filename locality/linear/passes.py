@@ -1,25 +1,20 @@
 """One exact pass over a training set, whatever its size: its sums in bounded memory, kept now and then on disk.
 
-A pass that was killed goes on with the same sums, bit for bit, if the images are the same. A mapped set is read from
-files while others may write to them: what was read is checked against the fingerprint at the end.
+A pass that was killed goes on with the same sums, bit for bit, if the images are the same.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Generator, Iterator
-
-from jaxtyping import Shaped
-from torch import Tensor
+from collections.abc import Generator
 
 from locality.dataset import Dataset, Images
 from locality.device import Compute
-from locality.errors import BadInput
 from locality.linear.moments import Moments, accumulate_moments
+from locality.linear.reading import Reading
 from locality.linear.unfinished import Unfinished
 from locality.store import Store
-from locality.work import Progress, heartbeat
+from locality.work import Progress
 
 EVERY = 60.0  # seconds between two keepings of the sums
 _SHARE = 20.0  # ... and so many times as long as one takes
@@ -46,11 +41,11 @@ def sum_images(
     begun = moments = place.read(compute.device)
     first = 0 if begun is None else begun.count
     note = "Covariance" if begun is None else f"Covariance, resumed after {first:,} images"
-    read = _Read(train, chunk_size(train, compute), watched=train.mapped and train.known == images.fingerprint)
+    reading = Reading(images, chunk_size(train, compute))
     start = saved = time.monotonic()
     cost = 0.0
     try:
-        for moments in accumulate_moments(read.chunks(first), device=compute.device, begun=begun):
+        for moments in accumulate_moments(reading.chunks(first), device=compute.device, begun=begun):
             now = time.monotonic()
             if moments.count < n and now - saved >= max(every, _SHARE * cost):
                 place.write(moments)
@@ -64,11 +59,7 @@ def sum_images(
         raise
     place.drop()
     assert moments is not None
-    if read.changed():
-        raise BadInput(
-            f"The images of {images.typed} changed while their statistics were taken. Let nothing write to them, "
-            "and run the same command again."
-        )
+    reading.check()
     return moments
 
 
@@ -78,28 +69,3 @@ def chunk_size(train: Dataset, compute: Compute) -> int:
         return compute.images
     each = (_PER_PIXEL if train.is_8bit else _PER_VALUE) * train.shape.d
     return max(_LEAST, min(compute.images, (compute.decomposition - 8 * train.shape.d**2) // each))
-
-
-class _Read:
-    """The images in chunks, and the digest of what was read of them where it is watched."""
-
-    def __init__(self, train: Dataset, size: int, *, watched: bool) -> None:
-        self._train, self._size = train, size
-        self._seen = hashlib.sha256(train.heading) if watched else None
-
-    def chunks(self, first: int) -> Iterator[Shaped[Tensor, "k d"]]:
-        """Those from `first` on. Those before, which are summed already, are read for the digest alone."""
-        if self._seen is None:
-            yield from self._train.chunks(self._size, first)
-            return
-        for chunk in self._train.chunks(self._size, 0, first):
-            self._seen.update(chunk.contiguous().numpy().data)
-            heartbeat(0.0)  # whoever listens may cancel here
-        for chunk in self._train.chunks(self._size, first):
-            copy = chunk.clone()  # the very bytes that are summed
-            self._seen.update(copy.numpy().data)
-            yield copy
-
-    def changed(self) -> bool:
-        """Whether all that was read is something else than what has the fingerprint."""
-        return self._seen is not None and self._seen.hexdigest() != self._train.fingerprint
