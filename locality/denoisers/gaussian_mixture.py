@@ -112,7 +112,7 @@ class GaussianMixture(DenoiserSpec):
             raise BadInput(f"{self.name}: {train.name} has {len(train)} training images. {need}.{hint}")
         if labels is None:
             yield Progress(0.0, 1.0, "Clusters")
-            labels = cluster(train, self.components, self.seed, compute.images)
+            labels = cluster(train, self.components, self.seed, chunk_size(train, compute))
         return merge_lone(train, [torch.nonzero(labels == label).squeeze(1) for label in labels.unique()])
 
 

@@ -112,7 +112,7 @@ def _stated(
 
 @dataclass(frozen=True, eq=False)
 class _Apart:
-    """What S U and U T differ by: the norm of R, lengths of its columns [k], and its norm with columns of length one."""
+    """What S U and U T differ by: the norm of R, lengths of its columns [k], its norm with columns of length one."""
 
     norm: float
     lengths: Float64[Tensor, " k"]

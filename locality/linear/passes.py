@@ -21,7 +21,7 @@ _SHARE = 20.0  # ... and so many times as long as one takes
 _WORTH = 5.0  # seconds of work that are kept when the pass is closed
 _LEAST = 32  # images of a chunk at the least
 _PER_PIXEL = 8  # bytes that one pixel of a chunk takes on the way: shifted, padded, turned
-_PER_VALUE = 32  # ... of float images: float64, less the first image, less the mean
+_PER_VALUE = 20  # ... of float images: float64, less the first image
 
 
 def sum_images(
@@ -64,8 +64,8 @@ def sum_images(
 
 
 def chunk_size(train: Dataset, compute: Compute) -> int:
-    """Images at a time: as many as `compute` says, or as fit beside the sums where memory for these is given."""
-    if compute.decomposition is None:
-        return compute.images
+    """Images at a time: as many as fit the memory, that for a decomposition, beside the sums, where it is given."""
     each = (_PER_PIXEL if train.is_8bit else _PER_VALUE) * train.shape.d
-    return max(_LEAST, min(compute.images, (compute.decomposition - 8 * train.shape.d**2) // each))
+    given = compute.decomposition
+    room = compute.memory if given is None else given - 8 * train.shape.d**2
+    return max(_LEAST, min(compute.images, room // each))
