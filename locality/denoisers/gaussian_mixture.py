@@ -18,6 +18,7 @@ from locality.denoisers.parts.mixture import Mixture, pack, unpack
 from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput, TooLarge
+from locality.linear.passes import chunk_size
 from locality.schedule import check_sigma
 from locality.specs import param
 from locality.store import Artifact, Store
