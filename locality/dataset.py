@@ -1,4 +1,4 @@
-"""A set of images in memory: 8-bit pixels or float values, flat, with a fingerprint."""
+"""A set of images, in memory or mapped from a file: 8-bit pixels or float values, flat, with a fingerprint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Dataset:
     """Images of one split.
 
     `data` is [n, d], channel-major: uint8 pixels 0..255, or float32 values that may leave [-1, 1].
-    Memory: n * d bytes for 8-bit sets, 4 n d for float sets; chunks are converted one at a time.
+    Memory: n * d bytes for 8-bit sets, 4 n d for float sets; chunks are converted one at a time. `mapped`: the images
+    lie in a file, so that the system may drop what was read of them; what is made of such a set lies in a file too.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Dataset:
     shape: ImageShape
     data: Shaped[Tensor, "n d"]
     labels: Int[Tensor, " n"] | None = None
+    mapped: bool = False
 
     def __post_init__(self) -> None:
         if self.data.ndim != 2 or self.data.shape[1] != self.shape.d:
@@ -45,10 +47,21 @@ class Dataset:
         """Whether pixels are integers, so that sums can be exact."""
         return self.data.dtype == torch.uint8
 
+    @property
+    def heading(self) -> bytes:
+        """What the fingerprint is over before the pixels."""
+        return f"{self.shape}:{self.data.dtype}:{len(self)}:".encode()
+
+    @property
+    def known(self) -> str | None:
+        """The fingerprint if it was asked for before: it reads every image."""
+        found: str | None = vars(self).get("fingerprint")
+        return found
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of shape, type and every pixel, in order."""
-        digest = hashlib.sha256(f"{self.shape}:{self.data.dtype}:{len(self)}:".encode())
+        digest = hashlib.sha256(self.heading)
         digest.update(self.data.contiguous().numpy().data.cast("B"))
         return digest.hexdigest()
 
@@ -57,10 +70,11 @@ class Dataset:
         picked = self.data[rows]
         return picked.float().div_(127.5).sub_(1.0) if self.is_8bit else picked.clone()
 
-    def chunks(self, size: int) -> Iterator[Shaped[Tensor, "k d"]]:
-        """Stored pixels in order, `size` images at a time (views, not copies)."""
-        for start in range(0, len(self), size):
-            yield self.data[start : start + size]
+    def chunks(self, size: int, start: int = 0, stop: int | None = None) -> Iterator[Shaped[Tensor, "k d"]]:
+        """Stored pixels in order, `size` images at a time (views, not copies); of the images `start` to `stop`."""
+        last = len(self) if stop is None else stop
+        for first in range(start, last, size):
+            yield self.data[first : min(first + size, last)]
 
     def first(self, n: int | None) -> Dataset:
         """The first n images; None keeps all.
@@ -82,6 +96,11 @@ class Images(ABC):
     @property
     @abstractmethod
     def name(self) -> str: ...
+
+    @property
+    def typed(self) -> str:
+        """What somebody types for it: the same name for other images of the same place."""
+        return self.name
 
     @property
     @abstractmethod

@@ -21,6 +21,8 @@ from locality.cli.parts.npz import write_npz
 from locality.datasets import Source
 from locality.datasets.parts.download import Download, RemoteFile
 from locality.features.classifier import ClassifierNet, load_classifier, save_classifier
+from locality.linear.moments import PixelMoments
+from locality.linear.unfinished import Unfinished
 from locality.networks import NETWORKS, NetworkDenoiser, load_network, save_network
 from locality.networks.training.state import read_state, write_state
 from locality.store import Artifact, Store
@@ -333,7 +335,26 @@ def _fill(net: torch.nn.Module, version: int) -> None:
             parameter.fill_(version)
 
 
+class Passes(Writer):
+    """The sums of a pass over images that is not finished."""
+
+    name = "passes"
+
+    def write(self, folder: Path, version: int) -> None:
+        sums = torch.full((100, 100), version)
+        self._place(folder).write(PixelMoments(version, sums[0].clone(), sums))
+
+    def read(self, folder: Path, version: int) -> int:
+        found = self._place(folder).read()
+        assert isinstance(found, PixelMoments)
+        assert version_of(found.gram) == version_of(found.sums) == found.count
+        return found.count
+
+    def _place(self, folder: Path) -> Unfinished:
+        return Unfinished(folder, "digits", "abc", torch.uint8, 100)
+
+
 WRITERS: tuple[Writer, ...] = (
     Cache(), Shipped(), Recordings(), Grids(), Networks(), States(), Classifiers(), Journals(), Previews(), Arrays(),
-    Tables(), Downloads(),
+    Tables(), Downloads(), Passes(),
 )  # fmt: skip

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from locality.cli.parts.app import DatasetArg, ExactOpt, FirstOpt, JsonOpt, LeadingOpt, app, say, table, watch
+from locality.cli.parts.app import (
+    ApproximateOpt,
+    DatasetArg,
+    ExactOpt,
+    FirstOpt,
+    JsonOpt,
+    LeadingOpt,
+    app,
+    say,
+    table,
+    watch,
+)
 from locality.cli.parts.machine import SpaceOpt, decomposing, spent_text
 from locality.errors import BadInput, LocalityError
 from locality.memory import peak_memory
@@ -77,6 +88,7 @@ def stats(
     first: FirstOpt = None,
     exact: ExactOpt = False,
     leading: LeadingOpt = 0,
+    approximate: ApproximateOpt = 0,
     memory: SpaceOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
@@ -86,7 +98,8 @@ def stats(
 
     source = Source.parse(dataset, first)
     start = time.perf_counter()
-    wiener = watch(fit_wiener(source, compute=decomposing(memory), exact=exact, leading=leading))
+    compute = decomposing(memory)
+    wiener = watch(fit_wiener(source, compute=compute, exact=exact, leading=leading, approximate=approximate))
     result: dict[str, Any] = {
         "dataset": source.text,
         "n": wiener.count,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from locality.cli.parts.app import (
+    ApproximateOpt,
     DatasetArg,
     ExactOpt,
     FirstOpt,
@@ -45,6 +46,7 @@ def field(
     seed: SeedOpt = 0,
     exact: ExactOpt = False,
     leading: LeadingOpt = 0,
+    approximate: ApproximateOpt = 0,
     memory: SpaceOpt = None,
     solve: Annotated[
         bool, typer.Option("--solve", help="One exact row of the Wiener filter by a Cholesky solve, no decomposition.")
@@ -70,15 +72,16 @@ def field(
     check_sigma(sigma)
     tell_note(find_model(source, model))
     out.parent.mkdir(parents=True, exist_ok=True)
-    if solve and (exact or leading):
-        raise BadInput("--solve needs no components: leave --exact and --leading out.")
+    if solve and (exact or leading or approximate):
+        raise BadInput("--solve needs no components: leave --exact, --leading and --approximate out.")
     if solve and model != "wiener":
         raise BadInput(f"--solve is for the Wiener filter: {model} has no rows to solve for.")
     if solve:
         values = watch(solved_rows(source, coords, sigma, decomposing(memory), default_store()))
         values, error = values.reshape(-1, *source.shape), None
     elif model == "wiener":
-        wiener = watch(fit_wiener(source, compute=decomposing(memory), exact=exact, leading=leading))
+        compute = decomposing(memory)
+        wiener = watch(fit_wiener(source, compute=compute, exact=exact, leading=leading, approximate=approximate))
         values, error = wiener.rows(coords, sigma).reshape(-1, *source.shape), wiener.error
     else:
         values, error = watch(pixel_field(source, model, spot, sigma, pairs)), None

@@ -15,7 +15,7 @@ from locality.denoisers.ls import CHUNK, KAMB_GANGULI, local_windows, weigh
 from locality.denoisers.parts.bank import Bank, precise
 from locality.denoisers.parts.boxes import box, planes, round_bands, squared_difference
 from locality.denoisers.parts.compiled import runs_compiled
-from locality.denoisers.parts.evidence import TOP, Evidence, evidence
+from locality.denoisers.parts.evidence import TOP, Evidence, Heaviest
 from locality.denoisers.parts.patch_walk import WIDEST, patch_means
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
@@ -204,7 +204,7 @@ class EquivariantDenoiser:
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         """The patches averaged at this pixel and where they lie.
 
-        Distances to one patch at all places are correlations: O(N h w log(h w)) in float64. Memory: 8 N h w bytes.
+        Distances to one patch at all places are correlations: O(N h w log(h w)) in float64.
         """
         size, (c, h, w) = self.windows.at(sigma), self.shape
         rows, cols = self.bands(size)
@@ -214,12 +214,12 @@ class EquivariantDenoiser:
         kernel, mask = torch.fft.rfft2(patch).conj(), torch.fft.rfft2(centred).conj()
         scale = -0.5 / check_sigma(sigma) ** 2
         allowed = self.candidates(size, pixel).to(x.device)
-        k = self.bank.fit(8 * (5 * self.shape.d + 4 * h * w), fixed=8 * len(self.bank) * h * w, most=CHUNK)
-        logits = []
+        k = self.bank.fit(8 * (5 * self.shape.d + 7 * h * w), most=CHUNK)
+        heaviest = Heaviest(top)
         for x_kd in self.bank.chunks(k, torch.float64):
             items = x_kd.reshape(-1, c, h, w)
             spectrum = torch.fft.rfft2(items.square().sum(dim=1)) * mask
             spectrum -= 2.0 * (torch.fft.rfft2(items) * kernel).sum(dim=1)
-            logits.append((torch.fft.irfft2(spectrum, s=(h, w)) * scale).masked_fill(~allowed, -torch.inf))
-        weights = torch.softmax(torch.cat(logits).flatten(), dim=0)
-        return evidence(self.bank, weights, window, top, places=self.shape)
+            logits = (torch.fft.irfft2(spectrum, s=(h, w)) * scale).masked_fill(~allowed, -torch.inf)
+            heaviest.add(logits.flatten())
+        return heaviest.evidence(self.bank, window, self.shape)

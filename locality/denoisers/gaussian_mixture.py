@@ -18,6 +18,7 @@ from locality.denoisers.parts.mixture import Mixture, pack, unpack
 from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput, TooLarge
+from locality.linear.passes import chunk_size
 from locality.schedule import check_sigma
 from locality.specs import param
 from locality.store import Artifact, Store
@@ -112,7 +113,7 @@ class GaussianMixture(DenoiserSpec):
             raise BadInput(f"{self.name}: {train.name} has {len(train)} training images. {need}.{hint}")
         if labels is None:
             yield Progress(0.0, 1.0, "Clusters")
-            labels = cluster(train, self.components, self.seed, compute.images)
+            labels = cluster(train, self.components, self.seed, chunk_size(train, compute))
         return merge_lone(train, [torch.nonzero(labels == label).squeeze(1) for label in labels.unique()])
 
 

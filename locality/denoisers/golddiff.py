@@ -119,12 +119,17 @@ class GoldDiffDenoiser:
         keep = max(1, round(most - (most - least) * q))
         for query, distance in zip(x, self._distances_at_half_size(x, looked_at), strict=True):
             coarse = looked_at[distance.topk(most, largest=False).indices].sort().values
-            fine = _squared_distances(query, self.inner.bank.pick(coarse))
+            near = (self.inner.bank.pick(part) for part in coarse.split(self._together))
+            fine = torch.cat([_squared_distances(query, bank) for bank in near])
             yield coarse[fine.topk(keep, largest=False).indices].sort().values
 
+    @property
+    def _together(self) -> int:
+        """Images that are compared at a time."""
+        return self.inner.bank.fit(16 * self.shape.d, most=4096)
+
     def _distances_at_half_size(self, x: Float[Tensor, "b d"], items: Int[Tensor, " m"]) -> Float[Tensor, "b m"]:
-        bank, shape = self.inner.bank, self.shape
-        size = bank.fit(16 * shape.d, most=4096)
+        bank, shape, size = self.inner.bank, self.shape, self._together
 
         def half(images: Float[Tensor, "k d"]) -> Float[Tensor, "k e"]:
             stacked = images.reshape(-1, *shape)

@@ -77,7 +77,7 @@ class NearestDenoiser:
 
     def _nearest(self, x: Float[Tensor, "b d"]) -> Tensor:
         queries = x.double()
-        size = self.bank.fit(8 * (self.shape.d + 3 * len(x)), most=4096)
+        size = self.bank.fit(8 * (3 * self.shape.d + 3 * len(x)), most=4096)  # the chunk, the one before, squares
         best = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
         where = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         start = 0

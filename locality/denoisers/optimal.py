@@ -137,7 +137,8 @@ class OptimalDenoiser:
         return best[:, -1]
 
     def _size(self, b: int, dtype: torch.dtype) -> int:
-        return self.bank.fit(dtype.itemsize * (self.shape.d + 4 * b), most=4096)
+        """Images of a chunk: beside it there are the one before, and its squares."""
+        return self.bank.fit(dtype.itemsize * (3 * self.shape.d + 4 * b), most=4096)
 
 
 def _logits(x: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"], scale: float) -> Float[Tensor, "b k"]:

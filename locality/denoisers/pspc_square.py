@@ -132,7 +132,7 @@ class SquarePatchesDenoiser:
         return (total / cover).reshape(len(x), -1)
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
-        """Weights averaged over the patches that cover the pixel: O(N (2P)^2) and N floats per patch."""
+        """Weights averaged over the patches that cover the pixel: O(N (2P)^2), as many at a time as fit the memory."""
         rows, cols = self._bands(sigma, x.double())
         rows, cols = rows[rows[:, pixel.row] > 0], cols[cols[:, pixel.col] > 0]
         scale = -0.5 / check_sigma(sigma) ** 2
@@ -142,12 +142,14 @@ class SquarePatchesDenoiser:
         region = ImageShape(self.shape.c, int(row_in.sum()), int(col_in.sum()))
         rows, cols = rows[:, row_in], cols[:, col_in] * scale
         size = self.bank.fit(8 * (3 * region.d + 2 * len(rows) * len(cols)), most=1024)
-        parts = [
-            box(squared_difference(x.double()[inside].reshape(region), planes(part, region)), rows, cols).flatten(0, 1)
-            for part in self.bank.columns(inside, size, torch.float64)
-        ]
-        weights = torch.softmax(torch.cat(parts, dim=1), dim=1).mean(dim=0)
-        return evidence(self.bank, weights, window, top)
+        near, weights = x.double()[inside].reshape(region), x.new_zeros(len(self.bank), dtype=torch.float64)
+        for some in rows.split(max(1, self.bank.memory // (24 * len(self.bank) * len(cols)))):
+            parts = [
+                box(squared_difference(near, planes(part, region)), some, cols).flatten(0, 1)
+                for part in self.bank.columns(inside, size, torch.float64)
+            ]
+            weights += torch.softmax(torch.cat(parts, dim=1), dim=1).sum(dim=0)
+        return evidence(self.bank, weights / (len(rows) * len(cols)), window, top)
 
     def _bands(self, sigma: float, x: Tensor) -> tuple[Float[Tensor, "a h"], Float[Tensor, "e w"]]:
         size = self.windows.at(sigma)

@@ -251,8 +251,9 @@ def _means(
         if not _chooses(spec):
             return known[spec.first]
         bank = spec.bank(images, compute)
+        size = bank.fit(16 * train.shape.d, most=8192)
         total = sum(
-            (chunk.sum(dim=0).cpu() for chunk in bank.chunks(8192, torch.float64)), torch.zeros(train.shape.d).double()
+            (chunk.sum(dim=0).cpu() for chunk in bank.chunks(size, torch.float64)), torch.zeros(train.shape.d).double()
         )
         return (total / len(bank)).float().cpu()
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
+from jaxtyping import Shaped
+from torch import Tensor
 
 from locality.dataset import Dataset
 from locality.edits.parts.linear import mapped, pixels
 from locality.edits.parts.spec import EDITS, Closed, EditSpec, Stage, generator, transformed
 from locality.errors import BadInput
 from locality.linear.statistics import Statistics
+from locality.pictures.room import filled
 from locality.specs import param
 from locality.types import ImageShape
 
@@ -54,9 +57,14 @@ class Channels(EditSpec):
         if self.how == "merge":
             return transformed(data, lambda x0, rows: self._merged(x0, data.shape))
         draws, c = generator(self, self.seed, data.split), data.shape.c
-        parts = data.data.reshape(len(data), c, -1)
-        mixed = [parts[:, 0], *(parts[torch.from_numpy(draws.permutation(len(data))), a] for a in range(1, c))]
-        return replace(data, data=torch.cat(mixed, dim=1))
+        orders = [torch.arange(len(data)), *(torch.from_numpy(draws.permutation(len(data))) for _ in range(1, c))]
+        wide = data.shape.d // c
+
+        def part(rows: slice) -> Shaped[Tensor, "k d"]:
+            mixed = [data.data[order[rows], a * wide : (a + 1) * wide] for a, order in enumerate(orders)]
+            return torch.cat(mixed, dim=1)
+
+        return replace(data, data=filled(len(data), data.shape.d, data.data.dtype, part, in_file=data.mapped))
 
     def statistics(self, before: Statistics, stage: Stage) -> Statistics | None:
         shape = stage.images.shape

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from locality.dataset import Dataset
 from locality.edits.parts.spec import EDITS, EditSpec, Stage
 from locality.linear.statistics import Statistics
+from locality.pictures.room import filled
 from locality.specs import param
 from locality.types import ImageShape
 
@@ -39,7 +40,13 @@ class Mirror(EditSpec):
         return "the set is its own mirror image already. Leave one out." if earlier == self else ""
 
     def images(self, data: Dataset, stage: Stage) -> Dataset:
-        both = torch.cat([data.data, data.data[:, self.order(data.shape)]])
+        n, order = len(data), self.order(data.shape)
+
+        def part(rows: slice) -> Shaped[Tensor, "k d"]:
+            own, images = data.data[rows], data.data[max(rows.start - n, 0) : max(rows.stop - n, 0)]
+            return torch.cat([own, images[:, order]])
+
+        both = filled(2 * n, data.shape.d, data.data.dtype, part, in_file=data.mapped)
         labels = None if data.labels is None else torch.cat([data.labels, data.labels])
         return replace(data, data=both, labels=labels)
 

@@ -15,6 +15,7 @@ from locality.edits.parts.linear import run
 from locality.edits.parts.spec import EDITS, Closed, EditSpec, Stage, generator
 from locality.errors import BadInput
 from locality.linear.statistics import Derived, Statistics, statistics_of
+from locality.pictures.room import filled
 from locality.specs import param
 
 
@@ -58,13 +59,20 @@ class Mix(EditSpec):
                 f"Give a share of at most {len(second) / len(data):.2g}."
             )
         taken = torch.from_numpy(draws.permutation(len(second))[:count])
-        both: tuple[Shaped[Tensor, "n d"], Shaped[Tensor, "k d"]]
-        if data.is_8bit and second.is_8bit:
-            both = data.data.clone(), second.data[taken]
-        else:
-            both = data.x0(slice(None)), second.x0(taken)
-        both[0][places] = both[1]
-        return replace(data, data=both[0], labels=None)
+        bytes_alone = data.is_8bit and second.is_8bit
+        source = torch.full((len(data),), -1).index_copy(0, places, taken)  # of which image each row is, -1: its own
+
+        def part(rows: slice) -> Shaped[Tensor, "k d"]:
+            mixed = data.data[rows].clone() if bytes_alone else data.x0(rows)
+            replaced = (source[rows] >= 0).nonzero().flatten()
+            others = source[rows][replaced]
+            mixed[replaced] = second.data[others] if bytes_alone else second.x0(others)
+            return mixed
+
+        dtype = torch.uint8 if bytes_alone else torch.float32
+        in_file = data.mapped or second.mapped
+        both = filled(len(data), data.shape.d, dtype, part, in_file=in_file)
+        return replace(data, data=both, labels=None, mapped=in_file)
 
     def statistics(self, before: Statistics, stage: Stage) -> Statistics | None:
         after = run(statistics_of(self._partner(stage), stage.compute, stage.store))

@@ -29,7 +29,8 @@ from locality.errors import BadInput, NonFinite
 
 _EXACT_INT32 = 131_071  # images whose products of int8 pixels cannot leave int32: (2^31 - 1) // 128^2
 _EXACT_FLOAT32 = 1024  # ... cannot leave the integers float32 holds: 2^24 // 128^2
-_BLOCK = 768  # columns per block of the upper triangle
+_SUMMED = 256  # images whose sum is taken at once: their pixels become eight bytes on the way
+BLOCK = 768  # rows and columns per block of the upper triangle
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +87,12 @@ class PixelMoments(Moments):
     def _plus(self, part: UInt8[Tensor, "k d"]) -> PixelMoments:
         values = _pad(shifted(part))
         d = len(self.sums)
-        self.sums.add_(values[:, :d].sum(dim=0, dtype=torch.int64))
+        for some in values[:, :d].split(_SUMMED):
+            self.sums.add_(some.sum(dim=0, dtype=torch.int64))
         rows = values.T.contiguous()
-        for i in range(0, d, _BLOCK):
-            product = integer_product(rows[i : i + _BLOCK], values[:, i:])
-            self.gram[i : i + _BLOCK, i:] += product[: d - i, : d - i]
+        for i in range(0, d, BLOCK):
+            product = integer_product(rows[i : i + BLOCK], values[:, i:])
+            self.gram[i : i + BLOCK, i:] += product[: d - i, : d - i]
         return PixelMoments(self.count + len(part), self.sums, self.gram)
 
 
@@ -124,16 +126,16 @@ class ValueMoments(Moments):
         away = part.double() - first  # exactly 0 where a pixel never varies
         mean = away.mean(dim=0)
         away -= mean
-        for i in range(0, len(mean), _BLOCK):
-            self.scatter[i : i + _BLOCK, i:].addmm_(away[:, i : i + _BLOCK].T, away[:, i:])
+        for i in range(0, len(mean), BLOCK):
+            self.scatter[i : i + BLOCK, i:].addmm_(away[:, i : i + BLOCK].T, away[:, i:])
         return self._moved(len(part), first + mean)
 
     def _moved(self, count: int, centre: Float64[Tensor, " d"]) -> ValueMoments:
         """With so many more images about another centre, whose scatter is in already."""
         both, apart = self.count + count, centre - self.centre
         weight = self.count * count / both
-        for i in range(0, len(apart), _BLOCK):
-            self.scatter[i : i + _BLOCK, i:].addr_(apart[i : i + _BLOCK], apart[i:], alpha=weight)
+        for i in range(0, len(apart), BLOCK):
+            self.scatter[i : i + BLOCK, i:].addr_(apart[i : i + BLOCK], apart[i:], alpha=weight)
         self.centre.add_(apart, alpha=count / both)
         return ValueMoments(both, self.centre, self.scatter)
 
@@ -145,8 +147,10 @@ def estimate_moments(chunks: Iterable[Shaped[Tensor, "_ d"]], *, device: str = "
     return last
 
 
-def accumulate_moments(chunks: Iterable[Shaped[Tensor, "_ d"]], *, device: str = "cpu") -> Iterator[Moments]:
-    """As `estimate_moments`, yielding the running moments after every chunk.
+def accumulate_moments(
+    chunks: Iterable[Shaped[Tensor, "_ d"]], *, device: str = "cpu", begun: Moments | None = None
+) -> Iterator[Moments]:
+    """As `estimate_moments`, yielding the running moments after every chunk, from those `begun` on if there are some.
 
     The sums are updated in place: keep only the last one.
 
@@ -154,7 +158,7 @@ def accumulate_moments(chunks: Iterable[Shaped[Tensor, "_ d"]], *, device: str =
         BadInput: no images.
         NonFinite: a float image holds NaN or infinity.
     """
-    running: Moments | None = None
+    running = begun
     for chunk in chunks:
         running = _nothing(chunk.shape[1], chunk.dtype, device) if running is None else running
         for part in chunk.split(_EXACT_INT32 // 2):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -16,18 +16,20 @@ from torch import Tensor
 
 from locality.dataset import Dataset, Images
 from locality.device import Compute
-from locality.errors import BadInput, NonFinite, TooLarge
+from locality.errors import BadInput, NonFinite
+from locality.linear.bound import NothingPromised
+from locality.linear.budget import check_budget
 from locality.linear.compact import is_compact, unpack_compact
 from locality.linear.gram import decompose_images
-from locality.linear.leading import LARGE, RANK, NothingPromised, lead
-from locality.linear.moments import accumulate_moments
+from locality.linear.leading import LARGE, RANK, lead
+from locality.linear.passes import sum_images
+from locality.linear.sketch import sketch
 from locality.linear.timed import with_time_left
 from locality.linear.wiener import WienerFilter, decompose, is_approximate, pack, unpack
-from locality.memory import free_memory
 from locality.schedule import check_sigma
 from locality.store import Artifact, Store
 from locality.types import ImageShape
-from locality.work import Progress
+from locality.work import Progress, map_progress
 
 KIND, VERSION = "wiener", 1
 
@@ -72,12 +74,12 @@ class Derived(Images):
 
 
 def fit_filter(
-    images: Images, compute: Compute, store: Store, *, exact: bool = False, leading: int = 0
+    images: Images, compute: Compute, store: Store, *, exact: bool = False, leading: int = 0, approximate: int = 0
 ) -> Generator[Progress, None, WienerFilter]:
     """One pass over the images, or none for a set that derives, and one eigendecomposition; or what the store has.
 
     Of images of more than 8,192 coordinates that are no fewer than these, only the leading components are taken;
-    `leading`: so many of them, of any images.
+    `leading`: so many of them, of any images. `approximate`: so many, nearly, from two passes without the covariance.
 
     Memory: 24 d^2 bytes at the peak (227 MB at d = 3072), whatever the number of images; 48 d^2 for a derived set;
     32 n^2 + 4 n d for n < d images.
@@ -89,9 +91,12 @@ def fit_filter(
         BadInput: so many leading components are not to be had.
         DataUnavailable: the images are needed and are not on this machine.
     """
-    if exact and leading:
-        raise BadInput("All components, or only the leading ones: ask for one of the two.")
+    if bool(exact) + bool(leading) + bool(approximate) > 1:
+        raise BadInput("All components, only the leading ones, or an approximation: ask for one of them.")
     key: dict[str, str | int | bool] = {**store_key(images.fingerprint)}
+    if approximate:
+        made = store.kept(KIND, {**key, "approximate": approximate}, _sketch(images, compute, approximate))
+        return unpack((yield from made))
     if leading:
         key["leading"] = leading
     elif exact and (kept := store.get(KIND, key)) is not None and is_approximate(kept):
@@ -101,33 +106,8 @@ def fit_filter(
     return unpack_compact(found) if is_compact(found) else unpack(found)
 
 
-def check_budget(n: int, shape: ImageShape, compute: Compute, rank: int = 0) -> None:
-    """Refuse a decomposition, or so many leading components, that the memory does not hold; say what it would hold.
-
-    Raises:
-        TooLarge: with the largest number of images and the largest square images that fit.
-    """
-    budget, d = compute.decomposition or free_memory(), shape.d
-    need = _needed(n, d, rank)
-    if budget is None or need <= budget:
-        return
-    few = next((k for k in (2**i for i in range(20, 0, -1)) if k < min(n, d) and _needed(k, d) <= budget), 0)
-    side = next((s for s in range(max(shape.h, shape.w), 0, -1) if _needed(n, shape.c * s * s) <= budget), 0)
-    fits = [f"images of {side}x{side}"] * (side > 0) + [f"the first {few:,} of them (rank {few - 1:,})"] * (few > 0)
-    if n >= d:
-        ranks = (2**i for i in range(14, 5, -1))
-        fits += [f"{k:,} leading components (--leading {k})" for k in ranks if k < d and _needed(n, d, k) <= budget][:1]
-    fits += ["one field at a time without it (field --solve)"] * (24 * d * d <= budget)
-    raise TooLarge(
-        f"The decomposition of {n:,} images of {shape}", need, budget, f"What fits: {' or '.join(fits) or 'nothing'}."
-    )
-
-
-def _needed(n: int, d: int, rank: int = 0) -> int:
-    """Bytes at the peak, measured: two matrices of LAPACK's beside the covariance and its basis, or the Gram matrix."""
-    if n < d:
-        return 40 * n * n + 6 * n * d
-    return 32 * d * d + 64 * d * rank if rank else 42 * d * d
+def _sketch(images: Images, compute: Compute, rank: int) -> Generator[Progress, None, Artifact]:
+    return pack((yield from sketch(images, rank, compute)), compact=False)
 
 
 def _fit(
@@ -147,7 +127,7 @@ def _fit(
         if few:
             small = yield from decompose_images(train.data, train.shape, device=compute.device)
             return pack(small, compact=False)
-        known = yield from _measured(train, compute)
+        known = yield from _measured(images, compute, store)
     if rank:
         try:
             some = yield from lead(known.count, known.mean, known.finite_cov(), images.shape, rank)
@@ -160,9 +140,9 @@ def _fit(
     return pack(whole, compact=False)
 
 
-def _measured(train: Dataset, compute: Compute) -> Generator[Progress, None, Statistics]:
-    for moments in accumulate_moments(train.chunks(compute.images), device=compute.device):
-        yield Progress(0.5 * moments.count, len(train), "Covariance")
+def _measured(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, Statistics]:
+    work = sum_images(images, compute, store)
+    moments = yield from map_progress(work, lambda event: replace(event, total=2.0 * event.total))
     return Statistics(moments.count, moments.mean(), moments.cov())
 
 
@@ -182,7 +162,7 @@ def solved_rows(
     """
     noise = check_sigma(sigma) ** 2
     known = (yield from images.derive(compute, store)) if isinstance(images, Derived) else None
-    system = (known or (yield from _measured(images.train, compute))).finite_cov().clone()
+    system = (known or (yield from _measured(images, compute, store))).finite_cov().clone()
     yield Progress(0.6, 1.0, "Cholesky factor")
     system.diagonal().add_(noise)
     units = torch.zeros(len(system), len(coords), dtype=system.dtype, device=system.device)

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
 
+_BLOCK = 8192  # images looked at together
+
 
 def check_pair(x: Float[Tensor, "n f"], y: Float[Tensor, "m g"]) -> tuple[Float64[Tensor, "n f"], Float[Tensor, "m g"]]:
     """x in float64 and y as it is, on the CPU. Raises BadInput (numbers of features) and NonFinite."""
@@ -21,7 +23,7 @@ def check_pair(x: Float[Tensor, "n f"], y: Float[Tensor, "m g"]) -> tuple[Float6
 
 def check_finite(values: Float[Tensor, "n f"], what: str) -> None:
     """Raises NonFinite where a value is NaN or infinite."""
-    if not bool(values.isfinite().all()):
+    if not all(bool(part.isfinite().all()) for part in values.split(_BLOCK)):
         raise NonFinite(f"The {what} hold NaN or infinity; distances need finite values. Check the images they are of.")
 
 

@@ -13,6 +13,7 @@ from locality.metrics.features import check_pair, jackknife
 from locality.metrics.summary import Summary
 
 _GROUPS = 16  # of the jackknife
+_BLOCK = 8192  # images of the larger set at a time
 
 
 def frechet_distance(x: Float[Tensor, "n f"], y: Float[Tensor, "m g"]) -> Summary:
@@ -38,8 +39,8 @@ def frechet_distance(x: Float[Tensor, "n f"], y: Float[Tensor, "m g"]) -> Summar
             f"{min(n, len(y))} images for {f} features: the Frechet distance needs more images than features, or its "
             "covariances are singular. Draw more images, or use the kernel distance (KID), which has no such limit."
         )
-    cov_y = _cov(y.double())
-    root, other = _root(cov_y), (y.double().mean(dim=0), cov_y)
+    other = _moments(y)
+    root = _root(other[1])
     value = _frechet(x, root, other)
     groups = torch.arange(n).tensor_split(_GROUPS)
     if n - len(groups[0]) <= f:
@@ -62,6 +63,17 @@ def _frechet(
 def _cov(x: Float64[Tensor, "n f"]) -> Float64[Tensor, "f f"]:
     away = x - x.mean(dim=0)
     return away.T @ away / (len(x) - 1)
+
+
+def _moments(y: Float[Tensor, "m f"]) -> tuple[Float64[Tensor, " f"], Float64[Tensor, "f f"]]:
+    """Mean and covariance, some rows at a time: y may be larger than memory."""
+    parts = y.split(_BLOCK)
+    mean = torch.stack([part.double().sum(dim=0) for part in parts]).sum(dim=0) / len(y)
+    cov = y.new_zeros(y.shape[1], y.shape[1], dtype=torch.float64)
+    for part in parts:
+        away = part.double() - mean
+        cov += away.T @ away
+    return mean, cov / (len(y) - 1)
 
 
 def _root(cov: Float64[Tensor, "f f"]) -> Float64[Tensor, "f f"]:

@@ -163,6 +163,11 @@ def _make(request: Request, folder: Path, report: Report) -> Kept:
                 classes is not None,
                 (*_notes(images), *facts.sentences(recipe.values)),
             )
+            if address(request) != folder.name:
+                raise BadInput(
+                    f"{request.path} changed while its images were read. Let nothing write to it, and run the same "
+                    "command again."
+                )
             _check_varies(about.pixels("train"), images.title)
             if classes is not None:
                 ordered = np.empty(len(plan.rows), np.int64)

@@ -32,17 +32,19 @@ def fit_wiener(
     compute: Compute | None = None,
     exact: bool = False,
     leading: int = 0,
+    approximate: int = 0,
 ) -> Generator[Progress, None, WienerFilter]:
     """Eigendecomposition of a dataset's covariance: from the store, else computed once.
 
-    `exact`: no basis with a stated error; `leading`: so many components, with the error of leaving the others out.
+    `exact`: no basis with a stated error; `leading`: so many components, with the error of leaving the others out;
+    `approximate`: so many, nearly, without the covariance.
 
     Raises:
-        BadInput: so many leading components are not to be had.
+        BadInput: so many components are not to be had.
         DataUnavailable: neither the images nor shipped statistics are on this machine.
     """
     store, compute = store or default_store(), compute or Compute()
-    return (yield from fit_filter(source, compute, store, exact=exact, leading=leading))
+    return (yield from fit_filter(source, compute, store, exact=exact, leading=leading, approximate=approximate))
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,12 +15,13 @@ from locality.denoisers.parts.blend import Unseeing
 from locality.device import Compute
 from locality.edits.spectrum import whitening
 from locality.errors import BadInput, NonFinite, TooLarge
+from locality.linear.budget import check_budget
 from locality.linear.correlation import correlation_function, pixel_variance
 from locality.linear.gram import decompose_images
 from locality.linear.moments import estimate_moments
 from locality.linear.planted import Planted
 from locality.linear.spectrum import power_spectrum, share_above
-from locality.linear.statistics import check_budget, covariance_of, fit_filter, solved_rows
+from locality.linear.statistics import covariance_of, fit_filter, solved_rows
 from locality.linear.wiener import WienerFilter
 from locality.store import Store
 from locality.studies import finish
@@ -184,9 +185,14 @@ def test_rows_by_a_solve_are_those_of_the_decomposition(tmp_path: Path, n: int, 
             ImageShape(3, 64, 64),
             5 * 10**9,
             "images of 60x60 or the first 8,192 of them (rank 8,191) or 128 leading components (--leading 128) "
-            "or one field at a time without it (field --solve)",
+            "or 2,048 of them, nearly (--approximate 2048) or one field at a time without it (field --solve)",
         ),
-        (30_000, ImageShape(3, 64, 64), 10**9, "images of 40x40 or the first 4,096 of them (rank 4,095)"),
+        (
+            30_000,
+            ImageShape(3, 64, 64),
+            10**9,
+            "images of 40x40 or the first 4,096 of them (rank 4,095) or 512 of them, nearly (--approximate 512)",
+        ),
         (500, ImageShape(3, 64, 64), 10**6, "images of 7x7 or the first 8 of them (rank 7)"),
         (500, ImageShape(3, 64, 64), 10, "nothing"),
     ],

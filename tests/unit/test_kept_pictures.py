@@ -1,10 +1,9 @@
-"""Decoded sets: kept once, read again at once, by one process or several, never half-written, larger than memory."""
+"""Decoded sets: kept once, read again at once, by one process or several, never half-written."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -180,71 +179,3 @@ def test_the_second_start_of_many_photographs_is_twenty_times_faster(tmp_path: P
     again = kept.obtain(request)
     assert again.pixels("train")[5, 5] == again.pixels("train")[7, 5]
     assert first > 20 * (time.process_time() - start)
-
-
-_WORK = """
-import resource, sys
-import numpy as np, torch
-from locality.dataset import InMemory
-from locality.datasets import Source
-from locality.denoisers.optimal import Optimal
-from locality.device import Compute
-from locality.networks import NETWORKS
-from locality.networks.training.loop import Training
-from locality.networks.training.plan import Budget, TrainSpec
-from locality.pictures import kept
-from locality.store import Store
-from locality.studies import finish, fit_wiener
-from pathlib import Path
-
-torch.set_num_threads(1)
-folder, limit = Path(sys.argv[1]), int(sys.argv[2])
-if sys.argv[3] == "in-memory":
-    def read(path, dtype, start, shape):
-        return np.fromfile(path, dtype, shape[0] * shape[1], offset=start).reshape(shape)
-    kept._mapped = read
-compute = Compute(images=1024, memory=4_000_000)
-
-def work(name):
-    source = Source.parse(f"folder:path={folder / name},resolution=8")
-    store = Store(folder / f"store-{name}")
-    wiener = finish(fit_wiener(source, compute=compute, store=store))
-    x = source.train.x0(torch.tensor([len(source.train) - 1]))
-    optimal = finish(Optimal().fit(source, compute, store))
-    nearest = optimal(x, 0.05)
-    network, train = NETWORKS.parse("mlp:width=16,depth=1"), TrainSpec(batch=16)
-    training = Training(source.train, network, train, folder / f"run-{name}")
-    for _ in training.run(Budget(images=64)):
-        pass
-    return wiener.count, float((nearest - x).abs().max())
-
-work("small.npy")  # libraries take what they take
-used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData:")) * 1024
-resource.setrlimit(resource.RLIMIT_DATA, (used + limit, used + limit))
-print(*work("large.npy"))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory that a process may take for itself")
-@pytest.mark.parametrize("way", ["mapped", "in-memory"])
-def test_a_set_three_times_the_memory_works_everywhere(tmp_path: Path, way: str) -> None:
-    """Statistics, an average over every image, training; and the same fails where the set is read into memory."""
-    limit = 30_000_000
-    n = 3 * limit // 192
-    images = np.lib.format.open_memmap(tmp_path / "large.npy", "w+", np.uint8, (n, 8, 8, 3))
-    for start in range(0, n, 65536):
-        part = images[start : start + 65536]
-        part[:] = noise(start, *part.shape)
-    np.save(tmp_path / "small.npy", images[:3000])
-    del images
-    ran = subprocess.run(
-        [sys.executable, "-c", _WORK, str(tmp_path), str(limit), way], capture_output=True, text=True, timeout=280
-    )
-    if way == "mapped":
-        assert ran.returncode == 0, ran.stderr[-2000:]
-        count, error = ran.stdout.split()
-        assert int(count) == n - -(-n // 10)
-        assert float(error) < 1e-5
-    else:
-        assert ran.returncode != 0
-        assert "MemoryError" in ran.stderr or "allocate" in ran.stderr, ran.stderr[-2000:]

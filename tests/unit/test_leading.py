@@ -11,9 +11,10 @@ from locality.dataset import Dataset, Images, InMemory
 from locality.device import Compute
 from locality.errors import BadInput, TooLarge
 from locality.linear import statistics
+from locality.linear.budget import check_budget
 from locality.linear.leading import lead
 from locality.linear.moments import estimate_moments
-from locality.linear.statistics import check_budget, fit_filter
+from locality.linear.statistics import fit_filter
 from locality.linear.wiener import WienerFilter, is_approximate, pack, unpack
 from locality.store import Store
 from locality.studies import finish
@@ -139,7 +140,7 @@ def test_taken_of_large_images_unless_all_are_asked_for(tmp_path: Path, monkeypa
 
 def test_what_cannot_be_asked_for_is_said(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    with pytest.raises(BadInput, match="one of the two"):
+    with pytest.raises(BadInput, match="one of them"):
         finish(fit_filter(as_images(images()), Compute(), store, exact=True, leading=3))
     with pytest.raises(BadInput, match="leave the number of leading ones out"):
         finish(fit_filter(as_images(images(40)), Compute(), store, leading=3))

@@ -79,6 +79,18 @@ def test_frechet_of_identical_sets_is_zero_and_never_negative() -> None:
     assert frechet_distance(x, x[torch.randperm(50)]).mean < 1e-7
 
 
+def test_frechet_takes_the_larger_set_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(3)
+    x, y = (5.0 + torch.randn(n, 6, generator=generator) for n in (40, 101))
+    whole = frechet_distance(x, y)
+    monkeypatch.setattr("locality.metrics.frechet._BLOCK", 13)
+    monkeypatch.setattr("locality.metrics.features._BLOCK", 13)
+    assert frechet_distance(x, y).mean == pytest.approx(whole.mean, rel=1e-12)
+    y[100, 2] = torch.nan
+    with pytest.raises(NonFinite, match="features hold NaN"):
+        frechet_distance(x, y)
+
+
 def test_frechet_of_features_that_never_vary() -> None:
     """Two of six features are constant: the covariances are singular, the distance is that of the other four."""
     x, y = features(40, 4, 0), features(40, 4, 1)

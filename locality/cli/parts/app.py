@@ -37,6 +37,15 @@ ExactOpt = Annotated[
 LeadingOpt = Annotated[
     int, typer.Option("--leading", metavar="K", help="Only the K largest components, with a proven error.", min=0)
 ]
+ApproximateOpt = Annotated[
+    int,
+    typer.Option(
+        "--approximate",
+        metavar="K",
+        help="K components, nearly, from two passes over the images without their covariance, with a proven error.",
+        min=0,
+    ),
+]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 OutOpt = Annotated[Path, typer.Option("--out", metavar="F.npz", help="File to write.")]
 SigmaOpt = Annotated[float, typer.Option("--sigma", metavar="S", help="Noise level in units of images in [-1, 1].")]

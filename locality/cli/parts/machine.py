@@ -21,7 +21,11 @@ MemoryOpt = Annotated[int, typer.Option(metavar="MB", help="Memory for the work 
 
 SpaceOpt = Annotated[
     int | None,
-    typer.Option("--memory", metavar="MB", help="Memory for an eigendecomposition; by default what is free."),
+    typer.Option(
+        "--memory",
+        metavar="MB",
+        help="Memory for statistics, whatever the number of images; by default what is free.",
+    ),
 ]
 
 

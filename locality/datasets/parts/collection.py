@@ -55,8 +55,8 @@ class Collection:
         """
         kept = obtain(self._request)
         labels = kept.classes(split)
-        data = _tensor(kept, split)
-        return Dataset(self.name, split, self.shape, data, None if labels is None else torch.from_numpy(labels))
+        marks = None if labels is None else torch.from_numpy(labels)
+        return Dataset(self.name, split, self.shape, _tensor(kept, split), marks, mapped=True)
 
     @property
     def _request(self) -> Request:

@@ -72,6 +72,10 @@ class Source(Derived):
         return [self.text, *([] if self.first is None else ["--first", str(self.first)])]
 
     @property
+    def typed(self) -> str:
+        return " ".join(self.words)
+
+    @property
     def name(self) -> str:
         """The set's name without its options, and its edits: what published settings and keys of models go by."""
         return "+".join(filter(None, (self.spec.name, chain_text(self.edits))))

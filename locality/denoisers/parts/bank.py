@@ -1,8 +1,11 @@
-"""The training images an averaging model looks at, streamed in chunks; memory n d bytes for 8-bit sets."""
+"""The training images an averaging model looks at, streamed in chunks: a view of the set, or a selection.
+
+A selection that is larger than the memory of a call lies in a file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -14,6 +17,7 @@ from locality.dataset import Dataset, Images
 from locality.denoisers.parts.spec import DenoiserSpec
 from locality.device import Compute
 from locality.errors import BadInput, TooLarge
+from locality.pictures.room import filled
 from locality.specs import param
 from locality.types import ImageShape
 
@@ -101,7 +105,7 @@ class Bank:
     def of(train: Dataset, rows: Int[Tensor, " n"], *, flips: bool, compute: Compute) -> Bank:
         """The given rows of a training set (a view where they are its first ones)."""
         contiguous = bool(len(rows) == int(rows[-1]) + 1)
-        data = train.data[: len(rows)] if contiguous else train.data[rows]
+        data = train.data[: len(rows)] if contiguous else _taken(train.data, rows, compute.memory)
         return Bank(train.shape, data.to(compute.device), rows, flips, compute.memory)
 
     def __len__(self) -> int:
@@ -109,11 +113,8 @@ class Bank:
 
     def pick(self, items: Int[Tensor, " k"]) -> Bank:
         """Only these items (0..len-1), mirrored ones made."""
-        chosen = items.to(self.data.device)
-        data = self.data[chosen % len(self.data)]
-        mirrored = chosen >= len(self.data)
-        if self.flips:
-            data = torch.where(mirrored[:, None], self._mirror(data), data)
+        mirror = self._mirror if self.flips else None
+        data = _taken(self.data, items.to(self.data.device), self.memory, mirror)
         return Bank(self.shape, data, self.rows[items.cpu() % len(self.data)], False, self.memory)
 
     def stored(self, start: int, stop: int) -> Shaped[Tensor, "k d"]:
@@ -182,6 +183,24 @@ class Bank:
         if stored.dtype != torch.uint8:
             return stored.to(dtype)
         return stored.to(dtype).div_(127.5).sub_(1.0)
+
+
+def _taken(
+    data: Shaped[Tensor, "n d"],
+    items: Int[Tensor, " k"],
+    memory: int,
+    mirror: Callable[[Shaped[Tensor, "j d"]], Shaped[Tensor, "j d"]] | None = None,
+) -> Shaped[Tensor, "k d"]:
+    """Some of the images, the mirrored ones made; on the CPU in a file where they take more than `memory` bytes."""
+
+    def part(rows: slice) -> Shaped[Tensor, "j d"]:
+        some = items[rows]
+        found = data[some % len(data)]
+        return found if mirror is None else torch.where((some >= len(data))[:, None], mirror(found), found)
+
+    if data.device.type != "cpu" or len(items) * data.shape[1] * data.itemsize <= memory:
+        return part(slice(None))
+    return filled(len(items), data.shape[1], data.dtype, part, in_file=True)
 
 
 def precise(dtype: torch.dtype, terms: int, sigma: float) -> torch.dtype:

@@ -13,6 +13,7 @@ from locality.denoisers.parts.mixture import Mixture
 from locality.device import Compute
 from locality.errors import NonFinite
 from locality.linear.moments import Moments, estimate_moments
+from locality.linear.passes import chunk_size
 from locality.linear.wiener import decompose
 from locality.work import Progress
 
@@ -60,7 +61,8 @@ def decompose_groups(
 
 
 def _moments(train: Dataset, rows: Int[Tensor, " _"], compute: Compute) -> Moments:
-    return estimate_moments((train.data[part] for part in rows.split(compute.images)), device=compute.device)
+    size = chunk_size(train, compute)
+    return estimate_moments((train.data[part] for part in rows.split(size)), device=compute.device)
 
 
 def _mean(train: Dataset, rows: Int[Tensor, " _"]) -> Float[Tensor, " d"]:

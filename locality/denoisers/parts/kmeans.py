@@ -7,25 +7,28 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from locality.dataset import Dataset
+from locality.pictures.room import room
 
 _STEPS = 100  # at most; small sets settle after ten or twenty
-_PROJECTED = 64  # coordinates kept of each image: distances within about a tenth, at 4 n 64 bytes
+_PROJECTED = 64  # coordinates kept of each image: distances within about a tenth, at 8 n 64 bytes
+_TOGETHER = 65_536  # points at a time
 
 
 def cluster(data: Dataset, clusters: int, seed: int, chunk: int) -> Int[Tensor, " n"]:
     """The cluster of every image, 0..clusters-1; the same on every machine.
 
     Distances are taken after a random projection to 64 coordinates (Johnson, Lindenstrauss 1984)
-    where images have more. Runs on the CPU, streaming `chunk` images at a time.
+    where images have more. Runs on the CPU, streaming `chunk` images at a time; of a mapped set the points lie in a
+    file too.
     """
     generator = torch.Generator().manual_seed(seed)
-    d = data.shape.d
-    starts = range(0, len(data), chunk)
-    parts = (data.x0(slice(start, start + chunk)) for start in starts)
-    if d > _PROJECTED:
-        projection = torch.randn(d, _PROJECTED, generator=generator) / _PROJECTED**0.5
-        parts = (part @ projection for part in parts)
-    return kmeans(torch.cat(list(parts)).double(), clusters, generator)
+    n, d = len(data), data.shape.d
+    projection = torch.randn(d, _PROJECTED, generator=generator) / _PROJECTED**0.5 if d > _PROJECTED else None
+    points = room(n, min(d, _PROJECTED), torch.float64, in_file=data.mapped)
+    for start in range(0, n, chunk):
+        part = data.x0(slice(start, start + chunk))
+        points[start : start + chunk] = part if projection is None else part @ projection
+    return kmeans(points, clusters, generator)
 
 
 def kmeans(points: Float[Tensor, "n m"], clusters: int, generator: torch.Generator) -> Int[Tensor, " n"]:
@@ -34,15 +37,21 @@ def kmeans(points: Float[Tensor, "n m"], clusters: int, generator: torch.Generat
     Source: Lloyd 1982; Arthur, Vassilvitskii 2007.
     """
     centres = _spread(points, clusters, generator)
-    labels = torch.cdist(points, centres).argmin(dim=1)
+    labels = _nearest(points, centres)
     for _ in range(_STEPS):
         counts = torch.bincount(labels, minlength=clusters).to(points)
-        sums = torch.zeros_like(centres).index_add_(0, labels, points)
+        sums = torch.zeros_like(centres)
+        for some, where in zip(points.split(_TOGETHER), labels.split(_TOGETHER), strict=True):
+            sums.index_add_(0, where, some)
         centres = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], centres)
-        previous, labels = labels, torch.cdist(points, centres).argmin(dim=1)
+        previous, labels = labels, _nearest(points, centres)
         if torch.equal(previous, labels):
             break
     return labels
+
+
+def _nearest(points: Float[Tensor, "n m"], centres: Float[Tensor, "k m"]) -> Int[Tensor, " n"]:
+    return torch.cat([torch.cdist(some, centres).argmin(dim=1) for some in points.split(_TOGETHER)])
 
 
 def _spread(points: Float[Tensor, "n m"], clusters: int, generator: torch.Generator) -> Float[Tensor, "k m"]:
@@ -50,7 +59,8 @@ def _spread(points: Float[Tensor, "n m"], clusters: int, generator: torch.Genera
     chosen = [int(torch.randint(len(points), (1,), generator=generator))]
     far = torch.full((len(points),), torch.inf, dtype=points.dtype)
     for _ in range(1, clusters):
-        far = torch.minimum(far, (points - points[chosen[-1]]).square().sum(dim=1))
+        away = [(some - points[chosen[-1]]).square().sum(dim=1) for some in points.split(_TOGETHER)]
+        far = torch.minimum(far, torch.cat(away))
         at = torch.rand(1, generator=generator, dtype=points.dtype) * far.sum()
         chosen.append(min(int(torch.searchsorted(far.cumsum(0), at)), len(points) - 1))
     return points[chosen]

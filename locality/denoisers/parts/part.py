@@ -11,6 +11,8 @@ from torch import Tensor
 from locality.dataset import Dataset, Images
 from locality.types import ImageShape
 
+_VALUES = 2**24  # summed at a time: each becomes eight bytes on the way
+
 
 @dataclass(frozen=True)
 class Part(Images):
@@ -22,6 +24,10 @@ class Part(Images):
     @property
     def name(self) -> str:
         return self.whole.name
+
+    @property
+    def typed(self) -> str:
+        return f"the first {self.count} of {self.whole.typed}"
 
     @property
     def shape(self) -> ImageShape:
@@ -39,6 +45,7 @@ class Part(Images):
 def mean_image(train: Dataset) -> Float[Tensor, " d"]:
     """Mean image, float32, summed exactly for 8-bit pixels."""
     kind = torch.int64 if train.is_8bit else torch.float64
-    sums = torch.stack([chunk.sum(dim=0, dtype=kind) for chunk in train.chunks(8192)])
+    size = max(1, min(8192, _VALUES // train.shape.d))
+    sums = torch.stack([chunk.sum(dim=0, dtype=kind) for chunk in train.chunks(size)])
     mean = sums.sum(dim=0).double() / len(train)
     return (mean / 127.5 - 1.0 if train.is_8bit else mean).float()

@@ -22,6 +22,7 @@ from locality.dataset import Dataset, Images
 from locality.device import Compute
 from locality.errors import BadInput
 from locality.linear.statistics import Derived, Statistics
+from locality.pictures.room import filled
 from locality.specs import Registry, Spec
 from locality.store import Shipment, Store
 from locality.types import ImageShape
@@ -32,7 +33,6 @@ REMOVES_ALL = (  # a conflict
     "at full strength the second removes every correlation, those the first made too. "
     "Put it first, or give it a strength below 1."
 )
-_CHUNK = 4096  # images changed at a time
 _STREAM = {"train": 0, "test": 1}
 
 
@@ -96,7 +96,7 @@ class EditSpec(Spec):
     def images(self, data: Dataset, stage: Stage) -> Dataset:
         """The edited images of a split, a function of the images, the spec and its seed alone.
 
-        Memory: n d bytes where 8-bit pixels stay such, else 4 n d.
+        Memory: n d bytes where 8-bit pixels stay such, else 4 n d; of a mapped set so much of the disk instead.
         """
 
     def statistics(self, before: Statistics, stage: Stage) -> Statistics | None:
@@ -144,13 +144,11 @@ def transformed(
     data: Dataset, change: Callable[[Shaped[Tensor, "k d"], slice], Shaped[Tensor, "k d"]], *, raw: bool = False
 ) -> Dataset:
     """The images with `change` applied to a few thousand at a time, given as x0, or as they are stored (`raw`)."""
-    made: Tensor | None = None
-    for start in range(0, len(data), _CHUNK):
-        rows = slice(start, min(start + _CHUNK, len(data)))
-        part = change(data.data[rows] if raw else data.x0(rows), rows)
-        if made is None:
-            made = torch.empty(len(data), part.shape[1], dtype=part.dtype)
-        made[rows] = part
-    if made is None:
+    if not len(data):
         return data
-    return replace(data, data=made if raw else made.float())
+
+    def part(rows: slice) -> Shaped[Tensor, "k d"]:
+        return change(data.data[rows] if raw else data.x0(rows), rows)
+
+    dtype = data.data.dtype if raw else torch.float32
+    return replace(data, data=filled(len(data), data.shape.d, dtype, part, in_file=data.mapped))

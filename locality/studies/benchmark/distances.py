@@ -12,6 +12,7 @@ from torch import Tensor
 
 from locality.errors import BadInput
 from locality.metrics import Summary, frechet_distance, inception_score, kernel_sums, kid
+from locality.pictures.room import room
 from locality.store import Artifact, Store
 from locality.studies.benchmark.cells import VERSION, Cell
 from locality.studies.benchmark.competitors import CONTROL, Competitor, Setup
@@ -113,7 +114,7 @@ def _real(
 ) -> Generator[Progress, None, tuple[Float[Tensor, "m f"], Float64[Tensor, " m"]]]:
     """Features of the training images that samples are compared with, and what KID needs of them."""
     train, count = setup.whole.train, min(setup.plan.real, setup.whole.count())
-    parts = []
+    made: Tensor | None = None
     for start in range(0, count, _REAL_CHUNK):
         yield Progress(start, count, f"Training images: {extractor.name}")
         rows = range(start, min(start + _REAL_CHUNK, count))
@@ -124,8 +125,13 @@ def _real(
 
         # pixels are read again as fast
         part = read() if extractor.is_pixels else runner.store.cached(REAL, key, read)
-        parts.append(part.arrays["features"])
-    features = torch.cat(parts)
+        some = part.arrays["features"]
+        if made is None:
+            size = count * some.shape[1] * some.itemsize
+            made = room(count, some.shape[1], some.dtype, in_file=size > runner.compute.memory)
+        made[rows.start : rows.stop] = some
+    assert made is not None
+    features = made
     yield Progress(0.0, 1.0, f"Training images among themselves: {extractor.name}")
     key = {**_real_key(setup, extractor), "version": VERSION}
     sums = runner.store.cached(SUMS, key, lambda: Artifact({"sums": kernel_sums(features)}))

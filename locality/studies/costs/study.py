@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from locality.dataset import Dataset, InMemory
@@ -19,6 +19,7 @@ from locality.device import Compute
 from locality.errors import BadInput
 from locality.memory import PeakMemory
 from locality.noise import unit_noise
+from locality.pictures.room import filled
 from locality.store import Store, default_store
 from locality.studies.costs.plan import CostPlan, Costs
 from locality.types import Denoiser, ImageShape
@@ -70,10 +71,14 @@ def pooled(data: Dataset, side: int) -> InMemory:
     if side == 1:
         return InMemory(data)
     c, h, w = data.shape
-    whole = data.data.float().reshape(-1, c, h, w)
-    small = torch.nn.functional.avg_pool2d(whole, side)
-    flat = small.flatten(1).round().to(torch.uint8) if data.is_8bit else small.flatten(1)
-    return InMemory(replace(data, shape=ImageShape(*small.shape[1:]), data=flat))
+    shape = ImageShape(c, h // side, w // side)
+
+    def part(rows: slice) -> Shaped[Tensor, "k e"]:
+        small = torch.nn.functional.avg_pool2d(data.data[rows].float().reshape(-1, c, h, w), side).flatten(1)
+        return small.round().to(torch.uint8) if data.is_8bit else small
+
+    flat = filled(len(data), shape.d, data.data.dtype, part, in_file=data.mapped)
+    return InMemory(replace(data, shape=shape, data=flat))
 
 
 def _settings(source: Source, plan: CostPlan) -> tuple[list[tuple[str, int, int, int]], list[str]]:

@@ -1,0 +1,143 @@
+"""Sums of an unfinished pass over a training set, kept on disk: a killed pass goes on where it was.
+
+One file a set: a line of facts (which images, how many of them are in), then the upper block triangle of the sums, then
+a digest of all this. It is written under another name and renamed, so nothing half-written is ever read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from jaxtyping import Shaped
+from numpy.typing import NDArray
+from torch import Tensor
+
+from locality.linear.moments import BLOCK, Moments, PixelMoments, ValueMoments
+
+_FORMAT = 1
+_ROWS = 64  # of the sums, written at a time
+_STALE = 30 * 86_400.0  # seconds after which a pass that nobody finished is dropped
+_TORN = 3600.0  # ... and what was half-written when its process was killed
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Unfinished:
+    """The place of one set's pass. `fingerprint` says which images it is over, `typed` what somebody calls them."""
+
+    folder: Path
+    typed: str
+    fingerprint: str
+    dtype: torch.dtype
+    d: int
+
+    @property
+    def path(self) -> Path:
+        name = hashlib.sha256(self.typed.encode(errors="surrogateescape")).hexdigest()[:24]
+        return self.folder / f"{name}.sums"
+
+    def read(self, device: str = "cpu") -> Moments | None:
+        """The sums so far, on a device; None where there are none, or none that serve, which is said in the log."""
+        try:
+            with self.path.open("rb") as file:
+                heading = file.readline()
+                facts = json.loads(heading)
+                if facts["format"] != _FORMAT:
+                    return None
+                if facts["fingerprint"] != self.fingerprint:
+                    _log.warning(
+                        "An interrupted pass over %s had seen %s images, and these are others: it starts anew.",
+                        self.typed,
+                        f"{facts['count']:,}",
+                    )
+                    self.drop()
+                    return None
+                return self._sums(file, heading, int(facts["count"]), device)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _log.warning("The sums of an interrupted pass over %s cannot be read (%s): anew.", self.typed, error)
+            return None
+
+    def write(self, moments: Moments) -> None:
+        """Keep the sums in place of older ones. A disk that does not take them stops nothing: it is logged."""
+        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.{threading.get_ident()}")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+            with draft.open("wb") as file:
+                digest = hashlib.sha256()
+                for part in chain((self._facts(moments),), _bytes(moments)):
+                    digest.update(part)
+                    file.write(part)
+                file.write(digest.digest())
+            os.replace(draft, self.path)
+        except OSError as error:
+            _log.warning("The sums so far cannot be kept in %s (%s): a pass that is killed starts anew.", *_told(error))
+            with contextlib.suppress(OSError):
+                draft.unlink()
+
+    def drop(self) -> None:
+        """Remove what is kept."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
+    def _facts(self, moments: Moments) -> bytes:
+        facts = {"format": _FORMAT, "fingerprint": self.fingerprint, "typed": self.typed, "count": moments.count}
+        return json.dumps(facts).encode() + b"\n"
+
+    def _sums(self, file: IO[bytes], heading: bytes, count: int, device: str) -> Moments:
+        """Raises ValueError (not the bytes that were written)."""
+        digest = hashlib.sha256(heading)
+        kind = torch.int64 if self.dtype == torch.uint8 else torch.float64
+        first, second = torch.zeros(self.d, dtype=kind), torch.zeros(self.d, self.d, dtype=kind)
+        for part in (first, *_parts(second)):
+            payload = file.read(part.numel() * 8)
+            if len(payload) < part.numel() * 8:
+                raise ValueError("it is cut short")
+            digest.update(payload)
+            part.copy_(torch.from_numpy(np.frombuffer(bytearray(payload), part.numpy().dtype)).reshape(part.shape))
+        if file.read() != digest.digest():
+            raise ValueError("its bytes changed")
+        made: type[PixelMoments] | type[ValueMoments] = PixelMoments if self.dtype == torch.uint8 else ValueMoments
+        return made(count, first.to(device), second.to(device))
+
+    def _sweep(self) -> None:
+        """Remove what processes left that were killed long ago."""
+        for left in self.folder.iterdir():
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > (_TORN if left.name.startswith(".") else _STALE):
+                    left.unlink()
+
+
+def _told(error: OSError) -> tuple[str | None, str]:
+    return error.filename, error.strerror or str(error)
+
+
+def _bytes(moments: Moments) -> Iterator[bytes | memoryview]:
+    assert isinstance(moments, PixelMoments | ValueMoments)
+    first, second = (
+        (moments.sums, moments.gram) if isinstance(moments, PixelMoments) else (moments.centre, moments.scatter)
+    )
+    for part in (first, *_parts(second)):
+        values: NDArray[Any] = part.cpu().contiguous().numpy()
+        yield values.data.cast("B")
+
+
+def _parts(sums: Shaped[Tensor, "d d"]) -> Iterator[Tensor]:
+    """A few rows at a time, from the first column of their block on: what lies before was never filled."""
+    for row in range(0, len(sums), _ROWS):
+        yield sums[row : row + _ROWS, row // BLOCK * BLOCK :]
