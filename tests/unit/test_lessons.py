@@ -89,6 +89,7 @@ def test_titles_are_read_without_torch() -> None:
 
 def test_marks() -> None:
     assert marked("$W = S x$", {}, "a") == "<var>W</var> = <var>S</var> <var>x</var>"
+    assert marked("$exp(x)$", {}, "a") == "exp(<var>x</var>)"
     assert marked("**b** and *e* and `c`", {}, "a") == "<strong>b</strong> and <em>e</em> and <code>c</code>"
     found = marked("an [[MLP]], {n} [[fields|sensitivity field]]", {"n": "3"}, "ask")
     assert f'id="ask-word-0">{WORDS["MLP"]}' in found
@@ -119,9 +120,7 @@ def test_the_weights_of_lesson_1_are_the_grey_filter_s() -> None:
     middle = row[covariance.COL - covariance.REACH : covariance.COL + covariance.REACH + 1]
     figure = figure_of(1)
     assert torch.allclose(torch.tensor(figure.answer, dtype=torch.float64), middle, atol=1e-4)
-    assert float(figure.facts["left_line"]) == pytest.approx(
-        1000 * covariance.SIGMA**2 * float(row[covariance.COL]), abs=0.5
-    )
+    assert float(figure.facts["left_line"]) == pytest.approx(covariance.SIGMA**2 * float(row[covariance.COL]), abs=5e-4)
 
 
 def test_the_radius_of_lesson_2_is_the_library_s() -> None:

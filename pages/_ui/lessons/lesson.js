@@ -68,7 +68,7 @@ export class Lesson extends Lab {
     this.host(place)
     this.widget = new WIDGETS[guess.kind](place, guess, () => this.guessed(), i => this.ornament(i))
     // Options that have pictures are the figure.
-    if (place.querySelector("canvas")) this.figure.prepend(place)
+    if (place.querySelector("canvas") && !this.figure.contains(place)) this.figure.prepend(place)
     this.recall()
     this.root.dataset.ready = "1"
     if (sessionStorage.getItem(PRESENTING)) this.present(this.step)
@@ -95,14 +95,22 @@ export class Lesson extends Lab {
     else this.send(number)
   }
 
-  // A word's note stays on the screen, also at its edges.
+  // A word's note stays on the screen, also at its edges; above the word, since the next word comes after it.
   fit(gloss) {
     if (!gloss) return
     const note = gloss.querySelector("[role=tooltip]"), room = this.body.getBoundingClientRect()
-    gloss.classList.remove("quiet")
+    gloss.classList.remove("quiet", "under")
     note.style.setProperty("--shift", "-50%")
-    const { left, right } = note.getBoundingClientRect(), by = Math.max(room.left - left, 0) || Math.min(room.right - right, 0)
+    const { left, right, top } = note.getBoundingClientRect(), by = Math.max(room.left - left, 0) || Math.min(room.right - right, 0)
     note.style.setProperty("--shift", `calc(-50% + ${by}px)`)
+    gloss.classList.toggle("under", top < this.ceiling())
+  }
+
+  // Where what scrolls begins: above it a note could not be read.
+  ceiling() {
+    let box = this.dialog?.isConnected ? this.dialog : this.root.getRootNode().host || this.root
+    while (box && box !== this.dialog && !/auto|scroll/.test(getComputedStyle(box).overflowY)) box = box.parentElement
+    return box ? Math.max(0, box.getBoundingClientRect().top) : 0
   }
 
   // --- the guess ---------------------------------------------------------------------------------
@@ -288,8 +296,16 @@ export class Lesson extends Lab {
     this.setLevel = level => { this.level = level; show() }
     this.setLevel(start)
     this.figure.append(row)
-    return input
+    return row
   }
+}
+
+// A small picture, and words or controls at its side.
+export function beside(picture, ...others) {
+  const row = element("div", "beside"), rest = element("div")
+  rest.append(...others)
+  row.append(picture, rest)
+  return row
 }
 
 // The entry of a lesson's script; in a saved file, which holds its data as base64, it starts by itself.

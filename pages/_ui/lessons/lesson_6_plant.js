@@ -16,7 +16,7 @@ class Plant extends Lesson {
     const maps = element("div", "maps")
     maps.append(...this.panels.map(({ figure }) => figure))
     this.figure.replaceChildren(this.cases, maps)
-    this.levels(levels, start)
+    this.levels(levels, start, sigma => `σ = ${short(sigma)}`)
   }
 
   kept() { return { case: `${this.one}`, level: `${this.level}` } }
@@ -42,10 +42,10 @@ class Plant extends Lesson {
     const at = (this.one * levels.length + this.level) * size, own = pixel[0] * side + pixel[1], share = shares[this.one].map(each => each[this.level])
     const fields = [this.arrays.predicted, this.arrays.learned].map(all => all.subarray(at, at + size)), marks = path(this.once("outline", "mask", () => edges(this.arrays.mask, side, side)), 0.8) + chosen(pixel, 1.5)
     const [predicted, learned] = this.panels
-    predicted.titled(`Predicted: ${percent(share[0])} on the W`).field(fields[0], largest([fields[0]], own), marks, `Predicted field, ${words}, sigma ${short(sigma)}`)
-    if (this.revealed) learned.titled(`Learned: ${percent(share[1])} on the W`).field(fields[1], largest([fields[1]], own), marks, `Learned field, mean over ${draws} noisy images, ${words}`)
+    predicted.titled(this.revealed ? `Predicted: ${percent(share[0])} on the letter` : "Predicted from S").field(fields[0], largest([fields[0]], own), marks, `Predicted field, ${words}, sigma ${short(sigma)}`)
+    if (this.revealed) learned.titled(`Learned: ${percent(share[1])} on the letter`).field(fields[1], largest([fields[1]], own), marks, `Learned field, mean over ${draws} noisy images, ${words}`)
     else learned.cover("Learned by a UNet")
-    this.shown = { case: this.one, sigma, shares: this.revealed ? share : share.slice(0, 1) }
+    this.shown = { case: this.one, sigma, shares: this.revealed ? share : [] }
   }
 }
 

@@ -2,6 +2,9 @@
 import { paintField, paintImage, rgba } from "../lab/colours.js"
 import { bitmap, element } from "../lab/lab.js"
 
+export const LEGEND = "Red: counts towards the estimate, blue: against it. Colours are logarithmic, each field on its own scale."
+export const signed = words => words.replace("-", "−")
+
 export class Picture {
   constructor(side) {
     this.side = side
