@@ -90,6 +90,7 @@ def test_titles_are_read_without_torch() -> None:
 def test_marks() -> None:
     assert marked("$W = S x$", {}, "a") == "<var>W</var> = <var>S</var> <var>x</var>"
     assert marked("$exp(x)$", {}, "a") == "exp(<var>x</var>)"
+    assert marked("$σ$ = 2, σ = 2", {}, "a") == "<var>σ</var>\u00a0=\u00a02, σ\u00a0=\u00a02"
     assert marked("**b** and *e* and `c`", {}, "a") == "<strong>b</strong> and <em>e</em> and <code>c</code>"
     found = marked("an [[MLP]], {n} [[fields|sensitivity field]]", {"n": "3"}, "ask")
     assert f'id="ask-word-0">{WORDS["MLP"]}' in found

@@ -259,7 +259,7 @@ export class Number extends Widget {
   }
 }
 
-const TALL = 170, NAMES = 22, SCALE = 30 // of the drawing: its bars, their names below, the scale at their left
+const TALL = 150, NAMES = 22, SCALE = 30 // of the drawing: its bars, their names below, the scale at their left
 
 export class Draw extends Widget {
   constructor(place, spec, changed, ornament) {

@@ -4,7 +4,7 @@ import { largest, pearson, radius, short } from "../lab/math.js"
 import { chosen } from "../lab/svg.js"
 import { weights } from "./linear.js"
 import { Lesson, taught } from "./lesson.js"
-import { Picture } from "./panel.js"
+import { Picture, signed } from "./panel.js"
 
 const WIDE = 360, TALL = 170, LEFT = 34, UNDER = 20
 
@@ -70,7 +70,7 @@ class Covariance extends Lesson {
 
   verdict() {
     const { reach } = this.data, r = pearson(this.guess, this.truth), half = values => radius(values, 1, values.length, 0, reach)
-    const words = Number.isFinite(r) ? `Your sketch and the weights: r = ${r.toFixed(2)}. ` : ""
+    const words = Number.isFinite(r) ? `Your sketch and the weights: r = ${signed(r.toFixed(2))}. ` : ""
     const near = n => (n === 0 ? "the pixel itself" : n === 1 ? "one pixel" : `${short(n)} pixels`)
     return [r > 0.95 ? "right" : r > 0.75 ? "close" : "wrong", `${words}Half of your weight lies within ${near(half(this.guess))}, half of theirs within ${near(half(this.truth))}.`]
   }

@@ -90,9 +90,9 @@ training.
     guess=Draw(
         """
 Here is a line of 32 pixels through the middle of CIFAR-10’s images, in grey. The middle pixel and its neighbour are
-[[correlated|correlation]] at {rho}; five pixels away it is still {far}. Values vary by {spread} about their mean
-([[standard deviation]]); noise of level $σ$ = {sigma} is added. **Sketch the weights** with which the best linear
-denoiser estimates the middle pixel: drag over the empty chart, or use the arrow keys.
+[[correlated|correlation]] at {rho}; five pixels away it is still {far}. The pixel’s [[standard deviation]] over the
+images is {spread}; that of the noise is $σ$ = {sigma}. **Sketch the weights** with which the best linear denoiser
+estimates the middle pixel: drag over the empty chart, or use the arrow keys.
 """,
         label=f"Your sketch: weights at σ = {SIGMA:g}",
         names=tuple(signed(f"{offset:+d}") if offset else "pixel" for offset in range(-REACH, REACH + 1)),

@@ -36,6 +36,7 @@ def figure() -> Figure:
     coded = [encode_rows(one) for one in fields]
     level, at = nearest_level(stored.sigmas, SIGMA), pixels.index(Pixel(*PIXEL))
     shown = [decode_rows(*one)[level, at].reshape(side, side) for one in coded]
+    low, high = wiener.mean.aminmax()  # the mean image is faint: it is shown on all of the grey scale
     r = {network: agreement_with_wiener(DATASET, network, SIGMA) for network in NETWORKS}
     radius = [measure(one[0, at].reshape(side, side), pixels[at]).radius for one in fields]  # at the least noise
     return Figure(
@@ -57,7 +58,7 @@ def figure() -> Figure:
             "shuffled": list(SHUFFLED),
         },
         arrays={
-            "mean": wiener.mean.float().numpy(),
+            "mean": (2 * (wiener.mean - low) / (high - low) - 1).float().numpy(),
             **{f"codes{i}": codes.flatten().numpy() for i, (codes, _) in enumerate(coded)},
             **{f"scale{i}": scale.flatten().numpy() for i, (_, scale) in enumerate(coded)},
         },
@@ -68,7 +69,7 @@ def figure() -> Figure:
             **{f"mean_{network}": f"{one.r:.2f}" for network, one in r.items()},
             "draws": str(stored.draws),
             "least": f"{stored.sigmas[0]:.2f}",
-            **{f"radius_{name}": f"{one:.1f}" for name, one in zip(("unet", "mlp", "w"), radius, strict=True)},
+            **{f"radius_{name}": f"{one:.2g}" for name, one in zip(("unet", "mlp", "w"), radius, strict=True)},
             **{f"seen_{network}": f"{find_network(source, network).manifest['images_seen']:,}" for network in NETWORKS},
         },
     )
@@ -107,7 +108,7 @@ and it is still the noisier one.
     trying="""
 Move the pixel to the left sleeve (row 9, column 5) at $σ$ = {sigma}: all three look at the *other* sleeve too. Then
 lower the noise: the shape shrinks onto the pixel, the MLP’s grain stays. (In the middle, at $σ$ = {least}, half of the
-weight lies within {radius_w} px for $W$, {radius_unet} for the UNet, {radius_mlp} for the MLP.)
+weight lies within {radius_w} pixels for $W$, {radius_unet} for the UNet, {radius_mlp} for the MLP.)
 """,
     not_shown="""
 That networks agree where data leave them a choice: where pixels hardly vary, or outside what an architecture can reach

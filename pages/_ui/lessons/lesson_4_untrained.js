@@ -61,7 +61,7 @@ class Untrained extends Lesson {
       this.paint(card, field, pixel, this.revealed ? `${names[i]}: correlation with W ${r[i].toFixed(2)}` : `Field ${"ABCDEF"[i]}`)
     })
     this.widget.options.forEach(({ card }, i) => { card.querySelector(".words").textContent = this.revealed ? `${"ABCDEF"[i]}: ${names[i]}, r\u00a0=\u00a0${signed(r[i].toFixed(2))}` : "ABCDEF"[i] })
-    if (this.revealed) this.paint(this.predicted.titled("W, predicted"), this.arrays.predicted, pixel, "Field of the pixel that W predicts")
+    if (this.revealed) this.paint(this.predicted.titled("W, predicted"), this.arrays.goal, pixel, "Field of the pixel that W predicts")
     else this.predicted.cover("W, predicted")
     this.words.textContent = this.revealed ? `r: correlation of a field with that of W, the pixel itself left out. ${LEGEND}` : LEGEND
     this.shown = { r: this.revealed ? r : null }

@@ -77,7 +77,7 @@ def figure() -> Figure:
         },
         arrays={
             "fields": torch.stack(six).flatten().float().numpy(),
-            "predicted": predicted.float().numpy(),
+            "goal": predicted.float().numpy(),
             **moments,
         },
         facts={

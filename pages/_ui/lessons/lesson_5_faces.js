@@ -65,18 +65,18 @@ class Faces extends Lesson {
       this.shown[id] = [...field]
       this.panels[id].titled(name).field(field, largest([field], own), chosen(this.at, 1.5), `${name}: field of row ${r}, column ${c} at sigma ${short(sigma)}`)
     }
-    this.learned(others.learned, "Learned by a UNet, cats", sigma, learned, eye)
+    this.learned(others.learned, sigma, learned, eye)
   }
 
   // Stored for the pixel beside the eye, at a few noise levels.
-  learned(panel, name, sigma, { sigmas, pixel, draws }, eye) {
+  learned(panel, sigma, { sigmas, pixel, draws }, eye) {
     if (this.at.join() !== eye.join()) {
-      panel.cover(name, "stored for the eye alone")
+      panel.cover("Learned by a UNet", "stored for the eye alone")
       return
     }
     const near = closest(sigmas, sigma)
     const size = this.data.side ** 2, field = this.arrays.learned.subarray(near * size, (near + 1) * size)
-    panel.titled(`${name}, at σ ${short(sigmas[near])}`).field(field, largest([field], pixel[0] * this.data.side + pixel[1]), chosen(pixel, 1.5), `${name}: mean over ${draws} noisy photographs`)
+    panel.titled(`Learned at σ ${short(sigmas[near])}`).field(field, largest([field], pixel[0] * this.data.side + pixel[1]), chosen(pixel, 1.5), `Learned by a UNet: mean over ${draws} noisy photographs`)
   }
 }
 

@@ -105,7 +105,7 @@ The mean stays; the [[covariance]] gains $c² w w^{T}$: pixels of the letter now
 """,
     guess=Pick(
         """
-Four cases: the yellow pixel lies on the W or beside it, and the W has strength $c$. What $W = S (S + σ² I)^{−1}$
+Four cases: the yellow pixel lies on the W or beside it, and the W has strength $c$. What $W$
 predicts for each is below. For each strength a [[UNet]] was trained on the changed images, and nobody told it of the
 letter. **In which two cases does the UNet’s [[field|sensitivity field]] show the letter**, that is, put clearly more
 weight on it than without any?

@@ -92,10 +92,10 @@ LESSON = Lesson(
 Training asks a [[denoiser]] for the mean of all training images that could lie under the noise, weighed by how well
 each explains the noisy image. That mean has a closed form, the **optimal denoiser**:
 
-$$D(x) = Σ x₀ exp(−|x − x₀|² / 2σ²) / Σ exp(−|x − x₀|² / 2σ²)$$
+$$D(x) = Σ p x₀,   p ∝ exp(−|x − x₀|² / 2σ²)$$
 
-Both sums run over all training images $x₀$. No network has a smaller training error. A sample is made by denoising pure
-noise in steps, each with less noise left. Nobody wants the samples of this one.
+The sum runs over all training images $x₀$, and their weights $p$ add up to 1. No network has a smaller training error.
+A sample is made by denoising pure noise in steps, each with less noise left. Nobody wants the samples of this one.
 """,
     guess=Pick(
         "Four models of Fashion-MNIST made samples from the same six noise images. **Which row holds copies of "
@@ -112,7 +112,7 @@ data: {draws} noisy digits of 8 x 8 pixels. With five training images it is two 
 {counts} still up to {many}: more images push that point down slowly.
 """,
     trying="""
-Choose **5 images**, then 50, 500 and all: from which $σ$ on does the average hold more than two (the marked line)? What
+Choose **5 images**, then 50, 500 and all: from which $σ$ on does the average hold more than two (the line at 2)? What
 does ten times as much data gain?
 """,
     not_shown="""

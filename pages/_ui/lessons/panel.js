@@ -74,7 +74,7 @@ export function strip(images, side, columns = images.length) {
   })
   put()
   canvas.setAttribute("aria-hidden", "true")
-  const stage = element("div", "stage")
+  const stage = element("div", "stage strip")
   stage.append(canvas)
   return stage
 }

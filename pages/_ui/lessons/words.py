@@ -38,6 +38,7 @@ WORDS = {
 
 _FACT = re.compile(r"(?<!\^)\{(\w+)\}")
 _WORD = re.compile(r"\[\[(?:([^\[\]|]+)\|)?([^\[\]|]+)\]\]")
+_VALUE = re.compile(r"([σ>]) = (?=\d)")  # a symbol and its value stay on one line
 _LETTER = re.compile(r"(exp)|[A-Za-zσελμ]")
 _MARKS = (
     (re.compile(r"\$([^$]+)\$"), lambda found: _letters(found[1])),
@@ -76,7 +77,7 @@ def marked(text: str, facts: Mapping[str, str], part: str) -> str:
     text = _filled(text, facts)
     for mark, html in _MARKS:
         text = mark.sub(html, text)
-    return _WORD.sub(note, text)
+    return _VALUE.sub("\\1\u00a0=\u00a0", _WORD.sub(note, text))
 
 
 def _filled(text: str, facts: Mapping[str, str]) -> str:
