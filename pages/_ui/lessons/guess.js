@@ -203,7 +203,7 @@ export class Order extends Widget {
     this.rows.forEach(({ said, card }, i) => {
       const is = truth.indexOf(i) + 1, mine = this.order.indexOf(i) + 1, good = is === mine
       card.dataset.kind = this.value === null || good ? "right" : "wrong"
-      this.say(said, this.value === null ? `place ${is}` : good ? `✓ place ${is}` : `place ${is}; you said ${mine}`, card.dataset.kind)
+      this.say(said, this.value === null ? `place ${is}` : good ? `✓ place ${is}` : `✗ place ${is}, not ${mine}`, card.dataset.kind)
     })
     this.lock(true)
   }

@@ -11,6 +11,7 @@
 // `this.data` and `this.arrays` are what the figure's Python computed, `this.truth` the answer, `this.guess` the guess.
 import { element, Lab, mounted } from "../lab/lab.js"
 import { WIDGETS } from "./guess.js"
+import { paper } from "./panel.js"
 
 export const STEPS = ["claim", "guess", "answer", "try", "not-shown"]
 const NAMES = { claim: "claim", guess: "guess", answer: "answer", try: "try", "not-shown": "not shown" }
@@ -260,8 +261,8 @@ export class Lesson extends Lab {
   printing() {
     let before = false
     const { signal } = this.gone
-    addEventListener("beforeprint", () => { before = this.revealed; this.revealed = true; if (this.root.isConnected) { this.settle(); this.draw() } }, { signal })
-    addEventListener("afterprint", () => { this.revealed = before; if (this.root.isConnected) { if (!before) this.widget.put(this.guess); this.settle() } }, { signal })
+    addEventListener("beforeprint", () => { before = this.revealed; paper.on = this.revealed = true; if (this.root.isConnected) { this.settle(); this.draw() } }, { signal })
+    addEventListener("afterprint", () => { paper.on = false; this.revealed = before; if (this.root.isConnected) { if (!before) this.widget.put(this.guess); this.settle() } }, { signal })
   }
 
   // --- for figures -------------------------------------------------------------------------------
@@ -279,6 +280,12 @@ export class Lesson extends Lab {
       group.append(button)
     }
     return group
+  }
+
+  // How large a chart is drawn that is shown in a place: smaller for a presenter, so that its letters are larger.
+  size(place, tall, most = 700) {
+    const share = this.presenting ? 0.72 : 1
+    return { wide: share * Math.max(300, Math.min(place.clientWidth || 460, most)), tall: share * tall }
   }
 
   // A slider over a list of noise levels: `this.level` is its place.

@@ -65,7 +65,7 @@ class Covariance extends Lesson {
   map(place, field, limit, label) {
     const picture = new Picture(this.data.side)
     picture.field(field, limit, chosen(this.data.at, 1.5), label, false)
-    place.replaceChildren(picture.stage, element("p", "ends", `blue −${short(limit)}, white 0, red +${short(limit)}`))
+    place.replaceChildren(picture.stage, element("p", "ends", `blue −${short(limit)}, red +${short(limit)}, 0 between them`))
   }
 
   verdict() {

@@ -71,10 +71,8 @@ class Noise extends Lesson {
     panel.titled(name).field(field, largest([field]), marks, `${name}, sigma ${short(this.noise)}${radius ? `, half of the weight within ${radius.toFixed(1)} pixels` : ""}`)
   }
 
-  get wide() { return Math.max(300, Math.min(this.plot.clientWidth || 460, 620)) }
-
   curve() {
-    const { levels, radii, learned, asked } = this.data, ink = "var(--st-primary-color)", tall = 250
+    const { levels, radii, learned, asked } = this.data, ink = "var(--st-primary-color)"
     const points = radii.slice(0, this.last + 1).map(([r], i) => [levels[i], r])
     const tip = (s, r, e) => `σ ${short(s)}: ${r.toFixed(2)} ± ${(e || 0).toFixed(2)} px`
     /** @type {import("../lab/svg.js").Series[]} */
@@ -84,13 +82,13 @@ class Noise extends Lesson {
     if (this.guess !== null) series.push({ title: "your guess", ink: "var(--third)", line: false, dot: 6, points: [[levels[asked], this.guess]], tip })
     const words = points.map(([s, r]) => `${r.toFixed(1)} at sigma ${short(s)}`).join(", ")
     this.plot.setAttribute("aria-label", `Half-mass radius in pixels, predicted: ${words}`)
-    return chart({ wide: this.wide, tall, series, here: this.noise, x: { range: [levels[0], levels[levels.length - 1]], log: true, ticks: [0.1, 0.3, 1, 3, 10, 30].map(s => [s, short(s)]), name: "noise level σ" },
+    return chart({ ...this.size(this.plot, 250), series, here: this.noise, x: { range: [levels[0], levels[levels.length - 1]], log: true, ticks: [0.1, 0.3, 1, 3, 10, 30].map(s => [s, short(s)]), name: "noise level σ" },
       y: { range: [0, 16], ticks: [0, 4, 8, 12, 16].map(r => [r, `${r} px`]) } })
   }
 
   // Powers, by their logarithm, over the gain that follows from them; where they cross is marked in both.
   spectrum() {
-    const { frequency, typical } = this.arrays, { noise: sigma, wide } = this, ln = Math.log10
+    const { frequency, typical } = this.arrays, { noise: sigma } = this, ln = Math.log10
     const known = [...frequency].map((f, i) => [f, typical[i]]).filter(([f, p]) => f >= 1 && p > 0)
     const noise = [[known[0][0], 2 * ln(sigma)], [known[known.length - 1][0], 2 * ln(sigma)]]
     const gain = known.map(([f, p]) => [f, p / (p + sigma * sigma)]), across = known.findIndex(([, p]) => p < sigma * sigma), here = across > 0 ? crossing(known[across - 1], known[across], sigma * sigma) : NaN
@@ -98,10 +96,10 @@ class Noise extends Lesson {
     this.plot.setAttribute("aria-label", `Power spectrum of brightness, and noise power ${short(sigma * sigma)}: frequencies up to ${passes.length ? short(passes[passes.length - 1][0]) : "none"} cycles per image are above the noise`)
     /** @type {[number, string][]} */
     const ticks = [1, 2, 4, 8, 16].map(f => [f, `${f}`]), x = { range: [1, known[known.length - 1][0]], log: true, ticks, name: "" }
-    const powers = chart({ wide, tall: 170, here, x, y: { range: [-3, 4], ticks: [[-2, "0.01"], [0, "1"], [2, "100"], [4, "10⁴"]] },
+    const powers = chart({ ...this.size(this.plot, 170), here, x, y: { range: [-3, 4], ticks: [[-2, "0.01"], [0, "1"], [2, "100"], [4, "10⁴"]] },
       series: [{ title: "power P of images (logarithmic)", ink: "var(--st-primary-color)", points: known.map(([f, p]) => [f, ln(p)]) },
         { title: "noise σ²", ink: "var(--second)", dash: "6 4", points: noise }] })
-    return powers + chart({ wide, tall: 150, here, x: { ...x, name: "frequency f, cycles per image" }, y: { range: [0, 1], ticks: [[0, "0"], [0.5, "½"], [1, "1"]] },
+    return powers + chart({ ...this.size(this.plot, 150), here, x: { ...x, name: "frequency f, cycles per image" }, y: { range: [0, 1], ticks: [[0, "0"], [0.5, "½"], [1, "1"]] },
       series: [{ title: "gain P / (P + σ²)", ink: "var(--third)", points: gain }] })
   }
 }

@@ -46,7 +46,7 @@ class Copies extends Lesson {
     const words = curves[this.count].map(([value], k) => `${short(value)} at sigma ${short(levels[k])}`).join(", ")
     this.plot.setAttribute("aria-label", `Effective number of images, mean over ${draws} noisy digits, of ${this.count}: ${words}`)
     const top = ln(counts[counts.length - 1])
-    this.plot.innerHTML = chart({ wide: Math.max(300, Math.min(this.plot.clientWidth || 460, 700)), tall: 260, series,
+    this.plot.innerHTML = chart({ ...this.size(this.plot, 260), series,
       x: { range: [levels[0], levels[levels.length - 1]], log: true, ticks: [0.1, 0.3, 1, 3, 10].map(s => [s, short(s)]), name: "noise level σ" },
       y: { range: [0, top], ticks: [[0, "1"], [ln(2), "2"], [1, "10"], [2, "100"], [3, "1000"]] } })
     this.shown = { count: this.count, effective: curves[this.count].map(([value]) => value) }

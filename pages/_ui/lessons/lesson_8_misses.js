@@ -49,7 +49,7 @@ class Misses extends Lesson {
     const sigmas = curves[names[0]].map(([s]) => s), lowest = Math.min(...names.flatMap(name => curves[name].map(([, r]) => r)))
     this.plot.setAttribute("aria-label", `R2 against the noise level: ${names.map((name, i) => `${titles[i]} ${curves[name].map(([s, r]) => `${r.toFixed(2)} at sigma ${short(s)}`).join(", ")}`).join("; ")}`)
     this.below.textContent = `R² of one denoising step: the model’s estimate beside the network’s, both of the same noisy image.${lowest < 0 ? ` Values below 0 lie on the lower edge; the lowest is ${signed(short(lowest))}.` : ""}`
-    this.plot.innerHTML = chart({ wide: Math.max(300, Math.min(this.plot.clientWidth || 460, 700)), tall: 280, series,
+    this.plot.innerHTML = chart({ ...this.size(this.plot, 280), series,
       x: { range: [Math.min(...sigmas), Math.max(...sigmas)], log: true, ticks: [0.01, 0.1, 1, 10, 60].map(s => [s, short(s)]), name: "noise level σ" },
       y: { range: [0, 1], ticks: [0, 0.5, 1].map(v => [v, short(v)]) } })
   }

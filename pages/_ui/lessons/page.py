@@ -20,7 +20,9 @@ from pages._ui.lessons.standalone import standalone
 _HERE = Path(__file__).parent
 # On paper the lesson is alone: what Streamlit puts around it is not printed.
 _PAPER = """<style>@media print {
-  [data-testid="stHeader"], [data-testid="stSidebar"], .stDownloadButton { display: none !important; }
+  [data-testid="stHeader"], [data-testid="stSidebar"], .st-key-phone_menu, .stDownloadButton {
+    display: none !important;
+  }
   [data-testid="stMainBlockContainer"] { padding: 0 !important; }
 }</style>"""
 
