@@ -104,12 +104,11 @@ explain.**
         ends=("explains most", "explains least"),
     ),
     answer="""
-No. The best of the five, {best_name}, has a mean $R²$ of {best} over {samples} samples; the Wiener filter has {wiener},
-although its images [[correlate|Pearson r]] with the network’s at {pearson}.
+No. The best of the five, {best_name}, has a mean $R²$ of {best} over {samples} samples, the Wiener filter {wiener}.
 
-A single covariance knows how pixels vary together over *all* images, not that this one is a shoe; a filter for each
-class knows a little more. The {last} comes last ({worst}): a sharp picture of another shoe is farther away than a blur
-of the right kind.
+Its images do [[correlate|Pearson r]] with the network’s, at {pearson}. But a single covariance knows how pixels vary
+together over *all* images, not that this one is a shoe; a filter for each class knows a little more. The {last} comes
+last ({worst}): a sharp picture of another shoe is farther away than a blur of the right kind.
 """,
     trying="""
 Step through the eight samples and find the one where the best model fails most: what did the network draw there, and
