@@ -19,6 +19,7 @@ from pages._ui.lessons import lesson_1_covariance as covariance
 from pages._ui.lessons import lesson_2_noise as noise
 from pages._ui.lessons.guess import Draw, Match, Number, Order, Pick, Point
 from pages._ui.lessons.lesson import Lesson, Result
+from pages._ui.lessons.parts import agreement_with_wiener
 from pages._ui.lessons.payload import figure_of, payload
 from pages._ui.lessons.registry import lesson, lessons, numbers
 from pages._ui.lessons.words import WORDS, marked, paragraphs
@@ -133,6 +134,11 @@ def test_the_radius_of_lesson_2_is_the_library_s() -> None:
     level = figure.data["asked"]
     shown = torch.from_numpy(figure.arrays["predicted"]).reshape(-1, 32, 32)[level]
     assert torch.allclose(shown, fields[noise.PIXEL], atol=1e-6)
+    summed = wiener.eigvecs.double().reshape(3, 1024, -1).sum(dim=0)
+    covariances = (summed * wiener.eigvals @ summed.T).reshape(32, 32, 32, 32)
+    ends = [measure(covariances[r, c].float(), Pixel(r, c)).radius for r in inner for c in inner]
+    assert figure.data["limit"] == pytest.approx(sum(ends) / len(ends), abs=0.03)
+    assert figure.data["radii"][-1][0] < figure.data["limit"]
 
 
 def test_the_correlations_of_lessons_3_and_4_are_the_library_s() -> None:
@@ -147,6 +153,19 @@ def test_the_correlations_of_lessons_3_and_4_are_the_library_s() -> None:
     found = [compare(predicted, field, pixel).pearson_off_centre for field in fields]
     assert figure.data["r"] == pytest.approx(found, abs=1e-4)
     assert figure.answer == [i for i, r in enumerate(found) if r < 0.6]
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
+def test_a_study_s_number_says_what_it_is_a_mean_of(name: str) -> None:
+    """Of all pixels alike, or by their variance and corrected: as the shipped study was made."""
+    study = found_agreement(Source.parse(name), ["wiener", "unet"], plan=AgreementPlan())
+    assert study is not None
+    agreed = agreement_with_wiener(name, "unet", 2.0)
+    at = study.sigmas.index(agreed.sigma)
+    assert (agreed.r, agreed.error) == (study.off_centre.value[at, 0, 1], study.off_centre.stderr[at, 0, 1])
+    assert f"mean over {len(study.pixels)} pixels" in agreed.means
+    assert f"over {study.plan.draws} noisy images" in agreed.means
+    assert ("corrected" in agreed.means) == (study.weights is not None)
 
 
 def test_lessons_are_reached_by_number() -> None:

@@ -6,6 +6,7 @@
 //   draw()        whenever something changes; before `this.revealed` it must not show the answer
 //   ornament(i)   the picture of an option of the guess, a new element; null where there is none
 //   verdict()     [kind, words] about the guess, where those of the widget do not do
+//   size(place, tall)   how large to draw a chart, also for a presenter; `beside(picture, ...)` a picture with words
 //   kept()        what of the figure belongs in the address, as an object of strings; `restore(kept)` takes it back
 //
 // `this.data` and `this.arrays` are what the figure's Python computed, `this.truth` the answer, `this.guess` the guess.

@@ -96,10 +96,10 @@ class Noise extends Lesson {
     this.plot.setAttribute("aria-label", `Power spectrum of brightness, and noise power ${short(sigma * sigma)}: frequencies up to ${passes.length ? short(passes[passes.length - 1][0]) : "none"} cycles per image are above the noise`)
     /** @type {[number, string][]} */
     const ticks = [1, 2, 4, 8, 16].map(f => [f, `${f}`]), x = { range: [1, known[known.length - 1][0]], log: true, ticks, name: "" }
-    const powers = chart({ ...this.size(this.plot, 170), here, x, y: { range: [-3, 4], ticks: [[-2, "0.01"], [0, "1"], [2, "100"], [4, "10⁴"]] },
+    const powers = chart({ ...this.size(this.plot, 160), here, x, y: { range: [-3, 4], ticks: [[-2, "0.01"], [0, "1"], [2, "100"], [4, "10⁴"]] },
       series: [{ title: "power P of images (logarithmic)", ink: "var(--st-primary-color)", points: known.map(([f, p]) => [f, ln(p)]) },
         { title: "noise σ²", ink: "var(--second)", dash: "6 4", points: noise }] })
-    return powers + chart({ ...this.size(this.plot, 150), here, x: { ...x, name: "frequency f, cycles per image" }, y: { range: [0, 1], ticks: [[0, "0"], [0.5, "½"], [1, "1"]] },
+    return powers + chart({ ...this.size(this.plot, 160), here, x: { ...x, name: "frequency f, cycles per image" }, y: { range: [0, 1], ticks: [[0, "0"], [0.5, "½"], [1, "1"]] },
       series: [{ title: "gain P / (P + σ²)", ink: "var(--third)", points: gain }] })
   }
 }

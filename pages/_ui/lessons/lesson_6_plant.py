@@ -9,10 +9,10 @@ from pages._ui.lessons.lesson import Figure, Lesson, Result
 
 ON, OFF = (13, 5), (7, 9)  # a pixel on the W, and one beside it: both are stored
 CASES = (  # strength c of the W, pixel, words
-    (1.0, ON, "on the W (c = 1)"),
-    (0.5, ON, "on the W (c = ½)"),
-    (1.0, OFF, "beside it (c = 1)"),
-    (0.0, ON, "no W (c = 0)"),
+    (1.0, ON, "on the W (c\u00a0=\u00a01)"),
+    (0.5, ON, "on the W (c\u00a0=\u00a0½)"),
+    (1.0, OFF, "beside it (c\u00a0=\u00a01)"),
+    (0.0, ON, "no W (c\u00a0=\u00a00)"),
 )
 LEVEL = 2  # of the stored noise levels
 SEEN = 1.25  # times the mass on the W when none is planted: then a field is said to show it
