@@ -109,13 +109,14 @@ class WienerFilter:
         found.diagonal().add_(rest)
         return found
 
-    def pixel_matrix(self, sigma: float) -> Float[Tensor, "hw hw"]:
-        """W summed over output and input channels: one row per pixel; float32."""
+    def pixel_matrix(self, sigma: float, places: Int[Tensor, " p"] | None = None) -> Float[Tensor, "p hw"]:
+        """W summed over output and input channels: one row per pixel, of all or those at `places`; float32."""
         hw = self.shape.h * self.shape.w
         summed = self.eigvecs.reshape(self.shape.c, hw, -1).sum(dim=0)
+        places = torch.arange(hw) if places is None else places
         rest = self._rest_gain(sigma)
-        found = (summed * (self.gain(sigma) - rest).float()) @ summed.T
-        found.diagonal().add_(rest * self.shape.c)
+        found = (summed[places] * (self.gain(sigma) - rest).float()) @ summed.T
+        found[torch.arange(len(places)), places] += rest * self.shape.c
         return found
 
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:

@@ -148,6 +148,12 @@ def test_a_lesson_by_keyboard(place: Page, bare_server: str, this: Lesson) -> No
     verdict = lesson.locator(".verdict")
     expect(verdict).to_have_attribute("data-kind", "wrong")
     expect(lesson.locator(".number .value")).to_have_text(str(figure_of(this.number).result))
+    if isinstance(this.guess, Order):  # the first put last: in the wrong order with every other, and no other pair is
+        n = len(answer)
+        expect(verdict).to_contain_text(f"{n * (n - 1) // 2 - (n - 1)} of {n * (n - 1) // 2} pairs")
+    if isinstance(this.guess, Draw):  # the sketch and the weights in one chart, of as many pixels
+        expect(lesson.locator(".widget")).to_be_hidden()
+        assert lesson.locator(".sketched").count() == len(answer)
     link = place.url
 
     tab_to(place, lesson.locator(".again"))
@@ -227,6 +233,23 @@ def test_one_file_and_one_printed_page(browser: Browser, tmp_path: Path, this: L
     assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 1
     context.close()
     assert not errors, errors
+
+
+# How many colours a picture has.
+_COLOURS = """canvas => new Set(new Uint32Array(
+    canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
+
+
+@LESSONS
+def test_no_picture_is_empty(page: Page, bare_server: str, this: Lesson) -> None:
+    """Every picture that the answer shows has something in it."""
+    lesson = opened(page, f"{bare_server}/{this.address}#answer=1")
+    expect(lesson.locator("section.answer")).to_be_visible()
+    page.wait_for_timeout(200)  # the figure is drawn at the next frame
+    drawn = "figure canvas" if this.number == 6 else ".body canvas"  # its options are letters of one grey
+    shown = [one for one in lesson.locator(drawn).all() if one.is_visible()]
+    counts = [int(canvas.evaluate(_COLOURS)) for canvas in shown]
+    assert all(count > 2 for count in counts), counts
 
 
 def test_the_list_leads_to_each(page: Page, bare_server: str) -> None:

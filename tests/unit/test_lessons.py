@@ -19,6 +19,7 @@ from pages._ui.lessons import lesson_1_covariance as covariance
 from pages._ui.lessons import lesson_2_noise as noise
 from pages._ui.lessons.guess import Draw, Match, Number, Order, Pick, Point
 from pages._ui.lessons.lesson import Lesson, Result
+from pages._ui.lessons.parts import agreement_with_wiener
 from pages._ui.lessons.payload import figure_of, payload
 from pages._ui.lessons.registry import lesson, lessons, numbers
 from pages._ui.lessons.words import WORDS, marked, paragraphs
@@ -89,6 +90,8 @@ def test_titles_are_read_without_torch() -> None:
 
 def test_marks() -> None:
     assert marked("$W = S x$", {}, "a") == "<var>W</var> = <var>S</var> <var>x</var>"
+    assert marked("$exp(x)$", {}, "a") == "exp(<var>x</var>)"
+    assert marked("$σ$ = 2, σ = 2", {}, "a") == "<var>σ</var>\u00a0=\u00a02, σ\u00a0=\u00a02"
     assert marked("**b** and *e* and `c`", {}, "a") == "<strong>b</strong> and <em>e</em> and <code>c</code>"
     found = marked("an [[MLP]], {n} [[fields|sensitivity field]]", {"n": "3"}, "ask")
     assert f'id="ask-word-0">{WORDS["MLP"]}' in found
@@ -119,9 +122,7 @@ def test_the_weights_of_lesson_1_are_the_grey_filter_s() -> None:
     middle = row[covariance.COL - covariance.REACH : covariance.COL + covariance.REACH + 1]
     figure = figure_of(1)
     assert torch.allclose(torch.tensor(figure.answer, dtype=torch.float64), middle, atol=1e-4)
-    assert float(figure.facts["left_line"]) == pytest.approx(
-        1000 * covariance.SIGMA**2 * float(row[covariance.COL]), abs=0.5
-    )
+    assert float(figure.facts["left_line"]) == pytest.approx(covariance.SIGMA**2 * float(row[covariance.COL]), abs=5e-4)
 
 
 def test_the_radius_of_lesson_2_is_the_library_s() -> None:
@@ -133,6 +134,11 @@ def test_the_radius_of_lesson_2_is_the_library_s() -> None:
     level = figure.data["asked"]
     shown = torch.from_numpy(figure.arrays["predicted"]).reshape(-1, 32, 32)[level]
     assert torch.allclose(shown, fields[noise.PIXEL], atol=1e-6)
+    summed = wiener.eigvecs.double().reshape(3, 1024, -1).sum(dim=0)
+    covariances = (summed * wiener.eigvals @ summed.T).reshape(32, 32, 32, 32)
+    ends = [measure(covariances[r, c].float(), Pixel(r, c)).radius for r in inner for c in inner]
+    assert figure.data["limit"] == pytest.approx(sum(ends) / len(ends), abs=0.03)
+    assert figure.data["radii"][-1][0] < figure.data["limit"]
 
 
 def test_the_correlations_of_lessons_3_and_4_are_the_library_s() -> None:
@@ -147,6 +153,19 @@ def test_the_correlations_of_lessons_3_and_4_are_the_library_s() -> None:
     found = [compare(predicted, field, pixel).pearson_off_centre for field in fields]
     assert figure.data["r"] == pytest.approx(found, abs=1e-4)
     assert figure.answer == [i for i, r in enumerate(found) if r < 0.6]
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
+def test_a_study_s_number_says_what_it_is_a_mean_of(name: str) -> None:
+    """Of all pixels alike, or by their variance and corrected: as the shipped study was made."""
+    study = found_agreement(Source.parse(name), ["wiener", "unet"], plan=AgreementPlan())
+    assert study is not None
+    agreed = agreement_with_wiener(name, "unet", 2.0)
+    at = study.sigmas.index(agreed.sigma)
+    assert (agreed.r, agreed.error) == (study.off_centre.value[at, 0, 1], study.off_centre.stderr[at, 0, 1])
+    assert f"mean over {len(study.pixels)} pixels" in agreed.means
+    assert f"over {study.plan.draws} noisy images" in agreed.means
+    assert ("corrected" in agreed.means) == (study.weights is not None)
 
 
 def test_lessons_are_reached_by_number() -> None:

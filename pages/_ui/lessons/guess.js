@@ -4,6 +4,7 @@
 // "wrong" or "close", and the words that say so. `changed` is called when the value changes.
 import { ARROWS, cellAt, clamp, element } from "../lab/lab.js"
 import { short } from "../lab/math.js"
+import { chosen } from "../lab/svg.js"
 
 const same = (a, b) => `${a}` === `${b}`
 const listed = words => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`)
@@ -29,7 +30,9 @@ class Widget {
 
   cards(n) {
     const group = element("div", "cards")
-    group.style.setProperty("--across", `${n === 4 ? 4 : Math.min(n, 3)}`)
+    const across = this.spec.across || (n === 4 ? 4 : Math.min(n, 3))
+    group.style.setProperty("--across", `${across}`)
+    group.style.setProperty("--few", `${Math.ceil(across / 2)}`) // on a phone
     return group
   }
 
@@ -144,7 +147,7 @@ export class Match extends Widget {
 
   judge(truth) {
     const right = truth.filter((name, i) => this.value[i] === name).length
-    return right === truth.length ? ["right", "All right."] : ["wrong", `${right} of ${truth.length} right.`]
+    return right === truth.length ? ["right", `All ${right} are right.`] : ["wrong", `${right || "None"} of ${truth.length} ${right === 1 ? "is" : "are"} right.`]
   }
 }
 
@@ -200,14 +203,15 @@ export class Order extends Widget {
     this.rows.forEach(({ said, card }, i) => {
       const is = truth.indexOf(i) + 1, mine = this.order.indexOf(i) + 1, good = is === mine
       card.dataset.kind = this.value === null || good ? "right" : "wrong"
-      this.say(said, this.value === null ? `place ${is}` : good ? "✓" : `is ${is}, not ${mine}`, card.dataset.kind)
+      this.say(said, this.value === null ? `place ${is}` : good ? `✓ place ${is}` : `✗ place ${is}, not ${mine}`, card.dataset.kind)
     })
     this.lock(true)
   }
 
+  // By pairs: of any two, is the one said to come first really before the other?
   judge(truth) {
-    const right = truth.filter((i, at) => this.value[at] === i).length
-    return right === truth.length ? ["right", "All in place."] : ["wrong", `${right} of ${truth.length} in place.`]
+    const place = this.value.map(i => truth.indexOf(i)), pairs = place.flatMap((a, i) => place.slice(i + 1).map(b => a < b)), right = pairs.filter(Boolean).length
+    return right === pairs.length ? ["right", "All in the right order."] : ["wrong", `Any two compared: ${right} of ${pairs.length} pairs are in the right order.`]
   }
 }
 
@@ -255,7 +259,7 @@ export class Number extends Widget {
   }
 }
 
-const TALL = 170, NAMES = 22 // of the drawing: its bars, and their names below
+const TALL = 150, NAMES = 22, SCALE = 30 // of the drawing: its bars, their names below, the scale at their left
 
 export class Draw extends Widget {
   constructor(place, spec, changed, ornament) {
@@ -263,11 +267,12 @@ export class Draw extends Widget {
     this.chart = element("div", "sketch")
     this.at = Math.floor(spec.names.length / 2)
     this.heights = spec.names.map(() => 0)
-    const wide = Math.max(300, Math.min(place.clientWidth || 0, 720)), bar = (this.bar = wide / spec.names.length)
-    this.chart.innerHTML = `<p class="name">${spec.label} <span class="keys"><i class="mine"></i> yours <i class="truth"></i> the answer</span></p><svg viewBox="0 0 ${wide} ${TALL + NAMES}" role="group" aria-label="${spec.label}: arrow keys left and right choose a bar, up and down draw it">
-      <line x1="0" x2="${wide}" y1="${this.y(0)}" y2="${this.y(0)}" stroke="currentColor" stroke-opacity=".5"/><text class="prompt" x="${wide / 2}" y="${TALL / 3}" text-anchor="middle">drag to sketch</text>
-      ${spec.names.map((name, i) => `<g class="bar" role="slider" aria-orientation="vertical" aria-label="${name}" aria-valuemin="${spec.low}" aria-valuemax="${spec.high}"><rect class="area" x="${i * bar}" y="0" width="${bar}" height="${TALL}"/>
-        <rect class="mine" x="${i * bar + 3}" width="${bar - 6}"/><rect class="truth" x="${(i + 0.5) * bar}" width="${bar / 2 - 3}"/><text x="${(i + 0.5) * bar}" y="${TALL + 15}" text-anchor="middle" aria-hidden="true">${name}</text></g>`).join("")}</svg>`
+    const wide = Math.max(300, Math.min(place.clientWidth || 0, 720)), bar = (this.bar = (wide - SCALE) / spec.names.length), at = i => SCALE + i * bar
+    const grid = [0, spec.high / 2, spec.high].map(v => `<line x1="${SCALE}" x2="${wide}" y1="${this.y(v)}" y2="${this.y(v)}" stroke="currentColor" stroke-opacity="${v ? 0.15 : 0.5}"/><text x="${SCALE - 6}" y="${this.y(v) + (v < spec.high ? 4 : 11)}" text-anchor="end" aria-hidden="true">${v}</text>`)
+    this.chart.innerHTML = `<p class="name">${spec.label}</p><svg viewBox="0 0 ${wide} ${TALL + NAMES}" role="group" aria-label="${spec.label}: arrow keys left and right choose a bar, up and down draw it">${grid.join("")}
+      <text class="prompt" x="${(SCALE + wide) / 2}" y="${TALL / 3}" text-anchor="middle">drag to sketch</text>
+      ${spec.names.map((name, i) => `<g class="bar" role="slider" aria-orientation="vertical" aria-label="${name}" aria-valuemin="${spec.low}" aria-valuemax="${spec.high}"><rect class="area" x="${at(i)}" y="0" width="${bar}" height="${TALL}"/>
+        <rect class="mine" x="${at(i) + 3}" width="${bar - 6}"/><text x="${at(i + 0.5)}" y="${TALL + 15}" text-anchor="middle" aria-hidden="true">${name}</text></g>`).join("")}</svg>`
     place.append(this.chart)
     this.bars = [...this.chart.querySelectorAll(".bar")]
     this.bars.forEach((bar, i) => { bar.onkeydown = event => this.key(event, i) })
@@ -286,7 +291,7 @@ export class Draw extends Widget {
   drag(event) {
     const svg = event.currentTarget, { names, low, high } = this.spec, n = names.length
     const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse())
-    const i = clamp(Math.floor(at.x / this.bar), n), down = at.y / TALL
+    const i = clamp(Math.floor((at.x - SCALE) / this.bar), n), down = at.y / TALL
     const value = Math.max(low, Math.min(high, high - down * (high - low))), from = this.last || [i, value]
     for (let k = Math.min(i, from[0]); k <= Math.max(i, from[0]); k++) {
       this.heights[k] = i === from[0] ? value : from[1] + (value - from[1]) * (k - from[0]) / (i - from[0])
@@ -316,39 +321,29 @@ export class Draw extends Widget {
   }
 
   draw() {
-    this.chart.querySelector(".keys").hidden = !this.truth
-    this.chart.querySelector(".prompt").style.display = this.heights.some(v => v) || this.truth ? "none" : ""
+    this.chart.querySelector(".prompt").style.display = this.heights.some(v => v) ? "none" : ""
     this.bars.forEach((bar, i) => {
       bar.setAttribute("tabindex", i === this.at && !this.locked ? "0" : "-1")
       bar.setAttribute("aria-valuenow", this.heights[i].toFixed(2))
-      this.rect(bar.querySelector(".mine"), this.heights[i])
-      this.rect(bar.querySelector(".truth"), this.truth ? this.truth[i] : 0)
-      const mine = bar.querySelector(".mine")
-      mine.setAttribute("width", `${this.truth ? this.bar / 2 - 3 : this.bar - 6}`)
+      const top = this.y(Math.max(this.heights[i], 0)), mine = bar.querySelector(".mine")
+      mine.setAttribute("y", top)
+      mine.setAttribute("height", this.y(Math.min(this.heights[i], 0)) - top)
     })
-  }
-
-  rect(rect, value) {
-    const top = this.y(Math.max(value, 0)), bottom = this.y(Math.min(value, 0))
-    rect.setAttribute("y", top)
-    rect.setAttribute("height", Math.max(0, bottom - top))
   }
 
   put(value) {
     this.value = value
-    this.truth = null
     this.heights = value ? [...value] : this.spec.names.map(() => 0)
     this.locked = false
     this.draw()
   }
 
-  reveal(truth) {
-    this.truth = truth
+  reveal(_truth) { // the figure draws both
     this.locked = true
     this.draw()
   }
 
-  judge(_truth) { return ["close", "Your sketch is beside the weights."] }
+  judge(_truth) { return ["close", "Your sketch is in the chart."] }
 }
 
 export class Point extends Widget {
@@ -361,16 +356,18 @@ export class Point extends Widget {
     this.marks.setAttribute("aria-hidden", "true")
     this.stage.append(this.canvas, this.marks)
     const canvas = this.canvas
+    this.here = null // the pixel whose field the figure shows
+    this.explore = _at => {} // what a click does once the answer is shown
     canvas.tabIndex = 0
     canvas.setAttribute("role", "application")
     canvas.setAttribute("aria-roledescription", "pixel picker")
-    canvas.onclick = event => { if (!this.locked) this.go(cellAt(event, spec.rows, spec.columns)) }
+    canvas.onclick = event => this.go(cellAt(event, spec.rows, spec.columns))
     canvas.onkeydown = event => {
       const step = ARROWS[event.key]
-      if (!step || this.locked) return
+      if (!step) return
       event.preventDefault()
       event.stopPropagation()
-      const by = event.shiftKey ? 4 : 1, [row, col] = this.value || spec.start
+      const by = event.shiftKey ? 4 : 1, [row, col] = (this.locked ? this.here : this.value) || spec.start
       this.go([clamp(row + step[0] * by, spec.rows), clamp(col + step[1] * by, spec.columns)])
     }
     place.append(this.stage)
@@ -378,16 +375,25 @@ export class Point extends Widget {
   }
 
   go(at) {
+    if (this.locked) {
+      this.explore(at)
+      return
+    }
     this.value = at
     this.draw()
     this.changed()
   }
 
+  show(at) {
+    this.here = at
+    this.draw()
+  }
+
   draw() {
     const cross = ([row, col], ink) => `<path d="M${col + 0.5} ${row - 1.5}v4M${col - 1.5} ${row + 0.5}h4" stroke="${ink}" stroke-width="3" vector-effect="non-scaling-stroke"/>`
-    this.marks.innerHTML = (this.value ? cross(this.value, "#000") + cross(this.value, "#ffd400").replace('"3"', '"1.5"') : "") + (this.truth ? cross(this.truth, "#000") + cross(this.truth, "#00c48c").replace('"3"', '"1.5"') : "")
-    const where = this.value ? `row ${this.value[0]}, column ${this.value[1]}` : "nothing yet"
-    this.canvas.setAttribute("aria-label", `${this.spec.label}: ${where}. Arrow keys move, with Shift by four.`)
+    this.marks.innerHTML = (this.here ? chosen(this.here, 1.5) : "") + (this.value ? cross(this.value, "#000") + cross(this.value, "#ffd400").replace('"3"', '"1.5"') : "") + (this.truth ? cross(this.truth, "#000") + cross(this.truth, "#00c48c").replace('"3"', '"1.5"') : "")
+    const at = this.locked ? this.here : this.value, where = at ? `row ${at[0]}, column ${at[1]}` : "nothing yet"
+    this.canvas.setAttribute("aria-label", `${this.locked ? "Field of" : `${this.spec.label}:`} ${where}. Arrow keys move, with Shift by four.`)
   }
 
   put(value) {

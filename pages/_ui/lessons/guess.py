@@ -27,6 +27,7 @@ class Pick(Guess):
 
     options: tuple[str, ...]
     several: int = 1
+    across: int = 0  # cards side by side on a wide screen; 0: three or four
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Number(Guess):
 
 @dataclass(frozen=True)
 class Draw(Guess):
-    """Sketch one bar for each of the names, between two heights. Answer: the heights."""
+    """Sketch one bar for each of the names, between two heights. Answer: the heights, which the figure draws."""
 
     label: str
     names: tuple[str, ...]

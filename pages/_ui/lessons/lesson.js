@@ -6,11 +6,13 @@
 //   draw()        whenever something changes; before `this.revealed` it must not show the answer
 //   ornament(i)   the picture of an option of the guess, a new element; null where there is none
 //   verdict()     [kind, words] about the guess, where those of the widget do not do
+//   size(place, tall)   how large to draw a chart, also for a presenter; `beside(picture, ...)` a picture with words
 //   kept()        what of the figure belongs in the address, as an object of strings; `restore(kept)` takes it back
 //
 // `this.data` and `this.arrays` are what the figure's Python computed, `this.truth` the answer, `this.guess` the guess.
 import { element, Lab, mounted } from "../lab/lab.js"
 import { WIDGETS } from "./guess.js"
+import { paper } from "./panel.js"
 
 export const STEPS = ["claim", "guess", "answer", "try", "not-shown"]
 const NAMES = { claim: "claim", guess: "guess", answer: "answer", try: "try", "not-shown": "not shown" }
@@ -68,7 +70,7 @@ export class Lesson extends Lab {
     this.host(place)
     this.widget = new WIDGETS[guess.kind](place, guess, () => this.guessed(), i => this.ornament(i))
     // Options that have pictures are the figure.
-    if (place.querySelector("canvas")) this.figure.prepend(place)
+    if (place.querySelector("canvas") && !this.figure.contains(place)) this.figure.prepend(place)
     this.recall()
     this.root.dataset.ready = "1"
     if (sessionStorage.getItem(PRESENTING)) this.present(this.step)
@@ -95,14 +97,22 @@ export class Lesson extends Lab {
     else this.send(number)
   }
 
-  // A word's note stays on the screen, also at its edges.
+  // A word's note stays on the screen, also at its edges; above the word, since the next word comes after it.
   fit(gloss) {
     if (!gloss) return
     const note = gloss.querySelector("[role=tooltip]"), room = this.body.getBoundingClientRect()
-    gloss.classList.remove("quiet")
+    gloss.classList.remove("quiet", "under")
     note.style.setProperty("--shift", "-50%")
-    const { left, right } = note.getBoundingClientRect(), by = Math.max(room.left - left, 0) || Math.min(room.right - right, 0)
+    const { left, right, top } = note.getBoundingClientRect(), by = Math.max(room.left - left, 0) || Math.min(room.right - right, 0)
     note.style.setProperty("--shift", `calc(-50% + ${by}px)`)
+    gloss.classList.toggle("under", top < this.ceiling())
+  }
+
+  // Where what scrolls begins: above it a note could not be read.
+  ceiling() {
+    let box = this.dialog?.isConnected ? this.dialog : this.root.getRootNode().host || this.root
+    while (box && box !== this.dialog && !/auto|scroll/.test(getComputedStyle(box).overflowY)) box = box.parentElement
+    return box ? Math.max(0, box.getBoundingClientRect().top) : 0
   }
 
   // --- the guess ---------------------------------------------------------------------------------
@@ -252,8 +262,8 @@ export class Lesson extends Lab {
   printing() {
     let before = false
     const { signal } = this.gone
-    addEventListener("beforeprint", () => { before = this.revealed; this.revealed = true; if (this.root.isConnected) { this.settle(); this.draw() } }, { signal })
-    addEventListener("afterprint", () => { this.revealed = before; if (this.root.isConnected) { if (!before) this.widget.put(this.guess); this.settle() } }, { signal })
+    addEventListener("beforeprint", () => { before = this.revealed; paper.on = this.revealed = true; if (this.root.isConnected) { this.settle(); this.draw() } }, { signal })
+    addEventListener("afterprint", () => { paper.on = false; this.revealed = before; if (this.root.isConnected) { if (!before) this.widget.put(this.guess); this.settle() } }, { signal })
   }
 
   // --- for figures -------------------------------------------------------------------------------
@@ -273,6 +283,12 @@ export class Lesson extends Lab {
     return group
   }
 
+  // How large a chart is drawn that is shown in a place: smaller for a presenter, so that its letters are larger.
+  size(place, tall, most = 700) {
+    const share = this.presenting ? 0.72 : 1
+    return { wide: share * Math.max(300, Math.min(place.clientWidth || 460, most)), tall: share * tall }
+  }
+
   // A slider over a list of noise levels: `this.level` is its place.
   levels(sigmas, start, words = sigma => `σ = ${sigma}`) {
     const row = element("div", "slider noise")
@@ -288,8 +304,16 @@ export class Lesson extends Lab {
     this.setLevel = level => { this.level = level; show() }
     this.setLevel(start)
     this.figure.append(row)
-    return input
+    return row
   }
+}
+
+// A small picture, and words or controls at its side.
+export function beside(picture, ...others) {
+  const row = element("div", "beside"), rest = element("div")
+  rest.append(...others)
+  row.append(picture, rest)
+  return row
 }
 
 // The entry of a lesson's script; in a saved file, which holds its data as base64, it starts by itself.

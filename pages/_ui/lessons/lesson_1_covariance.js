@@ -4,7 +4,7 @@ import { largest, pearson, radius, short } from "../lab/math.js"
 import { chosen } from "../lab/svg.js"
 import { weights } from "./linear.js"
 import { Lesson, taught } from "./lesson.js"
-import { Picture } from "./panel.js"
+import { Picture, signed } from "./panel.js"
 
 const WIDE = 360, TALL = 170, LEFT = 34, UNDER = 20
 
@@ -14,11 +14,11 @@ class Covariance extends Lesson {
     this.view = "line"
     this.views = this.choice("view", "How many pixels", [["two", "Two pixels"], ["line", "A line"], ["image", "An image"]], view => (this.view = view))
     const pair = element("div", "pair")
-    this.sides = ["Correlation with the middle pixel", "Weights of its estimate"].map(title => {
-      const figure = element("figure"), place = element("div", "side")
-      figure.append(element("h3", "", title), place)
+    this.sides = ["Correlation with the middle pixel", ""].map(words => {
+      const figure = element("figure"), title = element("h3", "", words), place = element("div", "side")
+      figure.append(title, place)
       pair.append(figure)
-      return { figure, place }
+      return { figure, title, place }
     })
     this.figure.replaceChildren(this.views, pair)
     this.levels(levels, start)
@@ -44,11 +44,10 @@ class Covariance extends Lesson {
   draw() {
     this.press("view", this.view)
     const [left, right] = this.sides, hidden = !this.revealed && this.view !== "two"
-    // A presenter's answer is the sketch with the weights in it; their chart comes with the next step.
-    const beside = hidden || (this.presenting && ["guess", "answer"].includes(this.root.dataset.step) && this.view === "line")
-    right.place.hidden = right.figure.querySelector("h3").hidden = beside
-    this.$(".noise").hidden = hidden
-    this.$(".widget").hidden = this.view === "two" || (this.presenting && this.root.dataset.step === "try")
+    right.place.hidden = right.title.hidden = this.$(".noise").hidden = hidden
+    this.$(".widget").hidden = !hidden
+    const sketch = this.revealed && this.view === "line" ? this.guess : null // in the chart of the weights
+    right.title.innerHTML = `Weights at σ = ${this.noise}${sketch ? ` <span class="keys"><i></i> your sketch, at σ = ${this.data.levels[this.data.start]}</span>` : ""}`
     if (this.view === "image") {
       const size = this.data.side ** 2, field = this.arrays.fields.subarray(this.level * size, (this.level + 1) * size)
       this.map(left.place, this.arrays.correlation, 1, "Correlation of every pixel with the middle one")
@@ -57,7 +56,7 @@ class Covariance extends Lesson {
     } else {
       const { cov, own } = this.problem(), found = weights(cov, own, this.noise)
       left.place.innerHTML = bars(cov[own].map((v, i) => v / Math.sqrt(cov[own][own] * cov[i][i])), own, "var(--other)", "Correlations")
-      if (!hidden) right.place.innerHTML = bars(found, own, "var(--st-primary-color)", `Weights at sigma ${this.noise}`)
+      if (!hidden) right.place.innerHTML = bars(found, own, "var(--st-primary-color)", `Weights at sigma ${this.noise}`, sketch)
       this.shown = { view: this.view, sigma: this.noise, weights: hidden ? null : found }
     }
     this.figure.dataset.shows = this.view
@@ -66,26 +65,30 @@ class Covariance extends Lesson {
   map(place, field, limit, label) {
     const picture = new Picture(this.data.side)
     picture.field(field, limit, chosen(this.data.at, 1.5), label, false)
-    place.replaceChildren(picture.stage, element("p", "ends", `blue −${short(limit)}, white 0, red +${short(limit)}`))
+    place.replaceChildren(picture.stage, element("p", "ends", `blue −${short(limit)}, red +${short(limit)}, 0 between them`))
   }
 
   verdict() {
     const { reach } = this.data, r = pearson(this.guess, this.truth), half = values => radius(values, 1, values.length, 0, reach)
-    const words = Number.isFinite(r) ? `Your sketch and the weights: r = ${r.toFixed(2)}. ` : ""
+    const words = Number.isFinite(r) ? `Your sketch and the weights: r = ${signed(r.toFixed(2))}. ` : ""
     const near = n => (n === 0 ? "the pixel itself" : n === 1 ? "one pixel" : `${short(n)} pixels`)
     return [r > 0.95 ? "right" : r > 0.75 ? "close" : "wrong", `${words}Half of your weight lies within ${near(half(this.guess))}, half of theirs within ${near(half(this.truth))}.`]
   }
 }
 
-// Bars from 0, one a pixel, on a scale from 0 (or less) to 1.
-function bars(values, own, ink, label) {
-  const low = Math.min(-0.1, ...values), n = values.length, each = Math.min((WIDE - LEFT) / n, 60), start = LEFT + (WIDE - LEFT - each * n) / 2
+// Bars from 0, one a pixel, on a scale from -0.2 to 1, and a sketch of the middle ones around them.
+function bars(values, own, ink, label, sketch = null) {
+  const low = Math.min(-0.2, ...values), n = values.length, each = Math.min((WIDE - LEFT) / n, 60), start = LEFT + (WIDE - LEFT - each * n) / 2
   const y = v => (1 - v) / (1 - low) * (TALL - UNDER)
   const grid = [0, 0.5, 1].map(v => `<line x1="${LEFT}" x2="${WIDE}" y1="${y(v)}" y2="${y(v)}" stroke="currentColor" stroke-opacity="${v ? 0.15 : 0.5}"/><text x="${LEFT - 6}" y="${y(v) + 4}" text-anchor="end">${v}</text>`)
-  const drawn = values.map((v, i) => `<rect x="${start + i * each + 1}" y="${y(Math.max(v, 0))}" width="${each - 2}" height="${Math.abs(y(v) - y(0))}" fill="${ink}" fill-opacity="${i === own ? 1 : 0.6}"><title>${i - own}: ${short(v)}</title></rect>`)
+  const found = values.map((v, i) => `<rect x="${start + i * each + 1}" y="${y(Math.max(v, 0))}" width="${each - 2}" height="${Math.abs(y(v) - y(0))}" fill="${ink}" fill-opacity="${i === own ? 1 : 0.6}"><title>${i - own}: ${short(v)}</title></rect>`)
   const names = values.map((_, i) => (n < 5 || (i - own) % 5 === 0 ? `<text x="${start + (i + 0.5) * each}" y="${TALL - 4}" text-anchor="middle">${i === own ? "pixel" : (i > own ? "+" : "−") + Math.abs(i - own)}</text>` : ""))
+  const drawn = (sketch || []).map((v, k) => {
+    const i = own + k - (sketch.length - 1) / 2
+    return `<rect class="sketched" x="${start + i * each + 0.5}" y="${y(Math.max(v, 0))}" width="${each - 1}" height="${Math.abs(y(v) - y(0))}"><title>your sketch, ${i - own}: ${short(v)}</title></rect>`
+  })
   const words = values.map((v, i) => [i - own, v]).filter(([far]) => Math.abs(far) < 4).map(([far, v]) => `${far}: ${short(v)}`).join(", ")
-  return `<svg viewBox="0 -6 ${WIDE + 10} ${TALL + 6}" role="img" aria-label="${label}: ${words}" font-size="11" fill="currentColor">${grid.join("")}${drawn.join("")}${names.join("")}</svg>`
+  return `<svg viewBox="0 -6 ${WIDE + 10} ${TALL + 6}" role="img" aria-label="${label}: ${words}" font-size="11" fill="currentColor">${grid.join("")}${found.join("")}${drawn.join("")}${names.join("")}</svg>`
 }
 
 export default taught(Covariance)

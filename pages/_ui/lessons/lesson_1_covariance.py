@@ -16,7 +16,6 @@ def figure() -> Figure:
     """Line, image and their weights from the shipped statistics of CIFAR-10; the UNet's agreement from its study."""
     import torch
 
-    from locality.fields.jacobian import measure
     from locality.linear.wiener import coordinates
     from locality.types import Pixel
     from pages._ui.lessons.parts import agreement_with_wiener, brightness, weights
@@ -36,21 +35,19 @@ def figure() -> Figure:
     }
     drawn = weights(along, COL, SIGMA)
     scale = cov.diagonal().sqrt()
-    r, error, sigma = agreement_with_wiener("cifar10", "unet", 0.76)
+    found = agreement_with_wiener("cifar10", "unet", 0.76)
     return Figure(
         answer=[round(float(v), 4) for v in drawn[COL - REACH : COL + REACH + 1]],
         result=Result(
-            r,
-            error,
-            f"[[Pearson r]] of the fields that a trained [[UNet]] learned and that $S$ predicts, at σ = {sigma:.2g}, "
-            "without the pixel itself: mean of 64 pixels ± [[standard error]] over 16 noisy images. Nobody told the "
-            "UNet what $S$ is.",
+            found.r,
+            found.error,
+            "[[Pearson r]] of the fields that a trained [[UNet]] learned and that $S$ predicts, on CIFAR-10 in colour "
+            f"at σ = {found.sigma:.2g}, without the pixel itself: {found.means}. Nobody told the UNet what $S$ is.",
             "`python -m locality agreement cifar10 --networks wiener,unet`",
         ),
         data={
             "levels": list(LEVELS),
             "start": LEVELS.index(SIGMA),
-            "asked": SIGMA,
             "at": [ROW, COL],
             "side": 32,
             "reach": REACH,
@@ -67,9 +64,9 @@ def figure() -> Figure:
             "own": f"{float(drawn[COL]):.2f}",
             "beside": f"{float(drawn[COL + 1]):.2f}",
             "next": f"{float(drawn[COL + 2]):.2f}",
-            **{f"left_{name}": f"{1000 * SIGMA**2 * float(own):.0f}" for name, own in left.items()},
-            "noise": f"{1000 * SIGMA**2:.0f}",
-            "radius": f"{measure(whole.reshape(32, 32), Pixel(ROW, COL)).radius:.1f}",
+            **{f"left_{name}": f"{SIGMA**2 * float(own):.3f}" for name, own in left.items()},
+            "noise": f"{SIGMA**2:.3f}",
+            "spread": f"{float(scale[here]):.2f}",
         },
     )
 
@@ -80,36 +77,40 @@ LESSON = Lesson(
     minutes=3,
     summary="From how pixels vary together follows whom a denoiser listens to.",
     claim="""
-Take an image $x$₀ and add noise: $x = x$₀$ + σ ε$. To get a pixel back, a linear [[denoiser]] takes a weighted sum of
-noisy pixels. The best weights depend on one thing only: the [[covariance]] $S$ of the images, how every pixel varies
-with every other.
+Take an image $x$₀ and add noise: $x = x$₀$ + σ ε$, with $ε$ drawn from a normal distribution of variance 1 at every
+pixel. To get a pixel back, a linear [[denoiser]] takes a weighted sum of noisy pixels (all less their means). At a
+given $σ$ the best weights depend on one thing only: the [[covariance]] $S$ of the images, how every pixel varies with
+every other.
 
 $$ W = S (S + σ² I)^{−1} $$
 
-Each row of $W$ holds the weights of one pixel. This is the [[Wiener filter]]: no network, no training.
+Each row of $W$ holds the weights with which one pixel is estimated. This is the [[Wiener filter]]: no network, no
+training.
 """,
     guess=Draw(
         """
 Here is a line of 32 pixels through the middle of CIFAR-10’s images, in grey. The middle pixel and its neighbour are
-correlated at {rho}; five pixels away it is still {far}. **Sketch the weights** with which the best linear denoiser
-estimates the middle pixel at [[noise level]] $σ$ = {sigma}: drag over the empty chart, or use the arrow keys.
+[[correlated|correlation]] at {rho}; five pixels away it is still {far}. The pixel’s [[standard deviation]] over the
+images is {spread}; that of the noise is $σ$ = {sigma}. **Sketch the weights** with which the best linear denoiser
+estimates the middle pixel: drag over the empty chart, or use the arrow keys.
 """,
-        label="Weight of each pixel of the line",
+        label=f"Your sketch: weights at σ = {SIGMA:g}",
         names=tuple(signed(f"{offset:+d}") if offset else "pixel" for offset in range(-REACH, REACH + 1)),
         low=-0.2,
         high=1.0,
     ),
     answer="""
-Most people draw the correlation. But the pixel two away says little that the nearer one has not said: the weights are
-{own}, then {beside}, then only {next}. What counts is not how much a pixel knows, but how much it *adds*.
+It is tempting to draw the correlation. But the pixel two away says little that the nearer one has not said: the
+weights are {own}, then {beside}, then only {next}. What counts is not how much a pixel knows, but how much it *adds*.
 
-More pixels help, by ever less: the expected squared error of the estimate is {noise} if the noisy pixel is taken as it
-is (in thousandths), {left_one} with its own variance known, {left_two} with its neighbour, {left_line} with the line
-and {left_image} with the whole image.
+More pixels help: the expected squared error is {noise} if the noisy pixel is taken as it is, {left_one} if it is
+weighed by its own variance, {left_two} with one neighbour, {left_line} with the line and {left_image} with the whole
+image.
 """,
     trying="""
 Raise $σ$ to 1: with more noise a single neighbour is less reliable, and more of them share the weight. Then choose
-**An image**: the row of $W$ is a small picture around the pixel, its [[sensitivity field]]. Nobody told it to be local.
+**An image**: the row of $W$ is itself a picture, the [[sensitivity field]] of the pixel. Nobody told it to
+be local.
 """,
     not_shown="""
 That images are more than mean and covariance: a denoiser that is not linear can do better, and lesson 8 shows where.

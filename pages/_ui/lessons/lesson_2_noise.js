@@ -19,7 +19,7 @@ class Noise extends Lesson {
     this.plot.setAttribute("role", "img")
     this.pair.append(maps, this.plot)
     this.figure.replaceChildren(this.views, this.pair)
-    this.slider = this.levels(levels, start)
+    this.slider = this.levels(levels, start).querySelector("input")
   }
 
   kept() { return { view: this.view, level: `${this.level}` } }
@@ -71,35 +71,43 @@ class Noise extends Lesson {
     panel.titled(name).field(field, largest([field]), marks, `${name}, sigma ${short(this.noise)}${radius ? `, half of the weight within ${radius.toFixed(1)} pixels` : ""}`)
   }
 
-  get wide() { return Math.max(300, Math.min(this.plot.clientWidth || 460, 620)) }
-
   curve() {
-    const { levels, radii, learned, asked } = this.data, ink = "var(--st-primary-color)", tall = 250
+    const { levels, radii, learned, asked } = this.data, ink = "var(--st-primary-color)"
     const points = radii.slice(0, this.last + 1).map(([r], i) => [levels[i], r])
     const tip = (s, r, e) => `σ ${short(s)}: ${r.toFixed(2)} ± ${(e || 0).toFixed(2)} px`
+    /** @type {import("../lab/svg.js").Series[]} */
     const series = [{ title: "predicted from S", ink, points, dot: 2.5, tip }]
     if (this.revealed) series.push({ title: "learned by a UNet", ink: "var(--second)", line: false, dot: 5, tip, points: learned.sigmas.map((s, i) => [s, ...learned.radii[i]]) })
+    if (this.revealed) series.push({ title: "limit: the covariance", ink: "currentColor", dash: "2 4", points: [levels[0], levels[this.last]].map(s => [s, this.data.limit]) })
     if (this.guess !== null) series.push({ title: "your guess", ink: "var(--third)", line: false, dot: 6, points: [[levels[asked], this.guess]], tip })
     const words = points.map(([s, r]) => `${r.toFixed(1)} at sigma ${short(s)}`).join(", ")
     this.plot.setAttribute("aria-label", `Half-mass radius in pixels, predicted: ${words}`)
-    return chart({ wide: this.wide, tall, series, here: this.noise, x: { range: [levels[0], levels[levels.length - 1]], log: true, ticks: [0.1, 0.3, 1, 3, 10].map(s => [s, short(s)]), name: "noise level σ" },
-      y: { range: [0, 12], ticks: [0, 4, 8, 12].map(r => [r, `${r} px`]) } })
+    return chart({ ...this.size(this.plot, 250), series, here: this.noise, x: { range: [levels[0], levels[levels.length - 1]], log: true, ticks: [0.1, 0.3, 1, 3, 10, 30].map(s => [s, short(s)]), name: "noise level σ" },
+      y: { range: [0, 16], ticks: [0, 4, 8, 12, 16].map(r => [r, `${r} px`]) } })
   }
 
-  // Powers by their logarithm; the gain, between 0 and 1, has the right-hand scale of the same height.
+  // Powers, by their logarithm, over the gain that follows from them; where they cross is marked in both.
   spectrum() {
-    const { frequency, typical } = this.arrays, { noise: sigma } = this, ln = Math.log10, low = -3, high = 3
+    const { frequency, typical } = this.arrays, { noise: sigma } = this, ln = Math.log10
     const known = [...frequency].map((f, i) => [f, typical[i]]).filter(([f, p]) => f >= 1 && p > 0)
     const noise = [[known[0][0], 2 * ln(sigma)], [known[known.length - 1][0], 2 * ln(sigma)]]
-    const gain = known.map(([f, p]) => [f, low + (high - low) * p / (p + sigma * sigma)])
+    const gain = known.map(([f, p]) => [f, p / (p + sigma * sigma)]), across = known.findIndex(([, p]) => p < sigma * sigma), here = across > 0 ? crossing(known[across - 1], known[across], sigma * sigma) : NaN
     const passes = known.filter(([, p]) => p > sigma * sigma)
     this.plot.setAttribute("aria-label", `Power spectrum of brightness, and noise power ${short(sigma * sigma)}: frequencies up to ${passes.length ? short(passes[passes.length - 1][0]) : "none"} cycles per image are above the noise`)
-    return chart({ wide: this.wide, tall: 250, x: { range: [1, known[known.length - 1][0]], log: true, ticks: [1, 2, 4, 8, 16].map(f => [f, `${f}`]), name: "frequency, cycles per image" },
-      y: { range: [low, high], ticks: [[-2, "0.01"], [0, "1"], [2, "100"]] },
-      series: [{ title: "power of images", ink: "var(--st-primary-color)", points: known.map(([f, p]) => [f, ln(p)]) },
-        { title: "noise σ²", ink: "var(--second)", dash: "6 4", points: noise },
-        { title: "gain, 0 to 1", ink: "var(--third)", points: gain }] })
+    /** @type {[number, string][]} */
+    const ticks = [1, 2, 4, 8, 16].map(f => [f, `${f}`]), x = { range: [1, known[known.length - 1][0]], log: true, ticks, name: "" }
+    const powers = chart({ ...this.size(this.plot, 160), here, x, y: { range: [-3, 4], ticks: [[-2, "0.01"], [0, "1"], [2, "100"], [4, "10⁴"]] },
+      series: [{ title: "power P of images (logarithmic)", ink: "var(--st-primary-color)", points: known.map(([f, p]) => [f, ln(p)]) },
+        { title: "noise σ²", ink: "var(--second)", dash: "6 4", points: noise }] })
+    return powers + chart({ ...this.size(this.plot, 160), here, x: { ...x, name: "frequency f, cycles per image" }, y: { range: [0, 1], ticks: [[0, "0"], [0.5, "½"], [1, "1"]] },
+      series: [{ title: "gain P / (P + σ²)", ink: "var(--third)", points: gain }] })
   }
+}
+
+// The frequency between two of a spectrum at which the power is `noise`, straight in logarithms.
+/** @param {number[]} below @param {number[]} above @param {number} noise */
+function crossing([f, p], [g, q], noise) {
+  return f * (g / f) ** (Math.log(p / noise) / Math.log(p / q))
 }
 
 export default taught(Noise)

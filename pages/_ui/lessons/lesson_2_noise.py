@@ -7,7 +7,8 @@ from pathlib import Path
 from pages._ui.lessons.guess import Number
 from pages._ui.lessons.lesson import Figure, Lesson, Result
 
-LEVELS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 20.0)
+LEVELS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 20.0, 30.0, 50.0)
+ENDLESS = 1e4  # noise so strong that W is S / sigma^2
 ASKED, SEEN = 5.0, 1.0  # the noise level of the question, and the highest one shown before it is answered
 PIXEL = (17, 17)
 INNER = (8, 24)  # rows and columns whose stored pixels the means are over: away from the border
@@ -38,10 +39,12 @@ def figure() -> Figure:
     light = brightness("cifar10", 3**-0.5)
     power = power_spectrum(light)
     rings = ring_average(power, light.shape)
+    limit, _ = widths(pixel_rows(wiener, chosen, ENDLESS))
     asked, seen = LEVELS.index(ASKED), LEVELS.index(SEEN)
     near = nearest_level(stored.sigmas, ASKED)
     sigma, (r, error) = stored.sigmas[near], learned_radii[near]
-    beside, _ = widths(pixel_rows(wiener, chosen, sigma))
+    at_theirs = [widths(pixel_rows(wiener, chosen, level))[0] for level in stored.sigmas]
+    apart = max(abs(theirs - ours) for (theirs, _), ours in zip(learned_radii, at_theirs, strict=True))
     return Figure(
         answer=round(radii[asked][0], 3),
         result=Result(
@@ -49,7 +52,7 @@ def figure() -> Figure:
             error,
             f"[[Half-mass radius|half-mass radius]] that a trained [[UNet]] learned at σ = {sigma:.3g}: mean of "
             f"{len(inner)} pixels of CIFAR-10 ± [[standard error]] over pixels, each averaged over "
-            f"{stored.draws} noisy [[held-out images]]. Predicted from $S$: {beside:.2f} px.",
+            f"{stored.draws} noisy [[held-out images]]. Predicted from $S$: {at_theirs[near]:.2f} px.",
             "`python -m locality precompute cifar10 --network unet --draws 32`",
             unit="px",
             digits=2,
@@ -62,9 +65,8 @@ def figure() -> Figure:
             "pixel": list(PIXEL),
             "side": 32,
             "radii": [list(one) for one in radii],
+            "limit": limit,
             "learned": {"sigmas": list(stored.sigmas), "radii": [list(one) for one in learned_radii]},
-            "pixels": len(inner),
-            "draws": stored.draws,
         },
         arrays={
             "predicted": torch.stack([one[own] for one in predicted]).flatten().float().numpy(),
@@ -78,6 +80,10 @@ def figure() -> Figure:
             "seen": f"{radii[seen][0]:.1f}",
             "asked": f"{radii[asked][0]:.1f}",
             "high": f"{radii[-1][0]:.1f}",
+            "highest": f"{LEVELS[-1]:g}",
+            "limit": f"{limit:.1f}",
+            "apart": f"{apart:.1f}",
+            "over": f"{float(rings.power[rings.frequency >= 1].max()) ** 0.5:.0f}",
             "times": f"{radii[asked][0] / radii[seen][0]:.1f}",
         },
     )
@@ -92,12 +98,13 @@ LESSON = Lesson(
 A denoiser has no fixed window. With little noise a pixel is best estimated from itself; with much noise it has to ask
 ever more distant pixels, and averages over them.
 
-How wide a [[sensitivity field]] is we measure by its [[half-mass radius]]: the distance that holds half of all weight.
+How wide a [[sensitivity field]] is we measure by its [[half-mass radius]]: half of all weight, in size, lies within
+that distance of the pixel.
 """,
     guess=Number(
         """
-On CIFAR-10 it is {low} px at $σ$ = 0.05 and {seen} px at $σ$ = 1 (drag the noise and see it grow). **How large is it
-at $σ$ = 5**, when noise is five times as strong again?
+On CIFAR-10 it is {low} px (pixels) at $σ$ = 0.05 and {seen} px at $σ$ = 1: drag the noise level and see it grow, in the
+yellow circle. **How large is it at $σ$ = 5**, when noise is five times as strong again?
 """,
         label="Radius at σ = 5",
         low=0,
@@ -107,17 +114,21 @@ at $σ$ = 5**, when noise is five times as strong again?
         unit="px",
     ),
     answer="""
-{asked} px: five times the noise, {times} times the radius. The points are a trained UNet: it learned nearly the same
-widths from examples.
+{asked} px: five times the noise, {times} times the radius. The points are a trained UNet: from examples alone it
+learned these widths to within {apart} px.
 
-**In Fourier space** one sees why. For [[stationary]] images every frequency is denoised on its own, with the [[gain]]
-$P(f) / (P(f) + σ²)$: frequencies whose [[power|power spectrum]] is above the noise pass, the others are lost. More
-noise moves the crossing to the left, and a filter that passes fewer frequencies is wider in pixels. Power falls
-steeply with frequency, so the crossing moves slowly.
+**In Fourier space** one sees why. For [[stationary]] images every frequency is denoised on its own, multiplied by the
+[[gain]] $P(f) / (P(f) + σ²)$: near 1 where the images’ [[power|power spectrum]] is far above the noise’s, ½ where they
+cross, near 0 beyond. More noise moves the crossing to the left, and a filter that passes fewer frequencies is wider in
+pixels. Power falls steeply with frequency, so the crossing moves slowly.
+
+**Where noise drowns everything** (above $σ$ ≈ {over} no frequency but the mean is stronger) there is nothing left to
+cross. Then $W ≈ S / σ²$: more noise makes the field fainter, not wider. It keeps the shape of the covariance itself,
+and the radius ends at {limit} px.
 """,
     trying="""
-Choose **In Fourier space** and drag $σ$ from 0.05 to 3: watch where the power meets the noise. The kernel beside it
-is the gain’s inverse Fourier transform.
+Choose **In Fourier space** and drag $σ$ from 0.05 to 3: watch where power and noise cross, how the gain follows, and
+how its kernel (the gain’s inverse Fourier transform, in pixels) widens. Then drag on to {highest}.
 """,
     not_shown="""
 One radius hides the shape: fields are not round everywhere, and near the border or on faces (lesson 5) no single kernel

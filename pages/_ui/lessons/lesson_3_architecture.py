@@ -19,7 +19,7 @@ def figure() -> Figure:
 
     from locality.datasets import Source
     from locality.fields.codec import decode_rows, encode_rows
-    from locality.fields.jacobian import compare
+    from locality.fields.jacobian import compare, measure
     from locality.schedule import nearest_level
     from locality.studies import find_network
     from locality.types import Pixel
@@ -36,16 +36,16 @@ def figure() -> Figure:
     coded = [encode_rows(one) for one in fields]
     level, at = nearest_level(stored.sigmas, SIGMA), pixels.index(Pixel(*PIXEL))
     shown = [decode_rows(*one)[level, at].reshape(side, side) for one in coded]
-    r_mlp, error, sigma = agreement_with_wiener(DATASET, "mlp", SIGMA)
-    r_unet, error_unet, _ = agreement_with_wiener(DATASET, "unet", SIGMA)
+    low, high = wiener.mean.aminmax()  # the mean image is faint: it is shown on all of the grey scale
+    r = {network: agreement_with_wiener(DATASET, network, SIGMA) for network in NETWORKS}
+    radius = [measure(one[0, at].reshape(side, side), pixels[at]).radius for one in fields]  # at the least noise
     return Figure(
         answer=list(SHUFFLED),
         result=Result(
-            r_mlp,
-            error,
-            f"[[Pearson r]] of the fields of the [[MLP]] and of $W$ on Fashion-MNIST at σ = {sigma:.2f}, without the "
-            "pixel itself: mean over 49 pixels ± [[standard error]] over 16 noisy images. The [[UNet]] has "
-            f"{r_unet:.3f} ± {error_unet:.3f}.",
+            r["mlp"].r,
+            r["mlp"].error,
+            f"[[Pearson r]] of the fields of the [[MLP]] and of $W$ on Fashion-MNIST at σ = {r['mlp'].sigma:.2f}, "
+            f"without the pixel itself: {r['mlp'].means}. The [[UNet]] has {r['unet'].r:.3f} ± {r['unet'].error:.3f}.",
             "`python -m locality agreement fashion_mnist --networks wiener,unet,mlp`",
         ),
         data={
@@ -56,9 +56,9 @@ def figure() -> Figure:
             "at": at,
             "names": ["UNet", "MLP", "W"],
             "shuffled": list(SHUFFLED),
-            "draws": stored.draws,
         },
         arrays={
+            "mean": (2 * (wiener.mean - low) / (high - low) - 1).float().numpy(),
             **{f"codes{i}": codes.flatten().numpy() for i, (codes, _) in enumerate(coded)},
             **{f"scale{i}": scale.flatten().numpy() for i, (_, scale) in enumerate(coded)},
         },
@@ -66,6 +66,10 @@ def figure() -> Figure:
             "sigma": f"{stored.sigmas[level]:.2f}",
             "unet": f"{compare(shown[0], shown[2], pixels[at]).pearson_off_centre:.2f}",
             "mlp": f"{compare(shown[1], shown[2], pixels[at]).pearson_off_centre:.2f}",
+            **{f"mean_{network}": f"{one.r:.2f}" for network, one in r.items()},
+            "draws": str(stored.draws),
+            "least": f"{stored.sigmas[0]:.2f}",
+            **{f"radius_{name}": f"{one:.2g}" for name, one in zip(("unet", "mlp", "w"), radius, strict=True)},
             **{f"seen_{network}": f"{find_network(source, network).manifest['images_seen']:,}" for network in NETWORKS},
         },
     )
@@ -75,7 +79,7 @@ LESSON = Lesson(
     number=3,
     title="Locality is not convolution",
     minutes=2,
-    summary="A network without any notion of neighbours learns the same fields as a convolutional one.",
+    summary="A network without any notion of neighbours learns much the same fields as a convolutional one.",
     claim="""
 Why do denoising networks look at the neighbourhood of a pixel? The usual answer: they are made of convolutions, small
 windows that slide over the image.
@@ -85,23 +89,26 @@ pixels of all images, and it would train just as well.
 """,
     guess=Match(
         """
-Here are three [[fields|sensitivity field]] of one pixel of Fashion-MNIST at $σ$ = {sigma}: of a trained [[UNet]], of a
-trained [[MLP]], and the row of $W$ that follows from the data’s [[covariance]]. **Which is which?**
+Here are three [[fields|sensitivity field]] of one pixel of Fashion-MNIST (28 x 28 images of clothes) at
+[[$σ$|noise level]] = {sigma}: of a trained [[UNet]], of a trained [[MLP]], both averaged over {draws} noisy images, and
+the row of $W$ (lesson 1) that follows from the data’s [[covariance]]. **Which is which?**
 """,
         items=("Field A", "Field B", "Field C"),
         names=NAMES,
     ),
     answer="""
-The MLP’s is the grainy one, and little else sets it apart: the same cross, along the lines of shirts and
-trousers, lies under them. With $W$ it correlates at {mlp}, the UNet at {unet}. It learned from examples who is near
-whom, since that is what [[correlations|correlation]] tell.
+The MLP’s is the grainy one, and little else sets it apart: under the grain lies the same cross, along the lines of
+shirts and trousers. At this pixel it [[correlates|Pearson r]] with $W$ at {mlp}, the UNet at {unet}. (Means over the
+image are lower, {mean_mlp} and {mean_unet}: at its border pixels hardly vary, and fields there are mostly noise.) The
+MLP learned from examples who is near whom, since that is what [[correlations|correlation]] tell.
 
 Convolutions do not make the field. What they save is work: the UNet was shown {seen_unet} images, this MLP {seen_mlp},
 and it is still the noisier one.
 """,
     trying="""
-Move the pixel to a sleeve, near the left or right border, at $σ$ = {sigma}: all three look at the *other* sleeve too.
-Then lower the noise: all three shrink together.
+Move the pixel to the left sleeve (row 9, column 5) at $σ$ = {sigma}: all three look at the *other* sleeve too. Then
+lower the noise: the shape shrinks onto the pixel, the MLP’s grain stays. (In the middle, at $σ$ = {least}, half of the
+weight lies within {radius_w} pixels for $W$, {radius_unet} for the UNet, {radius_mlp} for the MLP.)
 """,
     not_shown="""
 That networks agree where data leave them a choice: where pixels hardly vary, or outside what an architecture can reach

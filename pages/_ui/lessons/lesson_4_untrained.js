@@ -2,24 +2,24 @@
 import { element } from "../lab/lab.js"
 import { decodeRow, largest, pearson, short } from "../lab/math.js"
 import { chosen } from "../lab/svg.js"
-import { Lesson, taught } from "./lesson.js"
-import { Panel, Picture } from "./panel.js"
+import { beside, Lesson, taught } from "./lesson.js"
+import { LEGEND, Panel, Picture, signed } from "./panel.js"
 
 const PACE = 1.2 // moments a second
 
 class Untrained extends Lesson {
   build() {
     this.cards = []
-    this.words = element("p", "fields-said", "Red: counts towards the estimate, blue: against it. Colours are logarithmic, each field on its own scale.")
-    this.figure.replaceChildren(this.words)
-    const { recording } = this.data
+    const { recording, side } = this.data
+    this.predicted = new Panel("predicted", side)
+    this.words = element("p", "fields-said")
+    this.figure.replaceChildren(beside(this.predicted.figure, this.words))
     if (recording) this.theatre(recording)
   }
 
   // A training: predicted field, learned field at a moment, a slider over the moments.
-  theatre({ side, images, dataset }) {
+  theatre({ side, images }) {
     this.stageBox = element("div", "theatre")
-    this.stageBox.innerHTML = `<h3>A ${dataset} network while it learns</h3>`
     const pair = element("div", "maps")
     this.scenes = ["Predicted from S", "Learned"].map(name => {
       const panel = new Panel("recorded", side).titled(name)
@@ -32,7 +32,6 @@ class Untrained extends Lesson {
     input.oninput = event => { this.stop(); this.moment = +input.value; this.ask(event) }
     this.moment = 0
     this.stageBox.append(pair, row)
-    this.figure.append(this.stageBox)
   }
 
   ornament(i) {
@@ -61,9 +60,14 @@ class Untrained extends Lesson {
       const field = this.arrays.fields.subarray(i * size, (i + 1) * size)
       this.paint(card, field, pixel, this.revealed ? `${names[i]}: correlation with W ${r[i].toFixed(2)}` : `Field ${"ABCDEF"[i]}`)
     })
-    this.widget.options.forEach(({ card }, i) => { card.querySelector(".words").textContent = this.revealed ? `${"ABCDEF"[i]}: ${names[i]}, r\u00a0=\u00a0${r[i].toFixed(2).replace("-", "−")}` : "ABCDEF"[i] })
+    this.widget.options.forEach(({ card }, i) => { card.querySelector(".words").textContent = this.revealed ? `${"ABCDEF"[i]}: ${names[i]}, r\u00a0=\u00a0${signed(r[i].toFixed(2))}` : "ABCDEF"[i] })
+    if (this.revealed) this.paint(this.predicted.titled("W, predicted"), this.arrays.goal, pixel, "Field of the pixel that W predicts")
+    else this.predicted.cover("W, predicted")
+    this.words.textContent = this.revealed ? `r: correlation of a field with that of W, the pixel itself left out. ${LEGEND}` : LEGEND
     this.shown = { r: this.revealed ? r : null }
     if (!this.stageBox) return
+    const place = this.presenting ? this.figure : this.$("section.try") // a presenter's text and figure are apart
+    if (this.stageBox.parentElement !== place) place.append(this.stageBox)
     this.stageBox.hidden = !this.revealed
     if (this.revealed) this.drawTheatre()
     else this.stop()
@@ -75,7 +79,7 @@ class Untrained extends Lesson {
     const r = pearson(goal, now, own), [left, right] = this.scenes
     this.paint(left, goal, pixel, `Predicted field at sigma ${short(sigma)}`)
     this.paint(right, now, pixel, `Field after ${images[this.moment]} images`)
-    right.title.textContent = `Learned: r = ${Number.isFinite(r) ? r.toFixed(2).replace("-", "−") : "–"}`
+    right.title.textContent = `Learned: r = ${Number.isFinite(r) ? signed(r.toFixed(2)) : "–"}`
     this.stageBox.querySelector("output").textContent = images[this.moment].toLocaleString("en")
     this.stageBox.querySelector(".moments input").value = `${this.moment}`
     this.shown = { ...this.shown, moment: this.moment, recorded: r }

@@ -9,6 +9,7 @@ from pages._ui.lessons.lesson import Figure, Lesson, Result, signed
 
 DATASET, NETWORKS, SIGMA, PIXEL = "cifar10", ("unet", "resnet", "dit"), 2.26, (17, 17)
 SEEDS, DRAWS = 8, 2  # of untrained weights, and noisy images each: their fields hardly depend on the image
+LETTERS = "ABCDEF"
 ORDER = ((0, "untrained"), (1, "trained"), (2, "untrained"), (0, "trained"), (1, "untrained"), (2, "trained"))
 
 
@@ -74,7 +75,11 @@ def figure() -> Figure:
             "r": [r(field) for field in six],
             "recording": played,
         },
-        arrays={"fields": torch.stack(six).flatten().float().numpy(), **moments},
+        arrays={
+            "fields": torch.stack(six).flatten().float().numpy(),
+            "goal": predicted.float().numpy(),
+            **moments,
+        },
         facts={
             "sigma": f"{sigma:.2f}",
             "low": f"{min(after):.2f}",
@@ -82,9 +87,11 @@ def figure() -> Figure:
             "least": signed(f"{float(before.min()):.2f}"),
             "most": signed(f"{float(before.max()):.2f}"),
             "seeds": str(before.numel()),
-            "then": "Then **play the recording**: fields appear while a network learns"
+            "clipped": LETTERS[ORDER.index((NETWORKS.index("resnet"), "trained"))],
+            "then": f"**Play the recording** of a {label(played['network'])} that learns from {played['dataset']}: "
+            "after how many images has its field the shape that is predicted, and what changes later?"
             if played
-            else "Then open the Train page and watch a field appear while a network learns",
+            else "Open the Train page and watch a field appear while a network learns.",
         },
     )
 
@@ -100,8 +107,8 @@ LESSON = Lesson(
     minutes=2,
     summary="An architecture says how far a network could look; only training says where it does.",
     claim="""
-If an architecture alone made a network local, a network with random weights would already have the field that $W$
-predicts.
+If an architecture alone made a network local, a network with random weights would already have the field that $W$,
+the best linear denoiser (lesson 1), predicts from the data.
 
 A convolution does limit how far a network *can* look, its [[receptive field]]. That is a border, not a shape.
 """,
@@ -110,18 +117,20 @@ A convolution does limit how far a network *can* look, its [[receptive field]]. 
 Six [[sensitivity fields|sensitivity field]] of one pixel at $σ$ = {sigma}, of a [[UNet]], a [[ResNet]] and a [[DiT]],
 each once trained on CIFAR-10 and once [[untrained]]. **Pick the three untrained ones.**
 """,
-        options=("A", "B", "C", "D", "E", "F"),
+        options=tuple(LETTERS),
         several=3,
     ),
     answer="""
-The untrained ones have no shape: signs change from pixel to pixel as random weights do. The trained ones agree with
-$W$ at $r$ = {low} to {high}; over {seeds} untrained networks $r$ runs from {least} to {most} about zero.
+The untrained ones have no shape: signs change from pixel to pixel as random weights do. The trained ones
+[[correlate|Pearson r]] with $W$ at $r$ = {low} to {high}; over {seeds} untrained networks $r$ runs from {least} to
+{most} about zero.
 
 Two of the untrained fields are *small*: with random weights little comes from far through a chain of convolutions, and
-little from other patches. But small is not the data’s kind of local. Training makes these fields larger, and smooth.
+little from other patches. But small is not the data’s kind of local. Training makes these fields larger, and smooth;
+only where the architecture cannot look further do they end ({clipped}, at its receptive field).
 """,
     trying="""
-Compare each trained field with its untrained twin: which pixels did training add, which did it silence? {then}.
+{then}
 """,
     not_shown="""
 Untrained weights here are drawn as PyTorch draws them; other starts have other random fields. And of every trained

@@ -7,7 +7,7 @@ from pathlib import Path
 from pages._ui.lessons.guess import Point
 from pages._ui.lessons.lesson import Figure, Lesson, Result
 
-LEVELS = (0.3, 0.5, 0.7, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0)
+LEVELS = (0.5, 1.0, 1.2, 1.5, 3.0, 5.0, 8.0, 12.0)  # and those of the stored fields in between
 SIGMA = 1.2  # of the question
 FAR = 5.0  # pixels from the eye: what lies nearer is the eye itself
 RANK = 384  # components that the browser gets, enough for these noise levels
@@ -39,6 +39,7 @@ def figure() -> Figure:
     exact = {name: pixel_rows(one, [eye], SIGMA)[0] for name, one in filters.items()}
     looks = int(exact["cats"].masked_fill(~away, -torch.inf).argmax())
     fields, stored = stored_fields("afhq_cats", "unet")
+    levels = sorted({*LEVELS, *(round(level, 3) for level in stored.sigmas if LEVELS[0] < level < LEVELS[-1])})
     near, at = nearest_level(stored.sigmas, SIGMA), nearest_pixel(stored.pixels, eye)
     sigma, pixel = stored.sigmas[near], stored.pixels[at]
     beside = share(pixel_rows(filters["cats"], [pixel], sigma)[0])
@@ -55,11 +56,10 @@ def figure() -> Figure:
             "`python -m benchmarks eyes`; photographs: AFHQ, NAVER Corp., CC BY-NC 4.0",
         ),
         data={
-            "levels": list(LEVELS),
-            "start": LEVELS.index(SIGMA),
+            "levels": levels,
+            "start": levels.index(SIGMA),
             "side": 32,
             "eye": list(eye),
-            "other": list(other),
             "learned": {"sigmas": stored.sigmas, "pixel": list(pixel), "draws": stored.draws},
             "bases": {name: head for name, (head, _) in bases.items()},
         },
@@ -69,6 +69,7 @@ def figure() -> Figure:
             **{f"{name}.{part}": array for name, (_, arrays) in bases.items() for part, array in arrays.items()},
         },
         facts={
+            "sigma": f"{SIGMA:g}",
             "eye": f"row {eye.row}, column {eye.col}",
             "cats": f"{share(exact['cats']):.2f}",
             "cifar10": f"{share(exact['cifar10']):.3f}",
@@ -94,8 +95,8 @@ one lamp.
 """,
     guess=Point(
         """
-The yellow square is the pixel being denoised: the left eye, {eye}, at $σ$ = 1.2. **Where else does its
-[[sensitivity field]] look most**, outside the eye itself? Point at it.
+The yellow square is the pixel being denoised: an eye of the photograph ({eye}), at [[$σ$|noise level]] = {sigma}.
+**Where else does its [[sensitivity field]] look most**, outside the eye itself? Click there, or use the arrow keys.
 """,
         label="Where else the eye looks",
         rows=32,
@@ -108,14 +109,13 @@ At the other eye: the weight there is {cats} of the largest one, {times} times t
 
 No architecture is in this picture: it is $S (S + σ² I)^{−1}$ of the photographs.
 
-A convolutional [[UNet]] trained on them has a field of the same shape around the eye, but looks at the other one far
-more weakly ({learned} against {beside} predicted, both at σ = {stored}). What keeps networks from the prediction is
-measured on the page *Why not exactly equal?*.
+A convolutional [[UNet]] trained on them has a similar field around the eye, but looks at the other one far more weakly:
+{learned} of its largest weight against {beside} predicted, both at $σ$ = {stored}. What keeps networks from the
+prediction is measured on the page *Why not exactly equal?*.
 """,
     trying="""
-In the lower photograph click a cheek, the nose, an ear, or move with the arrow keys: most look at their mirror image.
-Then raise $σ$ to 12 until
-the whole head appears.
+Click a cheek or an ear in the photograph, or move with the arrow keys: on the head most pixels look at their mirror
+image, and on CIFAR-10 none does. Then raise $σ$ to 12: more and more of the head counts.
 """,
     not_shown="""
 The field is a mean over cats: for one photograph a network may weigh the other eye more, or not at all.

@@ -9,10 +9,10 @@ from pages._ui.lessons.lesson import Figure, Lesson, Result
 
 ON, OFF = (13, 5), (7, 9)  # a pixel on the W, and one beside it: both are stored
 CASES = (  # strength c of the W, pixel, words
-    (1.0, ON, "c = 1, on the W"),
-    (0.5, ON, "c = ½, on the W"),
-    (1.0, OFF, "c = 1, beside it"),
-    (0.0, ON, "c = 0"),
+    (1.0, ON, "on the W (c\u00a0=\u00a01)"),
+    (0.5, ON, "on the W (c\u00a0=\u00a0½)"),
+    (1.0, OFF, "beside it (c\u00a0=\u00a01)"),
+    (0.0, ON, "no W (c\u00a0=\u00a00)"),
 )
 LEVEL = 2  # of the stored noise levels
 SEEN = 1.25  # times the mass on the W when none is planted: then a field is said to show it
@@ -55,10 +55,10 @@ def figure() -> Figure:
         result=Result(
             theirs[1.0][0],
             theirs[1.0][1],
-            f"Share of the [[UNet]]’s field on the W at strength 1 and σ = {sweep.plan.sigma:g}, without the pixel "
-            f"itself: mean of {len(sweep.pixels)} pixels of the W ± [[standard error]] over {sweep.plan.draws} noisy "
-            f"[[held-out images]]. Predicted: {ours[1.0][0]:.3f}. With no W planted: {theirs[0.0][0]:.3f}. The W "
-            f"covers {sweep.chance:.3f} of the image.",
+            f"Share of the [[UNet]]’s field on the letter at c = 1 and σ = {sweep.plan.sigma:g}, without the pixel "
+            f"itself: mean of {len(sweep.pixels)} pixels of the letter (the figure has one of them) ± [[standard "
+            f"error]] over {sweep.plan.draws} noisy [[held-out images]]. Predicted: {ours[1.0][0]:.3f}. With none "
+            f"planted: {theirs[0.0][0]:.3f}. The letter covers {sweep.chance:.3f} of the image.",
             "`python -m locality sweep fashion_mnist --edit pattern:W --strengths 0,0.25,0.5,0.75,1`",
         ),
         data={
@@ -95,36 +95,39 @@ LESSON = Lesson(
     minutes=2.5,
     summary="Add a W of random strength to every image: both the prediction and a trained network look along it.",
     claim="""
-If data statistics make the field, whoever changes the statistics changes the field. So we add to every image of
-Fashion-MNIST the letter W, with a random strength $z$ of its own (normal, variance 1, positive or negative):
+If data statistics make the field, whoever changes the statistics changes the field. So we add a letter W, the image
+$w$, to every image of Fashion-MNIST, with a strength $c$ and a random number $z$ of each image’s own (normal, variance
+1, positive or negative):
 
 $$x₀ + c z w$$
 
-The mean stays; the [[covariance]] gains $c² w w^{T}$: pixels of the W now vary together, wherever they are.
+The mean stays; the [[covariance]] gains $c² w w^{T}$: pixels of the letter now vary together, wherever they are.
 """,
     guess=Pick(
         """
-The prediction for each case (strength $c$ of the W, and the yellow pixel) is below; the [[UNet]] was trained on
-the changed images, and nobody told it of the W. **In which two cases does its own
-field show the W**, that is, put clearly more weight on it than without any W?
+Four cases: the yellow pixel lies on the W or beside it, and the W has strength $c$. What $W$
+predicts for each is below. For each strength a [[UNet]] was trained on the changed images, and nobody told it of the
+letter. **In which two cases does the UNet’s [[field|sensitivity field]] show the letter**, that is, put clearly more
+weight on it than without any?
 """,
         options=tuple(words for _, _, words in CASES),
         several=2,
     ),
     answer="""
-On the W: {full} of the learned field lies on it at strength 1 and {half} at half of that, where {none} does with no W
-planted ($σ$ = {sigma}, without the pixel itself; the W covers {chance} of the image). Beside the W: {off}.
+For the pixel on the letter: {full} of the learned field’s weight lies on it at $c$ = 1 and {half} at $c$ = ½, but
+{none} with none planted (at $σ$ = {sigma}, the pixel itself left out; it covers {chance} of the image). For the pixel
+beside it: {off}.
 
-A pixel that does not take part in the pattern has nothing to learn from it. The network found out about $w$, a
-direction among 784, from noisy images alone.
+A pixel that does not take part in the pattern has nothing to learn from it. The network found out about $w$, one
+direction among 784, from images alone.
 """,
     trying="""
-Choose the first case and change $σ$: in the prediction the neighbours say enough at little noise, and more noise asks
-the whole W. Does the network's share follow?
+Choose the first case and drag $σ$ from its lowest value up: with little noise the neighbours say enough, more noise
+asks the whole letter. Does the network’s share follow the predicted one?
 """,
     not_shown="""
-At strength 1 the network puts more weight on the W than predicted ({full} against {predicted}); the prediction is that
-of the best *linear* denoiser, and why the network does more is not in this figure.
+At $c$ = 1 the network puts more weight on the letter than predicted ({full} against {predicted}); the prediction is
+that of the best *linear* denoiser, and why the network does more is not in this figure.
 """,
     figure=figure,
     script=Path(__file__).with_suffix(".js"),

@@ -32,7 +32,6 @@ def figure() -> Figure:
     names = [name for name in MODELS if name in made.names]
     copies = {name: made.summary(name, "memorised") for name in names}
     worst = max(names, key=lambda name: copies[name].mean)
-    own = made.summary("held-out images", "memorised")
     digits = Source.parse("digits")
     train, held_out = digits.train.x0(slice(None)).double(), digits.held_out.x0(slice(0, DRAWS)).double()
 
@@ -46,16 +45,19 @@ def figure() -> Figure:
 
     curves = {count: [effective(sigma, count) for sigma in LEVELS] for count in COUNTS}
     few = {
-        count: next((sigma for sigma, (n, _) in zip(LEVELS, curve, strict=True) if n > 2), LEVELS[-1])
+        count: max(sigma for sigma, (n, _) in zip(LEVELS, curve, strict=True) if n <= 2)
         for count, curve in curves.items()
     }
+    share, own = copies["optimal"], made.summary("held-out images", "memorised")
+    # Where all of n are copies, the share is at least a with 1 - a^n = 95 % confidence.
+    least = f", at least {0.05 ** (1 / share.n):.3f} with 95 % confidence" if share.mean == 1 else ""
     return Figure(
         answer=names.index(worst),
         result=Result(
-            copies["optimal"].mean,
-            copies["optimal"].stderr,
-            f"Share of {copies['optimal'].n} samples of the optimal denoiser that are copies (the nearest of 60,000 "
-            "training images is less than a third as far as the second), ± [[standard error]]. The UNet’s samples: "
+            share.mean,
+            share.stderr,
+            f"Share of {share.n} samples of the optimal denoiser that are copies (the nearest of 60,000 training "
+            f"images is less than a third as far as the second), ± [[standard error]]{least}. The UNet’s samples: "
             f"{copies['unet'].mean:.3f}; held-out images themselves: {own.mean:.3f}.",
             "`python -m locality bench fashion_mnist --reference unet --model optimal -n 128`",
         ),
@@ -71,11 +73,12 @@ def figure() -> Figure:
         },
         arrays={"row": torch.stack([made.result(name).images[:SHOWN] for name in names]).flatten().numpy()},
         facts={
-            "copies": percent(copies["optimal"].mean),
+            "copies": percent(share.mean),
             "unet": percent(copies["unet"].mean),
             "counts": f"{COUNTS[-1]:,}",
             "few": f"{few[COUNTS[0]]:g}",
             "many": f"{few[COUNTS[-1]]:g}",
+            "draws": str(DRAWS),
         },
     )
 
@@ -89,25 +92,28 @@ LESSON = Lesson(
 Training asks a [[denoiser]] for the mean of all training images that could lie under the noise, weighed by how well
 each explains the noisy image. That mean has a closed form, the **optimal denoiser**:
 
-$$Σ x₀ exp(−|x − x₀|² / 2σ²) / Σ exp(−|x − x₀|² / 2σ²)$$
+$$D(x) = Σ p x₀,   p ∝ exp(−|x − x₀|² / 2σ²)$$
 
-No network has a smaller training error. A sample is made by denoising pure noise in steps, each with less noise left.
-Nobody wants the samples of this one.
+The sum runs over all training images $x₀$, and their weights $p$ add up to 1. No network has a smaller training error.
+A sample is made by denoising pure noise in steps, each with less noise left. Nobody wants the samples of this one.
 """,
     guess=Pick(
-        "Four models started from the same six noise images. **Which row holds copies of training images?**",
+        "Four models of Fashion-MNIST made samples from the same six noise images. **Which row holds copies of "
+        "training images?**",
         options=LETTERS,
+        across=2,
     ),
     answer="""
-The optimal denoiser: {copies} of its samples are copies. They look best because they are photographs. As noise falls,
+The optimal denoiser’s: {copies} of its samples are copies. They look best because they are photographs. As noise falls,
 one training image explains the noisy one far better than all others, and the weighted mean is that image.
 
 **How many images it averages**, effectively (the exponential of the entropy of the weights), is in the chart, for other
-data: digits of 8 x 8 pixels. With all {counts} of them two or fewer below $σ$ = {many}, with five already below {few}.
-More images push the point down slowly, in many dimensions hardly at all.
+data: {draws} noisy digits of 8 x 8 pixels. With five training images it is two or fewer up to $σ$ = {few}, with all
+{counts} still up to {many}: more images push that point down slowly.
 """,
     trying="""
-Choose **5 images**, then all: how much further down in noise does the average still hold more than two?
+Choose **5 images**, then 50, 500 and all: from which $σ$ on does the average hold more than two (the line at 2)? What
+does ten times as much data gain?
 """,
     not_shown="""
 Networks memorise too when they are large and the images few; and a copy in pixels is not the only kind.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pages._ui.lessons.guess import Order
-from pages._ui.lessons.lesson import Figure, Lesson, Result
+from pages._ui.lessons.lesson import Figure, Lesson, Result, signed
 
 MODELS = {
     "wiener": "Wiener filter",
@@ -32,15 +32,16 @@ def figure() -> Figure:
     hard = int(each[ranked[0]].argmin())
     gap = made.difference(best, "wiener", "r2_final")
     pearson = made.summary("wiener", "pearson")
-    r, _, sigma = agreement_with_wiener("fashion_mnist", "unet", 2.0)
+    agreed = agreement_with_wiener("fashion_mnist", "unet", 2.0)
     return Figure(
         answer=ranked,
         result=Result(
             means[best].mean,
             means[best].stderr,
-            f"R² of the best of the five, {_plain(best)}: share of the variance of the network’s samples that "
-            f"its samples explain, mean of {means[best].n} ± [[standard error]]; {gap.mean:.3f} more than the Wiener "
-            f"filter (95 % interval {gap.low:.3f} to {gap.high:.3f}, paired over images).",
+            f"R² of the best of the five, {_plain(best)}: share of the variance of the network’s samples that its "
+            f"samples explain, mean of {means[best].n} ± [[standard error]]; {gap.mean:.3f} more than the Wiener "
+            f"filter (95 % interval {gap.low:.3f} to {gap.high:.3f}, paired over images). Fields, r above: "
+            f"{agreed.means}.",
             "`python -m locality bench fashion_mnist --reference unet --model gaussian_mixture -n 128`",
         ),
         data={
@@ -60,14 +61,15 @@ def figure() -> Figure:
             **{name: made.result(name).images[:SHOWN].flatten().numpy() for name in names},
         },
         facts={
-            "r": f"{r:.2f}",
-            "sigma": f"{sigma:.2g}",
+            "r": f"{agreed.r:.2f} ± {agreed.error:.2f}",
+            "sigma": f"{agreed.sigma:.2g}",
             "pearson": f"{pearson.mean:.2f}",
             "wiener": f"{means['wiener'].mean:.2f}",
             "best": f"{means[best].mean:.2f}",
             "best_name": _plain(best),
-            "worst": f"{min(one.mean for one in means.values()):.2f}",
-            "hardest": f"{float(each[ranked[0], hard]):.2f}",
+            "worst": signed(f"{min(one.mean for one in means.values()):.2f}"),
+            "last": MODELS[names[ranked[-1]]].lower(),
+            "samples": str(means[best].n),
         },
     )
 
@@ -84,14 +86,14 @@ LESSON = Lesson(
     minutes=2.5,
     summary="Similar fields do not make equal images: five models, ordered by what they explain of a network.",
     claim="""
-On Fashion-MNIST the [[Wiener filter]]’s fields and a UNet’s agree ($r$ = {r} at $σ$ = {sigma}). Does the filter then
-draw the same images?
+On Fashion-MNIST the [[Wiener filter]]’s fields and a [[UNet]]’s agree ([[$r$|Pearson r]] = {r} at $σ$ = {sigma}). Does
+the filter then draw the same images?
 
-Start both from the same noise and compare the results by $R²$: 1 for equal images, 0 for one that explains nothing of
-the network’s, less for one that does worse than a grey square.
+Start both from the same noise, denoise step by step, and compare the images by $R²$: 1 for the network’s very image, 0
+for one no closer to it than a grey square, less for one that is farther.
 
-Beside it: ten Wiener filters, one for each class; a mixture of Gaussians over patches; the optimal denoiser (lesson 7);
-and the training image nearest to the noisy one.
+Four others join in: ten Wiener filters, one for each class of clothes; a mixture of Gaussians over patches; the optimal
+denoiser (lesson 7); and the training image nearest to the noisy one.
 """,
     guess=Order(
         """
@@ -102,16 +104,15 @@ explain.**
         ends=("explains most", "explains least"),
     ),
     answer="""
-Best: {best_name}, $R²$ = {best}; the Wiener filter {wiener}, although its images correlate with the network’s at
-{pearson}.
+No. The best of the five, {best_name}, has a mean $R²$ of {best} over {samples} samples, the Wiener filter {wiener}.
 
-A single covariance knows how pixels vary together over *all* images, not that this one is a
-shoe; a filter for each class knows a little more. Training images come last ({worst}): a sharp picture of another
-shoe explains less than a blurred one of the right kind.
+Its images do [[correlate|Pearson r]] with the network’s, at {pearson}. But a single covariance knows how pixels vary
+together over *all* images, not that this one is a shoe; a filter for each class knows a little more. The {last} comes
+last ({worst}): a sharp picture of another shoe is farther away than a blur of the right kind.
 """,
     trying="""
-Step through the eight samples and find the one where the best model fails: what did the network draw there, and what
-did the model draw instead?
+Step through the eight samples and find the one where the best model fails most: what did the network draw there, and
+what did the model draw instead?
 """,
     not_shown="""
 One network, minutes of training, and its own errors: a second network with another seed does not have $R²$ = 1

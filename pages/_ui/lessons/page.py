@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import streamlit as st
 
+from locality.errors import LocalityError
 from pages._ui.lab.modules import linked
 from pages._ui.lab.mount import style
 from pages._ui.lessons.payload import payload
@@ -17,7 +20,9 @@ from pages._ui.lessons.standalone import standalone
 _HERE = Path(__file__).parent
 # On paper the lesson is alone: what Streamlit puts around it is not printed.
 _PAPER = """<style>@media print {
-  [data-testid="stHeader"], [data-testid="stSidebar"], .stDownloadButton { display: none !important; }
+  [data-testid="stHeader"], [data-testid="stSidebar"], .st-key-phone_menu, .stDownloadButton {
+    display: none !important;
+  }
   [data-testid="stMainBlockContainer"] { padding: 0 !important; }
 }</style>"""
 
@@ -32,9 +37,20 @@ def _component(number: int) -> Any:
     )
 
 
-@st.cache_resource(show_spinner="Computing the figure, once for this server…")
+@st.cache_resource(show_spinner=False)
 def _data(number: int) -> bytes:
+    """Computed once a server: whoever asks meanwhile waits."""
     return payload(number)
+
+
+def _prepare(number: int) -> None:
+    """Compute a lesson while another page is read, so that the way to it is not a wait."""
+
+    def work() -> None:
+        with suppress(LocalityError):  # its page says so
+            _data(number)
+
+    Thread(target=work, name=f"lesson-{number}", daemon=True).start()
 
 
 def show(number: int) -> None:
@@ -46,7 +62,11 @@ def show(number: int) -> None:
         st.switch_page(lesson_pages()[int(asked)])
     if asked == 0:
         st.switch_page("pages/lessons/01_Lessons.py")
-    _component(number)(key=key, data=_data(number), default={"go": None}, width="stretch", on_go_change=lambda: None)
+    with st.spinner("Computing the figure, once for this server…"):
+        data = _data(number)
+    _component(number)(key=key, data=data, default={"go": None}, width="stretch", on_go_change=lambda: None)
+    if number + 1 in numbers():
+        _prepare(number + 1)
     st.html(_PAPER)
     with st.container(horizontal=True, horizontal_alignment="center"):
         st.download_button(
@@ -91,3 +111,4 @@ def index() -> None:
             with st.container(border=True, gap="xxsmall"):
                 st.page_link(pages[one.number], label=f"**{one.title}**", icon=f":material/counter_{one.number}:")
                 st.caption(f"{one.summary} {one.minutes:g} minutes.")
+    _prepare(numbers()[0])

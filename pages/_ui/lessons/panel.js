@@ -1,6 +1,12 @@
 // Pictures of the lessons: cells with marks over them, and titled ones that can be covered while the answer is.
 import { paintField, paintImage, rgba } from "../lab/colours.js"
 import { bitmap, element } from "../lab/lab.js"
+import { isDark } from "../lab/theme.js"
+
+export const LEGEND = "Red: counts towards the estimate, blue: against it. Colours are logarithmic, each field on its own scale."
+export const signed = words => words.replace("-", "−")
+
+export const paper = { on: false } // while the page is printed, whatever its colours are on the screen
 
 export class Picture {
   constructor(side) {
@@ -16,9 +22,11 @@ export class Picture {
     this.marks = this.stage.querySelector("svg")
   }
 
+  get dark() { return !paper.on && isDark(this.canvas) }
+
   // A field on a symmetric scale up to `limit`, small values lifted unless told otherwise.
   field(field, limit, marks, label, lifted = true) {
-    paintField(field, limit, lifted, this.pixels)
+    paintField(field, limit, lifted, this.pixels, this.dark)
     this.done(marks, label)
   }
 
@@ -71,7 +79,7 @@ export function strip(images, side, columns = images.length) {
   })
   put()
   canvas.setAttribute("aria-hidden", "true")
-  const stage = element("div", "stage")
+  const stage = element("div", "stage strip")
   stage.append(canvas)
   return stage
 }

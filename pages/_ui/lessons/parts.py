@@ -62,14 +62,28 @@ def weights(cov: Float64[Tensor, "n n"], at: int, sigma: float) -> Float64[Tenso
     return torch.linalg.solve(system, cov[at])
 
 
-def agreement_with_wiener(name: str, network: str, sigma: float) -> tuple[float, float, float]:
-    """Pearson r without the own pixel of a network's fields and the predicted ones, its standard error over draws, and
-    the noise level: the one of the shipped study nearest to `sigma`. Raises DataUnavailable."""
+@dataclass(frozen=True)
+class Agreed:
+    """Pearson r without the own pixel of a network's fields and the predicted ones, its standard error over draws, at a
+    noise level of the study; `means` says over which pixels and how many draws, with the marks of `words.py`."""
+
+    r: float
+    error: float
+    sigma: float
+    means: str
+
+
+def agreement_with_wiener(name: str, network: str, sigma: float) -> Agreed:
+    """From the shipped study, at its noise level nearest to `sigma`. Raises DataUnavailable."""
     study = found_agreement(Source.parse(name), ["wiener", network], plan=AgreementPlan())
     if study is None:
         raise DataUnavailable(f"The agreement study of {name} is not in cache/shipped. Restore it with git checkout.")
     at = nearest_level(study.sigmas, sigma)
-    return float(study.off_centre.value[at, 0, 1]), float(study.off_centre.stderr[at, 0, 1]), study.sigmas[at]
+    r, error = (float(of[at, 0, 1]) for of in (study.off_centre.value, study.off_centre.stderr))
+    # A study of the version before weighs all pixels alike and keeps the noise of its draws.
+    how = "" if study.weights is None else ", each by the variance of the images there, corrected for the draws’ noise,"
+    means = f"mean over {len(study.pixels)} pixels{how} ± [[standard error]] over {study.plan.draws} noisy images"
+    return Agreed(r, error, study.sigmas[at], means)
 
 
 @dataclass(frozen=True)
@@ -95,7 +109,7 @@ def stored_fields(name: str, network: str) -> tuple[Float[Tensor, "s p hw"], Sto
 
 def pixel_rows(wiener: WienerFilter, pixels: Sequence[Pixel], sigma: float) -> Float[Tensor, "p hw"]:
     """Predicted fields of some pixels, summed over channels; exact."""
-    return rows(wiener, pixels, sigma).summed()[:, 0]
+    return wiener.pixel_matrix(sigma, torch.tensor([row * wiener.shape.w + col for row, col in pixels]))
 
 
 def field_of(
@@ -118,6 +132,7 @@ def recording() -> tuple[dict[str, Any] | None, dict[str, NDArray[Any]]]:
             "side": int(meta["shape"][1]),
             "images": list(meta["images"]),
             "dataset": Source.parse(meta["dataset"]).spec.info.title,
+            "network": str(meta["name"]),
             "pixel": list(meta["pixels"][p]),
             "sigma": float(meta["sigmas"][s]),
         }

@@ -14,6 +14,7 @@ WORDS = {
     "covariance": "S: for every pair of pixels, the mean over images of the product of their deviations from their "
     "means. Its diagonal holds the variances.",
     "correlation": "Covariance over the product of the two standard deviations: between −1 and 1.",
+    "standard deviation": "Typical distance from the mean: the square root of the variance.",
     "Wiener filter": "The linear denoiser with the smallest mean squared error, W = S (S + σ² I)⁻¹ (Wiener, 1949).",
     "sensitivity field": "For one output pixel: how much the estimate changes with every input pixel. A row of the "
     "denoiser’s Jacobian, drawn as an image.",
@@ -37,6 +38,8 @@ WORDS = {
 
 _FACT = re.compile(r"(?<!\^)\{(\w+)\}")
 _WORD = re.compile(r"\[\[(?:([^\[\]|]+)\|)?([^\[\]|]+)\]\]")
+_VALUE = re.compile(r"([σ>]) = (?=\d)")  # a symbol and its value stay on one line
+_LETTER = re.compile(r"(exp)|[A-Za-zσελμ]")
 _MARKS = (
     (re.compile(r"\$([^$]+)\$"), lambda found: _letters(found[1])),
     (re.compile(r"\*\*([^*]+)\*\*"), r"<strong>\1</strong>"),
@@ -74,7 +77,7 @@ def marked(text: str, facts: Mapping[str, str], part: str) -> str:
     text = _filled(text, facts)
     for mark, html in _MARKS:
         text = mark.sub(html, text)
-    return _WORD.sub(note, text)
+    return _VALUE.sub("\\1\u00a0=\u00a0", _WORD.sub(note, text))
 
 
 def _filled(text: str, facts: Mapping[str, str]) -> str:
@@ -82,6 +85,6 @@ def _filled(text: str, facts: Mapping[str, str]) -> str:
 
 
 def _letters(formula: str) -> str:
-    """Letters in italics, ^{...} raised."""
-    slanted = re.sub(r"([A-Za-zσελμ])", r"<var>\1</var>", formula)
+    """Letters in italics but those of functions, ^{...} raised."""
+    slanted = _LETTER.sub(lambda found: found[0] if found[1] else f"<var>{found[0]}</var>", formula)
     return re.sub(r"\^\{([^}]*)\}", r"<sup>\1</sup>", slanted)
