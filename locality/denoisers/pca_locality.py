@@ -205,7 +205,7 @@ class PcaLocalityDenoiser:
         """The masks of a noise level, and the way through them."""
         made = self.plans.get(sigma)  # read once: another thread may ask for another noise level meanwhile
         if made is None:
-            mask = self.mask(sigma).to(self.bank.data.device)
+            mask = self.mask(sigma).to(self.bank.device)
             made = Masks(mask, torch.arange(self.shape.d, device=mask.device)[:, None], self.shape)
             self.plans.clear()
             self.plans[sigma] = made

@@ -116,8 +116,7 @@ class FlexiblePatchesDenoiser:
         if made is None:
             hw = self.shape.h * self.shape.w
             outputs = torch.arange(hw)[:, None] + torch.arange(self.shape.c) * hw
-            device = self.bank.data.device
-            made = Masks(self.mask(sigma).to(device), outputs.to(device), self.shape)
+            made = Masks(self.mask(sigma).to(self.bank.device), outputs.to(self.bank.device), self.shape)
             self.plans.clear()
             self.plans[sigma] = made
         return made

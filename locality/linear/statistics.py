@@ -161,7 +161,7 @@ def _fit(
 
 
 def _measured(train: Dataset, compute: Compute) -> Generator[Progress, None, Statistics]:
-    for moments in accumulate_moments(train.chunks(compute.images), device=compute.device):
+    for moments in accumulate_moments(train.chunks(compute.images), devices=compute.devices):
         yield Progress(0.5 * moments.count, len(train), "Covariance")
     return Statistics(moments.count, moments.mean(), moments.cov())
 

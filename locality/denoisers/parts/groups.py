@@ -60,7 +60,7 @@ def decompose_groups(
 
 
 def _moments(train: Dataset, rows: Int[Tensor, " _"], compute: Compute) -> Moments:
-    return estimate_moments((train.data[part] for part in rows.split(compute.images)), device=compute.device)
+    return estimate_moments((train.data[part] for part in rows.split(compute.images)), devices=compute.devices)
 
 
 def _mean(train: Dataset, rows: Int[Tensor, " _"]) -> Float[Tensor, " d"]:
