@@ -7,12 +7,13 @@ import platform
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib.metadata import version
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
+from torch import Tensor
 
 from locality.errors import BadInput
 from locality.work import heartbeat, listening
@@ -93,6 +94,36 @@ def devices_here() -> list[str]:
     """Names of this machine's devices, the CPU first."""
     more = ["mps"] if torch.backends.mps.is_available() else []
     return ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count())), *more]
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """On a device, for which the host does not wait: a GPU takes it from pinned memory when its turn comes."""
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """What knows which of its tensors belong on a device."""
+
+    def on(self, device: torch.device) -> Any:
+        """The same there; itself where it is there."""
+        ...
+
+
+def placed(made: T, device: torch.device) -> T:
+    """A model as it is fitted or read, on the CPU, with what its calls read on a device: every `Movable` part of it."""
+    found: Any = made
+    if isinstance(made, Movable):
+        found = made.on(device)
+    elif is_dataclass(made) and not isinstance(made, type):
+        before = {field.name: getattr(made, field.name) for field in fields(made) if field.init}
+        after = {name: placed(part, device) for name, part in before.items()}
+        if any(after[name] is not part for name, part in before.items()):
+            found = replace(made, **after)
+    placed_there: T = found
+    return placed_there
 
 
 def together(works: Sequence[Callable[[], T]]) -> list[T]:

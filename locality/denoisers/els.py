@@ -20,7 +20,7 @@ from locality.denoisers.parts.patch_walk import WIDEST, patch_means
 from locality.denoisers.parts.shards import merged
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
-from locality.device import Compute
+from locality.device import Compute, sent
 from locality.posterior import PosteriorMean, stream
 from locality.schedule import check_sigma
 from locality.specs import param
@@ -121,7 +121,7 @@ class EquivariantDenoiser:
         dtype = precise(x.dtype, size**2 * c, sigma)
 
         def average(bank: Bank, x: Float[Tensor, "b d"]) -> PosteriorMean:
-            groups = [group.to(x.device) for group in self.groups(size)]
+            groups = [sent(group, x.device) for group in self.groups(size)]
             order = torch.cat(groups).argsort()
 
             def partial(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
@@ -178,8 +178,8 @@ class EquivariantDenoiser:
             return PosteriorMean(peak, weight, total.transpose(0, 1)).padded(*around)
 
         def average(bank: Bank, x: Float[Tensor, "b d"]) -> PosteriorMean:
-            downs = [move._replace(band=move.band.to(x)) for move in self.moves(h, size)]
-            rights = [move._replace(band=move.band.to(x) * scale) for move in self.moves(w, size)]
+            downs = [move._replace(band=sent(move.band, x.device).to(x)) for move in self.moves(h, size)]
+            rights = [move._replace(band=sent(move.band, x.device).to(x) * scale) for move in self.moves(w, size)]
             k = bank.fit(x.dtype.itemsize * (6 * self.shape.d + 5 * h * w), most=CHUNK)
 
             def parts() -> Iterator[tuple[Float[Tensor, "c H W k"], Move, Move]]:

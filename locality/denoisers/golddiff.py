@@ -19,7 +19,7 @@ from locality.denoisers.parts.shards import ShardedBank, over_parts
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.walk import posterior_mean, ready
 from locality.denoisers.pca_locality import PcaLocalityDenoiser, ThresholdSpec
-from locality.device import Compute
+from locality.device import Compute, sent
 from locality.schedule import check_sigma
 from locality.specs import param
 from locality.store import Store
@@ -116,7 +116,8 @@ class GoldDiffDenoiser:
         most, least = max(1, n // 10), max(1, n // 20)
         q = 1.0 - sigma / math.sqrt(1.0 + sigma**2)
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + round(1e6 * sigma)) % 2**63)
-        looked_at = torch.randperm(n, generator=generator)[: most + round((n - most) * q)].sort().values.to(x.device)
+        drawn = torch.randperm(n, generator=generator)[: most + round((n - most) * q)]
+        looked_at = sent(drawn.sort().values, x.device)
         keep = max(1, round(most - (most - least) * q))
         for query, distance in zip(x, self._distances_at_half_size(x, looked_at), strict=True):
             coarse = looked_at[distance.topk(most, largest=False).indices].sort().values

@@ -118,8 +118,8 @@ class LocalScoreDenoiser:
                 return found
 
         def average(bank: Bank, x: Float[Tensor, "b d"]) -> PosteriorMean:
-            rows = cut_bands(h, size).to(x)
-            cols = cut_bands(w, size).to(x) * (-0.5 / sigma**2)
+            rows = cut_bands(h, size, x.device).to(x)
+            cols = cut_bands(w, size, x.device).to(x) * (-0.5 / sigma**2)
 
             def partial(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
                 items = planes(x_kd, self.shape)

@@ -162,7 +162,7 @@ class SquarePatchesDenoiser:
 
     def _bands(self, sigma: float, x: Tensor) -> tuple[Float[Tensor, "a h"], Float[Tensor, "e w"]]:
         size = self.windows.at(sigma)
-        return inner_bands(self.shape.h, size).to(x), inner_bands(self.shape.w, size).to(x)
+        return tuple(inner_bands(n, size, x.device).to(x) for n in (self.shape.h, self.shape.w))  # type: ignore[return-value]
 
 
 def _logits(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import torch
@@ -106,7 +106,13 @@ class Bank:
             from locality.denoisers.parts.shards import shared_out  # which knows what a bank is
 
             return shared_out(Bank(train.shape, data, rows, flips, compute.memory), compute.devices)
-        return Bank(train.shape, data.to(compute.device), rows, flips, compute.memory)
+        return Bank(train.shape, data, rows, flips, compute.memory).on(torch.device(compute.device))
+
+    def on(self, device: torch.device) -> Bank:
+        """The same on a device; a bank in parts stays where its parts are."""
+        if len(self.parts) > 1 or self.data.device == device:
+            return self
+        return replace(self, data=self.data.to(device), rows=self.rows.to(device))
 
     def __len__(self) -> int:
         return self.stored_images * (2 if self.flips else 1)
@@ -137,7 +143,7 @@ class Bank:
         data = self._taken(chosen % n)
         if self.flips:
             data = torch.where((chosen >= n)[:, None], self._mirror(data), data)
-        return Bank(self.shape, data, self.rows[items.cpu() % n], False, self.memory)
+        return Bank(self.shape, data, self.rows[chosen % n], False, self.memory)
 
     def stored(self, start: int, stop: int) -> Shaped[Tensor, "k d"]:
         """Items `start` to `stop` as they are stored, mirrored ones made: a view where there are none."""
@@ -151,7 +157,7 @@ class Bank:
     def origin(self, items: Int[Tensor, " m"]) -> tuple[Int[Tensor, " m"], Shaped[Tensor, " m"]]:
         """Numbers in the training set of some items, and whether they are mirrored."""
         items = items.cpu()
-        return self.rows[items % self.stored_images], items >= self.stored_images
+        return self.rows.cpu()[items % self.stored_images], items >= self.stored_images
 
     def chunks(self, size: int, dtype: torch.dtype = torch.float32) -> Iterator[Float[Tensor, "k d"]]:
         """All items in order, `size` at a time, in [-1, 1]."""

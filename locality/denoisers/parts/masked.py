@@ -205,4 +205,5 @@ def _check_batch(bank: Bank, batch: int, per_image: int) -> None:
 def _batches(bank: Bank, batch: int, dtype: torch.dtype) -> Iterator[Float[Tensor, "k d"]]:
     """All items in batches of exactly `batch`, the last one smaller, across the border of mirrored ones."""
     for start in range(0, len(bank), batch):
-        yield bank.pick(torch.arange(start, min(start + batch, len(bank)))).whole().to(dtype)
+        items = torch.arange(start, min(start + batch, len(bank)), device=bank.device)
+        yield bank.pick(items).whole().to(dtype)

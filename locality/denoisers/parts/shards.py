@@ -77,15 +77,16 @@ class ShardedBank(Bank):
 
 def shared_out(bank: Bank, devices: tuple[str, ...]) -> Bank:
     """Images of a bank in consecutive parts of like size, one on each device; devices without an image stay out."""
-    data, rows = (tensor.tensor_split(len(devices)) for tensor in (bank.data, bank.rows))
+    data, numbers = (tensor.tensor_split(len(devices)) for tensor in (bank.data, bank.rows))
     parts = tuple(
-        Bank(bank.shape, some.to(device), theirs, bank.flips, bank.memory // devices.count(device))
-        for some, theirs, device in zip(data, rows, devices, strict=True)
+        Bank(bank.shape, some, theirs, bank.flips, bank.memory // devices.count(device)).on(torch.device(device))
+        for some, theirs, device in zip(data, numbers, devices, strict=True)
         if len(some)
     )
     if len(parts) == 1:
         return parts[0]
-    return ShardedBank(bank.shape, parts[0].data[:0], bank.rows, bank.flips, bank.memory, parts)
+    rows = bank.rows.to(parts[0].device)
+    return ShardedBank(bank.shape, parts[0].data[:0], rows, bank.flips, bank.memory, parts)
 
 
 def over_parts(
