@@ -48,7 +48,7 @@ class Compute:
                 raise BadInput(f"Compute.{knob}={getattr(self, knob)}: give at least 1.")
         if self.decomposition is not None and self.decomposition < 1:
             raise BadInput(f"Compute.decomposition={self.decomposition}: give at least 1.")
-        if len(kinds := sorted({torch.device(name).type for name in self.devices})) > 1:
+        if self.others and len(kinds := sorted({torch.device(name).type for name in self.devices})) > 1:
             raise BadInput(f"Training images are shared out among devices of one kind, not {' and '.join(kinds)}.")
 
     @property

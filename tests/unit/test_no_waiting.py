@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ SENT = "device.py: return tensor.to(device)"  # without waiting, on a GPU
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Denoiser]]:
     store = Store(tmp_path_factory.mktemp("store"))
 
+    @cache
     def fit(text: str) -> Denoiser:
         spec = DENOISERS.parse(text)
         return finish(spec.fit(IMAGES, Compute(), store, SmallNetwork(IMAGES.shape) if spec.network_needed() else None))
