@@ -50,6 +50,15 @@ class PosteriorMean(NamedTuple):
             weights = logits.sub_(peak[..., None]).clamp_(min=NOTHING).exp_()
         return PosteriorMean(peak, weights.sum(dim=-1), weigh(weights))
 
+    @staticmethod
+    def averaged(log_weight: Float[Tensor, "..."], mean: Float[Tensor, "..."]) -> PosteriorMean:
+        """An average that is known, with the logarithm of its normaliser."""
+        return PosteriorMean(log_weight, torch.ones_like(log_weight), mean)
+
+    def on(self, device: torch.device) -> PosteriorMean:
+        """The same on a device."""
+        return PosteriorMean(*(part.to(device) for part in self))
+
     def padded(self, *by: int) -> PosteriorMean:
         """With queries added around that have seen nothing; `by` as torch.nn.functional.pad takes it."""
         pad = torch.nn.functional.pad

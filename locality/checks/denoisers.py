@@ -221,6 +221,17 @@ def chunks_change_nothing(case: DenoiserCase) -> None:
         close(little(x.to(dtype), SIGMA), plenty(x.to(dtype), SIGMA), atol)
 
 
+@contract(when=averages)
+def devices_change_nothing(case: DenoiserCase) -> None:
+    """Training images shared out among two or three devices give the answers of one: those of a merged softmax."""
+    for others, (name, images) in zip((("cpu", "cpu"), ("cpu",)), case.sets.items(), strict=True):
+        shared = case.fit(images, Compute(others=others))
+        for sigma in (0.05, 5.0):
+            for dtype, atol in ((torch.float32, 2e-6), (torch.float64, 1e-10)):
+                x = case.x(name, sigma=sigma).to(dtype)
+                close(shared(x, sigma), case.model(name)(x, sigma), atol)
+
+
 @contract()
 def order_changes_nothing(case: DenoiserCase) -> None:
     """The same training images in another order give the same answers."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, ShipOpt, app, file_text, say, watch
-from locality.cli.parts.machine import DeviceOpt, MemoryOpt, compute_on, spent_text
+from locality.cli.parts.machine import DevicesOpt, MemoryOpt, compute_on, spent_text
 from locality.cli.parts.matrices import agreement_text
 from locality.cli.parts.npz import check_out, write_npz
 from locality.cli.parts.plans import PlanOpt, planned
@@ -40,7 +40,7 @@ def agreement(
     first: FirstOpt = None,
     ship: ShipOpt = None,
     out: Annotated[Path | None, typer.Option(metavar="F.npz", help="Also write every matrix to this file.")] = None,
-    device: DeviceOpt = "auto",
+    device: DevicesOpt = "auto",
     memory: MemoryOpt = 512,
     as_json: JsonOpt = False,
 ) -> None:

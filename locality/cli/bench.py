@@ -21,7 +21,7 @@ from locality.cli.parts.app import (
     table,
     watch,
 )
-from locality.cli.parts.machine import DeviceOpt, MemoryOpt, compute_on, tell_expected
+from locality.cli.parts.machine import DevicesOpt, MemoryOpt, compute_on, tell_expected
 from locality.cli.parts.plans import PlanOpt, planned
 from locality.errors import BadInput
 
@@ -54,7 +54,7 @@ def bench(
         Path | None, typer.Option(metavar="DIR", help="Also write rows.json, tables and report.html to this folder.")
     ] = None,
     ship: ShipOpt = None,
-    device: DeviceOpt = "auto",
+    device: DevicesOpt = "auto",
     memory: MemoryOpt = 512,
     as_json: JsonOpt = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, ShipOpt, app, command_line, say, table, watch
-from locality.cli.parts.machine import DeviceOpt, MemoryOpt, compute_on
+from locality.cli.parts.machine import DevicesOpt, MemoryOpt, compute_on
 from locality.cli.parts.plans import PlanOpt, planned
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def costs(
     plan: PlanOpt = None,
     first: FirstOpt = None,
     ship: ShipOpt = None,
-    device: DeviceOpt = "auto",
+    device: DevicesOpt = "auto",
     memory: MemoryOpt = 512,
     as_json: JsonOpt = False,
 ) -> None:

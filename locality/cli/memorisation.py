@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, say, watch
-from locality.cli.parts.machine import DeviceOpt, compute_on
+from locality.cli.parts.machine import DevicesOpt, compute_on
 from locality.cli.parts.plans import PlanOpt, planned
 from locality.cli.sampling import tell_note
 
@@ -29,7 +29,7 @@ def memorisation(
     model: Annotated[str, typer.Option("--model", metavar="NAME", help="A model, as for `sample`.")],
     plan: PlanOpt = None,
     first: FirstOpt = None,
-    device: DeviceOpt = "auto",
+    device: DevicesOpt = "auto",
     as_json: JsonOpt = False,
 ) -> None:
     """Share of samples that copy a training image, beside the same share of held-out images.

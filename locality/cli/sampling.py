@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, OutOpt, SigmaOpt, app, say, table, watch
-from locality.cli.parts.machine import DeviceOpt, MemoryOpt, compute_on, spent_text, tell_expected
+from locality.cli.parts.machine import DevicesOpt, MemoryOpt, compute_on, spent_text, tell_expected
 from locality.cli.parts.npz import check_out, read_images, write_npz
 from locality.cli.parts.plans import PlanOpt, planned
 from locality.memory import peak_memory
@@ -37,7 +37,7 @@ def sample(
     out: OutOpt,
     plan: PlanOpt = None,
     first: FirstOpt = None,
-    device: DeviceOpt = "auto",
+    device: DevicesOpt = "auto",
     memory: MemoryOpt = 512,
     as_json: JsonOpt = False,
 ) -> None:
@@ -94,7 +94,7 @@ def denoise(
     sigma: SigmaOpt,
     out: OutOpt,
     first: FirstOpt = None,
-    device: DeviceOpt = "auto",
+    device: DevicesOpt = "auto",
     memory: MemoryOpt = 512,
     as_json: JsonOpt = False,
 ) -> None:

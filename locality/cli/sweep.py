@@ -19,7 +19,7 @@ from locality.cli.parts.app import (
     table,
     watch,
 )
-from locality.cli.parts.machine import DeviceOpt, compute_on
+from locality.cli.parts.machine import DevicesOpt, compute_on
 from locality.cli.parts.plans import PlanOpt, planned
 from locality.cli.sampling import option_lines
 from locality.grammar import read_list
@@ -45,7 +45,7 @@ def sweep(
     ] = None,
     first: FirstOpt = None,
     ship: ShipOpt = None,
-    device: DeviceOpt = "auto",
+    device: DevicesOpt = "auto",
     as_json: JsonOpt = False,
 ) -> None:
     """Share of the fields' mass on a pattern, and beyond 4 pixels, against the strength of the edit.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -37,6 +38,14 @@ def train(
         int | None, typer.Option("--images", metavar="N", help="Length of the training in images.")
     ] = None,
     minutes: Annotated[float | None, typer.Option("--minutes", metavar="M", help="... or in minutes.")] = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="Size of the network: paper, as Lukoianov et al. 2025 trained it, for 200 passes over the images.",
+        ),
+    ] = "",
     resume: Annotated[
         bool,
         typer.Option(
@@ -49,6 +58,16 @@ def train(
     ] = 0,
     plan: PlanOpt = None,
     device: DeviceOpt = "auto",
+    accumulate: Annotated[
+        int, typer.Option("--accumulate", metavar="K", help="Compute a batch in K parts, with memory for one of them.")
+    ] = 1,
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Compile the network for its device (a minute at the start); by default with --preset on a GPU.",
+        ),
+    ] = None,
     first: FirstOpt = None,
     preview: Annotated[
         bool, typer.Option("--preview", help="Keep images and a field of the network as it learns, for the Train page.")
@@ -58,21 +77,35 @@ def train(
     ] = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Train a network as a denoiser; Ctrl-C keeps the work, --resume goes on with it."""
-    from locality.datasets import Source
-    from locality.device import usable_device
-    from locality.networks import NETWORKS, STATE, Budget
-    from locality.studies import train_network
+    """Train a network as a denoiser; Ctrl-C keeps the work, --resume goes on with it.
 
+    Started by torchrun, each process takes a GPU and a share of every batch.
+    """
+    from locality.datasets import Source
+    from locality.networks import NETWORKS, STATE, Budget, Machine
+    from locality.studies import PAPER_EPOCHS, finish, join_training, sized, train_network
+
+    source = Source.parse(dataset, first)
+    spec = sized(network, preset, source.shape) if preset else NETWORKS.parse(network)
+    if preset and images is minutes is None:
+        images = PAPER_EPOCHS * len(source.train)
+    machine = Machine.here(device, accumulate=accumulate, compiled=bool(compiled))
+    if compiled is None and preset and machine.kind == "cuda":
+        machine = replace(machine, compiled=True)
+    budget = Budget(images, minutes)
+    if not machine.first:
+        share = join_training(source, spec, plan, budget, out, machine, resume=resume)
+        finish(_until_interrupt(share, out / STATE, None))
+        return
     work = train_network(
-        Source.parse(dataset, first),
-        NETWORKS.parse(network),
+        source,
+        spec,
         plan,
-        Budget(images, minutes),
+        budget,
         out,
         resume=resume,
         moments=moments,
-        device=usable_device(device),
+        machine=machine,
         command=command_line("--resume", "--with-parent", "--preview"),
         preview=preview,
     )

@@ -17,9 +17,10 @@ from locality.denoisers.parts.boxes import box, planes, round_bands, squared_dif
 from locality.denoisers.parts.compiled import runs_compiled
 from locality.denoisers.parts.evidence import TOP, Evidence, Heaviest
 from locality.denoisers.parts.patch_walk import WIDEST, patch_means
+from locality.denoisers.parts.shards import merged
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
-from locality.device import Compute
+from locality.device import Compute, sent
 from locality.posterior import PosteriorMean, stream
 from locality.schedule import check_sigma
 from locality.specs import param
@@ -118,28 +119,32 @@ class EquivariantDenoiser:
         c, h, w = self.shape
         scale = 1.0 / sigma**2
         dtype = precise(x.dtype, size**2 * c, sigma)
-        groups = [group.to(x.device) for group in self.groups(size)]
-        order = torch.cat(groups).argsort()
 
-        def partial(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
-            theirs, centres = self.patches(x_kd, size), x_kd.reshape(-1, c, h * w)
-            each = []
-            for ours in self.patches(queries, size):
-                parts = []
-                for group in groups:
-                    there = theirs[:, group].flatten(0, 1)
-                    values = centres[:, :, group].transpose(1, 2).flatten(0, 1)
-                    logits = torch.addmm(there.square().sum(dim=1)[None] * (-0.5 * scale), ours[group] * scale, there.T)
-                    parts.append(PosteriorMean.of(logits, lambda e, values=values: (e @ values).T))  # type: ignore[misc]
-                every = [torch.cat(part, dim=-1)[..., order] for part in zip(*parts, strict=True)]
-                each.append(every)
-            peak, weight, total = map(torch.stack, zip(*each, strict=True))
-            return PosteriorMean(peak, weight, total.transpose(0, 1))
+        def average(bank: Bank, x: Float[Tensor, "b d"]) -> PosteriorMean:
+            groups = [sent(group, x.device) for group in self.groups(size)]
+            order = torch.cat(groups).argsort()
 
-        one = dtype.itemsize * h * w * (2 * size**2 * c + 2 * h * w + 4 * c)
-        k = self.bank.fit(one, most=max(1, _PATCHES // (h * w)))
-        running = stream(x.to(dtype), self.bank.chunks(k, dtype), partial, self.bank.count(k))
-        return running.mean().transpose(0, 1).reshape(len(x), -1).to(x.dtype)
+            def partial(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
+                theirs, centres = self.patches(x_kd, size), x_kd.reshape(-1, c, h * w)
+                each = []
+                for ours in self.patches(queries, size):
+                    parts = []
+                    for group in groups:
+                        there = theirs[:, group].flatten(0, 1)
+                        values = centres[:, :, group].transpose(1, 2).flatten(0, 1)
+                        own = there.square().sum(dim=1)[None] * (-0.5 * scale)
+                        logits = torch.addmm(own, ours[group] * scale, there.T)
+                        parts.append(PosteriorMean.of(logits, lambda e, values=values: (e @ values).T))  # type: ignore[misc]
+                    every = [torch.cat(part, dim=-1)[..., order] for part in zip(*parts, strict=True)]
+                    each.append(every)
+                peak, weight, total = map(torch.stack, zip(*each, strict=True))
+                return PosteriorMean(peak, weight, total.transpose(0, 1))
+
+            one = dtype.itemsize * h * w * (2 * size**2 * c + 2 * h * w + 4 * c)
+            k = bank.fit(one, most=max(1, _PATCHES // (h * w)))
+            return stream(x, bank.chunks(k, dtype), partial, bank.count(k))
+
+        return merged(self.bank, x.to(dtype), average).mean().transpose(0, 1).reshape(len(x), -1).to(x.dtype)
 
     def patches(self, flat: Float[Tensor, "k d"], size: int) -> Float[Tensor, "k p v"]:
         """The patch around every pixel, on the torus."""
@@ -160,9 +165,6 @@ class EquivariantDenoiser:
         """Integral maps: for every shift between query and candidate, all windows at once."""
         _, h, w = self.shape
         scale = -0.5 / sigma**2
-        downs = [move._replace(band=move.band.to(x)) for move in self.moves(h, size)]
-        rights = [move._replace(band=move.band.to(x) * scale) for move in self.moves(w, size)]
-        k = self.bank.fit(x.dtype.itemsize * (6 * self.shape.d + 5 * h * w), most=CHUNK)
 
         def partial(queries: Float[Tensor, "b d"], part: tuple[Float[Tensor, "c H W k"], Move, Move]) -> PosteriorMean:
             items, down, right = part
@@ -175,13 +177,19 @@ class EquivariantDenoiser:
             around = (right.answered.start, w - right.answered.stop, down.answered.start, h - down.answered.stop)
             return PosteriorMean(peak, weight, total.transpose(0, 1)).padded(*around)
 
-        def parts() -> Iterator[tuple[Float[Tensor, "c H W k"], Move, Move]]:
-            for x_kd in self.bank.chunks(k, x.dtype):
-                items = self.extended(planes(x_kd, self.shape))
-                yield from ((items, down, right) for down in downs for right in rights)
+        def average(bank: Bank, x: Float[Tensor, "b d"]) -> PosteriorMean:
+            downs = [move._replace(band=sent(move.band, x.device).to(x)) for move in self.moves(h, size)]
+            rights = [move._replace(band=sent(move.band, x.device).to(x) * scale) for move in self.moves(w, size)]
+            k = bank.fit(x.dtype.itemsize * (6 * self.shape.d + 5 * h * w), most=CHUNK)
 
-        running = stream(x, parts(), partial, self.bank.count(k) * len(downs) * len(rights))
-        return running.mean().transpose(0, 1).reshape(len(x), -1)
+            def parts() -> Iterator[tuple[Float[Tensor, "c H W k"], Move, Move]]:
+                for x_kd in bank.chunks(k, x.dtype):
+                    items = self.extended(planes(x_kd, self.shape))
+                    yield from ((items, down, right) for down in downs for right in rights)
+
+            return stream(x, parts(), partial, bank.count(k) * len(downs) * len(rights))
+
+        return merged(self.bank, x, average).mean().transpose(0, 1).reshape(len(x), -1)
 
     def bands(self, size: int) -> tuple[Float[Tensor, "h h"], Float[Tensor, "w w"]]:
         """Windows along rows and columns: around the torus."""

@@ -15,10 +15,11 @@ from locality.dataset import Images
 from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.compiled import holds_bytes
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
+from locality.denoisers.parts.shards import ShardedBank, over_parts
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.walk import posterior_mean, ready
 from locality.denoisers.pca_locality import PcaLocalityDenoiser, ThresholdSpec
-from locality.device import Compute
+from locality.device import Compute, sent
 from locality.schedule import check_sigma
 from locality.specs import param
 from locality.store import Store
@@ -115,7 +116,8 @@ class GoldDiffDenoiser:
         most, least = max(1, n // 10), max(1, n // 20)
         q = 1.0 - sigma / math.sqrt(1.0 + sigma**2)
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + round(1e6 * sigma)) % 2**63)
-        looked_at = torch.randperm(n, generator=generator)[: most + round((n - most) * q)].sort().values.to(x.device)
+        drawn = torch.randperm(n, generator=generator)[: most + round((n - most) * q)]
+        looked_at = sent(drawn.sort().values, x.device)
         keep = max(1, round(most - (most - least) * q))
         for query, distance in zip(x, self._distances_at_half_size(x, looked_at), strict=True):
             coarse = looked_at[distance.topk(most, largest=False).indices].sort().values
@@ -129,23 +131,34 @@ class GoldDiffDenoiser:
         return self.inner.bank.fit(16 * self.shape.d, most=4096)
 
     def _distances_at_half_size(self, x: Float[Tensor, "b d"], items: Int[Tensor, " m"]) -> Float[Tensor, "b m"]:
-        bank, shape, size = self.inner.bank, self.shape, self._together
+        bank = self.inner.bank
+        if not isinstance(bank, ShardedBank):
+            return _distances_at_half_size(bank, x, items)
+        shares = {part: (mine, own) for part, mine, own in bank.owned(items)}
+        each = over_parts(bank, x, lambda part, q: _distances_at_half_size(part, q, shares[part][1].to(q.device)))
+        places = torch.cat([mine for mine, _ in shares.values()])
+        found = torch.cat([distances.to(x.device) for distances in each], dim=1)
+        return torch.empty_like(found).index_copy_(1, places, found)
 
-        def half(images: Float[Tensor, "k d"]) -> Float[Tensor, "k e"]:
-            stacked = images.reshape(-1, *shape)
-            return torch.nn.functional.avg_pool2d(stacked, 2, ceil_mode=True).flatten(1)
 
-        small, parts = half(x), []
-        for part in items.split(size):
-            if holds_bytes(bank):
-                from locality.denoisers.parts.distances import half_size_distances  # Numba takes half a second to load
+def _distances_at_half_size(bank: Bank, x: Float[Tensor, "b d"], items: Int[Tensor, " m"]) -> Float[Tensor, "b m"]:
+    size = bank.fit(16 * bank.shape.d, most=4096)
 
-                parts.append(half_size_distances(bank.pick(part).data, shape, small).to(x.dtype))
-                continue
-            for x_kd in bank.pick(part).chunks(size, x.dtype):
-                near = half(x_kd)
-                parts.append(torch.stack([(near - one).square().sum(dim=1) for one in small]))
-        return torch.cat(parts, dim=1)
+    def half(images: Float[Tensor, "k d"]) -> Float[Tensor, "k e"]:
+        stacked = images.reshape(-1, *bank.shape)
+        return torch.nn.functional.avg_pool2d(stacked, 2, ceil_mode=True).flatten(1)
+
+    small, parts = half(x), [x.new_zeros(len(x), 0)]
+    for part in items.split(size):
+        if holds_bytes(bank):
+            from locality.denoisers.parts.distances import half_size_distances  # Numba takes half a second to load
+
+            parts.append(half_size_distances(bank.pick(part).data, bank.shape, small).to(x.dtype))
+            continue
+        for x_kd in bank.pick(part).chunks(size, x.dtype):
+            near = half(x_kd)
+            parts.append(torch.stack([(near - one).square().sum(dim=1) for one in small]))
+    return torch.cat(parts, dim=1)
 
 
 def _squared_distances(x: Float[Tensor, " d"], bank: Bank) -> Float[Tensor, " n"]:

@@ -16,6 +16,7 @@ from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.boxes import box, cut_bands, planes, squared_difference
 from locality.denoisers.parts.covariance import pixels_read, posterior_rows
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
+from locality.denoisers.parts.shards import merged
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.walk import quick_mean, ready
 from locality.denoisers.parts.walk_plan import Masks
@@ -115,21 +116,24 @@ class LocalScoreDenoiser:
             found = quick_mean(self.bank, self.plan(sigma), x, sigma)
             if found is not None:
                 return found
-        rows = cut_bands(h, size).to(x)
-        cols = cut_bands(w, size).to(x) * (-0.5 / sigma**2)
 
-        def partial(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
-            items = planes(x_kd, self.shape)
-            each = [
-                PosteriorMean.of(box(squared_difference(query, items), rows, cols), lambda e: weigh(e, items))
-                for query in queries.reshape(-1, *self.shape)
-            ]
-            peak, weight, total = map(torch.stack, zip(*each, strict=True))
-            return PosteriorMean(peak, weight, total.transpose(0, 1))  # value axis (channels) in front
+        def average(bank: Bank, x: Float[Tensor, "b d"]) -> PosteriorMean:
+            rows = cut_bands(h, size, x.device).to(x)
+            cols = cut_bands(w, size, x.device).to(x) * (-0.5 / sigma**2)
 
-        k = self.bank.fit(x.dtype.itemsize * (2 * self.shape.d + 5 * h * w), most=CHUNK)
-        running = stream(x, self.bank.chunks(k, x.dtype), partial, self.bank.count(k))
-        return running.mean().transpose(0, 1).reshape(len(x), -1)
+            def partial(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
+                items = planes(x_kd, self.shape)
+                each = [
+                    PosteriorMean.of(box(squared_difference(query, items), rows, cols), lambda e: weigh(e, items))
+                    for query in queries.reshape(-1, *self.shape)
+                ]
+                peak, weight, total = map(torch.stack, zip(*each, strict=True))
+                return PosteriorMean(peak, weight, total.transpose(0, 1))  # value axis (channels) in front
+
+            k = bank.fit(x.dtype.itemsize * (2 * self.shape.d + 5 * h * w), most=CHUNK)
+            return stream(x, bank.chunks(k, x.dtype), partial, bank.count(k))
+
+        return merged(self.bank, x, average).mean().transpose(0, 1).reshape(len(x), -1)
 
     def jacobian_rows(
         self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float

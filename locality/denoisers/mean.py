@@ -48,6 +48,10 @@ class MeanDenoiser:
     shape: ImageShape
     mean: Float[Tensor, " d"]
 
+    def on(self, device: torch.device) -> MeanDenoiser:
+        """The same on a device."""
+        return MeanDenoiser(self.shape, self.mean.to(device))
+
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x)."""
         self.shape.check(x)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers.parts.bank import AveragingSpec, Bank
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence
+from locality.denoisers.parts.shards import ShardedBank, over_parts
 from locality.denoisers.parts.spec import DENOISERS
 from locality.device import Compute
 from locality.schedule import check_sigma
@@ -75,16 +76,25 @@ class NearestDenoiser:
         weights[self._nearest(x[None]).cpu()] = 1.0
         return evidence(self.bank, weights, torch.ones(self.shape.h, self.shape.w), 1)
 
-    def _nearest(self, x: Float[Tensor, "b d"]) -> Tensor:
-        queries = x.double()
-        size = self.bank.fit(8 * (3 * self.shape.d + 3 * len(x)), most=4096)  # the chunk, the one before, squares
-        best = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
-        where = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        start = 0
-        for x_kd in self.bank.chunks(size, torch.float64):
-            nearness = (queries @ x_kd.T - 0.5 * x_kd.square().sum(dim=1)).max(dim=1)
-            where = torch.where(nearness.values > best, nearness.indices + start, where)
-            best = torch.maximum(best, nearness.values)
-            start += len(x_kd)
-            heartbeat(start / len(self.bank))
-        return where
+    def _nearest(self, x: Float[Tensor, "b d"]) -> Int[Tensor, " b"]:
+        found = over_parts(self.bank, x.double(), _nearest_of)
+        if not isinstance(self.bank, ShardedBank):
+            return found[0][1]
+        best = torch.stack([nearness.to(x.device) for nearness, _ in found])
+        items = torch.stack([self.bank.items(number, where.to(x.device)) for number, (_, where) in enumerate(found)])
+        return items.masked_fill(best < best.amax(dim=0), len(self.bank)).amin(dim=0)
+
+
+def _nearest_of(bank: Bank, x: Float64[Tensor, "b d"]) -> tuple[Float64[Tensor, " b"], Int[Tensor, " b"]]:
+    """How near the nearest item is, up to what all share, and which."""
+    size = bank.fit(8 * (3 * bank.shape.d + 3 * len(x)), most=4096)  # the chunk, the one before, squares
+    best = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
+    where = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    start = 0
+    for x_kd in bank.chunks(size, torch.float64):
+        nearness = (x @ x_kd.T - 0.5 * x_kd.square().sum(dim=1)).max(dim=1)
+        where = torch.where(nearness.values > best, nearness.indices + start, where)
+        best = torch.maximum(best, nearness.values)
+        start += len(x_kd)
+        heartbeat(start / len(bank))
+    return best, where

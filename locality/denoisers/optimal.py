@@ -15,6 +15,7 @@ from locality.denoisers.parts.bank import AveragingSpec, Bank, precise
 from locality.denoisers.parts.compiled import runs_compiled
 from locality.denoisers.parts.covariance import posterior_rows
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
+from locality.denoisers.parts.shards import merged, over_parts
 from locality.denoisers.parts.spec import DENOISERS
 from locality.device import Compute
 from locality.posterior import PosteriorMean, stream
@@ -92,21 +93,25 @@ class OptimalDenoiser:
         if runs_compiled(self.bank, x) and not 0 < self.neighbours < len(self.bank):
             from locality.denoisers.parts import whole  # Numba takes half a second to load
 
-            if whole.memory(len(x), self.shape.d) <= self.bank.memory:
-                return whole.whole_mean(self.bank, x, scale**-0.5)
+            if all(whole.memory(len(x), self.shape.d) <= part.memory for part in self.bank.parts):
+                return merged(self.bank, x, lambda part, q: whole.whole_mean(part, q, scale**-0.5)).mean().T.to(x)
         dtype = precise(x.dtype, self.shape.d, sigma * self.temperature**0.5)
         queries = x.to(dtype)
         least = self._least_kept(queries.detach(), scale)
 
-        def partial(q: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
-            logits = _logits(q, x_kd, scale)
-            if least is not None:
-                logits = logits.masked_fill(logits < least[:, None], -torch.inf)
-            return PosteriorMean.of(logits, lambda weights: (weights @ x_kd).T)
+        def average(bank: Bank, x: Float[Tensor, "b d"]) -> PosteriorMean:
+            limit = None if least is None else least.to(x.device)[:, None]
 
-        size = self._size(len(x), dtype)
-        running = stream(queries, self.bank.chunks(size, dtype), partial, self.bank.count(size))
-        return running.mean().T.to(x.dtype)
+            def partial(q: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
+                logits = _logits(q, x_kd, scale)
+                if limit is not None:
+                    logits = logits.masked_fill(logits < limit, -torch.inf)
+                return PosteriorMean.of(logits, lambda weights: (weights @ x_kd).T)
+
+            size = _size(bank, len(x), dtype)
+            return stream(x, bank.chunks(size, dtype), partial, bank.count(size))
+
+        return merged(self.bank, queries, average).mean().T.to(x.dtype)
 
     def jacobian_rows(
         self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
@@ -129,16 +134,22 @@ class OptimalDenoiser:
         """The logit of the last neighbour that counts, found in a pass of its own; None where all do."""
         if not 0 < self.neighbours < len(self.bank):
             return None
-        best = x.new_empty(len(x), 0)
-        with torch.no_grad():
-            for x_kd in self.bank.chunks(self._size(len(x), x.dtype), x.dtype):
+
+        def nearest(bank: Bank, x: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
+            best = x.new_empty(len(x), 0)
+            for x_kd in bank.chunks(_size(bank, len(x), x.dtype), x.dtype):
                 best = torch.cat([best, _logits(x, x_kd, scale)], dim=1)
                 best = best.topk(min(self.neighbours, best.shape[1]), dim=1).values
-        return best[:, -1]
+            return best
 
-    def _size(self, b: int, dtype: torch.dtype) -> int:
-        """Images of a chunk: beside it there are the one before, and its squares."""
-        return self.bank.fit(dtype.itemsize * (3 * self.shape.d + 4 * b), most=4096)
+        with torch.no_grad():
+            best = torch.cat([found.to(x.device) for found in over_parts(self.bank, x, nearest)], dim=1)
+            return best.topk(self.neighbours, dim=1).values[:, -1]
+
+
+def _size(bank: Bank, b: int, dtype: torch.dtype) -> int:
+    """Images of a chunk: beside it there are the one before, and its squares."""
+    return bank.fit(dtype.itemsize * (3 * bank.shape.d + 4 * b), most=4096)
 
 
 def _logits(x: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"], scale: float) -> Float[Tensor, "b k"]:

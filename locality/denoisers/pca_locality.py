@@ -205,8 +205,7 @@ class PcaLocalityDenoiser:
         """The masks of a noise level, and the way through them."""
         made = self.plans.get(sigma)  # read once: another thread may ask for another noise level meanwhile
         if made is None:
-            mask = self.mask(sigma).to(self.bank.data.device)
-            made = Masks(mask, torch.arange(self.shape.d, device=mask.device)[:, None], self.shape)
+            made = Masks(self.mask(sigma).cpu(), torch.arange(self.shape.d)[:, None], self.shape)
             self.plans.clear()
             self.plans[sigma] = made
         return made
@@ -229,5 +228,6 @@ def threshold_mask(matrix: Float[Tensor, "d d"], tau: float, rule: str) -> Bool[
 
 def row_mask(rows: Float[Tensor, "q d"], coords: Int[Tensor, " q"], tau: float) -> Bool[Tensor, "q d"]:
     """|W_qp| >= tau W_qq for the given rows q."""
+    coords = coords.to(rows.device)
     own = rows.gather(1, coords[:, None]).abs()
     return ((rows.abs() >= tau * own) & (own > 0)).scatter(1, coords[:, None], torch.ones_like(own, dtype=torch.bool))

@@ -107,8 +107,9 @@ class FlexiblePatchesDenoiser:
         c, h, w = self.shape
         share = self.fraction or _PUBLISHED[nearest_level(_SIGMAS, sigma)]
         heat = rows.reshape(len(rows), c, c, h * w).sum(dim=(1, 2))
-        sets = smallest_sets(heat, share).scatter(1, pixels[:, None], torch.ones(len(rows), 1, dtype=torch.bool))
-        return sets.repeat(1, c)
+        sets = smallest_sets(heat, share)
+        own = pixels[:, None].to(sets.device)
+        return sets.scatter(1, own, torch.ones_like(own, dtype=torch.bool)).repeat(1, c)
 
     def plan(self, sigma: float) -> Masks:
         """The masks of a noise level, and the way through them."""
@@ -116,8 +117,7 @@ class FlexiblePatchesDenoiser:
         if made is None:
             hw = self.shape.h * self.shape.w
             outputs = torch.arange(hw)[:, None] + torch.arange(self.shape.c) * hw
-            device = self.bank.data.device
-            made = Masks(self.mask(sigma).to(device), outputs.to(device), self.shape)
+            made = Masks(self.mask(sigma).cpu(), outputs, self.shape)
             self.plans.clear()
             self.plans[sigma] = made
         return made

@@ -17,6 +17,7 @@ from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.boxes import box, inner_bands, planes, squared_difference
 from locality.denoisers.parts.compiled import runs_compiled
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence
+from locality.denoisers.parts.shards import merged, over_parts
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
@@ -95,41 +96,51 @@ class SquarePatchesDenoiser:
         if size <= _FUSED and runs_compiled(self.bank, x):
             from locality.denoisers.parts import patch_sums  # Numba takes half a second to load
 
-            if patch_sums.memory(len(x), self.shape.d, self.shape.h * self.shape.w) <= self.bank.memory:
+            memory = patch_sums.memory(len(x), self.shape.d, self.shape.h * self.shape.w)
+            if all(memory <= part.memory for part in self.bank.parts):
                 return patch_sums.patch_mean(self.bank, x, size, sigma)
+
+        def normaliser(bank: Bank, x: Float[Tensor, "b d"]) -> PosteriorMean:
+            rows, cols = self._bands(sigma, x)
+            k = self._size(bank, x)
+
+            def partial(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
+                items = planes(x_kd, self.shape)
+                each = [
+                    PosteriorMean.of(_logits(query, items, rows, cols, sigma), lambda e: e.sum(dim=-1))
+                    for query in queries.reshape(-1, *self.shape)
+                ]
+                return PosteriorMean(*map(torch.stack, zip(*each, strict=True)))
+
+            return stream(x, bank.chunks(k, x.dtype), partial, bank.count(k), share=0.5)
+
+        log_weight = merged(self.bank, x, normaliser).log_weight()
+
+        def weighed(bank: Bank, x: Float[Tensor, "b d"]) -> Float[Tensor, "b c h w"]:
+            rows, cols = self._bands(sigma, x)
+            logs, k = log_weight.to(x.device), self._size(bank, x)
+
+            def partial(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> Float[Tensor, "b c h w"]:
+                items, each = planes(x_kd, self.shape), []
+                for query, log in zip(queries.reshape(-1, *self.shape), logs, strict=True):
+                    weights = (_logits(query, items, rows, cols, sigma) - log[..., None]).clamp(min=NOTHING).exp()
+                    each.append(weigh(box(weights, rows.T, cols.T), items))
+                return torch.stack(each)
+
+            total = x.new_zeros(())
+            for done, x_kd in enumerate(bank.chunks(k, x.dtype), start=1):
+                total = total + remember_little(partial, x, x_kd)
+                heartbeat(0.5 + 0.5 * done / bank.count(k))
+            return total
+
+        total = torch.stack([part.to(x.device) for part in over_parts(self.bank, x, weighed)]).sum(dim=0)
         rows, cols = self._bands(sigma, x)
-        scale = -0.5 / sigma**2
-        k = self.bank.fit(x.dtype.itemsize * (2 * self.shape.d + 6 * self.shape.h * self.shape.w), most=CHUNK)
-        count = self.bank.count(k)
-
-        def logits(query: Float[Tensor, "c h w"], items: Float[Tensor, "c h w k"]) -> Float[Tensor, "a e k"]:
-            return box(squared_difference(query, items), rows, cols * scale)
-
-        def images(flat: Float[Tensor, "b d"]) -> Float[Tensor, "b c h w"]:
-            return flat.reshape(-1, *self.shape)
-
-        def normaliser(queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
-            items = planes(x_kd, self.shape)
-            each = [PosteriorMean.of(logits(query, items), lambda e: e.sum(dim=-1)) for query in images(queries)]
-            return PosteriorMean(*map(torch.stack, zip(*each, strict=True)))
-
-        def weighted(
-            queries: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"], log_weight: Float[Tensor, "b a e"]
-        ) -> Float[Tensor, "b c h w"]:
-            items = planes(x_kd, self.shape)
-            each = [
-                weigh(box((logits(query, items) - log[..., None]).clamp(min=NOTHING).exp(), rows.T, cols.T), items)
-                for query, log in zip(images(queries), log_weight, strict=True)
-            ]
-            return torch.stack(each)
-
-        log_weight = stream(x, self.bank.chunks(k, x.dtype), normaliser, count, share=0.5).log_weight()
-        total = x.new_zeros(())
-        for done, x_kd in enumerate(self.bank.chunks(k, x.dtype), start=1):
-            total = total + remember_little(weighted, x, x_kd, log_weight)
-            heartbeat(0.5 + 0.5 * done / count)
         cover = torch.outer(rows.sum(dim=0), cols.sum(dim=0))
         return (total / cover).reshape(len(x), -1)
+
+    def _size(self, bank: Bank, x: Float[Tensor, "b d"]) -> int:
+        """Images per chunk."""
+        return bank.fit(x.dtype.itemsize * (2 * self.shape.d + 6 * self.shape.h * self.shape.w), most=CHUNK)
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         """Weights averaged over the patches that cover the pixel: O(N (2P)^2), as many at a time as fit the memory."""
@@ -153,4 +164,15 @@ class SquarePatchesDenoiser:
 
     def _bands(self, sigma: float, x: Tensor) -> tuple[Float[Tensor, "a h"], Float[Tensor, "e w"]]:
         size = self.windows.at(sigma)
-        return inner_bands(self.shape.h, size).to(x), inner_bands(self.shape.w, size).to(x)
+        return tuple(inner_bands(n, size, x.device).to(x) for n in (self.shape.h, self.shape.w))  # type: ignore[return-value]
+
+
+def _logits(
+    query: Float[Tensor, "c h w"],
+    items: Float[Tensor, "c h w k"],
+    rows: Float[Tensor, "a h"],
+    cols: Float[Tensor, "e w"],
+    sigma: float,
+) -> Float[Tensor, "a e k"]:
+    """Of every patch of every image."""
+    return box(squared_difference(query, items), rows, cols * (-0.5 / sigma**2))

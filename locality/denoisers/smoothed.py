@@ -15,7 +15,7 @@ from locality.denoisers.optimal import OptimalDenoiser
 from locality.denoisers.parts.bank import AveragingSpec
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers.parts.spec import DENOISERS
-from locality.device import Compute
+from locality.device import Compute, sent
 from locality.schedule import check_sigma
 from locality.specs import param
 from locality.store import Store
@@ -69,7 +69,7 @@ class SmoothedDenoiser:
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
         self.shape.check(x)
-        moved = (x[:, None] + self._moves(sigma).to(x)).flatten(0, 1)
+        moved = (x[:, None] + sent(self._moves(sigma), x.device).to(x)).flatten(0, 1)
         return self.inner(moved, sigma).reshape(len(x), -1, self.shape.d).mean(dim=1)
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:

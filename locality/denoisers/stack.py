@@ -17,7 +17,7 @@ from locality.denoisers.parts.bank import AveragingSpec
 from locality.denoisers.parts.part import Part, mean_image
 from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.denoisers.wiener import Wiener
-from locality.device import Compute
+from locality.device import Compute, placed
 from locality.errors import BadInput
 from locality.fields.jacobian import field_rows
 from locality.grammar import read_chain
@@ -176,6 +176,11 @@ class StackDenoiser:
     mean: Float[Tensor, " d"]
     means: Float[Tensor, "f d"]
     weights: Float[Tensor, "s f"]
+
+    def on(self, device: torch.device) -> StackDenoiser:
+        """The same on a device; the weights, from which numbers are read, stay."""
+        members = tuple(placed(member, device) for member in self.members)
+        return replace(self, members=members, mean=self.mean.to(device), means=self.means.to(device))
 
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""

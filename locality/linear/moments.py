@@ -17,14 +17,17 @@ images; independent of n.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import islice
+from operator import add
 
 import torch
 from jaxtyping import Float, Float64, Int, Int8, Int64, Shaped, UInt8
 from torch import Tensor
 
-from locality.device import fast_integers
+from locality.device import fast_integers, together
 from locality.errors import BadInput, NonFinite
 
 _EXACT_INT32 = 131_071  # images whose products of int8 pixels cannot leave int32: (2^31 - 1) // 128^2
@@ -61,6 +64,10 @@ class Moments(ABC):
     def _merged(self, other: Moments) -> Moments: ...
 
     @abstractmethod
+    def _on(self, device: str) -> Moments:
+        """The same on a device."""
+
+    @abstractmethod
     def _plus(self, part: Shaped[Tensor, "k d"]) -> Moments:
         """With more images; the tensors are changed in place."""
 
@@ -83,6 +90,9 @@ class PixelMoments(Moments):
     def _merged(self, other: Moments) -> PixelMoments:
         assert isinstance(other, PixelMoments)
         return PixelMoments(self.count + other.count, self.sums + other.sums, self.gram + other.gram)
+
+    def _on(self, device: str) -> PixelMoments:
+        return PixelMoments(self.count, self.sums.to(device), self.gram.to(device))
 
     def _plus(self, part: UInt8[Tensor, "k d"]) -> PixelMoments:
         values = _pad(shifted(part))
@@ -117,6 +127,9 @@ class ValueMoments(Moments):
         merged = ValueMoments(self.count, self.centre.clone(), self.scatter + other.scatter)
         return merged._moved(other.count, other.centre)
 
+    def _on(self, device: str) -> ValueMoments:
+        return ValueMoments(self.count, self.centre.to(device), self.scatter.to(device))
+
     def _plus(self, part: Float[Tensor, "k d"]) -> ValueMoments:
         if not bool(part.isfinite().all()):
             raise NonFinite("The images hold NaN or infinity; statistics need finite values. Clean or leave them out.")
@@ -140,32 +153,43 @@ class ValueMoments(Moments):
         return ValueMoments(both, self.centre, self.scatter)
 
 
-def estimate_moments(chunks: Iterable[Shaped[Tensor, "_ d"]], *, device: str = "cpu") -> Moments:
+def estimate_moments(chunks: Iterable[Shaped[Tensor, "_ d"]], *, devices: Sequence[str] = ("cpu",)) -> Moments:
     """Moments of uint8 pixels or float values, streamed. Raises as `accumulate_moments`."""
-    for running in accumulate_moments(chunks, device=device):
+    for running in accumulate_moments(chunks, devices=devices):
         last = running
     return last
 
 
 def accumulate_moments(
-    chunks: Iterable[Shaped[Tensor, "_ d"]], *, device: str = "cpu", begun: Moments | None = None
+    chunks: Iterable[Shaped[Tensor, "_ d"]], *, devices: Sequence[str] = ("cpu",), begun: Moments | None = None
 ) -> Iterator[Moments]:
-    """As `estimate_moments`, yielding the running moments after every chunk, from those `begun` on if there are some.
+    """As `estimate_moments`, yielding the running moments after every chunk, or every round of one chunk a device.
 
-    The sums are updated in place: keep only the last one.
+    They go on from those `begun` if there are some. The sums are updated in place: keep only the last one, which is on
+    the first device.
 
     Raises:
         BadInput: no images.
         NonFinite: a float image holds NaN or infinity.
     """
-    running = begun
-    for chunk in chunks:
-        running = _nothing(chunk.shape[1], chunk.dtype, device) if running is None else running
-        for part in chunk.split(_EXACT_INT32 // 2):
-            running = running._plus(part.to(device))
-        yield running
-    if running is None:
+    running: list[Moments] = []
+    following = iter(chunks)
+    while mine := list(islice(following, len(devices))):
+        if not running:
+            running = [_nothing(mine[0].shape[1], mine[0].dtype, device) for device in devices]
+            running[0] = running[0] if begun is None else begun
+        works = [partial(_added, *one) for one in zip(running, mine, devices, strict=False)]
+        running[: len(mine)] = together(works)
+        seen = [moments for moments in running if moments.count] or running[:1]
+        yield reduce(add, (moments._on(devices[0]) for moments in seen))
+    if not running and begun is None:
         raise BadInput("No images: statistics need at least two.")
+
+
+def _added(running: Moments, chunk: Shaped[Tensor, "_ d"], device: str) -> Moments:
+    for part in chunk.split(_EXACT_INT32 // 2):
+        running = running._plus(part.to(device))
+    return running
 
 
 def _nothing(d: int, dtype: torch.dtype, device: str) -> Moments:

@@ -45,7 +45,7 @@ def sum_images(
     start = saved = time.monotonic()
     cost = 0.0
     try:
-        for moments in accumulate_moments(reading.chunks(first), device=compute.device, begun=begun):
+        for moments in accumulate_moments(reading.chunks(first), devices=compute.devices, begun=begun):
             now = time.monotonic()
             if moments.count < n and now - saved >= max(every, _SHARE * cost):
                 place.write(moments)

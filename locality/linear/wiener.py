@@ -11,7 +11,7 @@ Source: Lukoianov et al. 2025 (arXiv 2509.09672); Wiener 1949.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -77,6 +77,13 @@ class WienerFilter:
         if not bool(cov.isfinite().all()):
             raise NonFinite("The covariance is not finite. The images hold NaN, infinity or huge values.")
         return WienerFilter(shape, moments.count, moments.mean(), *decompose(cov))
+
+    def on(self, device: torch.device) -> WienerFilter:
+        """The same on a device."""
+        if self.eigvecs.device == device:
+            return self
+        there = {name: getattr(self, name).to(device) for name in ("mean", "eigvals", "eigvecs")}
+        return replace(self, **there)
 
     @property
     def trace(self) -> float:

@@ -19,6 +19,7 @@ from locality.networks.checkpoints.opened import UNKNOWN
 from locality.networks.checkpoints.steps import own_levels
 from locality.networks.parts.spec import NETWORKS, NetworkDenoiser, NetworkSpec
 from locality.networks.training.loop import HELD_OUT_SIGMA, Training
+from locality.networks.training.machine import ALONE, Machine
 from locality.networks.training.moments import read_moments
 from locality.networks.training.plan import Budget, TrainSpec
 from locality.networks.training.speed import parameter_count, training_speed
@@ -29,6 +30,7 @@ from locality.store.atomic import write_atomic
 import_siblings(__name__, __path__)
 
 __all__ = [
+    "ALONE",
     "HELD_OUT_SIGMA",
     "MANIFEST",
     "NETWORKS",
@@ -38,6 +40,7 @@ __all__ = [
     "AdaptedDenoiser",
     "Budget",
     "Facts",
+    "Machine",
     "NetworkDenoiser",
     "NetworkSpec",
     "PythonSpec",

@@ -51,10 +51,11 @@ from locality.studies.training.journal import read_log, read_progress
 from locality.studies.training.preview import Frame, Preview, read_preview
 from locality.studies.training.record import RecordingPlan, record, ship_recording
 from locality.studies.training.recording import Recording, shipped_recordings
-from locality.studies.training.train import train_network
+from locality.studies.training.train import PAPER_EPOCHS, join_training, sized, train_network
 from locality.work import finish
 
 __all__ = [
+    "PAPER_EPOCHS",
     "PREDICTED",
     "PRESETS",
     "Agreement",
@@ -100,6 +101,7 @@ __all__ = [
     "found_agreement",
     "found_bench",
     "found_samples",
+    "join_training",
     "learned_field",
     "learned_table",
     "make_grid",
@@ -144,6 +146,7 @@ __all__ = [
     "shipped_grid",
     "shipped_recordings",
     "shipped_sweeps",
+    "sized",
     "table_row",
     "train_network",
     "trained_networks",

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from locality.datasets import Source
 from locality.denoisers import DENOISERS, DenoiserSpec
-from locality.device import Compute
+from locality.device import Compute, placed
 from locality.errors import DataUnavailable, NonFinite
 from locality.grammar import command
 from locality.linear.statistics import fit_filter
@@ -87,7 +88,8 @@ class Model:
         if self.spec is None:
             assert network is not None
             return network
-        return (yield from self.spec.fit(self.source, compute, store, network))
+        fitted = yield from self.spec.fit(self.source, compute, store, network)
+        return placed(fitted, torch.device(compute.device))
 
 
 def find_model(source: Source, text: str, *, store: Store | None = None) -> Model:

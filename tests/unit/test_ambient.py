@@ -12,6 +12,7 @@ from locality.dataset import Dataset
 from locality.errors import BadInput
 from locality.networks import Training, TrainSpec
 from locality.networks.training.ambient import ambient_pair, fixed_noise, plain_pair
+from locality.networks.training.batch import draw_batch
 from locality.networks.unet import UNet
 from locality.sampler import start_noise
 from locality.types import ImageShape
@@ -95,7 +96,7 @@ def test_a_training_sees_one_copy_of_each_image_and_its_mirror_image(tmp_path: P
     level = 0.4
     train = TrainSpec(batch=256, flips=True, ambient=level, uniform=0.0, ln_mean=1.0, ln_std=0.1)
     started = drawing(tmp_path, train)
-    (x, goal, keep), sigma = started._draw()
+    (x, goal, keep), sigma = draw_batch(started.dataset, started.train, started._generator)
     assert bool((sigma > level).all())
     copies = goal + (1 - keep[:, None]) * x
     known = started.dataset.x0(slice(None)) + level * fixed_noise(torch.arange(3), SHAPE.d, train.seed)
@@ -115,7 +116,7 @@ def test_without_the_option_the_batches_are_as_before_it(tmp_path: Path) -> None
     """The draws of one generator in the order they always had."""
     train = TrainSpec(batch=8, flips=False, seed=4, uniform=0.0)
     started = drawing(tmp_path, train)
-    (x, goal, keep), sigma = started._draw()
+    (x, goal, keep), sigma = draw_batch(started.dataset, started.train, started._generator)
     g = torch.Generator().manual_seed(4)
     x0 = started.dataset.x0(torch.randint(3, (8,), generator=g))
     torch.rand(8, generator=g)  # mirrors

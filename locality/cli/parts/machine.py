@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 _SAID = 2.0  # seconds: of shorter work nothing is said before
 
 DeviceOpt = Annotated[str, typer.Option(help="auto, cpu, cuda, ...")]
-MemoryOpt = Annotated[int, typer.Option(metavar="MB", help="Memory for the work of one denoising call.")]
+DevicesOpt = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help="auto, cpu, cuda, ...; several, as cuda:0,cuda:1, share the training images of models that average them; "
+        "statistics are summed on all, networks and all else run on the first.",
+    ),
+]
+MemoryOpt = Annotated[int, typer.Option(metavar="MB", help="Memory on each device for one denoising call's work.")]
 
 
 SpaceOpt = Annotated[
@@ -39,14 +47,15 @@ def decomposing(megabytes: int | None) -> Compute:
 
 
 def compute_on(device: str, memory: int | None = None) -> Compute:
-    """The device and the memory budget of some options. Raises BadInput."""
-    from locality.device import Compute, usable_device
+    """The devices and the memory budget of some options. Raises BadInput."""
+    from locality.device import Compute, usable_devices
 
+    first, *others = usable_devices(device)
     if memory is None:
-        return Compute(usable_device(device))
+        return Compute(first, others=tuple(others))
     if memory < 1:
         raise BadInput(f"--memory {memory}: give at least 1 (MB).")
-    return Compute(usable_device(device), memory=memory * 1024**2)
+    return Compute(first, memory=memory * 1024**2, others=tuple(others))
 
 
 def spent_text(seconds: float, peak: int | None) -> str:

@@ -6,7 +6,7 @@ A selection that is larger than the memory of a call lies in a file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import torch
@@ -106,16 +106,45 @@ class Bank:
         """The given rows of a training set (a view where they are its first ones)."""
         contiguous = bool(len(rows) == int(rows[-1]) + 1)
         data = train.data[: len(rows)] if contiguous else _taken(train.data, rows, compute.memory)
-        return Bank(train.shape, data.to(compute.device), rows, flips, compute.memory)
+        if compute.others:
+            from locality.denoisers.parts.shards import shared_out  # which knows what a bank is
+
+            return shared_out(Bank(train.shape, data, rows, flips, compute.memory), compute.devices)
+        return Bank(train.shape, data, rows, flips, compute.memory).on(torch.device(compute.device))
+
+    def on(self, device: torch.device) -> Bank:
+        """The same on a device; a bank in parts stays where its parts are."""
+        if len(self.parts) > 1 or self.data.device == device:
+            return self
+        return replace(self, data=self.data.to(device), rows=self.rows.to(device))
 
     def __len__(self) -> int:
-        return len(self.data) * (2 if self.flips else 1)
+        return self.stored_images * (2 if self.flips else 1)
+
+    @property
+    def stored_images(self) -> int:
+        """Without mirrored ones."""
+        return len(self.data)
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are, or where they are answered from if they are on several."""
+        return self.data.device
+
+    @property
+    def is_8bit(self) -> bool:
+        """Whether pixels are whole numbers."""
+        return self.data.dtype == torch.uint8
+
+    @property
+    def parts(self) -> tuple[Bank, ...]:
+        """One bank for each device they are on: this one."""
+        return (self,)
 
     def pick(self, items: Int[Tensor, " k"]) -> Bank:
         """Only these items (0..len-1), mirrored ones made."""
-        mirror = self._mirror if self.flips else None
-        data = _taken(self.data, items.to(self.data.device), self.memory, mirror)
-        return Bank(self.shape, data, self.rows[items.cpu() % len(self.data)], False, self.memory)
+        chosen = items.to(self.device)
+        return Bank(self.shape, self._taken(chosen), self.rows[chosen % self.stored_images], False, self.memory)
 
     def stored(self, start: int, stop: int) -> Shaped[Tensor, "k d"]:
         """Items `start` to `stop` as they are stored, mirrored ones made: a view where there are none."""
@@ -124,36 +153,36 @@ class Bank:
 
     def whole(self) -> Float[Tensor, "n d"]:
         """All items at once, float64: for banks of a few images."""
-        return torch.cat(list(self.chunks(max(1, len(self.data)), torch.float64)))
+        return torch.cat(list(self.chunks(max(1, self.stored_images), torch.float64)))
 
     def origin(self, items: Int[Tensor, " m"]) -> tuple[Int[Tensor, " m"], Shaped[Tensor, " m"]]:
         """Numbers in the training set of some items, and whether they are mirrored."""
         items = items.cpu()
-        return self.rows[items % len(self.data)], items >= len(self.data)
+        return self.rows.cpu()[items % self.stored_images], items >= self.stored_images
 
     def chunks(self, size: int, dtype: torch.dtype = torch.float32) -> Iterator[Float[Tensor, "k d"]]:
         """All items in order, `size` at a time, in [-1, 1]."""
-        for stored in self._stored(size):
+        for stored in self._pieces(size):
             yield self._x0(stored, dtype)
+        if self.flips:
+            for stored in self._pieces(size):
+                yield self._x0(self._mirror(stored), dtype)
 
     def columns(
         self, coords: Int[Tensor, " p"], size: int, dtype: torch.dtype = torch.float32
     ) -> Iterator[Float[Tensor, "k p"]]:
         """As `chunks`, of some coordinates only: O(n p), not O(n d)."""
-        for part in self.data.split(size):
-            yield self._x0(part[:, coords], dtype)
-        if self.flips:
-            mirrored = self.mirrored(coords)
-            for part in self.data.split(size):
-                yield self._x0(part[:, mirrored], dtype)
+        for columns in [coords, self.mirrored(coords)] if self.flips else [coords]:
+            for piece in self._pieces(size, columns):
+                yield self._x0(piece, dtype)
 
     def mirrored(self, coords: Int[Tensor, " p"]) -> Int[Tensor, " p"]:
         """Where in a stored image the coordinates of its mirror image are."""
-        return self._mirror(torch.arange(self.shape.d)[None])[0][coords.cpu()].to(self.data.device)
+        return self._mirror(torch.arange(self.shape.d)[None])[0][coords.cpu()].to(self.device)
 
     def count(self, size: int) -> int:
         """Number of chunks of this size."""
-        return -(-len(self.data) // size) * (2 if self.flips else 1)
+        return sum(-(-part.stored_images // size) for part in self.parts) * (2 if self.flips else 1)
 
     def fit(self, per_image: int, fixed: int = 0, *, most: int = 1 << 20) -> int:
         """Images per chunk so that `fixed + per_image * size` bytes stay within the memory budget.
@@ -169,15 +198,18 @@ class Bank:
                 self.memory,
                 f"Give at least {-(-(fixed + per_image) // 1024**2)} MB (--memory MB, Compute.memory).",
             )
-        return int(min(size, most, len(self.data)))
+        return int(min(size, most, self.stored_images))
 
-    def _stored(self, size: int) -> Iterator[Shaped[Tensor, "k d"]]:
-        yield from self.data.split(size)
-        if self.flips:
-            yield from map(self._mirror, self.data.split(size))
+    def _pieces(self, size: int, columns: Int[Tensor, " p"] | None = None) -> Iterator[Shaped[Tensor, "k p"]]:
+        """As they are stored, without mirrored ones, `size` at a time; of some columns only."""
+        for piece in self.data.split(size):
+            yield piece if columns is None else piece[:, columns]
+
+    def _taken(self, items: Int[Tensor, " k"]) -> Shaped[Tensor, "k d"]:
+        return _taken(self.data, items, self.memory, self._mirror if self.flips else None)
 
     def _mirror(self, flat: Shaped[Tensor, "k d"]) -> Shaped[Tensor, "k d"]:
-        return flat.reshape(len(flat), *self.shape).flip(3).reshape(len(flat), -1)
+        return flat.reshape(len(flat), *self.shape).flip(3).flatten(1)
 
     def _x0(self, stored: Shaped[Tensor, "k p"], dtype: torch.dtype) -> Float[Tensor, "k p"]:
         if stored.dtype != torch.uint8:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from locality.types import ImageShape
 
+_CPU = torch.device("cpu")
+
 
 def box(
     planes: Float[Tensor, "h w k"], rows: Float[Tensor, "a h"], cols: Float[Tensor, "e w"]
@@ -18,22 +20,22 @@ def box(
     return torch.matmul(cols, down)
 
 
-def cut_bands(n: int, size: int) -> Float[Tensor, "n n"]:
+def cut_bands(n: int, size: int, device: torch.device = _CPU) -> Float[Tensor, "n n"]:
     """Windows of `size` around each of n places, cut at the ends."""
-    places = torch.arange(n)
+    places = torch.arange(n, device=device)
     return ((places[:, None] - places).abs() <= size // 2).float()
 
 
-def inner_bands(n: int, size: int) -> Float[Tensor, "m n"]:
+def inner_bands(n: int, size: int, device: torch.device = _CPU) -> Float[Tensor, "m n"]:
     """Windows of `size` that lie inside n places, by their first place."""
-    places = torch.arange(n)
-    start = torch.arange(n - size + 1)[:, None]
+    places = torch.arange(n, device=device)
+    start = torch.arange(n - size + 1, device=device)[:, None]
     return ((places >= start) & (places < start + size)).float()
 
 
-def round_bands(n: int, size: int) -> Float[Tensor, "n n"]:
+def round_bands(n: int, size: int, device: torch.device = _CPU) -> Float[Tensor, "n n"]:
     """Windows of `size` around each of n places on a circle; none counts a place twice."""
-    apart = (torch.arange(n)[:, None] - torch.arange(n)).abs()
+    apart = (torch.arange(n, device=device)[:, None] - torch.arange(n, device=device)).abs()
     return (torch.minimum(apart, n - apart) <= size // 2).float()
 
 

@@ -24,7 +24,7 @@ def kernels() -> ModuleType | None:
 
 def holds_bytes(bank: Bank) -> bool:
     """Whether compiled loops take its images: of 8 bits, on a CPU, where Numba runs."""
-    return bank.data.dtype == torch.uint8 and bank.data.device.type == "cpu" and kernels() is not None
+    return bank.is_8bit and bank.device.type == "cpu" and kernels() is not None
 
 
 def runs_compiled(bank: Bank, x: Float[Tensor, "b d"]) -> bool:

@@ -88,4 +88,4 @@ def _covariance(
 
 
 def _read(bank: Bank, coords: Int[Tensor, " p"], size: int) -> Iterable[Float64[Tensor, "k p"]]:
-    return bank.columns(coords.to(bank.data.device), size, torch.float64)
+    return bank.columns(coords.to(bank.device), size, torch.float64)

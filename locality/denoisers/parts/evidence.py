@@ -97,7 +97,8 @@ def masked_logits(bank: Bank, x: Float[Tensor, " d"], coords: Int[Tensor, " p"],
 
         near, coords = x.detach()[coords], coords.cpu()
         sides = [coords, bank.mirrored(coords)] if bank.flips else [coords]
-        return torch.cat([squared_distances(bank.data, near, columns) for columns in sides]) * -scale
+        found = [squared_distances(part.data, near, columns) for columns in sides for part in bank.parts]
+        return torch.cat(found) * -scale
     size = bank.fit(20 * len(coords), most=4096)
     near = x.double()[coords]
     parts = [(near - part).square().sum(dim=1) * -scale for part in bank.columns(coords, size, torch.float64)]

@@ -82,6 +82,10 @@ class LearnedField:
     codes: Tensor
     scale: Tensor
 
+    def on(self, device: torch.device) -> LearnedField:
+        """The same on a device."""
+        return LearnedField(self.shape, self.codes.to(device), self.scale.to(device))
+
     def matrix(self, sigma: float) -> Float[Tensor, "d d"]:
         """All rows."""
         return self.rows(torch.arange(self.scale.shape[1]), sigma)

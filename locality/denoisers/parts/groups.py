@@ -62,7 +62,7 @@ def decompose_groups(
 
 def _moments(train: Dataset, rows: Int[Tensor, " _"], compute: Compute) -> Moments:
     size = chunk_size(train, compute)
-    return estimate_moments((train.data[part] for part in rows.split(size)), device=compute.device)
+    return estimate_moments((train.data[part] for part in rows.split(size)), devices=compute.devices)
 
 
 def _mean(train: Dataset, rows: Int[Tensor, " _"]) -> Float[Tensor, " d"]:

@@ -11,7 +11,7 @@ products themselves.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -21,8 +21,9 @@ from torch import Tensor
 from locality.denoisers.parts.bank import Bank, precise
 from locality.denoisers.parts.evidence import Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers.parts.products import Products, products_for
+from locality.denoisers.parts.shards import merged
 from locality.errors import TooLarge
-from locality.posterior import PosteriorMean, remember_little
+from locality.posterior import PosteriorMean, remember_little, stream
 from locality.types import ImageShape, Pixel
 from locality.work import heartbeat
 
@@ -53,6 +54,17 @@ class MaskPlan:
     tiles: list[Tile]
     common: Float[Tensor, "t d"] | None
     support: float
+    elsewhere: dict[torch.device, MaskPlan] = field(default_factory=dict)
+
+    def on(self, device: torch.device) -> MaskPlan:
+        """The same on a device, moved there once."""
+        if self.outputs.device == device:
+            return self
+        if device not in self.elsewhere:
+            tiles = [tile._replace(columns=tile.columns.to(device), rows=tile.rows.to(device)) for tile in self.tiles]
+            common = None if self.common is None else self.common.to(device)
+            self.elsewhere[device] = MaskPlan(self.outputs.to(device), tiles, common, self.support)
+        return self.elsewhere[device]
 
     @staticmethod
     def of(mask: Bool[Tensor, "m d"], outputs: Int[Tensor, "m v"], shape: ImageShape) -> MaskPlan:
@@ -116,39 +128,34 @@ def _masked_mean(
 ) -> Float[Tensor, "b d"]:
     d, noise = x.shape[1], sigma * temperature**0.5
     dtype = precise(x.dtype, max(1, int(plan.support)), noise)
-    outputs, queries = plan.outputs.to(x.device), x.to(dtype)
-    products = products_for(queries, sigma, noise, plan.support, is_8bit=bank.data.dtype == torch.uint8)
+    queries = x.to(dtype)
+    per_image = dtype.itemsize * (4 * d + plan.outputs.numel() + 256 * len(x))
 
     def partial(q: Float[Tensor, "b d"], x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
-        return _partial(plan, outputs, products(q), x_kd)
+        products = products_for(q, sigma, noise, plan.support, is_8bit=bank.is_8bit)
+        return _partial(plan.on(q.device), products(q), x_kd)
 
-    per_image = dtype.itemsize * (4 * d + plan.outputs.numel() + 256 * len(x))
+    def average(part: Bank, q: Float[Tensor, "b d"]) -> PosteriorMean:
+        size = part.fit(per_image, most=CHUNK)
+        return stream(q, part.chunks(size, dtype), partial, part.count(size))
+
     if batch:
         _check_batch(bank, batch, per_image)
-        parts, count = _batches(bank, batch, dtype), -(-len(bank) // batch)
+        mean, count = queries.new_zeros(()), -(-len(bank) // batch)
+        for done, x_kd in enumerate(_batches(bank, batch, dtype), start=1):
+            mean = mean + remember_little(partial, queries, x_kd).mean() / count
+            heartbeat(done / count)
     else:
-        size = bank.fit(per_image, most=CHUNK)
-        parts, count = bank.chunks(size, dtype), bank.count(size)
-    running: PosteriorMean | None = None
-    means = queries.new_zeros(())
-    for done, x_kd in enumerate(parts, start=1):
-        new = remember_little(partial, queries, x_kd)
-        if batch:
-            means = means + new.mean() / count
-        else:
-            running = new if running is None else running.merge(new)
-        heartbeat(done / count)
-    mean = means if running is None else running.mean()  # [v b m]
+        mean = merged(bank, queries, average).mean()  # [v b m]
     found = torch.zeros(len(x), d, dtype=dtype, device=x.device)
-    return found.index_copy(1, outputs.T.flatten(), mean.transpose(0, 1).flatten(1)).to(x.dtype)
+    columns = plan.on(x.device).outputs.T.flatten()
+    return found.index_copy(1, columns, mean.transpose(0, 1).flatten(1)).to(x.dtype)
 
 
-def _partial(
-    plan: MaskPlan, outputs: Int[Tensor, "m v"], products: Products, x_kd: Float[Tensor, "k d"]
-) -> PosteriorMean:
+def _partial(plan: MaskPlan, products: Products, x_kd: Float[Tensor, "k d"]) -> PosteriorMean:
     """Softmax averages [v b m] over one chunk, tile by tile so that a tile's logits stay in the cache."""
     items = x_kd.T.contiguous()
-    values = items[outputs.T]  # [v m k] in tile order
+    values = items[plan.outputs.T]  # [v m k] in tile order
     near = products.of(items)
     shared = None if plan.common is None else near(plan.common, None)
     parts = []
@@ -198,4 +205,5 @@ def _check_batch(bank: Bank, batch: int, per_image: int) -> None:
 def _batches(bank: Bank, batch: int, dtype: torch.dtype) -> Iterator[Float[Tensor, "k d"]]:
     """All items in batches of exactly `batch`, the last one smaller, across the border of mirrored ones."""
     for start in range(0, len(bank), batch):
-        yield bank.pick(torch.arange(start, min(start + batch, len(bank)))).whole().to(dtype)
+        items = torch.arange(start, min(start + batch, len(bank)), device=bank.device)
+        yield bank.pick(items).whole().to(dtype)

@@ -10,7 +10,7 @@ so that any noise level costs products only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float, Shaped
@@ -35,20 +35,27 @@ class Mixture:
     eigvals: Float[Tensor, "k m"]
     eigvecs: Float[Tensor, "k m m"]
 
+    def on(self, device: torch.device) -> Mixture:
+        """The same on a device."""
+        if self.eigvecs.device == device:
+            return self
+        return Mixture(*(getattr(self, field.name).to(device) for field in fields(self)))
+
     def __call__(self, u: Float[Tensor, "n m"], sigma: float) -> Float[Tensor, "n m"]:
         """Posterior mean of every row; differentiable. A component is left out where its share underflows to 0."""
         shares = self.shares(u, sigma).to(u.dtype)
         answer = torch.zeros_like(u)
         for k, (mean, basis) in enumerate(self._components(u)):
             share = shares[:, k]
-            rows = share.detach().nonzero().squeeze(1)
-            if not len(rows):
+            rows = share.detach().nonzero().squeeze(1) if u.is_cpu else None  # a GPU would have to be waited for
+            if rows is not None and not len(rows):
                 continue
             gain = (self.eigvals[k] / (self.eigvals[k] + sigma**2)).to(u)
-            everyone = len(rows) == len(u)  # then without the copies that picking rows makes
-            near, weight = (u, share) if everyone else (u[rows], share[rows])
-            part = weight[:, None] * (mean + ((near - mean) @ basis * gain) @ basis.T)
-            answer = answer + part if everyone else answer.index_add(0, rows, part)
+            if rows is None or len(rows) == len(u):  # without the copies that picking rows makes
+                answer = answer + share[:, None] * (mean + ((u - mean) @ basis * gain) @ basis.T)
+            else:
+                part = share[rows][:, None] * (mean + ((u[rows] - mean) @ basis * gain) @ basis.T)
+                answer = answer.index_add(0, rows, part)
         return answer
 
     def jacobian_rows(

@@ -12,11 +12,13 @@ from typing import Any, no_type_check
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
 
 from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.shards import merged, over_parts
 from locality.denoisers.parts.walk_kernels import kept
+from locality.posterior import PosteriorMean
 from locality.work import heartbeat, within
 
 _LANES = 16
@@ -186,16 +188,27 @@ def _block(bank: Bank, x: Float[Tensor, "b d"], size: int, sigma: float) -> Floa
     greys = ((x.double() + 1.0) * 127.5).float().repeat_interleave(_LANES, dim=1).numpy()
     scale = np.float32(-0.5 / (127.5 * sigma) ** 2)
     shape = (len(x), (h - size + 1) * (w - size + 1), _LANES)
-    peak, weight = np.full(shape[:2], -1e30), np.zeros(shape[:2])
-    for tops, sums in _each(bank, lambda part: normalisers(part, greys, c, h, w, size, scale), 0.0):
-        top = tops.reshape(shape).astype(np.float64)
-        highest = np.maximum(peak, top.max(axis=2))
-        new = (sums.reshape(shape) * np.exp(top - highest[..., None])).sum(axis=2)
-        peak, weight = highest, weight * np.exp(peak - highest) + new
-    log_weight = np.repeat((peak + np.log(weight)).astype(np.float32), _LANES, axis=1)
-    total = np.zeros(x.shape)
-    for sums in _each(bank, lambda part: averages(part, greys, c, h, w, size, scale, log_weight), 0.5):
-        total += sums.reshape(*x.shape, _LANES).sum(axis=2, dtype=np.float64)
+
+    def normaliser(bank: Bank, x: Float[Tensor, "b d"]) -> PosteriorMean:
+        peak, weight = np.full(shape[:2], -1e30), np.zeros(shape[:2])
+        for tops, sums in _each(bank, lambda part: normalisers(part, greys, c, h, w, size, scale), 0.0):
+            top = tops.reshape(shape).astype(np.float64)
+            highest = np.maximum(peak, top.max(axis=2))
+            new = (sums.reshape(shape) * np.exp(top - highest[..., None])).sum(axis=2)
+            peak, weight = highest, weight * np.exp(peak - highest) + new
+        known = torch.from_numpy(weight)
+        return PosteriorMean(torch.from_numpy(peak), known, known)
+
+    found = merged(bank, x, normaliser).log_weight().numpy()
+    log_weight = np.repeat(found.astype(np.float32), _LANES, axis=1)
+
+    def weighed(bank: Bank, x: Float[Tensor, "b d"]) -> Float64[np.ndarray, "b d"]:
+        total = np.zeros(x.shape)
+        for sums in _each(bank, lambda part: averages(part, greys, c, h, w, size, scale, log_weight), 0.5):
+            total += sums.reshape(*x.shape, _LANES).sum(axis=2, dtype=np.float64)
+        return total
+
+    total = np.sum(over_parts(bank, x, weighed), axis=0)
     rows, cols = (np.convolve(np.ones(n - size + 1), np.ones(size)) for n in (h, w))
     cover = np.tile(np.outer(rows, cols).ravel(), c)
     return torch.from_numpy(total / cover / 127.5 - 1.0)

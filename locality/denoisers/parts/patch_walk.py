@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.shards import merged
 from locality.denoisers.parts.walk import Walk
 from locality.denoisers.parts.walk_plan import Masks
 from locality.types import ImageShape
@@ -52,12 +53,15 @@ def patch_means(
     bordered = torch.cat([x, x.new_full((len(x), 1), (_OUTSIDE - 127.5) / 127.5)], dim=1)
     found = torch.zeros(len(x), c, h * w, dtype=x.dtype)
     for number, group in enumerate(groups):
-        candidates = PatchBank(shape, bank.data, bank.rows, False, bank.memory, bank, index[group])
         queries = bordered[:, index[group]].flatten(0, 1)
-        walk = Walk.of(candidates, masks, queries, sigma, sigma, 0, _QUERIES)
-        if walk is None:
-            return None
+        ways: dict[Bank, Walk] = {}
+        for part in bank.parts:
+            candidates = PatchBank(shape, part.data, part.rows, False, part.memory, part, index[group])
+            walk = Walk.of(candidates, masks, queries, sigma, sigma, 0, _QUERIES)
+            if walk is None:
+                return None
+            ways[part] = walk
         with within(number / len(groups), (number + 1) / len(groups)):
-            answers = walk.mean(queries, 0)[:, centre]
-        found[:, :, group] = answers.reshape(len(x), len(group), c).transpose(1, 2)
+            answers = merged(bank, queries, lambda part, q, ways=ways: ways[part].average(q)).mean()  # type: ignore[misc]
+        found[:, :, group] = answers.reshape(c, len(x), len(group)).transpose(0, 1).to(x.dtype)
     return found.flatten(1)

@@ -8,24 +8,30 @@ x are too few (little noise, small masks) each row sums (x_p - p_i)^2 in floats 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import reduce
+from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from locality.denoisers.optimal import OptimalDenoiser
 from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.compiled import kernels, runs_compiled
 from locality.denoisers.parts.masked import masked_mean
+from locality.denoisers.parts.shards import merged
 from locality.denoisers.parts.walk_loop import LARGEST, TOP, Form, Sums, Work
 from locality.denoisers.parts.walk_plan import Masks
+from locality.posterior import PosteriorMean
 from locality.types import ImageShape
 from locality.work import Progress, heartbeat, within
 
+R = TypeVar("R")
 _ERROR = 1e-3  # of a logit, below which 16 bits of x serve
 _WIDEST = 384  # columns a row may have on average for sums from nothing to pay
 _QUERIES = 32  # noisy images that share one turning of the training images
@@ -54,8 +60,16 @@ def quick_mean(
     """
     if not batch and masks.narrowest == masks.shape.d:
         return OptimalDenoiser(bank, temperature)(x, sigma)
-    walk = Walk.of(bank, masks, x, sigma, sigma * temperature**0.5, batch)
-    return None if walk is None else walk.mean(x, batch)
+    parts = (bank,) if batch else bank.parts  # batches follow the order of all images
+    walks = {part: Walk.of(part, masks, x, sigma, sigma * temperature**0.5, batch) for part in parts}
+    ways = {part: walk for part, walk in walks.items() if walk is not None}
+    if len(ways) < len(walks):
+        return None
+    if batch:
+        means = ways[bank].batches(x, batch)
+    else:
+        means = merged(bank, x, lambda part, queries: ways[part].average(queries)).mean()
+    return torch.zeros_like(x).index_copy(1, masks.outputs.T.flatten(), means.transpose(0, 1).flatten(1).to(x))
 
 
 def ready(values: int) -> Generator[Progress, None, None]:
@@ -72,7 +86,7 @@ def ready(values: int) -> Generator[Progress, None, None]:
     bank = Bank(masks.shape, torch.zeros(1, values, dtype=torch.uint8), torch.zeros(1).long(), False, 0)
     for number, form in enumerate(missing):
         yield Progress(number, len(missing), f"Averages for this processor (compiled {kept})")
-        Walk(bank, masks, 1.0, form, form.queries, 1).mean(torch.zeros(form.queries, values), 0)
+        Walk(bank, masks, 1.0, form, form.queries, 1).average(torch.zeros(form.queries, values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,27 +136,42 @@ class Walk:
         each, shared = self.form.memory(steps, self.queries, self.masks.shape.d)
         return self.threads * (each + mirrored) + shared
 
-    def mean(self, x: Float[Tensor, "b d"], batch: int) -> Float[Tensor, "b d"]:
-        """Averages over all images, or the mean of the averages over batches of so many."""
-        blocks, found = x.detach().split(self.queries), []
+    def average(self, x: Float[Tensor, "b d"]) -> PosteriorMean:
+        """Averages over all images of every row, in order: values [v b m] in front, float64."""
+        whole = self._of_blocks(x, 0, lambda sums: reduce(Sums.merge, sums))
+        log_weights = [self._placed(sums.log_weight(), block) for sums, block in whole]
+        means = [self._placed(sums.mean(), block) for sums, block in whole]
+        return PosteriorMean.averaged(torch.cat(log_weights), torch.cat(means).transpose(0, 1))
+
+    def batches(self, x: Float[Tensor, "b d"], batch: int) -> Float[Tensor, "v b m"]:
+        """The mean of the averages over batches of so many images."""
+        count = len(range(0, len(self.bank), batch))
+
+        def mean(sums: Iterable[Sums]) -> Float64[np.ndarray, "b v m"]:
+            total = np.zeros(())
+            for one in sums:
+                total = total + one.mean() / count
+            return total
+
+        found = self._of_blocks(x, batch, mean)
+        return torch.cat([self._placed(means, block) for means, block in found]).transpose(0, 1)
+
+    def _of_blocks(
+        self, x: Float[Tensor, "b d"], batch: int, work: Callable[[Iterable[Sums]], R]
+    ) -> list[tuple[R, int]]:
+        """Of each block of noisy images what `work` makes of its sums over parts of the training images; its size."""
+        blocks, parts, found = x.detach().split(self.queries), range(0, len(self.bank), self._part(batch)), []
         for number, block in enumerate(blocks):
             with within(number / len(blocks), (number + 1) / len(blocks)):
-                found.append(self._mean(block, batch))
-        return torch.cat(found)
+                found.append((work(self._each(self._work(block), parts)), len(block)))
+        return found
 
-    def _mean(self, x: Float[Tensor, "b d"], batch: int) -> Float[Tensor, "b d"]:
-        parts, work = range(0, len(self.bank), self._part(batch)), self._work(x)
-        running: Sums | None = None
-        means = np.zeros(())
-        for done, sums in enumerate(self._each(work, parts), start=1):
-            if batch:
-                means = means + sums.mean() / len(parts)
-            else:
-                running = sums if running is None else running.merge(sums)
-            heartbeat(done / len(parts))
-        answers = torch.from_numpy(means if running is None else running.mean())[: len(x)]  # [b v m]
-        columns = torch.from_numpy(work.outputs).T.flatten()
-        return torch.zeros_like(x).index_copy(1, columns, answers.flatten(1).to(x))
+    def _placed(self, found: Float64[np.ndarray, "q *v m"], noisy: int) -> Float[Tensor, "b *v m"]:
+        """Of so many noisy images, from the order of the steps to that of the rows."""
+        steps = self.masks.alone if self._direct else self.masks.steps
+        placed = np.empty_like(found[:noisy])
+        placed[..., steps.rows] = found[:noisy]
+        return torch.from_numpy(placed)
 
     def _work(self, x: Float[Tensor, "b d"]) -> Work:
         steps = self.masks.alone if self._direct else self.masks.steps
@@ -158,14 +187,15 @@ class Walk:
         def one(start: int) -> Sums:
             return work.run(self.bank.stored(start, min(start + parts.step, len(self.bank))).numpy())
 
-        if self.threads == 1 or len(parts) == 1:
-            yield from map(one, parts)
-            return
-        pool = ThreadPoolExecutor(self.threads, "averages")
-        try:
-            yield from pool.map(one, parts)
-        finally:  # also where the listener of a heartbeat cancels the call
-            pool.shutdown(cancel_futures=True)
+        with ExitStack() as stack:
+            each: Iterable[Sums] = map(one, parts)
+            if self.threads > 1 and len(parts) > 1:
+                pool = ThreadPoolExecutor(self.threads, "averages")
+                stack.callback(pool.shutdown, cancel_futures=True)  # also where the listener of a heartbeat cancels
+                each = pool.map(one, parts)
+            for done, sums in enumerate(each, start=1):
+                heartbeat(done / len(parts))
+                yield sums
 
     def _part(self, batch: int) -> int:
         """Images whose softmax is one piece of work: 4, 8, ... pieces of 512 to 4096, whatever the threads."""

@@ -34,7 +34,7 @@ class Steps(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """A 0/1 matrix [m d]: row i is what the coordinates `outputs[i]` (one, or one per channel) compare."""
+    """A 0/1 matrix [m d]: row i is what the coordinates `outputs[i]` (one, or one per channel) compare; on the CPU."""
 
     rows: Bool[Tensor, "m d"]
     outputs: Int[Tensor, "m v"]
@@ -48,12 +48,12 @@ class Masks:
     @cached_property
     def steps(self) -> Steps:
         """The cheapest walk over neighbours."""
-        return walk_through(np.ascontiguousarray(self.rows.cpu().numpy()), self._edges())
+        return walk_through(np.ascontiguousarray(self.rows.numpy()), self._edges())
 
     @cached_property
     def alone(self) -> Steps:
         """Every row from nothing, columns one by one, in the order of the rows."""
-        mask = self.rows.cpu().numpy()
+        mask = self.rows.numpy()
         m, nothing = len(mask), np.zeros(0, np.int16)
         starts = np.concatenate([[0], self.counts.cumsum()])
         none = np.full(m, -1, np.int32)
@@ -62,7 +62,7 @@ class Masks:
     @cached_property
     def counts(self) -> Int64[np.ndarray, " m"]:
         """Columns of each row."""
-        return np.asarray(np.count_nonzero(self.rows.cpu().numpy(), axis=1))
+        return np.asarray(np.count_nonzero(self.rows.numpy(), axis=1))
 
     @property
     def support(self) -> float:
@@ -82,7 +82,7 @@ class Masks:
     def _edges(self) -> tuple[Int64[np.ndarray, " e"], Int64[np.ndarray, " e"]]:
         """Pairs of rows whose first coordinates are neighbours, or the same pixel in other channels."""
         c, h, w = self.shape
-        first = self.outputs[:, 0].cpu().numpy()
+        first = self.outputs[:, 0].numpy()
         at = np.full((c + 2, h + 1, w + 1), -1, np.int64)
         at[first // (h * w), first // w % h, first % w] = np.arange(len(first))
         pairs = [(at[:c, :h, :w], at[k : c + k, i : h + i, j : w + j]) for k, i, j in _NEIGHBOURS]

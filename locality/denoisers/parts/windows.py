@@ -183,8 +183,7 @@ def calibrated(bank: Bank, make: Maker, largest: int, network: Denoiser) -> Gene
     """
     sizes = [size for size in (3, 5, 7, 9, 11, 13, 15, 17, 21, 25, 31, 41, 51) if size < largest] + [largest]
     sigmas = ddpm_grid(10)
-    device = bank.data.device
-    x_T = initial(start_noise(bank.shape, _SAMPLES, 0).to(device), sigmas[0], "ddpm")
+    x_T = initial(start_noise(bank.shape, _SAMPLES, 0).to(bank.device), sigmas[0], "ddpm")
     chosen: list[int] = []
     for step in ddim(network, x_T, sigmas):
         cosines = []

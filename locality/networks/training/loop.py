@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from locality.dataset import Dataset
-from locality.device import fast_bfloat16
+from locality.device import fast_bfloat16, sent
 from locality.errors import BadInput, NonFinite
 from locality.metrics import denoising_errors
 from locality.networks.checkpoints.files import clone_state
 from locality.networks.parts.precondition import scalars
 from locality.networks.parts.spec import NetworkDenoiser, NetworkSpec
-from locality.networks.training.ambient import Pair, ambient_pair, fixed_noise, plain_pair
+from locality.networks.training.ambient import Pair
+from locality.networks.training.batch import draw_batch
+from locality.networks.training.machine import ALONE, Machine
 from locality.networks.training.moments import forget_moments, moments_of, save_moment
 from locality.networks.training.muon import Muon
 from locality.networks.training.plan import Budget, TrainSpec
@@ -34,6 +36,8 @@ from locality.types import Denoiser
 from locality.work import Progress
 
 HELD_OUT_SIGMA = 0.5  # where the live held-out curve is measured
+_READ = 0.1  # seconds between two looks at the loss of a GPU, which is waited for
+_APART = 1_000_003  # between the seeds of two processes
 
 
 @dataclass(eq=False)
@@ -45,7 +49,7 @@ class Training:
     train: TrainSpec
     folder: Path
     held_out: Dataset | None = None
-    device: str = "cpu"
+    machine: Machine = ALONE
     images: int = 0
     seconds: float = 0.0
     net: nn.Module = field(init=False)
@@ -53,6 +57,7 @@ class Training:
 
     def __post_init__(self) -> None:
         self.net = self._fresh()
+        self._runner = self.machine.runner(self.net)
         self.ema = clone_state(self.net)
         self._optimiser = self._optimiser_of(self.net)
         self._generator = torch.Generator().manual_seed(self.train.seed)
@@ -72,28 +77,40 @@ class Training:
             NonFinite: the loss became NaN.
         """
         self._due = moments_of(budget, moments)
+        self._check_ranks(budget)
         if resume:
             self._load(budget)
+            self.machine.meet()  # before the first one writes
         elif (self.folder / STATE).exists():
             raise BadInput(f"{self.folder} holds a training already. Add --resume, or choose another folder.")
-        else:
+        elif self.machine.first:
             forget_moments(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made is reported before the work
         self._budget = budget
         return self._steps(budget, save_every)
 
+    def _check_ranks(self, budget: Budget) -> None:
+        """Raises BadInput: several processes cannot share this training."""
+        ranks = self.machine.ranks
+        if ranks > 1 and budget.images is None:
+            raise BadInput("Several processes do not agree on what the time is: give the length as --images N.")
+        if ranks > self.train.batch:
+            least = f"Give --option batch={ranks} or more."
+            raise BadInput(f"{ranks} processes cannot share a batch of {self.train.batch} images. {least}")
+
     def _steps(self, budget: Budget, save_every: float) -> Generator[Progress, None, None]:
-        before, start, saved, measured = self.seconds, time.monotonic(), time.monotonic(), -math.inf
+        before, start, saved, measured, read = self.seconds, time.monotonic(), time.monotonic(), -math.inf, -math.inf
         first = self.images
         numbers: dict[str, float] = {}
         try:
             while (used := budget.fraction(self.images, self.seconds)) < 1.0:
                 loss = self._step(used)
+                if self.machine.kind == "cpu" or time.monotonic() - read > _READ:
+                    numbers["loss"], read = self._read(loss), time.monotonic()
                 now = time.monotonic()
                 self.seconds = before + now - start
-                rate = (self.images - first) / max(now - start, 1e-9)
-                numbers |= {"loss": loss, "images": self.images, "rate": rate}
-                if any(self.images - self.train.batch < due <= self.images for due in self._due):
+                numbers |= {"images": self.images, "rate": (self.images - first) / max(now - start, 1e-9)}
+                if self.machine.first and any(self.images - self.train.batch < due <= self.images for due in self._due):
                     save_moment(self.folder, self.denoiser(), self.images, self.seconds)
                 if self.held_out is not None and now - measured > min(save_every / 2, 2.0 + (now - start) / 10):
                     numbers["held_out"] = self.held_out_error(self.denoiser())
@@ -106,6 +123,7 @@ class Training:
             self._save()
             raise
         self._save()
+        self.machine.meet()  # only now may any of them end: the first one has kept the weights
 
     def denoiser(self) -> NetworkDenoiser:
         """The averaged weights as a denoiser (a copy)."""
@@ -114,9 +132,14 @@ class Training:
         return NetworkDenoiser(net.eval().requires_grad_(False), self.spec, self.dataset.shape)
 
     @property
+    def device(self) -> str:
+        """Where the network is."""
+        return self.machine.device
+
+    @property
     def bfloat16(self) -> bool:
         """Whether the network runs in bfloat16: where it is wanted and the device has it."""
-        return self.train.bfloat16 and fast_bfloat16(torch.device(self.device).type)
+        return self.train.bfloat16 and fast_bfloat16(self.machine.kind)
 
     def _optimiser_of(self, net: nn.Module) -> torch.optim.Optimizer:
         options: dict[str, Any] = {"lr": self.train.rate, "betas": (0.9, 0.99), "fused": True}
@@ -128,53 +151,47 @@ class Training:
         """The network as it starts: a function of spec, shape and seed; the global generator is left alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.train.seed)  # layers initialise from the global generator only
-            return self.spec.build(self.dataset.shape).to(self.device)
+            return self.machine.placed(self.spec.build(self.dataset.shape))
 
-    def _step(self, used: float) -> float:
-        """One optimiser step on a fresh batch; returns its loss."""
-        t = self.train
-        (x, goal, keep), sigma = self._draw()
-        c = scalars(self.spec.prediction, sigma, self.spec.sigma_data)
-        target = (goal - (keep * c.c_skip)[:, None] * x) / c.c_out[:, None]
-        wrapped = NetworkDenoiser(self.net.train(), self.spec, self.dataset.shape)
+    def _step(self, used: float) -> Float[Tensor, ""]:
+        """One optimiser step on a fresh batch; returns its loss, for which nobody has waited yet."""
+        t, machine = self.train, self.machine
+        pair, sigma = draw_batch(self.dataset, t, self._generator)
+        each = zip(*(machine.shares(tensor) for tensor in (*pair, sigma)), strict=True)
+        loss = torch.zeros((), device=self.device)
+        self._optimiser.zero_grad(set_to_none=True)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(t.seed + self.images)  # dropout, the only global draw, repeats on resume
-            with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.bfloat16):
-                raw = wrapped.raw(x, sigma)
-        loss = (keep[:, None] * raw - target).square().mean()
-        if not math.isfinite(value := float(loss.detach())):
-            raise NonFinite(f"The loss became {value} after {self.images} images. Start again with a lower rate.")
+            torch.manual_seed(t.seed + self.images + machine.rank * _APART)  # dropout repeats on resume
+            for part in each:
+                x, goal, keep, levels = (sent(tensor, loss.device) for tensor in part)
+                mine = self._loss(Pair(x, goal, keep), levels) * (len(x) / t.batch)
+                mine.backward()
+                loss += mine.detach()
+        machine.add_up([loss, *(weight.grad for weight in self.net.parameters() if weight.grad is not None)])
+        if machine.kind == "cpu":  # a GPU would be waited for
+            self._read(loss)
         for group in self._optimiser.param_groups:
             group["lr"] = t.rate_at(self.images, used)
-        self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
         self._optimiser.step()
         self.images += t.batch
         self._average()
+        return loss
+
+    def _loss(self, pair: Pair, sigma: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+        c = scalars(self.spec.prediction, sigma, self.spec.sigma_data)
+        target = (pair.goal - (pair.keep * c.c_skip)[:, None] * pair.x) / c.c_out[:, None]
+        self.net.train()
+        wrapped = NetworkDenoiser(self._runner, self.spec, self.dataset.shape)
+        with torch.autocast(self.machine.kind, torch.bfloat16, enabled=self.bfloat16):
+            raw = wrapped.raw(pair.x, sigma)
+        return (pair.keep[:, None] * raw - target).square().mean()
+
+    def _read(self, loss: Float[Tensor, ""]) -> float:
+        """The loss as a number; a GPU is waited for. Raises NonFinite."""
+        value = float(loss)
+        if not math.isfinite(value):
+            raise NonFinite(f"The loss became {value} after {self.images} images. Start again with a lower rate.")
         return value
-
-    def _draw(self) -> tuple[Pair, Float[Tensor, " b"]]:
-        """Noisy images with what the loss wants of them, and their noise levels, all from the one generator."""
-        t, g = self.train, self._generator
-        rows = torch.randint(len(self.dataset), (t.batch,), generator=g)
-        x0 = self.dataset.x0(rows)
-        mirror = torch.rand(t.batch, generator=g) < 0.5
-        z = fixed_noise(rows, x0.shape[1], t.seed) if t.ambient else None
-        if t.flips:
-            x0 = self._mirrored(x0, mirror)
-            z = None if z is None else self._mirrored(z, mirror)  # an image's fixed noise is part of it
-        normal = t.ln_mean + t.ln_std * torch.randn(t.batch, generator=g)
-        low, high = math.log(0.005), math.log(80.0)
-        even = low + (high - low) * torch.rand(t.batch, generator=g)
-        ln_sigma = torch.where(torch.rand(t.batch, generator=g) < t.uniform, even, normal)
-        eps = torch.randn(x0.shape, generator=g)
-        sigma = ln_sigma.exp()
-        pair = plain_pair(x0, sigma, eps) if z is None else ambient_pair(x0, z, sigma, eps, t.ambient)
-        return Pair(*(part.to(self.device) for part in pair)), sigma.to(self.device)
-
-    def _mirrored(self, images: Float[Tensor, "b d"], which: Bool[Tensor, " b"]) -> Float[Tensor, "b d"]:
-        flipped = images.reshape(-1, *self.dataset.shape).flip(-1).reshape(images.shape)
-        return torch.where(which[:, None], flipped, images)
 
     def _average(self) -> None:
         """A half-life h of the images seen is the power function of exponent log(2) / h - 1 (Karras et al. 2024)."""
@@ -193,6 +210,10 @@ class Training:
         return {"network": self.spec.identity(), "train": self.train.key(), "fingerprint": self.dataset.fingerprint}
 
     def _save(self) -> None:
+        if not self.machine.first:
+            return
+        if not all(bool(tensor.isfinite().all()) for tensor in self.net.state_dict().values()):
+            raise NonFinite(f"Weights became NaN or infinite by {self.images} images: what was kept before stays.")
         about = {"identity": self._identity(), "images": self.images, "seconds": self.seconds}
         about["budget"] = asdict(self._budget)
         write_state(self.folder, about, self.net, self.ema, self._optimiser, self._generator)

@@ -53,7 +53,8 @@ class Muon(torch.optim.AdamW):
         assert grad is not None
         state = self.state[weight]
         if not state:
-            state |= {"step": torch.zeros(()), "momentum": torch.zeros_like(weight)}  # AdamW asks each state for a step
+            # AdamW asks each state for a step
+            state |= {"step": weight.new_zeros(()), "momentum": torch.zeros_like(weight)}
         mean: Tensor = state["momentum"].lerp_(grad, 1.0 - _MOMENTUM)
         return grad.lerp(mean, _MOMENTUM)
 

@@ -11,6 +11,7 @@ import torch
 from locality.dataset import Dataset
 from locality.networks.parts.spec import NetworkSpec
 from locality.networks.training.loop import Training
+from locality.networks.training.machine import Machine
 from locality.networks.training.plan import TrainSpec
 from locality.types import ImageShape
 
@@ -42,8 +43,8 @@ def parameter_count(network: NetworkSpec, shape: ImageShape) -> int:
 
 def _step_seconds(network: NetworkSpec, train: TrainSpec, images: Dataset, device: str) -> float:
     """The second of two steps: the first one allocates."""
-    training = Training(images, network, train, Path(), device=device)
-    training._step(0.0)
+    training = Training(images, network, train, Path(), machine=Machine(device))
+    float(training._step(0.0))
     began = time.perf_counter()
-    training._step(0.0)
+    float(training._step(0.0))
     return time.perf_counter() - began

@@ -14,15 +14,16 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.device import versions
 from locality.metrics import RATIO_SIGMAS, error_ratio
-from locality.networks import Budget, NetworkSpec, Training, TrainSpec, save_network
+from locality.networks import ALONE, NETWORKS, Budget, Machine, NetworkSpec, Training, TrainSpec, save_network
 from locality.store import Store
 from locality.studies.models import fit_wiener
 from locality.studies.trained import Trained, read_trained
 from locality.studies.training.journal import Log, recorded
 from locality.studies.training.preview import Previewer
-from locality.types import Denoiser
+from locality.types import Denoiser, ImageShape
 from locality.work import Progress
 
+PAPER_EPOCHS = 200  # of the networks of Lukoianov et al. 2025: their checkpoints are of epoch 200
 TEST_IMAGES = 1000  # held-out images of the error ratios
 
 
@@ -35,7 +36,7 @@ def train_network(
     *,
     resume: bool = False,
     moments: int = 0,
-    device: str = "cpu",
+    machine: Machine = ALONE,
     command: str = "",
     store: Store | None = None,
     preview: bool = False,
@@ -51,9 +52,34 @@ def train_network(
         DataUnavailable: the images are not on this machine.
         BadInput, CheckpointMismatch, NonFinite: see `locality.networks.Training`.
     """
-    training = Training(source.train, network, train, folder, held_out=source.held_out, device=device)
+    training = Training(source.train, network, train, folder, held_out=source.held_out, machine=machine)
     steps = training.run(budget, resume=resume, moments=moments)
     return (yield from recorded(_work(training, steps, source, command, store, preview), folder))
+
+
+def join_training(
+    source: Source,
+    network: NetworkSpec,
+    train: TrainSpec,
+    budget: Budget,
+    folder: Path,
+    machine: Machine,
+    *,
+    resume: bool = False,
+) -> Generator[Progress, None, None]:
+    """What every process but the first does: compute its share of each step. Raises as `train_network`."""
+    return Training(source.train, network, train, folder, machine=machine).run(budget, resume=resume)
+
+
+def sized(name: str, preset: str, shape: ImageShape) -> NetworkSpec:
+    """A network by name at a preset size, `paper` being that of 28 pixels where there is one and the images have them.
+
+    Raises:
+        UnknownName, BadInput: no such network, option or preset.
+    """
+    known = NETWORKS[name.partition(":")[0].strip()].presets
+    own = f"{preset}{shape.h}"
+    return NETWORKS.parse(f"{name}{',' if ':' in name else ':'}preset={own if own in known else preset}")
 
 
 def _work(
