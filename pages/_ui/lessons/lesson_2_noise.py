@@ -84,6 +84,7 @@ def figure() -> Figure:
             "limit": f"{limit:.1f}",
             "apart": f"{apart:.1f}",
             "over": f"{float(rings.power[rings.frequency >= 1].max()) ** 0.5:.0f}",
+            "overall": f"{float(power.max()) ** 0.5:.0f}",
             "times": f"{radii[asked][0] / radii[seen][0]:.1f}",
         },
     )
@@ -122,9 +123,9 @@ learned these widths to within {apart} px.
 cross, near 0 beyond. More noise moves the crossing to the left, and a filter that passes fewer frequencies is wider in
 pixels. Power falls steeply with frequency, so the crossing moves slowly.
 
-**Where noise drowns everything** (above $σ$ ≈ {over} no frequency but the mean is stronger) there is nothing left to
-cross. Then $W ≈ S / σ²$: more noise makes the field fainter, not wider. It keeps the shape of the covariance itself,
-and the radius ends at {limit} px.
+**Where noise drowns everything** there is nothing left to cross: from $σ$ ≈ {over} on it is stronger than every
+frequency in the chart, from $σ$ ≈ {overall} on than the mean brightness too. Then $W$ approaches $S / σ²$: more noise
+makes the field fainter and hardly wider. Its shape becomes that of the covariance itself, whose radius is {limit} px.
 """,
     trying="""
 Choose **In Fourier space** and drag $σ$ from 0.05 to 3: watch where power and noise cross, how the gain follows, and

@@ -115,7 +115,7 @@ prediction is measured on the page *Why not exactly equal?*.
 """,
     trying="""
 Click a cheek or an ear in the photograph, or move with the arrow keys: on the head most pixels look at their mirror
-image, and on CIFAR-10 none does. Then raise $σ$ to 12: more and more of the head counts.
+image, on CIFAR-10 far fewer. Then raise $σ$ to 12: more and more of the head counts.
 """,
     not_shown="""
 The field is a mean over cats: for one photograph a network may weigh the other eye more, or not at all.
