@@ -105,7 +105,8 @@ def _stated(
     about = (
         f"proven for the {len(found.eigvals):,} leading components{how}, the others share one variance; "
         f"of pixels with {OF_NOTE:.0%} of the largest variance or more"
-        + "; more components would promise something" * useless
+        + "; more components would promise something"
+        * useless
     )
     return RowError(float(_LEVELS[start]), float(from_here[start]), float(rows[start:].max()), about)
 
@@ -146,9 +147,7 @@ class _Directions:
         parts = (_LEVELS[i : i + _TOGETHER + 1] for i in range(0, len(_LEVELS) - 1, _TOGETHER))
         return torch.cat([self._bound(found, apart, part.square().to(self.variance)) for part in parts])
 
-    def _bound(
-        self, found: WienerFilter, apart: _Apart, noise: Float64[Tensor, " some"]
-    ) -> Float64[Tensor, " levels"]:
+    def _bound(self, found: WienerFilter, apart: _Apart, noise: Float64[Tensor, " some"]) -> Float64[Tensor, " levels"]:
         squares = self.components.square()
         outside = (self.length - squares.sum(dim=1)).clamp(min=0.0)
         shared = 2.0 * (self.components * self.residual).sum(dim=1)
