@@ -116,7 +116,9 @@ def test_other_images_start_anew_and_it_is_said(tmp_path: Path, caplog: pytest.L
 def test_more_of_the_same_images_are_others(tmp_path: Path) -> None:
     store, data = Store(tmp_path), pixels()
     stopped(set_of(data[:300]), store, 3)
-    assert same(finish(sum_images(set_of(data), COMPUTE, store)), estimate_moments([data]))
+    found, events = events_of(sum_images(set_of(data), COMPUTE, store))
+    assert same(found, estimate_moments([data]))
+    assert {event.note for event in events} == {"Covariance"}
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "nothing", "words", "older"])

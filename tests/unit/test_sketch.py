@@ -11,6 +11,7 @@ import torch
 from locality.dataset import Dataset, Images, InMemory
 from locality.device import Compute
 from locality.errors import BadInput, NonFinite, TooLarge
+from locality.linear.bound import Variances, _Apart, _Directions, conclude
 from locality.linear.budget import check_budget
 from locality.linear.moments import estimate_moments
 from locality.linear.sketch import sketch
@@ -97,6 +98,23 @@ def test_it_holds_in_a_world_whose_covariance_is_known(fall: float) -> None:
     torch.testing.assert_close(found.mean, exact.mean, rtol=0, atol=1e-6)
     torch.testing.assert_close(found.trace, float(exact.eigvals.sum()), rtol=1e-5, atol=0)
     torch.testing.assert_close(found.eigvals[:5], exact.eigvals[:5], rtol=0.01, atol=0)
+
+
+@pytest.mark.parametrize("coupled", [0.02, 0.1, 0.3])
+def test_components_that_are_none_yet_are_paid_for(coupled: float) -> None:
+    """U is the first pixels, which S couples to others that hardly vary: they lie in U whole, but S U does not."""
+    cov = torch.diag(torch.cat([torch.linspace(10.0, 5.0, 20), torch.full((D - 20,), 0.05)]).double())
+    cov[:20, 40:60] = coupled * torch.eye(20)
+    cov[40:60, :20] = coupled * torch.eye(20)
+    basis, variances = torch.eye(D, 20, dtype=torch.float64), cov.diagonal()
+    exact = WienerFilter(SHAPE, 100, torch.zeros(D).double(), *decompose(cov))
+    known, image = Variances.of(cov, SHAPE), cov @ basis
+    found = conclude(SHAPE, 100, exact.mean, known, variances[:20], basis, image, " of two passes")
+    residual = image - basis * variances[:20]
+    stated = _Directions(1, variances, basis, residual).bound(found, _Apart.of(residual))
+    for level, limit in zip(torch.arange(-5.0, 7.0, 1 / 16).tolist(), stated.tolist(), strict=False):
+        true, near = exact.matrix(2.0**level)[:20], found.matrix(2.0**level)[:20]
+        assert 0.0 < float(((near - true).abs().amax(dim=1) / true.amax(dim=1)).max()) <= limit + 1e-6
 
 
 def test_the_variance_left_over_is_exact_for_bytes() -> None:
