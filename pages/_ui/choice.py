@@ -139,6 +139,16 @@ def link_to(source: Source) -> dict[str, str]:
     return {**query, **({EDIT: chain_text(source.edits)} if source.edits else {})}
 
 
+def offer_set(page: str, name: str = "fashion_mnist") -> None:
+    """A link to this page with a set that has what these images lack."""
+    st.page_link(
+        f"pages/explore/{page}.py",
+        label=f"Show {DATASETS[name].info.title}",
+        icon=":material/arrow_forward:",
+        query_params={"dataset": name},
+    )
+
+
 def current_network() -> Trained | None:
     """The chosen network, None where none is trained on the dataset."""
     found = _networks()

@@ -155,7 +155,8 @@ def recording() -> Recording:
 
 def test_without_images_the_page_says_so() -> None:
     at = open_page(dataset="fashion_mnist")
-    assert "Training needs the fashion_mnist images, which are not on this machine" in texts(at)
+    assert "Training needs the images, and those of Fashion-MNIST are not on this machine" in texts(at)
+    assert "python -m locality download fashion_mnist" in texts(at)
     assert "Start" not in labels(at)
 
 

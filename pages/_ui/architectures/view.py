@@ -17,7 +17,7 @@ from pages._ui.lab.mount import Component
 from pages._ui.looking import SNAP, share_sigma
 
 COMPONENT = Component(Path(__file__).parent, "architectures")
-CHOICES = {"measure": ("pearson", "off_centre", "cosine"), "scope": ("pixel", "study"), "colours": ("linear", "symlog")}
+CHOICES = {"measure": ("pearson", "off_centre", "cosine"), "scope": ("pixel", "study"), "colours": ("symlog", "linear")}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pages._ui.bench.published import show_published
 from pages._ui.bench.ranking import show_ranking
 from pages._ui.bench.run import found, own_plan, run_section
 from pages._ui.bench.table import all_columns, offer_text, show_board, usual_columns
-from pages._ui.choice import linked_select, note
+from pages._ui.choice import linked_select, note, offer_set
 from pages._ui.guard import guard
 
 
@@ -50,10 +50,11 @@ def show(source: Source) -> None:
                 show_detail(made, cell)
     else:
         st.info(
-            "No benchmark of this dataset is stored. Run one below, or choose MNIST, Fashion-MNIST or CIFAR-10 in the "
-            "sidebar: their tables come with the repository.",
+            "No benchmark of this dataset is stored. Run one below, or look at those that come with the repository: of "
+            "MNIST, Fashion-MNIST and CIFAR-10.",
             icon=":material/leaderboard:",
         )
+        offer_set("07_Benchmark")
     run_section(source)
     show_ablations([table for table in shipped if table.plan.presets])
     show_costs(source.text)

@@ -10,6 +10,7 @@ from locality.networks import NETWORKS, parameter_count
 from locality.sharing import refusal
 from locality.studies import read_progress
 from locality.types import ImageShape
+from pages._ui.choice import offer_set
 from pages._ui.edit.state import Asked
 from pages._ui.guard import guard
 from pages._ui.train.plan import Plan, free_name, plans
@@ -24,7 +25,10 @@ def learn(source: Source, asked: Asked) -> None:
     st.header("Train on this", anchor=False)
     after = asked.after(source)
     if not after.available:
-        st.info(f"Training needs the images. {after.missing()}", icon=":material/hide_image:")
+        st.info(
+            f"Training needs the images, which are not on this machine. {after.missing()}", icon=":material/hide_image:"
+        )
+        offer_set("06_Edit_statistics")  # with networks that were trained on its edited images
         return
     if why := refusal("train"):
         st.info(why, icon=":material/groups:")

@@ -38,7 +38,7 @@ export class Charts {
     this.place.setAttribute("aria-label", `Half-mass radius against sigma. ${told("Predicted", predicted.filter((_, i) => i % 4 === 0))}. ${told("Learned", learned)}.`)
     const beside = `${at}` === `${pixel}` ? "" : ", the nearest stored one"
     const errors = learned.some(([, , error]) => error) ? "; band: ± one standard error over draws" : ""
-    view.$(".radius-note").textContent = `Distance that holds half of the absolute weight of row ${at[0]}, column ${at[1]}${beside}${errors}`
+    view.$(".radius-note").textContent = `Distance that holds half of the absolute weight of row ${at[0]}, column ${at[1]}${beside}${errors}. ${view.head.grain ?? ""}`
     this.more(key, at)
   }
 

@@ -19,6 +19,7 @@ from pages._ui.explorer.strip import strip
 from pages._ui.explorer.view import COMPONENT, View, heard
 
 OUTSIDE = 4  # pixels beyond which mass counts as non-local
+_MANY = 4  # images for every value of one: with more the sampling noise of a covariance is hardly seen
 _LATER = "With these options the fields follow when the pointer rests, or on a click."
 _FAILED = "Fields for hovering did not load; clicks still work. Reload the page to try again."
 
@@ -87,10 +88,22 @@ def contents(
         "restored": view.restored,
         "range": [SIGMA_LOW, SIGMA_HIGH],
         "exact": {"pixel": list(view.target), "sigma": view.sigma},
+        "grain": _grain(wiener),
         "options": {"symlog": options.symlog, "outside_radius": OUTSIDE},
         "panels": _panels(title, options, trained, wiener),
     }
     return head, arrays
+
+
+def _grain(wiener: WienerFilter) -> str:
+    """Where images are few for their size the covariance is noisy itself: its fields have grain, which radii count."""
+    n, d = wiener.count, wiener.shape.d
+    if n >= _MANY * d:
+        return ""
+    return (
+        f"The covariance is that of {n:,} images with {d:,} values each: the grain of the predicted field is its "
+        "sampling noise, and widens its radius."
+    )
 
 
 def _tables(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.denoisers import Evidence, Explains
+from locality.errors import DataUnavailable
 from locality.fields.jacobian import field_rows, measure, pixel_outputs, reduce_inputs
 from locality.linear.wiener import coordinates
 from locality.metrics import is_copy
@@ -44,7 +45,15 @@ def show_evidence(source: Source, sampling: Sampling, rows: Sequence[Row], pick:
         f"Image {pick.sample + 1} of {row.text}, step {pick.step + 1} of {sampling.steps}, noise level σ = {sigma:.3g}."
     )
     with guard():
-        found = _explain(row.key, pick, row.model_key, source, row.text, row.x[pick.step, pick.sample], sigma)
+        try:
+            found = _explain(row.key, pick, row.model_key, source, row.text, row.x[pick.step, pick.sample], sigma)
+        except DataUnavailable as missing:
+            st.info(
+                f"This model averages training images, and which of them decided a pixel can only be said where they "
+                f"are. {missing} The rows of wiener and of networks answer without images.",
+                icon=":material/hide_image:",
+            )
+            return
         x0_hat = row.x0_hat[pick.step, pick.sample]
         if isinstance(found, Evidence):
             _averaged(source, found, pick.pixel, x0_hat, _copied(row, pick.sample, found))

@@ -10,6 +10,7 @@ from locality.datasets import Source
 from locality.grammar import read, value_text, write
 from locality.networks import NETWORKS, NetworkSpec, TrainSpec, parameter_count
 from locality.sharing import refusal
+from pages._ui.choice import offer_set
 from pages._ui.controls import option, start_option
 from pages._ui.guard import guard
 from pages._ui.samples.jobs import spoken
@@ -30,10 +31,11 @@ def new_training(source: Source) -> None:
         return
     if not source.available:
         st.info(
-            f"Training needs the {source.text} images, which are not on this machine. Download them from the "
-            "sidebar, or choose another dataset there.",
+            f"Training needs the images, and those of {source.spec.info.title} are not on this machine. "
+            f"{source.missing()}",
             icon=":material/hide_image:",
         )
+        offer_set("05_Train", "faces")  # which is always there
         return
     with guard(), st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="bottom"):
