@@ -9,7 +9,7 @@ again in the backward pass instead of being kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -49,6 +49,22 @@ class PosteriorMean(NamedTuple):
         else:
             weights = logits.sub_(peak[..., None]).clamp_(min=NOTHING).exp_()
         return PosteriorMean(peak, weights.sum(dim=-1), weigh(weights))
+
+    @staticmethod
+    def known(mean: Float[Tensor, "..."], log_weight: Float[Tensor, "..."]) -> PosteriorMean:
+        """Of items whose average, and ln sum_i exp(logit_i), are known."""
+        return PosteriorMean(log_weight, torch.ones_like(log_weight), mean)
+
+    @staticmethod
+    def joined(parts: Sequence[PosteriorMean]) -> PosteriorMean:
+        """Averages of other queries, one after the other on the first axis of all three."""
+        return PosteriorMean(*map(torch.cat, zip(*parts, strict=True)))
+
+    def flat(self) -> PosteriorMean:
+        """Of queries [b ...] and one value axis, their channels, in front: all three as images [b d]."""
+        channels = len(self.total)
+        peak, weight = (part.flatten(1).repeat(1, channels) for part in (self.peak, self.weight))
+        return PosteriorMean(peak, weight, self.total.transpose(0, 1).flatten(1))
 
     def padded(self, *by: int) -> PosteriorMean:
         """With queries added around that have seen nothing; `by` as torch.nn.functional.pad takes it."""

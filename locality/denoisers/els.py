@@ -16,7 +16,7 @@ from locality.denoisers.parts.bank import Bank, precise
 from locality.denoisers.parts.boxes import box, planes, round_bands, squared_difference
 from locality.denoisers.parts.compiled import runs_compiled
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence
-from locality.denoisers.parts.patch_walk import WIDEST, patch_means
+from locality.denoisers.parts.patch_walk import WIDEST, patch_posterior
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
@@ -98,13 +98,21 @@ class EquivariantDenoiser:
     def shape(self) -> ImageShape:
         return self.bank.shape
 
+    @property
+    def merges(self) -> bool:
+        return True
+
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        return self.posterior(x, sigma).mean().to(x.dtype)
+
+    def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
+        """The average before it is divided [b d]. Raises as a call."""
         self.shape.check(x)
         size = self.windows.at(check_sigma(sigma))
         once = size % 2 == 1 and size <= min(self.shape.h, self.shape.w)  # a patch holds no pixel of the torus twice
         if once and size**2 * self.shape.c <= WIDEST and runs_compiled(self.bank, x):
-            found = patch_means(
+            found = patch_posterior(
                 self.bank, x, sigma, self.index(size), [group for group in self.groups(size) if len(group)]
             )
             if found is not None:
@@ -113,7 +121,7 @@ class EquivariantDenoiser:
             return self.by_patches(x, sigma, size)
         return self.by_shifts(x, sigma, size)
 
-    def by_patches(self, x: Float[Tensor, "b d"], sigma: float, size: int) -> Float[Tensor, "b d"]:
+    def by_patches(self, x: Float[Tensor, "b d"], sigma: float, size: int) -> PosteriorMean:
         """Patches as vectors; all distances of one noisy image to some images as one matrix product."""
         c, h, w = self.shape
         scale = 1.0 / sigma**2
@@ -138,8 +146,7 @@ class EquivariantDenoiser:
 
         one = dtype.itemsize * h * w * (2 * size**2 * c + 2 * h * w + 4 * c)
         k = self.bank.fit(one, most=max(1, _PATCHES // (h * w)))
-        running = stream(x.to(dtype), self.bank.chunks(k, dtype), partial, self.bank.count(k))
-        return running.mean().transpose(0, 1).reshape(len(x), -1).to(x.dtype)
+        return stream(x.to(dtype), self.bank.chunks(k, dtype), partial, self.bank.count(k)).flat()
 
     def patches(self, flat: Float[Tensor, "k d"], size: int) -> Float[Tensor, "k p v"]:
         """The patch around every pixel, on the torus."""
@@ -156,7 +163,7 @@ class EquivariantDenoiser:
         """Pixels whose patches are compared with each other's: all of them."""
         return [torch.arange(self.shape.h * self.shape.w)]
 
-    def by_shifts(self, x: Float[Tensor, "b d"], sigma: float, size: int) -> Float[Tensor, "b d"]:
+    def by_shifts(self, x: Float[Tensor, "b d"], sigma: float, size: int) -> PosteriorMean:
         """Integral maps: for every shift between query and candidate, all windows at once."""
         _, h, w = self.shape
         scale = -0.5 / sigma**2
@@ -180,8 +187,7 @@ class EquivariantDenoiser:
                 items = self.extended(planes(x_kd, self.shape))
                 yield from ((items, down, right) for down in downs for right in rights)
 
-        running = stream(x, parts(), partial, self.bank.count(k) * len(downs) * len(rights))
-        return running.mean().transpose(0, 1).reshape(len(x), -1)
+        return stream(x, parts(), partial, self.bank.count(k) * len(downs) * len(rights)).flat()
 
     def bands(self, size: int) -> tuple[Float[Tensor, "h h"], Float[Tensor, "w w"]]:
         """Windows along rows and columns: around the torus."""

@@ -85,15 +85,23 @@ class OptimalDenoiser:
     def shape(self) -> ImageShape:
         return self.bank.shape
 
+    @property
+    def merges(self) -> bool:
+        return not 0 < self.neighbours < len(self.bank)
+
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        return self.posterior(x, sigma).mean().to(x.dtype)
+
+    def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
+        """The average before it is divided, one weight a noisy image [b 1]. Raises as a call."""
         self.shape.check(x)
         scale = 1.0 / (check_sigma(sigma) ** 2 * self.temperature)
         if runs_compiled(self.bank, x) and not 0 < self.neighbours < len(self.bank):
             from locality.denoisers.parts import whole  # Numba takes half a second to load
 
             if whole.memory(len(x), self.shape.d) <= self.bank.memory:
-                return whole.whole_mean(self.bank, x, scale**-0.5)
+                return whole.whole_posterior(self.bank, x, scale**-0.5)
         dtype = precise(x.dtype, self.shape.d, sigma * self.temperature**0.5)
         queries = x.to(dtype)
         least = self._least_kept(queries.detach(), scale)
@@ -106,7 +114,7 @@ class OptimalDenoiser:
 
         size = self._size(len(x), dtype)
         running = stream(queries, self.bank.chunks(size, dtype), partial, self.bank.count(size))
-        return running.mean().T.to(x.dtype)
+        return PosteriorMean(running.peak[:, None], running.weight[:, None], running.total.T)
 
     def jacobian_rows(
         self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float

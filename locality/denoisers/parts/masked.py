@@ -92,7 +92,7 @@ def _costs(rows: Bool[Tensor, "m d"]) -> list[float]:
     return [held * weight, (held - float(rows.all(dim=0).sum())) * weight]
 
 
-def masked_mean(
+def masked_posterior(
     bank: Bank,
     plan: MaskPlan,
     x: Float[Tensor, "b d"],
@@ -100,20 +100,20 @@ def masked_mean(
     temperature: float = 1.0,
     *,
     batch: int = 0,
-) -> Float[Tensor, "b d"]:
-    """Posterior mean of every output given the coordinates of its mask.
+) -> PosteriorMean:
+    """The average of every output [b d] given the coordinates of its mask, before it is divided.
 
     Exact over all images; with `batch` the softmax is normalised within batches of so many images in
     order, whose answers are averaged with equal weight, as the released code of Lukoianov et al. does.
     Memory: about 20 d bytes per image of a chunk, within the budget.
     """
-    blocks = [_masked_mean(bank, plan, block, sigma, temperature, batch) for block in x.split(QUERIES)]
-    return torch.cat(blocks)
+    blocks = [_masked_posterior(bank, plan, block, sigma, temperature, batch) for block in x.split(QUERIES)]
+    return PosteriorMean.joined(blocks)
 
 
-def _masked_mean(
+def _masked_posterior(
     bank: Bank, plan: MaskPlan, x: Float[Tensor, "b d"], sigma: float, temperature: float, batch: int
-) -> Float[Tensor, "b d"]:
+) -> PosteriorMean:
     d, noise = x.shape[1], sigma * temperature**0.5
     dtype = precise(x.dtype, max(1, int(plan.support)), noise)
     outputs, queries = plan.outputs.to(x.device), x.to(dtype)
@@ -138,9 +138,16 @@ def _masked_mean(
         else:
             running = new if running is None else running.merge(new)
         heartbeat(done / count)
-    mean = means if running is None else running.mean()  # [v b m]
+    if running is None:  # batches have no weight of their own
+        nothing = queries.new_zeros(means.shape[1:])
+        running = PosteriorMean.known(means, nothing)
+    columns, (peak, weight, total) = outputs.T.flatten(), running.flat()  # [b v m], one after the other
     found = torch.zeros(len(x), d, dtype=dtype, device=x.device)
-    return found.index_copy(1, outputs.T.flatten(), mean.transpose(0, 1).flatten(1)).to(x.dtype)
+    return PosteriorMean(
+        found.index_copy(1, columns, peak),
+        torch.ones_like(found).index_copy(1, columns, weight),
+        found.index_copy(1, columns, total),
+    )
 
 
 def _partial(

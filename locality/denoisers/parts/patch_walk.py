@@ -11,6 +11,7 @@ from torch import Tensor
 from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.walk import Walk
 from locality.denoisers.parts.walk_plan import Masks
+from locality.posterior import PosteriorMean
 from locality.types import ImageShape
 from locality.work import within
 
@@ -37,9 +38,9 @@ class PatchBank(Bank):
         return bordered[:, self.index].flatten(0, 1)[start - first * g : stop - first * g].contiguous()
 
 
-def patch_means(
+def patch_posterior(
     bank: Bank, x: Float[Tensor, "b d"], sigma: float, index: Int[Tensor, "p v"], groups: list[Int[Tensor, " _"]]
-) -> Float[Tensor, "b d"] | None:
+) -> PosteriorMean | None:
     """For every pixel of a group, the mean of the centres of all its patches; None where the walk does not run.
 
     Row p of `index` is where in a flat image the patch of pixel p lies, d for what is outside; its side is odd.
@@ -50,7 +51,8 @@ def patch_means(
     centre = torch.arange(c) * size**2 + size**2 // 2
     masks = Masks(torch.ones(1, shape.d).bool(), centre[None], shape)
     bordered = torch.cat([x, x.new_full((len(x), 1), (_OUTSIDE - 127.5) / 127.5)], dim=1)
-    found = torch.zeros(len(x), c, h * w, dtype=x.dtype)
+    mean = torch.zeros(len(x), c, h * w, dtype=torch.float64)
+    log_weight = torch.zeros_like(mean)
     for number, group in enumerate(groups):
         candidates = PatchBank(shape, bank.data, bank.rows, False, bank.memory, bank, index[group])
         queries = bordered[:, index[group]].flatten(0, 1)
@@ -58,6 +60,7 @@ def patch_means(
         if walk is None:
             return None
         with within(number / len(groups), (number + 1) / len(groups)):
-            answers = walk.mean(queries, 0)[:, centre]
-        found[:, :, group] = answers.reshape(len(x), len(group), c).transpose(1, 2)
-    return found.flatten(1)
+            answers = walk.posterior(queries)
+        for every, part in ((mean, answers.mean()), (log_weight, answers.log_weight())):
+            every[:, :, group] = part[:, centre].reshape(len(x), len(group), c).transpose(1, 2)
+    return PosteriorMean.known(mean.flatten(1), log_weight.flatten(1))

@@ -20,9 +20,10 @@ from torch import Tensor
 from locality.denoisers.optimal import OptimalDenoiser
 from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.compiled import kernels, runs_compiled
-from locality.denoisers.parts.masked import masked_mean
+from locality.denoisers.parts.masked import masked_posterior
 from locality.denoisers.parts.walk_loop import LARGEST, TOP, Form, Sums, Work
 from locality.denoisers.parts.walk_plan import Masks
+from locality.posterior import PosteriorMean
 from locality.types import ImageShape
 from locality.work import Progress, heartbeat, within
 
@@ -35,27 +36,37 @@ _SHORTEST = 128  # batches of the softmax below this would leave most lanes empt
 def posterior_mean(
     bank: Bank, masks: Masks, x: Float[Tensor, "b d"], sigma: float, temperature: float = 1.0, *, batch: int = 0
 ) -> Float[Tensor, "b d"]:
-    """Posterior mean of every output given the coordinates of its mask: `quick_mean`, else `masked_mean`.
+    """Posterior mean of every output given the coordinates of its mask; see `posterior`.
+
+    Exact over all images; `batch` as `masked_posterior` takes it.
+    """
+    return posterior(bank, masks, x, sigma, temperature, batch=batch).mean().to(x.dtype)
+
+
+def posterior(
+    bank: Bank, masks: Masks, x: Float[Tensor, "b d"], sigma: float, temperature: float = 1.0, *, batch: int = 0
+) -> PosteriorMean:
+    """The average of every output [b d] before it is divided: `quick_posterior`, else `masked_posterior`.
 
     Raises:
         TooLarge: the memory budget.
     """
-    found = quick_mean(bank, masks, x, sigma, temperature, batch=batch)
-    return masked_mean(bank, masks.tiles, x, sigma, temperature, batch=batch) if found is None else found
+    found = quick_posterior(bank, masks, x, sigma, temperature, batch=batch)
+    return masked_posterior(bank, masks.tiles, x, sigma, temperature, batch=batch) if found is None else found
 
 
-def quick_mean(
+def quick_posterior(
     bank: Bank, masks: Masks, x: Float[Tensor, "b d"], sigma: float, temperature: float = 1.0, *, batch: int = 0
-) -> Float[Tensor, "b d"] | None:
-    """As `masked_mean`: the optimal denoiser where rows compare everything, else the walk; None where neither serves.
+) -> PosteriorMean | None:
+    """As `masked_posterior`: the optimal denoiser where rows compare everything, else the walk; None if neither serves.
 
     The walk does not for images that are not of 8 bits or not on a CPU, x not float32, a gradient, tiny batches of the
     softmax, wide masks at little noise, without Numba, or with a budget below what it takes for one noisy image.
     """
     if not batch and masks.narrowest == masks.shape.d:
-        return OptimalDenoiser(bank, temperature)(x, sigma)
+        return OptimalDenoiser(bank, temperature).posterior(x, sigma)
     walk = Walk.of(bank, masks, x, sigma, sigma * temperature**0.5, batch)
-    return None if walk is None else walk.mean(x, batch)
+    return None if walk is None else walk.posterior(x, batch)
 
 
 def ready(values: int) -> Generator[Progress, None, None]:
@@ -123,14 +134,18 @@ class Walk:
         return self.threads * (each + mirrored) + shared
 
     def mean(self, x: Float[Tensor, "b d"], batch: int) -> Float[Tensor, "b d"]:
-        """Averages over all images, or the mean of the averages over batches of so many."""
+        """The averages of `posterior`, in the type of x."""
+        return self.posterior(x, batch).mean().to(x.dtype)
+
+    def posterior(self, x: Float[Tensor, "b d"], batch: int = 0) -> PosteriorMean:
+        """Averages over all images, or the mean of the averages over batches of so many, which weighs nothing."""
         blocks, found = x.detach().split(self.queries), []
         for number, block in enumerate(blocks):
             with within(number / len(blocks), (number + 1) / len(blocks)):
-                found.append(self._mean(block, batch))
-        return torch.cat(found)
+                found.append(self._posterior(block, batch))
+        return PosteriorMean.joined(found)
 
-    def _mean(self, x: Float[Tensor, "b d"], batch: int) -> Float[Tensor, "b d"]:
+    def _posterior(self, x: Float[Tensor, "b d"], batch: int) -> PosteriorMean:
         parts, work = range(0, len(self.bank), self._part(batch)), self._work(x)
         running: Sums | None = None
         means = np.zeros(())
@@ -142,7 +157,12 @@ class Walk:
             heartbeat(done / len(parts))
         answers = torch.from_numpy(means if running is None else running.mean())[: len(x)]  # [b v m]
         columns = torch.from_numpy(work.outputs).T.flatten()
-        return torch.zeros_like(x).index_copy(1, columns, answers.flatten(1).to(x))
+        mean = torch.zeros(x.shape, dtype=answers.dtype).index_copy(1, columns, answers.flatten(1))
+        log_weight = torch.zeros_like(mean)
+        if running is not None:
+            every = torch.from_numpy(running.log_weight())[: len(x)].repeat(1, answers.shape[1])
+            log_weight.index_copy_(1, columns, every)
+        return PosteriorMean.known(mean, log_weight)
 
     def _work(self, x: Float[Tensor, "b d"]) -> Work:
         steps = self.masks.alone if self._direct else self.masks.steps

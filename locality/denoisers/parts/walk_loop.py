@@ -52,6 +52,12 @@ class Sums(NamedTuple):
         ours, theirs = (np.exp2(part.peak - peak).transpose(0, 2, 1)[:, None] for part in (self, other))
         return Sums(peak, self.total * ours + other.total * theirs)
 
+    def log_weight(self) -> Float64[np.ndarray, "b m"]:
+        """ln of the sum of weights, with what the code of the noisy images leaves out."""
+        peak = self.peak.astype(np.float64).transpose(0, 2, 1)
+        found: Float64[np.ndarray, "b m"] = (peak / _LOG2_E + np.log(self.total[:, 0])).reshape(-1, peak.shape[2])
+        return found
+
     def mean(self) -> Float64[np.ndarray, "b v m"]:
         """Averages, in [-1, 1]."""
         averages = (self.total[:, 1:] / self.total[:, :1]).transpose(0, 2, 1, 3)
