@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from locality.cli.parts.app import DatasetArg, ExactOpt, FirstOpt, JsonOpt, LeadingOpt, app, say, table, watch
-from locality.cli.parts.machine import SpaceOpt, decomposing, spent_text
+from locality.cli.parts.machine import ClusterOpt, SpaceOpt, cluster_facts, decomposing, spent_text
 from locality.errors import BadInput, LocalityError
 from locality.memory import peak_memory
 
@@ -78,6 +78,7 @@ def stats(
     exact: ExactOpt = False,
     leading: LeadingOpt = 0,
     memory: SpaceOpt = None,
+    cluster: ClusterOpt = "",
     as_json: JsonOpt = False,
 ) -> None:
     """Mean and covariance of a dataset: size, trace, largest eigenvalues, time and peak memory."""
@@ -85,8 +86,8 @@ def stats(
     from locality.studies import fit_wiener
 
     source = Source.parse(dataset, first)
-    start = time.perf_counter()
-    wiener = watch(fit_wiener(source, compute=decomposing(memory), exact=exact, leading=leading))
+    compute, start = decomposing(memory, cluster), time.perf_counter()
+    wiener = watch(fit_wiener(source, compute=compute, exact=exact, leading=leading))
     result: dict[str, Any] = {
         "dataset": source.text,
         "n": wiener.count,
@@ -101,6 +102,7 @@ def stats(
         "notes": source.notes(),
         "seconds": time.perf_counter() - start,
         "peak_memory_bytes": peak_memory(),
+        **cluster_facts(compute),
     }
     values = ", ".join(f"{value:.4g}" for value in result["largest_eigenvalues"][:5])
     spent = spent_text(result["seconds"], result["peak_memory_bytes"])

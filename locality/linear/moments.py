@@ -164,6 +164,30 @@ def accumulate_moments(chunks: Iterable[Shaped[Tensor, "_ d"]], *, device: str =
         raise BadInput("No images: statistics need at least two.")
 
 
+class Pairs:
+    """Parts of a set, added in their order and merged two by two in an order that their number alone decides.
+
+    As carries of a binary counter: at most 1 + log2 of their number are held.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[tuple[int, Moments]] = []
+
+    def add(self, part: Moments) -> None:
+        """One more part."""
+        size = 1
+        while self._held and self._held[-1][0] == size:
+            part, size = self._held.pop()[1] + part, 2 * size
+        self._held.append((size, part))
+
+    def total(self) -> Moments:
+        """All parts; there must be one."""
+        _, found = self._held[-1]
+        for _, part in reversed(self._held[:-1]):
+            found = part + found
+        return found
+
+
 def _nothing(d: int, dtype: torch.dtype, device: str) -> Moments:
     kind, made = (torch.int64, PixelMoments) if dtype == torch.uint8 else (torch.float64, ValueMoments)
     return made(0, torch.zeros(d, dtype=kind, device=device), torch.zeros(d, d, dtype=kind, device=device))

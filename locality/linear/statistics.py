@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -20,7 +21,7 @@ from locality.errors import BadInput, NonFinite, TooLarge
 from locality.linear.compact import is_compact, unpack_compact
 from locality.linear.gram import decompose_images
 from locality.linear.leading import LARGE, RANK, NothingPromised, lead
-from locality.linear.moments import accumulate_moments
+from locality.linear.moments import Moments, Pairs, accumulate_moments
 from locality.linear.timed import with_time_left
 from locality.linear.wiener import WienerFilter, decompose, is_approximate, pack, unpack
 from locality.memory import free_memory
@@ -30,6 +31,7 @@ from locality.types import ImageShape
 from locality.work import Progress
 
 KIND, VERSION = "wiener", 1
+_PART, _PARTS = 8192, 8  # float images of a part at least, and parts at most: each takes 8 d^2 bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,15 @@ class Statistics:
         if not bool(self.cov.isfinite().all()):
             raise NonFinite("The covariance is not finite. The images hold NaN, infinity or huge values.")
         return self.cov
+
+
+@runtime_checkable
+class Summing(Protocol):
+    """A computation that adds up images elsewhere."""
+
+    def moments(self, images: Images) -> Generator[Progress, None, Moments]:
+        """Of all training images; those of `parts_of` merged as `Pairs` does."""
+        ...
 
 
 class Derived(Images):
@@ -147,7 +158,7 @@ def _fit(
         if few:
             small = yield from decompose_images(train.data, train.shape, device=compute.device)
             return pack(small, compact=False)
-        known = yield from _measured(train, compute)
+        known = yield from _measured(images, compute)
     if rank:
         try:
             some = yield from lead(known.count, known.mean, known.finite_cov(), images.shape, rank)
@@ -160,10 +171,30 @@ def _fit(
     return pack(whole, compact=False)
 
 
-def _measured(train: Dataset, compute: Compute) -> Generator[Progress, None, Statistics]:
-    for moments in accumulate_moments(train.chunks(compute.images), device=compute.device):
-        yield Progress(0.5 * moments.count, len(train), "Covariance")
+def _measured(images: Images, compute: Compute) -> Generator[Progress, None, Statistics]:
+    work = compute.moments(images) if isinstance(compute, Summing) else _summed(images.train, compute)
+    moments = yield from work
     return Statistics(moments.count, moments.mean(), moments.cov())
+
+
+def _summed(train: Dataset, compute: Compute) -> Generator[Progress, None, Moments]:
+    pairs = Pairs()
+    for start, stop in parts_of(train):
+        chunks = (train.data[at : min(at + compute.images, stop)] for at in range(start, stop, compute.images))
+        for moments in accumulate_moments(chunks, device=compute.device):
+            yield Progress(0.5 * (start + moments.count), len(train), "Covariance")
+        pairs.add(moments)
+    return pairs.total()
+
+
+def parts_of(train: Dataset) -> list[tuple[int, int]]:
+    """Rows, from and up to, whose sums are merged two by two: they, and not who summed what, decide the last bits.
+
+    Sums of 8-bit images are whole numbers, the same in any order: one part.
+    """
+    n = len(train)
+    size = n if train.is_8bit else _PART * -(-n // (_PART * _PARTS))
+    return [(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 def solved_rows(
@@ -182,7 +213,7 @@ def solved_rows(
     """
     noise = check_sigma(sigma) ** 2
     known = (yield from images.derive(compute, store)) if isinstance(images, Derived) else None
-    system = (known or (yield from _measured(images.train, compute))).finite_cov().clone()
+    system = (known or (yield from _measured(images, compute))).finite_cov().clone()
     yield Progress(0.6, 1.0, "Cholesky factor")
     system.diagonal().add_(noise)
     units = torch.zeros(len(system), len(coords), dtype=system.dtype, device=system.device)

@@ -11,6 +11,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from locality.cluster.compute import ClusterCompute, usual
 from locality.datasets import Source
 from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute
@@ -41,7 +42,7 @@ def fit_wiener(
         BadInput: so many leading components are not to be had.
         DataUnavailable: neither the images nor shipped statistics are on this machine.
     """
-    store, compute = store or default_store(), compute or Compute()
+    store, compute = store or default_store(), compute or usual()
     return (yield from fit_filter(source, compute, store, exact=exact, leading=leading))
 
 
@@ -85,7 +86,8 @@ class Model:
         if self.spec is None:
             assert network is not None
             return network
-        return (yield from self.spec.fit(self.source, compute, store, network))
+        denoiser = yield from self.spec.fit(self.source, compute, store, network)
+        return compute.spread(denoiser, self.source) if isinstance(compute, ClusterCompute) else denoiser
 
 
 def find_model(source: Source, text: str, *, store: Store | None = None) -> Model:
@@ -127,7 +129,7 @@ def open_denoiser(
 ) -> Generator[Progress, None, Denoiser]:
     """A model by name (see `find_model`), ready to denoise on the device of `compute`."""
     model = find_model(source, text, store=store)
-    return (yield from model.open(store=store or default_store(), compute=compute or Compute()))
+    return (yield from model.open(store=store or default_store(), compute=compute or usual()))
 
 
 def _reference(source: Source, text: str, needed: str, store: Store | None) -> Trained:

@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from locality.cluster.compute import usual
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import BadInput, DataUnavailable
@@ -48,7 +49,7 @@ def measure_agreement(
         UnknownName, DataUnavailable, CheckpointMismatch, NonFinite: as `find_model` and opening a model.
         TooLarge: one pixel's fields do not fit the memory budget.
     """
-    plan, store, compute = plan or AgreementPlan(), store or default_store(), compute or Compute()
+    plan, store, compute = plan or AgreementPlan(), store or default_store(), compute or usual()
     members = find_members(source, names, plan.seed, seeds=plan.seeds, store=store)
     pixels = _pixels(source, plan)
     found = _kept(source, members, plan, store)

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from locality.cluster.compute import usual
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import LocalityError, NonFinite, TooLarge
@@ -59,7 +60,7 @@ def bench(
         DataUnavailable, UnknownName, BadInput, DigestMismatch: see `enter` and `find_extractors`; before any work.
         NonFinite, TooLarge: a model gave NaN, or does not fit the memory budget; everything else is finished and kept.
     """
-    store, compute = store or default_store(), compute or Compute()
+    store, compute = store or default_store(), compute or usual()
     setup = enter(source, plan, store)
     extractors, notes = find_extractors(source, plan, store, inception, classifier)
     runner = Runner(setup, store, compute)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from locality.cluster.compute import usual
 from locality.dataset import Dataset, InMemory
 from locality.datasets import Source
 from locality.denoisers import DENOISERS, DenoiserSpec
@@ -36,7 +37,7 @@ def measure_costs(
         UnknownName, BadInput: a model that is none, is a trained network or follows one, or no model.
         DataUnavailable: the images are not on this machine. TooLarge: a point does not fit the memory budget.
     """
-    store, compute = store or default_store(), compute or Compute()
+    store, compute = store or default_store(), compute or usual()
     specs = {text: _spec(text) for text in dict.fromkeys(models)}
     if not specs:
         raise BadInput("Name at least one model: --model pca_locality.")

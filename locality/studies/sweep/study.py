@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from locality.cluster.compute import usual
 from locality.datasets import Source
 from locality.device import Compute
 from locality.edits import EditSpec, PlantedSpec
@@ -64,7 +65,7 @@ def run_sweep(
         UnknownName: a network that is trained at none of the strengths.
         DataUnavailable: a network is included whose fields are not kept, and the images are not on this machine.
     """
-    plan, store, compute = plan or SweepPlan(), store or default_store(), compute or Compute()
+    plan, store, compute = plan or SweepPlan(), store or default_store(), compute or usual()
     steps = {strength: at_strength(source, edit, strength) for strength in plan.strengths}
     mask = mask_of(edit, source.shape)
     pixels = [pixel] if pixel is not None else pixels_along(mask, source.shape, plan.pixels)
