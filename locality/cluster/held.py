@@ -51,8 +51,7 @@ class Stopped(Exception):
 def guarded(function: Callable[..., Any], *args: Any) -> Any:
     """Run a function; an error meant for the user comes back as a value."""
     try:
-        with torch.no_grad():
-            return function(*args)
+        return function(*args)
     except Stopped:
         return True
     except LocalityError as error:
@@ -167,7 +166,7 @@ def average(job: str, model: str, key: str, rows: Rows, x: Array, sigma: float) 
         if job in _stopped:
             raise Stopped
 
-    with listening(beat):
+    with listening(beat), torch.no_grad():
         found: PosteriorMean = denoiser.posterior(torch.from_numpy(np.array(x)), sigma)
     return tuple(part.double().numpy() for part in found)
 

@@ -108,6 +108,13 @@ class Team:
 
     def result(self, future: Future[Any]) -> Any:
         """What a function gave; raises what it raised. None, which none gives, where a worker was lost meanwhile."""
+        found = self.outcome(future)
+        if isinstance(found, Failure):
+            raise found.error()
+        return found
+
+    def outcome(self, future: Future[Any]) -> Any:
+        """The same with errors meant for the user as values."""
         while True:
             if future.status in ("cancelled", "lost"):
                 return None
@@ -123,8 +130,6 @@ class Team:
                 if type(error).__name__ in ("FutureCancelledError", "KilledWorker", "CancelledError"):
                     return None
                 raise
-            if isinstance(found, Failure):
-                raise found.error()
             return found
 
     def look(self) -> None:
