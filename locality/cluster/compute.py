@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Generator
@@ -25,7 +24,6 @@ from locality.work import Progress
 if TYPE_CHECKING:
     from distributed import Future
 
-VARIABLE = "LOCALITY_CLUSTER"
 _LEAF = 2  # chunks of images whose sums are one piece of work
 _SETS, _MODELS = 3, 4  # training sets, and models, that workers hold at a time
 
@@ -116,12 +114,6 @@ class ClusterCompute(Compute):
         team = self.team
         lost = [str(one) for one in team.lost]
         return {"cluster": self.cluster, "workers": len(team.members), "lost": lost, "bytes_moved": team.moved}
-
-
-def usual() -> Compute:
-    """Where studies compute when they are not told: on the cluster that LOCALITY_CLUSTER names, else here."""
-    cluster = os.environ.get(VARIABLE, "")
-    return ClusterCompute(cluster=cluster) if cluster else Compute()
 
 
 def leave(cluster: str) -> None:

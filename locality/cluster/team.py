@@ -95,7 +95,8 @@ class Team:
 
     def drop(self, futures: Iterable[Future[Any]]) -> None:
         """Give up what runs and let go of what is ready."""
-        self._client.cancel(list(futures), force=True)
+        if self._client.status == "running":  # not a generator's that outlived the connection
+            self._client.cancel(list(futures), force=True)
 
     def wait(self, futures: Collection[Future[Any]]) -> None:
         """Until one has ended, or a quarter of a second; now and then it looks who is still there."""

@@ -11,7 +11,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.cluster.compute import ClusterCompute, usual
+from locality.cluster.compute import ClusterCompute
+from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute

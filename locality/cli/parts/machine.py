@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from locality.cluster.here import VARIABLE
 from locality.errors import BadInput
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ ClusterOpt = Annotated[
     typer.Option(
         "--cluster",
         metavar="WHERE",
-        envvar="LOCALITY_CLUSTER",
+        envvar=VARIABLE,
         help="Compute on the workers of a Dask scheduler, tcp://HOST:PORT, or on N processes here, local:N.",
     ),
 ]

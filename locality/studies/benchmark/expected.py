@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator
 
-from locality.cluster.compute import usual
+from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.device import Compute
 from locality.store import Store, default_store

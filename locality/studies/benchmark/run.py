@@ -6,7 +6,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-from locality.cluster.compute import ClusterCompute, usual
+from locality.cluster.compute import ClusterCompute
+from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import LocalityError, NonFinite, TooLarge

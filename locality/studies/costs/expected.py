@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-from locality.cluster.compute import usual
+from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.device import Compute
 from locality.store import Store, default_store

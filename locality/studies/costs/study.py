@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.cluster.compute import ClusterCompute, usual
+from locality.cluster.compute import ClusterCompute
+from locality.cluster.here import usual
 from locality.cluster.tasks import Errand, in_turn
 from locality.dataset import Dataset, InMemory
 from locality.datasets import Source

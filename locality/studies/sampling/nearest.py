@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from locality.cluster.compute import usual
+from locality.cluster.here import usual
 from locality.dataset import Dataset
 from locality.datasets import Source
 from locality.device import Compute

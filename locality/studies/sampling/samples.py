@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.cluster.compute import usual
+from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import BadInput, TooLarge

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from locality.cluster.compute import ClusterCompute, usual
+from locality.cluster.compute import ClusterCompute
+from locality.cluster.here import usual
 from locality.cluster.tasks import Errand, in_turn
 from locality.datasets import Source
 from locality.device import Compute
