@@ -14,6 +14,7 @@ import torch
 import locality
 from locality.errors import BadInput, first_line
 from locality.memory import free_memory, peak_memory
+from locality.specs import allow_files, load_plugins
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,13 @@ def facts() -> Facts:
     """Of this process."""
     versions = locality.__version__, code_digest(), str(torch.__version__)
     return Facts(platform.node(), os.getpid(), *versions, free_memory(), peak_memory() or 0)
+
+
+def introduce() -> Facts:
+    """Of a worker, which loads the plug-ins that its own LOCALITY_PLUGINS names: whoever started it may run code."""
+    allow_files()
+    load_plugins()
+    return facts()
 
 
 @cache

@@ -102,12 +102,8 @@ class Shards:
             left = [one for one, read in zip(left, found, strict=True) if read is False]
         for worker, rows in left:
             part = data[slice(*rows)].contiguous().numpy()
-            try:
-                sent = self.team.send(worker, part)
-            except (OSError, TimeoutError, ValueError):
-                self.team.look()
-                continue
-            self.sent += part.nbytes
-            if self.team.result(self.team.submit(worker, take_rows, self.key, rows, sent)):
+            sent = self.team.send(worker, part)
+            if sent is not None and self.team.result(self.team.submit(worker, take_rows, self.key, rows, sent)):
+                self.sent += part.nbytes
                 there.append((worker, rows))
         return there

@@ -106,13 +106,15 @@ class SpreadDenoiser:
             running.close()
 
     def _have(self, worker: str) -> None:
-        """Have the model on a worker; where that is gone, whoever waits for it finds out."""
-        if worker in self.there:
-            return
+        """Have the model on a worker; where that is gone, whoever waits for its answer finds out."""
         team, bank = self.compute.team, self.bank
+        if worker in self.there or worker not in team.members:
+            return
         chosen = Chosen(self.shape, bank.rows.clone(), bank.flips, bank.memory)
         nothing = replace(bank, data=bank.data[:0].clone(), rows=bank.rows[:0].clone())  # a view takes all along
         plans: dict[str, Any] = {"plans": {}} if hasattr(self.inner, "plans") else {}
         without = replace(self.inner, bank=nothing, **plans)  # type: ignore[type-var]
-        if team.result(team.submit(worker, keep_model, self.key, team.send(worker, without), chosen)):
-            self.there.add(worker)
+        while worker in team.members and worker not in self.there:
+            sent = team.send(worker, without)
+            if sent is not None and team.result(team.submit(worker, keep_model, self.key, sent, chosen)):
+                self.there.add(worker)

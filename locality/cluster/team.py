@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-from locality.cluster.facts import Facts, check_same, facts
+from locality.cluster.facts import Facts, check_same, introduce
 from locality.cluster.held import Failure, guarded
 from locality.errors import BadInput, LocalityError, Unreachable
 
@@ -84,9 +84,13 @@ class Team:
             guarded, function, *args, workers=[worker], allow_other_workers=False, pure=False, priority=priority
         )
 
-    def send(self, worker: str, value: Any) -> Future[Any]:
-        """A value larger than a message should be, on one worker. Raises OSError where the worker is gone."""
-        (found,) = self._client.scatter([value], workers=[worker], hash=False)
+    def send(self, worker: str, value: Any) -> Future[Any] | None:
+        """A value larger than a message should be, on one worker; None where that is gone."""
+        try:
+            (found,) = self._client.scatter([value], workers=[worker], hash=False, timeout=_PATIENCE)
+        except (OSError, TimeoutError, ValueError):
+            self.look()
+            return None
         return found  # type: ignore[no-any-return]
 
     def tell(self, function: Callable[..., Any], *args: Any) -> None:
@@ -161,7 +165,7 @@ class Team:
                 f"The scheduler {self.address} has no workers. Start some: dask worker {self.address} --nthreads 1"
             )
         limits = {name: about["memory_limit"] for name, about in self._client.scheduler_info()["workers"].items()}
-        found = self._client.run(facts, workers=addresses, on_error="return")
+        found = self._client.run(introduce, workers=addresses, on_error="return")
         for address, told in found.items():
             self.members[address] = check_same(address, told, limits.get(address) or 0)
 

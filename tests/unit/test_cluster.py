@@ -228,6 +228,18 @@ def test_a_worker_without_memory_is_refused(team: ClusterCompute) -> None:
         team.shards(eight_bit(1000))
 
 
+def test_a_worker_killed_before_it_has_anything(three: Cluster, store: Store) -> None:
+    compute, images = ClusterCompute(cluster=three.address), eight_bit(900)
+    try:
+        one, x = fit("optimal", images, store), noisy(images, 4, 0.5, dtype=torch.float32)
+        os.kill(next(iter(compute.team.members.values())).pid, signal.SIGKILL)
+        torch.testing.assert_close(compute.spread(one, images)(x, 0.5), one(x, 0.5), rtol=0, atol=1e-6)
+        assert len(compute.team.lost) == 1
+    finally:
+        leave(three.address)
+        three.workers(1)
+
+
 @pytest.mark.parametrize("work", ["statistics", "pca_locality"])
 def test_a_worker_killed_in_the_middle_loses_nothing_and_is_named(work: str, three: Cluster, store: Store) -> None:
     compute = ClusterCompute(cluster=three.address, images=100)

@@ -116,9 +116,10 @@ def test_a_benchmark_whose_worker_is_killed(two: Cluster, stores: tuple[Store, S
 def test_a_model_that_fails_leaves_the_others(
     team: ClusterCompute, stores: tuple[Store, Store], tmp_path: Path
 ) -> None:
-    question, source = plan(network(tmp_path / "net"), "optimal", "pca_locality"), Source.parse("digits")
+    large, source = "pca_locality:softmax=batch,batch_size=100", Source.parse("digits")
+    question = plan(network(tmp_path / "net"), "optimal", large)
     with pytest.raises(TooLarge, match=r"On the worker tcp://.* needs .*Everything else is finished and kept"):
-        finish(bench(source, question, store=stores[1], compute=replace(team, memory=8000)))
+        finish(bench(source, question, store=stores[1], compute=replace(team, memory=10**5)))
     assert not finish(bench(source, replace(question, models=("optimal",)), store=stores[1])).missing
 
 
