@@ -49,9 +49,9 @@ class Parts:
 def run(images: int = 20_000) -> None:
     """Print both tables. Needs the CIFAR-10 images."""
     torch.set_num_threads(1)
-    source = Source.parse("cifar10", images)
-    data = InMemory(source.train)
-    denoiser = finish(DENOISERS.parse(MODEL).fit(source, Compute(), default_store()))
+    source = Source.parse("cifar10")  # whose eigendecomposition is shipped
+    data = InMemory(source.train.first(images))
+    denoiser = finish(DENOISERS.parse(f"{MODEL}:first={images}").fit(source, Compute(), default_store()))
     assert isinstance(denoiser, PcaLocalityDenoiser)
     x = source.train.x0(slice(0, BATCH)) + SIGMA * torch.randn(BATCH, source.shape.d)
     parts = _alone(data.data, denoiser, x)

@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from locality import errors
 from locality.dataset import Dataset
 from locality.datasets import Source
-from locality.denoisers.parts.bank import Bank
 from locality.errors import DigestMismatch, LocalityError
 from locality.linear.moments import Moments, PixelMoments, ValueMoments, estimate_moments
 from locality.posterior import PosteriorMean
-from locality.types import ImageShape
 from locality.work import listening
 
 Rows = tuple[int, int]  # of a training set, from and up to
@@ -92,9 +90,9 @@ def keep_rows(key: str, rows: Rows, part: torch.Tensor) -> bool:
     return True
 
 
-def keep_model(key: str, model: Any, chosen: Chosen) -> bool:
-    """Hold a model that lacks nothing but its images, and which they are."""
-    _models[key] = model, chosen
+def keep_model(key: str, model: Any) -> bool:
+    """Hold a model that lacks nothing but the images of its bank."""
+    _models[key] = model
     return True
 
 
@@ -134,33 +132,10 @@ def unpack_moments(packed: tuple[Any, ...]) -> Moments:
     return (PixelMoments if first.dtype == torch.int64 else ValueMoments)(count, first, second)
 
 
-@dataclass(frozen=True, eq=False)
-class Chosen:
-    """Which images of a set a model averages, as its bank has them."""
-
-    shape: ImageShape
-    rows: torch.Tensor  # ascending
-    flips: bool
-    memory: int
-
-    def bank(self, key: str, rows: Rows) -> Bank | None:
-        """Those among some rows held here; None where there are none."""
-        start, stop = (int(torch.searchsorted(self.rows, row)) for row in rows)
-        if start == stop:
-            return None
-        inside = self.rows[start:stop] - rows[0]
-        data = _rows(key, rows)
-        data = data if len(inside) == len(data) else data[inside]
-        return Bank(self.shape, data, self.rows[start:stop], self.flips, self.memory)
-
-
 def average(job: str, model: str, key: str, rows: Rows, x: Array, sigma: float) -> tuple[Array, ...]:
-    """A model's average over some rows held here, float64: peak, weight, total; () where it averages none of them."""
-    without, chosen = _models[model]
-    bank = chosen.bank(key, rows)
-    if bank is None:
-        return ()
-    denoiser = replace(without, bank=bank)
+    """A model's average over some rows held here, float64: peak, weight, total."""
+    without = _models[model]
+    denoiser = replace(without, bank=replace(without.bank, data=_rows(key, rows), rows=torch.arange(*rows)))
 
     def beat(_: float) -> None:
         if job in _stopped:
@@ -173,8 +148,6 @@ def average(job: str, model: str, key: str, rows: Rows, x: Array, sigma: float) 
 
 def merge_averages(one: tuple[Array, ...], other: tuple[Array, ...]) -> tuple[Array, ...]:
     """The average over the images of both."""
-    if not one or not other:
-        return one or other
     parts = (PosteriorMean(*map(torch.from_numpy, map(np.array, part))) for part in (one, other))
     return tuple(part.numpy() for part in next(parts).merge(next(parts)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from locality.cluster.facts import Facts
@@ -24,7 +25,7 @@ class Shards:
         n = len(images.train)
         self.bounds = list(bounds) or [*range(0, n, max(1, min(GRAIN, n // 64))), n]
         self.pieces: dict[str, list[Rows]] = {}
-        self.sent = 0
+        self.sent, self._lock = 0, threading.RLock()
         self.place((0, n))
 
     def place(self, *ranges: Rows) -> None:
@@ -45,8 +46,9 @@ class Shards:
 
     def mend(self) -> None:
         """Place anew what lost workers held. Raises as `place`."""
-        while gone := [worker for worker in self.pieces if worker not in self.team.members]:
-            self.place(*(rows for worker in gone for rows in self.pieces.pop(worker)))
+        with self._lock:  # threads of a server may use one set
+            while gone := [worker for worker in self.pieces if worker not in self.team.members]:
+                self.place(*(rows for worker in gone for rows in self.pieces.pop(worker)))
 
     def holders(self, rows: Rows) -> list[tuple[str, Rows]]:
         """Rows by the pieces that hold them."""

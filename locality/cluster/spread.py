@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from locality.cluster.held import Array, Chosen, Rows, average, keep_model, merge_averages, stop
+from locality.cluster.held import Array, Rows, average, keep_model, merge_averages, stop
 from locality.cluster.reduction import Reduction
-from locality.dataset import Images
+from locality.dataset import Dataset, Images, InMemory
+from locality.datasets import Source
 from locality.denoisers.parts.averaging import Averaging
 from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.evidence import Evidence
@@ -53,6 +55,16 @@ class SpreadDenoiser:
     def merges(self) -> bool:
         return True
 
+    @cached_property
+    def averaged(self) -> Images:
+        """The images of the bank, those that it makes from others left out."""
+        rows, images = self.bank.rows, self.images
+        if len(rows) == len(images.train):
+            return images
+        if isinstance(images, Source) and not images.edits and int(rows[-1]) == len(rows) - 1:
+            return replace(images, first=len(rows))
+        return InMemory(Dataset(images.name, "train", self.shape, self.bank.data.cpu()))
+
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises as `inner`, and as `Team.look` and `Shards.place`."""
         if torch.is_grad_enabled() and x.requires_grad:
@@ -82,7 +94,7 @@ class SpreadDenoiser:
         return found
 
     def _step(self, x: Array, sigma: float) -> tuple[Array, ...]:
-        team, shards, job = self.compute.team, self.compute.shards(self.images), uuid.uuid4().hex
+        team, shards, job = self.compute.team, self.compute.shards(self.averaged), uuid.uuid4().hex
         self.compute.use(self.key, self.there)
 
         def leaf(worker: str, rows: Rows) -> Future[Any]:
@@ -110,11 +122,10 @@ class SpreadDenoiser:
         team, bank = self.compute.team, self.bank
         if worker in self.there or worker not in team.members:
             return
-        chosen = Chosen(self.shape, bank.rows.clone(), bank.flips, bank.memory)
         nothing = replace(bank, data=bank.data[:0].clone(), rows=bank.rows[:0].clone())  # a view takes all along
         plans: dict[str, Any] = {"plans": {}} if hasattr(self.inner, "plans") else {}
         without = replace(self.inner, bank=nothing, **plans)  # type: ignore[type-var]
         while worker in team.members and worker not in self.there:
             sent = team.send(worker, without)
-            if sent is not None and team.result(team.submit(worker, keep_model, self.key, sent, chosen)):
+            if sent is not None and team.result(team.submit(worker, keep_model, self.key, sent)):
                 self.there.add(worker)

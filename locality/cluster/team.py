@@ -168,10 +168,3 @@ class Team:
         found = self._client.run(introduce, workers=addresses, on_error="return")
         for address, told in found.items():
             self.members[address] = check_same(address, told, limits.get(address) or 0)
-
-    def newcomers(self) -> None:
-        """Take in workers that have joined; one of another version is an error, as at the beginning."""
-        self.look()
-        joined = [address for address in self._client.nthreads() if address not in self.members]
-        if joined:
-            self._greet()

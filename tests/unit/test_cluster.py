@@ -14,6 +14,7 @@ import torch
 from locality.checks.sets import COLOUR, GREY, eight_bit, floats, noisy
 from locality.cluster.compute import ClusterCompute, leave
 from locality.cluster.held import add_moments, merge_averages, pack_moments, unpack_moments
+from locality.cluster.spread import SpreadDenoiser
 from locality.dataset import Images
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
@@ -142,6 +143,16 @@ def test_images_stay_where_they_are_between_steps(team: ClusterCompute, store: S
     assert team.shards(images).sent == sent
     each, answers = x.nbytes, (2 * 1 + 2 * 1 + 2 * COLOUR.d) * 8
     assert team.team.moved - before == 3 * each + 3 * answers
+
+
+def test_a_part_of_the_images_is_divided_among_all(team: ClusterCompute, store: Store) -> None:
+    for text in ("optimal:first=300", "optimal:classes=3"):
+        for images in (eight_bit(1000), Source.parse("digits")):
+            many = team.spread(finish(DENOISERS.parse(text).fit(images, Compute(), store)), images)
+            assert isinstance(many, SpreadDenoiser)
+            held = [sum(b - a for a, b in pieces) for pieces in team.shards(many.averaged).pieces.values()]
+            assert len(held) == 3
+            assert max(held) < 1.2 * min(held)
 
 
 def test_a_step_can_be_cancelled(team: ClusterCompute, store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,13 @@ import pytest
 from locality.checks.sets import eight_bit
 from locality.cluster import team as teams
 from locality.cluster.compute import ClusterCompute, leave
+from locality.cluster.facts import check_same, facts
 from locality.cluster.team import Team
 from locality.errors import BadInput, TooLarge, Unreachable
 from tests.clusters import Cluster, cluster
 from tests.shell import Shell, refused
 
 OLD_PACKAGE = "import locality\nlocality.__version__ = '0.0.1'\n"
-OLD_TORCH = "import torch\ntorch.__version__ = '1.13.1'\n"
-OLD_FILES = "from locality.cluster import facts\nfacts.code_digest = lambda: 'abc'\n"
 NO_PACKAGE = "import sys\nsys.modules['locality'] = None\n"
 
 
@@ -62,11 +62,9 @@ def test_a_scheduler_without_workers(empty: Cluster) -> None:
     ("preload", "message"),
     [
         (OLD_PACKAGE, r"The worker tcp://.*process \d+ on .* has Locality Lab 0\.0\.1, and here it is"),
-        (OLD_TORCH, r"has torch 1\.13\.1, and here it is 2\."),
-        (OLD_FILES, r"has the files of Locality Lab abc, and here it is"),
         (NO_PACKAGE, r"The worker tcp://\S+ has no Locality Lab \S+ that it can import"),
     ],
-    ids=["package", "torch", "files", "none"],
+    ids=["package", "none"],
 )
 def test_workers_of_another_version(preload: str, message: str, empty: Cluster, tmp_path: Path) -> None:
     (tmp_path / "old.py").write_text(preload)
@@ -76,6 +74,20 @@ def test_workers_of_another_version(preload: str, message: str, empty: Cluster, 
             Team.connect(empty.address)
     finally:
         empty.end(worker)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"torch": "1.13.1"}, r"has torch 1\.13\.1, and here it is 2\..*Install the same on every machine"),
+        ({"code": "abc"}, r"has the files of Locality Lab abc, and here it is [0-9a-f]{12}\."),
+    ],
+)
+def test_workers_of_another_torch_or_other_files(other: dict[str, str], message: str) -> None:
+    told = facts()
+    assert check_same("tcp://there", told, 0).address == "tcp://there"
+    with pytest.raises(BadInput, match=message):
+        check_same("tcp://there", replace(told, **other), 0)  # type: ignore[arg-type]
 
 
 def _look_on(team: Team) -> None:
