@@ -24,7 +24,7 @@ from locality.work import Progress
 if TYPE_CHECKING:
     from distributed import Future
 
-_LEAF = 2  # chunks of images whose sums are one piece of work
+_LEAF = 8  # chunks of images whose sums are one piece of work
 _SETS, _MODELS = 3, 4  # training sets, and models, that workers hold at a time
 
 _teams: dict[str, Team] = {}

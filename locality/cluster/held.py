@@ -82,7 +82,7 @@ def read_rows(key: str, text: str, first: int | None, rows: Rows, digest: str) -
 
 def take_rows(key: str, rows: Rows, sent: Array) -> bool:
     """Hold rows that were sent."""
-    return keep_rows(key, rows, torch.from_numpy(np.array(sent)))
+    return keep_rows(key, rows, _tensor(sent))
 
 
 def keep_rows(key: str, rows: Rows, part: torch.Tensor) -> bool:
@@ -128,7 +128,7 @@ def pack_moments(moments: Moments) -> tuple[Any, ...]:
 
 def unpack_moments(packed: tuple[Any, ...]) -> Moments:
     """As they were."""
-    count, first, second = packed[0], *(torch.from_numpy(np.array(array)) for array in packed[1:])
+    count, first, second = packed[0], *map(_tensor, packed[1:])
     return (PixelMoments if first.dtype == torch.int64 else ValueMoments)(count, first, second)
 
 
@@ -142,14 +142,19 @@ def average(job: str, model: str, key: str, rows: Rows, x: Array, sigma: float) 
             raise Stopped
 
     with listening(beat), torch.no_grad():
-        found: PosteriorMean = denoiser.posterior(torch.from_numpy(np.array(x)), sigma)
+        found: PosteriorMean = denoiser.posterior(_tensor(x), sigma)
     return tuple(part.double().numpy() for part in found)
 
 
 def merge_averages(one: tuple[Array, ...], other: tuple[Array, ...]) -> tuple[Array, ...]:
     """The average over the images of both."""
-    parts = (PosteriorMean(*map(torch.from_numpy, map(np.array, part))) for part in (one, other))
+    parts = (PosteriorMean(*map(_tensor, part)) for part in (one, other))
     return tuple(part.numpy() for part in next(parts).merge(next(parts)))
+
+
+def _tensor(array: Array) -> torch.Tensor:
+    """Of the same memory, but where that is a message's, which must not be written to."""
+    return torch.from_numpy(array if array.flags.writeable else np.array(array))
 
 
 def _rows(key: str, rows: Rows) -> torch.Tensor:
