@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import time
@@ -17,7 +19,12 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10.0  # seconds until a scheduler that says nothing is given up
 _LOOK = 0.25  # seconds between two looks at who is still there
+_GONE = ("FutureCancelledError", "FuturesCancelledError", "KilledWorker", "CancelledError")  # Dask's, of lost results
 _FORMS = "Give tcp://HOST:PORT of a Dask scheduler, or local:N for N processes on this machine."
+
+
+async def _fetch(client: Client, future: Future[Any]) -> Any:
+    return await client.gather(future, asynchronous=True)
 
 
 class Team:
@@ -120,22 +127,22 @@ class Team:
 
     def outcome(self, future: Future[Any]) -> Any:
         """The same with errors meant for the user as values."""
-        while True:
-            if future.status in ("cancelled", "lost"):
-                return None
-            try:
-                found = future.result(timeout=_LOOK)
-            except TimeoutError:
-                before = len(self.lost)
+        loop: Any = self._client.loop
+        fetched = asyncio.run_coroutine_threadsafe(_fetch(self._client, future), loop.asyncio_loop)
+        before = len(self.lost)
+        while not fetched.done():
+            concurrent.futures.wait([fetched], timeout=_LOOK)
+            if not fetched.done():
                 self.look()
-                if len(self.lost) > before:
-                    return None
-                continue
-            except Exception as error:
-                if type(error).__name__ in ("FutureCancelledError", "KilledWorker", "CancelledError"):
-                    return None
-                raise
-            return found
+            if len(self.lost) > before and not fetched.done():  # it may never come
+                fetched.cancel()
+                return None
+        if fetched.cancelled():
+            return None
+        error = fetched.exception()
+        if error is not None and type(error).__name__ in _GONE:
+            return None
+        return fetched.result()
 
     def look(self) -> None:
         """See which workers are gone.
