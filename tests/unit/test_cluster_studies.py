@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +15,14 @@ import pytest
 import torch
 
 from locality.cluster.compute import ClusterCompute, leave
-from locality.cluster.here import VARIABLE, usual
+from locality.cluster.here import VARIABLE, join, usual
+from locality.cluster.spread import SpreadDenoiser
 from locality.cluster.tasks import Errand
 from locality.datasets import DATASETS, Source
 from locality.device import Compute
 from locality.edits import parse_edit
 from locality.errors import CheckpointMismatch, DataUnavailable, DigestMismatch, TooLarge
+from locality.places import home
 from locality.store import Store
 from locality.studies import (
     AgreementPlan,
@@ -31,6 +35,7 @@ from locality.studies import (
     finish,
     measure_agreement,
     measure_costs,
+    open_denoiser,
     run_sweep,
     sample,
 )
@@ -218,7 +223,20 @@ def test_commands(two: Cluster, shell: Shell, tmp_path: Path, monkeypatch: pytes
         leave(two.address)
 
 
-def test_studies_of_a_server_use_its_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_studies_of_a_server_use_its_cluster(two: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     assert usual() == Compute()
-    monkeypatch.setenv(VARIABLE, "tcp://somewhere:8786")
-    assert usual() == ClusterCompute(cluster="tcp://somewhere:8786")
+    monkeypatch.setenv(VARIABLE, two.address)
+    assert usual() == ClusterCompute(cluster=two.address)
+    try:
+        join()
+        assert isinstance(finish(open_denoiser(Source.parse("digits"), "optimal")), SpreadDenoiser)
+    finally:
+        leave(two.address)
+
+
+def test_a_server_says_what_is_wrong_with_its_cluster(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "locality", "app", "--headless", "--port", "8999", "--cluster", "local:0"]
+    where = {**os.environ, "PYTHONPATH": str(home()), "LOCALITY_CACHE": str(tmp_path)}
+    ended = subprocess.run(command, env=where, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("Error: --cluster 'local:0': 0 is no number of workers.")
