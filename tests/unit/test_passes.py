@@ -132,7 +132,7 @@ def test_damaged_sums_are_not_used(tmp_path: Path, damage: str, caplog: pytest.L
             "changed": payload[:middle] + bytes([payload[middle] ^ 1]) + payload[middle + 1 :],
             "nothing": b"",
             "words": b"[1, 2]\n",
-            "older": payload.replace(b'"format": 1', b'"format": 0'),
+            "older": payload.replace(b'"format": 2', b'"format": 1'),
         }[damage]
     )
     assert same(finish(sum_images(images, COMPUTE, store)), estimate_moments([pixels()]))
