@@ -7,11 +7,13 @@ import os
 import platform
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 import locality
+from locality.denoisers.parts.compiled import kernels
 from locality.errors import BadInput, first_line
 from locality.memory import free_memory, peak_memory
 from locality.specs import allow_files, load_plugins
@@ -26,6 +28,7 @@ class Facts:
     package: str
     code: str
     torch: str
+    numba: str
     free: int | None
     used: int
     address: str = ""
@@ -36,7 +39,8 @@ class Facts:
 
 def facts() -> Facts:
     """Of this process."""
-    versions = locality.__version__, code_digest(), str(torch.__version__)
+    numba = "that does not run" if kernels() is None else version("numba")
+    versions = locality.__version__, code_digest(), str(torch.__version__), numba
     return Facts(platform.node(), os.getpid(), *versions, free_memory(), peak_memory() or 0)
 
 
@@ -61,7 +65,8 @@ def check_same(address: str, told: Facts | BaseException, limit: int) -> Facts:
     """The worker as it told of itself; `limit`: the bytes that Dask lets it take, 0 for no limit.
 
     Raises:
-        BadInput: it does not have the package, or another version of it or of torch.
+        BadInput: it does not have the package, or another version of it, of torch or of Numba, without whose loops
+            averages leave out other constants than with them.
     """
     ours = facts()
     again = "Install the same on every machine, and start its workers again."
@@ -73,6 +78,7 @@ def check_same(address: str, told: Facts | BaseException, limit: int) -> Facts:
     for name, theirs, here in (
         ("Locality Lab", worker.package, ours.package),
         ("torch", worker.torch, ours.torch),
+        ("Numba", worker.numba, ours.numba),
         ("the files of Locality Lab", worker.code, ours.code),
     ):
         if theirs != here:

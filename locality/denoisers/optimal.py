@@ -101,7 +101,7 @@ class OptimalDenoiser:
         if runs_compiled(self.bank, x) and not 0 < self.neighbours < len(self.bank):
             from locality.denoisers.parts import whole  # Numba takes half a second to load
 
-            if all(whole.memory(len(x), self.shape.d) <= part.memory for part in self.bank.parts):
+            if all(whole.usable_threads(len(x), self.shape.d, part.memory) for part in self.bank.parts):
                 return merged(self.bank, x, lambda part, q: whole.whole_posterior(part, q, scale**-0.5))
         dtype = precise(x.dtype, self.shape.d, sigma * self.temperature**0.5)
         queries = x.to(dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,24 @@ def test_models_that_average_give_the_same(text: str, team: ClusterCompute, stor
         torch.testing.assert_close(many(x, sigma), one(x, sigma), rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("text", ["optimal:first=350", "optimal:classes=3", "pca_locality:flips=true", "els:window=3"])
+def test_workers_share_their_images_out_among_devices(text: str, team: ClusterCompute, store: Store) -> None:
+    images, two = eight_bit(400), replace(team, others=("cpu",))
+    one, many = fit(text, images, store), two.spread(fit(text, images, store, compute=two), images)
+    assert isinstance(many, SpreadDenoiser)
+    assert len(many.bank.parts) == 2
+    for sigma in (0.5, 5.0):
+        x = noisy(images, 5, sigma, dtype=torch.float32)
+        torch.testing.assert_close(many(x, sigma), one(x, sigma), rtol=0, atol=1e-6)
+
+
+def test_statistics_on_two_devices_a_worker(team: ClusterCompute, store: Store) -> None:
+    two = replace(team, others=("cpu",), images=50)
+    assert torch.equal(summed(eight_bit(700), two, store).cov, summed(eight_bit(700), Compute(), store).cov)
+    ours, one = (summed(floats(700), compute, store) for compute in (two, Compute()))
+    torch.testing.assert_close(ours.cov, one.cov, rtol=1e-12, atol=1e-14)
+
+
 def test_float_images_are_averaged_too(team: ClusterCompute, store: Store) -> None:
     images = floats(900)
     one = fit("pca_locality", images, store)
@@ -193,8 +212,6 @@ def test_sums_and_averages_merge_in_any_order() -> None:
 
 
 def averaged(model: Denoiser, start: int, stop: int, x: torch.Tensor) -> tuple[np.ndarray, ...]:
-    from dataclasses import replace
-
     bank = model.bank  # type: ignore[attr-defined]
     part = replace(bank, data=bank.data[start:stop], rows=bank.rows[start:stop])
     found = replace(model, bank=part).posterior(x, 0.5)  # type: ignore[type-var]
@@ -231,8 +248,6 @@ def test_files_that_are_others_there_are_refused(team: ClusterCompute, monkeypat
 
 
 def test_a_worker_without_memory_is_refused(team: ClusterCompute) -> None:
-    from dataclasses import replace
-
     for address, about in team.team.members.items():
         team.team.members[address] = replace(about, free=30_000)
     with pytest.raises(TooLarge, match=r"The worker tcp://.*process \d+ on .* is to hold 330 images of made and"):
@@ -274,3 +289,18 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_is_named(work: str, thr
     finally:
         leave(three.address)
         three.workers(1)
+
+
+def test_machines_with_other_numbers_of_threads_go_the_same_way() -> None:
+    """One lacks memory for the arrays of all its threads: averages made otherwise would not merge with the others'."""
+    images, before = eight_bit(97), torch.get_num_threads()
+    model = fit("optimal", images, Store(Path("/nonexistent")), compute=Compute(memory=3_000_000))
+    x, parts = noisy(images, 3, 0.5, dtype=torch.float32), []
+    try:
+        for threads, (start, stop) in ((1, (0, 40)), (64, (40, 97))):
+            torch.set_num_threads(threads)
+            parts.append(averaged(model, start, stop, x))
+    finally:
+        torch.set_num_threads(before)
+    _, weight, total = merge_averages(*parts)
+    torch.testing.assert_close(torch.from_numpy(total / weight).float(), model(x, 0.5), rtol=0, atol=1e-6)

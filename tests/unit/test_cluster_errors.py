@@ -80,6 +80,7 @@ def test_workers_of_another_version(preload: str, message: str, empty: Cluster, 
     ("other", "message"),
     [
         ({"torch": "1.13.1"}, r"has torch 1\.13\.1, and here it is 2\..*Install the same on every machine"),
+        ({"numba": "that does not run"}, r"has Numba that does not run, and here it is 0\..*Install the same on every"),
         ({"code": "abc"}, r"has the files of Locality Lab abc, and here it is [0-9a-f]{12}\."),
     ],
 )

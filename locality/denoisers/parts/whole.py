@@ -78,7 +78,7 @@ def _averages(images, weights, least, total):
 def whole_posterior(bank: Bank, x: Float[Tensor, "b d"], noise: float) -> PosteriorMean:
     """sum_i softmax_i(-|x - x_i|^2 / (2 noise^2)) x_i over 8-bit images on a CPU; no gradient, threads change nothing.
 
-    One weight a noisy image, [b 1]; float64. Memory: see `memory`.
+    One weight a noisy image, [b 1]; float64. Memory: that of the bank, if `usable_threads` finds one.
     """
     blocks = x.detach().split(_QUERIES)
     return PosteriorMean.joined(
@@ -86,10 +86,14 @@ def whole_posterior(bank: Bank, x: Float[Tensor, "b d"], noise: float) -> Poster
     )
 
 
-def memory(noisy: int, d: int) -> int:
-    """Bytes of a call's arrays: each thread's sums, and the images of its part where they are mirrored."""
+def usable_threads(noisy: int, d: int, memory: int) -> int:
+    """Threads whose arrays fit so many bytes: their sums, and the images of a part where they are mirrored.
+
+    Whether there is one, on which what is left out of the weights depends, is the same on every machine.
+    """
     b = min(noisy, _QUERIES)
-    return torch.get_num_threads() * (_PART * (3 * d + 24 * b) + 12 * b * d) + 40 * b * d
+    fitting = (memory - 40 * b * d) // (_PART * (3 * d + 24 * b) + 12 * b * d)
+    return max(0, min(fitting, torch.get_num_threads()))
 
 
 def _block(bank: Bank, x: Float[Tensor, "b d"], noise: float, number: int, blocks: int) -> PosteriorMean:
@@ -99,7 +103,7 @@ def _block(bank: Bank, x: Float[Tensor, "b d"], noise: float, number: int, block
         return _part(bank.stored(start, min(start + _PART, len(bank))).numpy(), greys, noise)
 
     starts = range(0, len(bank), _PART)
-    pool = ThreadPoolExecutor(torch.get_num_threads(), "averages")
+    pool = ThreadPoolExecutor(usable_threads(len(x), bank.shape.d, bank.memory), "averages")
     try:
         peak, weight, total = np.full(len(x), -np.inf), np.zeros(len(x)), np.zeros(x.shape)
         for done, (top, new, added) in enumerate(pool.map(one, starts), start=1):
