@@ -7,7 +7,8 @@ LocalityError
 ├── DigestMismatch      bytes that are not the ones expected
 ├── CheckpointMismatch  weights of another architecture, resolution or dataset
 ├── NonFinite           NaN or infinity where a number is needed
-└── TooLarge            more memory than the budget; names the knob
+├── TooLarge            more memory than the budget; names the knob
+└── Unreachable         a cluster that does not answer, or all of whose workers are gone
 
 Each text says what was wrong, the value, what is allowed and what to do.
 """
@@ -60,6 +61,10 @@ class TooLarge(LocalityError):
 
     def __init__(self, what: str, need: int, budget: int, knob: str) -> None:
         super().__init__(f"{what} needs {_size(need)}; the budget is {_size(budget)}. {knob}")
+
+
+class Unreachable(LocalityError):
+    """A cluster that does not answer, or all of whose workers are gone."""
 
 
 def first_line(error: BaseException) -> str:

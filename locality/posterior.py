@@ -9,11 +9,11 @@ again in the backward pass instead of being kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -51,13 +51,38 @@ class PosteriorMean(NamedTuple):
         return PosteriorMean(peak, weights.sum(dim=-1), weigh(weights))
 
     @staticmethod
-    def averaged(log_weight: Float[Tensor, "..."], mean: Float[Tensor, "..."]) -> PosteriorMean:
-        """An average that is known, with the logarithm of its normaliser."""
+    def known(mean: Float[Tensor, "..."], log_weight: Float[Tensor, "..."]) -> PosteriorMean:
+        """Of items whose average, and ln sum_i exp(logit_i), are known."""
         return PosteriorMean(log_weight, torch.ones_like(log_weight), mean)
+
+    @staticmethod
+    def weightless(mean: Float[Tensor, "v ..."]) -> PosteriorMean:
+        """An answer that is no average over items: it merges with nothing."""
+        return PosteriorMean.known(mean, torch.zeros_like(mean[0]))
 
     def on(self, device: torch.device) -> PosteriorMean:
         """The same on a device."""
         return PosteriorMean(*(part.to(device) for part in self))
+
+    @staticmethod
+    def joined(parts: Sequence[PosteriorMean]) -> PosteriorMean:
+        """Averages of other queries, one after the other on the first axis of all three."""
+        return PosteriorMean(*map(torch.cat, zip(*parts, strict=True)))
+
+    def flat(self) -> PosteriorMean:
+        """Of queries [b ...] and one value axis, their channels, in front: all three as images [b d]."""
+        channels = len(self.total)
+        peak, weight = (part.flatten(1).repeat(1, channels) for part in (self.peak, self.weight))
+        return PosteriorMean(peak, weight, self.total.transpose(0, 1).flatten(1))
+
+    def placed(self, outputs: Int[Tensor, "m v"], d: int) -> PosteriorMean:
+        """Of queries [b m] as images [b d]: query i answers the coordinates outputs[i]; 0 where none answers."""
+        columns = outputs.T.flatten().to(self.total.device)
+        empty = self.total.new_zeros(len(self.peak), d)
+        starts = empty, torch.ones_like(empty), empty
+        return PosteriorMean(
+            *(start.index_copy(1, columns, part.to(start)) for start, part in zip(starts, self.flat(), strict=True))
+        )
 
     def padded(self, *by: int) -> PosteriorMean:
         """With queries added around that have seen nothing; `by` as torch.nn.functional.pad takes it."""

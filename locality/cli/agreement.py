@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, ShipOpt, app, file_text, say, watch
-from locality.cli.parts.machine import DevicesOpt, MemoryOpt, compute_on, spent_text
+from locality.cli.parts.machine import ClusterOpt, DevicesOpt, MemoryOpt, cluster_facts, compute_on, spent_text
 from locality.cli.parts.matrices import agreement_text
 from locality.cli.parts.npz import check_out, write_npz
 from locality.cli.parts.plans import PlanOpt, planned
@@ -42,6 +42,7 @@ def agreement(
     out: Annotated[Path | None, typer.Option(metavar="F.npz", help="Also write every matrix to this file.")] = None,
     device: DevicesOpt = "auto",
     memory: MemoryOpt = 512,
+    cluster: ClusterOpt = "",
     as_json: JsonOpt = False,
 ) -> None:
     """Compare every pair of models: fields of a grid of pixels, estimates of held-out images, samples.
@@ -51,7 +52,7 @@ def agreement(
     from locality import studies
     from locality.datasets import Source
 
-    compute, source = compute_on(device, memory), Source.parse(dataset, first)
+    compute, source = compute_on(device, memory, cluster), Source.parse(dataset, first)
     names = _default(source) if networks is None else _names(networks)
     names += _twins(source, names) if untrained else []
     if out is not None:
@@ -70,6 +71,7 @@ def agreement(
         "peak_memory_bytes": peak_memory(),
         "shipped": None if shipped is None else str(shipped),
         "out": None if out is None else str(out),
+        **cluster_facts(compute),
     }
     written = [file_text(path) for path in (shipped, out) if path is not None]
     spent = spent_text(result["seconds"], result["peak_memory_bytes"])

@@ -21,7 +21,15 @@ from locality.cli.parts.app import (
     table,
     watch,
 )
-from locality.cli.parts.machine import DevicesOpt, MemoryOpt, compute_on, tell_expected
+from locality.cli.parts.machine import (
+    ClusterOpt,
+    DevicesOpt,
+    MemoryOpt,
+    cluster_facts,
+    compute_on,
+    elsewhere,
+    tell_expected,
+)
 from locality.cli.parts.plans import PlanOpt, planned
 from locality.errors import BadInput
 
@@ -56,6 +64,7 @@ def bench(
     ship: ShipOpt = None,
     device: DevicesOpt = "auto",
     memory: MemoryOpt = 512,
+    cluster: ClusterOpt = "",
     as_json: JsonOpt = False,
 ) -> None:
     """Measure how well models explain a trained network: same noise, same images, an error on every number.
@@ -71,10 +80,10 @@ def bench(
         return _list_presets(as_json)
     if dataset is None:
         raise BadInput("Name a dataset, for example python -m locality bench mnist; --presets lists the ablations.")
-    compute, source = compute_on(device, memory), Source.parse(dataset, first)
+    compute, source = compute_on(device, memory, cluster), Source.parse(dataset, first)
     if out is not None:
         check_folder(out, source, plan)
-    expected = watch(studies.expected_bench(source, plan, compute=compute))
+    expected = {} if elsewhere(compute) else watch(studies.expected_bench(source, plan, compute=compute))
     tell_expected(expected)
     began = time.perf_counter()
     work = studies.bench(source, plan, compute=compute, inception=inception, classifier=classifier)
@@ -93,6 +102,7 @@ def bench(
         "expected_seconds": {name: one.seconds for name, one in expected.items()},
         "out": None if out is None else str(out),
         "shipped": None if shipped is None else str(shipped),
+        **cluster_facts(compute),
     }
     files = [file_text(path) for path in (*written, *([shipped] if shipped else []))]
     say(result, as_json, "\n\n".join([*_text(made), "\n".join([*files, duration(result["seconds"])])]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, ShipOpt, app, command_line, say, table, watch
-from locality.cli.parts.machine import DevicesOpt, MemoryOpt, compute_on
+from locality.cli.parts.machine import ClusterOpt, DevicesOpt, MemoryOpt, cluster_facts, compute_on
 from locality.cli.parts.plans import PlanOpt, planned
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def costs(
     ship: ShipOpt = None,
     device: DevicesOpt = "auto",
     memory: MemoryOpt = 512,
+    cluster: ClusterOpt = "",
     as_json: JsonOpt = False,
 ) -> None:
     """Measure seconds and memory of one denoising step against N, d and the batch; exponents with standard errors.
@@ -35,13 +36,13 @@ def costs(
     from locality import studies
     from locality.datasets import Source
 
-    compute, source = compute_on(device, memory), Source.parse(dataset, first)
+    compute, source = compute_on(device, memory, cluster), Source.parse(dataset, first)
     made = watch(studies.measure_costs(source, model, plan, compute=compute))
     if ship is not None:
         typer.echo(f"{studies.ship_costs(source, made, command_line(), ship)}", err=True)
     for note in made.notes:
         typer.echo(f"Note: {note}", err=True)
-    say(made.to_json(), as_json, _text(made))
+    say({**made.to_json(), **cluster_facts(compute)}, as_json, _text(made))
 
 
 def _text(made: Costs) -> str:

@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from locality.cli.parts.app import app
+from locality.cli.parts.machine import ClusterOpt
+from locality.cluster.here import VARIABLE as CLUSTER
 from locality.errors import BadInput
 from locality.places import home
 from locality.sharing import ROOTS
@@ -22,6 +24,7 @@ _PATHS = ("LOCALITY_DATA", "LOCALITY_CACHE")  # read by the server, which starts
 def dashboard(
     port: Annotated[int, typer.Option("--port", metavar="N", min=1, max=65535, help="Port of the server.")] = 8501,
     headless: Annotated[bool, typer.Option("--headless", help="Start the server without opening a browser.")] = False,
+    cluster: ClusterOpt = "",
 ) -> None:
     """Open the dashboard in the browser; Ctrl-C ends the server."""
     folder = home()
@@ -36,6 +39,8 @@ def dashboard(
         )
     if places := plugin_places(absolute=True):
         os.environ[VARIABLE] = os.pathsep.join(places)
+    if cluster:
+        os.environ[CLUSTER] = cluster  # the server joins it, and says what is wrong
     os.chdir(folder)
     options = ["--server.port", str(port), "--server.headless", "true" if headless else "false"]
     os.execv(sys.executable, [sys.executable, "-m", "pages._ui.serve", *options])

@@ -21,7 +21,7 @@ from locality.cli.parts.app import (
     table,
     watch,
 )
-from locality.cli.parts.machine import SpaceOpt, decomposing, spent_text
+from locality.cli.parts.machine import ClusterOpt, SpaceOpt, cluster_facts, decomposing, spent_text
 from locality.errors import BadInput, LocalityError
 from locality.memory import peak_memory
 
@@ -90,6 +90,7 @@ def stats(
     leading: LeadingOpt = 0,
     approximate: ApproximateOpt = 0,
     memory: SpaceOpt = None,
+    cluster: ClusterOpt = "",
     as_json: JsonOpt = False,
 ) -> None:
     """Mean and covariance of a dataset: size, trace, largest eigenvalues, time and peak memory."""
@@ -97,8 +98,7 @@ def stats(
     from locality.studies import fit_wiener
 
     source = Source.parse(dataset, first)
-    start = time.perf_counter()
-    compute = decomposing(memory)
+    compute, start = decomposing(memory, cluster), time.perf_counter()
     wiener = watch(fit_wiener(source, compute=compute, exact=exact, leading=leading, approximate=approximate))
     result: dict[str, Any] = {
         "dataset": source.text,
@@ -114,6 +114,7 @@ def stats(
         "notes": source.notes(),
         "seconds": time.perf_counter() - start,
         "peak_memory_bytes": peak_memory(),
+        **cluster_facts(compute),
     }
     values = ", ".join(f"{value:.4g}" for value in result["largest_eigenvalues"][:5])
     spent = spent_text(result["seconds"], result["peak_memory_bytes"])

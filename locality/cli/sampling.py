@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, OutOpt, SigmaOpt, app, say, table, watch
-from locality.cli.parts.machine import DevicesOpt, MemoryOpt, compute_on, spent_text, tell_expected
+from locality.cli.parts.machine import (
+    ClusterOpt,
+    DevicesOpt,
+    MemoryOpt,
+    cluster_facts,
+    compute_on,
+    elsewhere,
+    spent_text,
+    tell_expected,
+)
 from locality.cli.parts.npz import check_out, read_images, write_npz
 from locality.cli.parts.plans import PlanOpt, planned
 from locality.memory import peak_memory
@@ -39,6 +48,7 @@ def sample(
     first: FirstOpt = None,
     device: DevicesOpt = "auto",
     memory: MemoryOpt = 512,
+    cluster: ClusterOpt = "",
     as_json: JsonOpt = False,
 ) -> None:
     """Generate images from noise. The same seed gives the same noise for every model.
@@ -50,14 +60,15 @@ def sample(
     from locality import studies
 
     sampling: Sampling = plan
-    source, chosen, compute = _ready(dataset, model, first, device, memory)
+    source, chosen, compute = _ready(dataset, model, first, device, memory, cluster)
     check_out(out)
     note = tell_note(chosen)
     began = time.perf_counter()
     drawn, expected = studies.found_samples(source, model, sampling), None
     if drawn is None:
-        expected = watch(studies.expected_sampling(source, model, sampling, compute=compute))
-        tell_expected({model: expected})
+        if not elsewhere(compute):
+            expected = watch(studies.expected_sampling(source, model, sampling, compute=compute))
+            tell_expected({model: expected})
         began = time.perf_counter()
         drawn = watch(studies.sample(source, model, sampling, compute=compute))
     shape = (sampling.steps, sampling.count, *drawn.shape)
@@ -77,6 +88,7 @@ def sample(
         "peak_memory_bytes": peak_memory(),
         "note": note,
         "out": str(out),
+        **cluster_facts(compute),
     }
     text = (
         f"{out}: {sampling.count} images of {drawn.shape} by {model} in {sampling.steps} steps, "
@@ -96,6 +108,7 @@ def denoise(
     first: FirstOpt = None,
     device: DevicesOpt = "auto",
     memory: MemoryOpt = 512,
+    cluster: ClusterOpt = "",
     as_json: JsonOpt = False,
 ) -> None:
     """Estimate the clean images of noisy ones, x = x0 + sigma eps, in one call. Writes `x0_hat` [n, c, h, w]."""
@@ -103,12 +116,14 @@ def denoise(
     from locality.schedule import check_sigma
 
     check_sigma(sigma)
-    source, chosen, compute = _ready(dataset, model, first, device, memory)
+    source, chosen, compute = _ready(dataset, model, first, device, memory, cluster)
     x = read_images(given, "x", source.shape)
     check_out(out)
     note = tell_note(chosen)
-    expected = watch(studies.expected_call(source, model, len(x), sigma, compute=compute))
-    tell_expected({model: expected})
+    expected = None
+    if not elsewhere(compute):
+        expected = watch(studies.expected_call(source, model, len(x), sigma, compute=compute))
+        tell_expected({model: expected})
     began = time.perf_counter()
     x0_hat = watch(studies.denoise(source, model, x, sigma, compute=compute))
     write_npz(out, x0_hat=x0_hat.reshape(-1, *source.shape).numpy())
@@ -123,6 +138,7 @@ def denoise(
         "peak_memory_bytes": peak_memory(),
         "note": note,
         "out": str(out),
+        **cluster_facts(compute),
     }
     say(result, as_json, f"{out}: {len(x)} images by {model} at sigma {sigma:g}\n{_spent(result)}")
 
@@ -138,13 +154,16 @@ def models(as_json: JsonOpt = False) -> None:
     say(rows, as_json, "\n\n".join(blocks))
 
 
-def _ready(dataset: str, model: str, first: int | None, device: str, memory: int) -> tuple[Source, Model, Compute]:
+def _ready(
+    dataset: str, model: str, first: int | None, device: str, memory: int, cluster: str
+) -> tuple[Source, Model, Compute]:
     """What both commands need, with every mistake reported before any work."""
     from locality.datasets import Source
     from locality.studies import find_model
 
-    compute, source = compute_on(device, memory), Source.parse(dataset, first)
+    source = Source.parse(dataset, first)
     chosen = find_model(source, model)
+    compute = compute_on(device, memory, cluster)
     if first is not None:
         _ = source.train  # a network would not look at them: asking for more than there are is an error all the same
     return source, chosen, compute
@@ -159,7 +178,7 @@ def tell_note(chosen: Model) -> str:
 
 
 def _facts(expected: Expected | None) -> dict[str, float | None] | None:
-    """What was expected, in numbers; None of what was kept already."""
+    """What was expected, in numbers; None of what was kept already, and on a cluster."""
     if expected is None:
         return None
     return {"fit_seconds": expected.fit, "call_seconds": expected.calls, "bytes": expected.bytes}

@@ -19,7 +19,7 @@ from locality.cli.parts.app import (
     table,
     watch,
 )
-from locality.cli.parts.machine import DevicesOpt, compute_on
+from locality.cli.parts.machine import ClusterOpt, DevicesOpt, cluster_facts, compute_on
 from locality.cli.parts.plans import PlanOpt, planned
 from locality.cli.sampling import option_lines
 from locality.grammar import read_list
@@ -46,6 +46,7 @@ def sweep(
     first: FirstOpt = None,
     ship: ShipOpt = None,
     device: DevicesOpt = "auto",
+    cluster: ClusterOpt = "",
     as_json: JsonOpt = False,
 ) -> None:
     """Share of the fields' mass on a pattern, and beyond 4 pixels, against the strength of the edit.
@@ -60,10 +61,10 @@ def sweep(
     source, spec = Source.parse(dataset, first), parse_edit(edit)
     names = None if networks is None else [name for name in read_list(networks) if name]
     spot = None if pixel is None else parse_pixel(pixel)
-    compute = compute_on(device)
+    compute = compute_on(device, cluster=cluster)
     made = watch(studies.run_sweep(source, spec, pixel=spot, networks=names, plan=plan, compute=compute))
     shipped = None if ship is None else studies.ship_sweep(source, made, command_line(), ship)
-    result = {**made.to_json(), "shipped": None if shipped is None else str(shipped)}
+    result = {**made.to_json(), "shipped": None if shipped is None else str(shipped), **cluster_facts(compute)}
     say(result, as_json, _text(made) + ("" if shipped is None else f"\n\n{shipped}"))
 
 

@@ -18,6 +18,7 @@ from locality.denoisers.parts.evidence import TOP, Evidence
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
+from locality.posterior import PosteriorMean
 from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser, Pixel
@@ -62,11 +63,11 @@ class BorderDenoiser(EquivariantDenoiser):
     local score model.
     """
 
-    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+    def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
         size = self.windows.at(sigma)
         if size >= min(self.shape.h, self.shape.w):
-            return local_score(self.bank, size)(x, sigma)
-        return super().__call__(x, sigma)
+            return local_score(self.bank, size).posterior(x, sigma)
+        return super().posterior(x, sigma)
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         size = self.windows.at(sigma)

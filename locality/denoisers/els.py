@@ -16,7 +16,7 @@ from locality.denoisers.parts.bank import Bank, precise
 from locality.denoisers.parts.boxes import box, planes, round_bands, squared_difference
 from locality.denoisers.parts.compiled import runs_compiled
 from locality.denoisers.parts.evidence import TOP, Evidence, Heaviest
-from locality.denoisers.parts.patch_walk import WIDEST, patch_means
+from locality.denoisers.parts.patch_walk import WIDEST, patch_posterior
 from locality.denoisers.parts.shards import merged
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
@@ -99,13 +99,21 @@ class EquivariantDenoiser:
     def shape(self) -> ImageShape:
         return self.bank.shape
 
+    @property
+    def merges(self) -> bool:
+        return True
+
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        return self.posterior(x, sigma).mean().to(x.dtype)
+
+    def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
+        """The average before it is divided [b d]. Raises as a call."""
         self.shape.check(x)
         size = self.windows.at(check_sigma(sigma))
         once = size % 2 == 1 and size <= min(self.shape.h, self.shape.w)  # a patch holds no pixel of the torus twice
         if once and size**2 * self.shape.c <= WIDEST and runs_compiled(self.bank, x):
-            found = patch_means(
+            found = patch_posterior(
                 self.bank, x, sigma, self.index(size), [group for group in self.groups(size) if len(group)]
             )
             if found is not None:
@@ -114,7 +122,7 @@ class EquivariantDenoiser:
             return self.by_patches(x, sigma, size)
         return self.by_shifts(x, sigma, size)
 
-    def by_patches(self, x: Float[Tensor, "b d"], sigma: float, size: int) -> Float[Tensor, "b d"]:
+    def by_patches(self, x: Float[Tensor, "b d"], sigma: float, size: int) -> PosteriorMean:
         """Patches as vectors; all distances of one noisy image to some images as one matrix product."""
         c, h, w = self.shape
         scale = 1.0 / sigma**2
@@ -144,7 +152,7 @@ class EquivariantDenoiser:
             k = bank.fit(one, most=max(1, _PATCHES // (h * w)))
             return stream(x, bank.chunks(k, dtype), partial, bank.count(k))
 
-        return merged(self.bank, x.to(dtype), average).mean().transpose(0, 1).reshape(len(x), -1).to(x.dtype)
+        return merged(self.bank, x.to(dtype), average).flat()
 
     def patches(self, flat: Float[Tensor, "k d"], size: int) -> Float[Tensor, "k p v"]:
         """The patch around every pixel, on the torus."""
@@ -161,7 +169,7 @@ class EquivariantDenoiser:
         """Pixels whose patches are compared with each other's: all of them."""
         return [torch.arange(self.shape.h * self.shape.w)]
 
-    def by_shifts(self, x: Float[Tensor, "b d"], sigma: float, size: int) -> Float[Tensor, "b d"]:
+    def by_shifts(self, x: Float[Tensor, "b d"], sigma: float, size: int) -> PosteriorMean:
         """Integral maps: for every shift between query and candidate, all windows at once."""
         _, h, w = self.shape
         scale = -0.5 / sigma**2
@@ -189,7 +197,7 @@ class EquivariantDenoiser:
 
             return stream(x, parts(), partial, bank.count(k) * len(downs) * len(rights))
 
-        return merged(self.bank, x, average).mean().transpose(0, 1).reshape(len(x), -1)
+        return merged(self.bank, x, average).flat()
 
     def bands(self, size: int) -> tuple[Float[Tensor, "h h"], Float[Tensor, "w w"]]:
         """Windows along rows and columns: around the torus."""

@@ -18,7 +18,7 @@ from locality.denoisers.parts.covariance import pixels_read, posterior_rows
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers.parts.shards import merged
 from locality.denoisers.parts.spec import DENOISERS
-from locality.denoisers.parts.walk import quick_mean, ready
+from locality.denoisers.parts.walk import quick_posterior, ready
 from locality.denoisers.parts.walk_plan import Masks
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
@@ -108,12 +108,20 @@ class LocalScoreDenoiser:
     def shape(self) -> ImageShape:
         return self.bank.shape
 
+    @property
+    def merges(self) -> bool:
+        return True
+
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        return self.posterior(x, sigma).mean().to(x.dtype)
+
+    def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
+        """The average before it is divided [b d]. Raises as a call."""
         self.shape.check(x)
         size, (_, h, w) = self.windows.at(check_sigma(sigma)), self.shape
         if h * w * self.shape.d <= self.bank.memory:
-            found = quick_mean(self.bank, self.plan(sigma), x, sigma)
+            found = quick_posterior(self.bank, self.plan(sigma), x, sigma)
             if found is not None:
                 return found
 
@@ -133,7 +141,7 @@ class LocalScoreDenoiser:
             k = bank.fit(x.dtype.itemsize * (2 * self.shape.d + 5 * h * w), most=CHUNK)
             return stream(x, bank.chunks(k, x.dtype), partial, bank.count(k))
 
-        return merged(self.bank, x, average).mean().transpose(0, 1).reshape(len(x), -1)
+        return merged(self.bank, x, average).flat()
 
     def jacobian_rows(
         self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float

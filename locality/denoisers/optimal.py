@@ -86,15 +86,23 @@ class OptimalDenoiser:
     def shape(self) -> ImageShape:
         return self.bank.shape
 
+    @property
+    def merges(self) -> bool:
+        return not 0 < self.neighbours < len(self.bank)
+
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        return self.posterior(x, sigma).mean().to(x.dtype)
+
+    def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
+        """The average before it is divided, one weight a noisy image [b 1]. Raises as a call."""
         self.shape.check(x)
         scale = 1.0 / (check_sigma(sigma) ** 2 * self.temperature)
         if runs_compiled(self.bank, x) and not 0 < self.neighbours < len(self.bank):
             from locality.denoisers.parts import whole  # Numba takes half a second to load
 
-            if all(whole.memory(len(x), self.shape.d) <= part.memory for part in self.bank.parts):
-                return merged(self.bank, x, lambda part, q: whole.whole_mean(part, q, scale**-0.5)).mean().T.to(x)
+            if all(whole.usable_threads(len(x), self.shape.d, part.memory) for part in self.bank.parts):
+                return merged(self.bank, x, lambda part, q: whole.whole_posterior(part, q, scale**-0.5))
         dtype = precise(x.dtype, self.shape.d, sigma * self.temperature**0.5)
         queries = x.to(dtype)
         least = self._least_kept(queries.detach(), scale)
@@ -111,7 +119,8 @@ class OptimalDenoiser:
             size = _size(bank, len(x), dtype)
             return stream(x, bank.chunks(size, dtype), partial, bank.count(size))
 
-        return merged(self.bank, queries, average).mean().T.to(x.dtype)
+        peak, weight, total = merged(self.bank, queries, average)
+        return PosteriorMean(peak[:, None], weight[:, None], total.T)
 
     def jacobian_rows(
         self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float

@@ -18,10 +18,11 @@ from locality.denoisers.parts.evidence import TOP, Evidence
 from locality.denoisers.parts.fields import FieldMatrix, FieldSpec
 from locality.denoisers.parts.masked import explain_masked
 from locality.denoisers.parts.spec import DENOISERS
-from locality.denoisers.parts.walk import posterior_mean, ready
+from locality.denoisers.parts.walk import posterior, ready
 from locality.denoisers.parts.walk_plan import Masks
 from locality.device import Compute
 from locality.linear.wiener import coordinates
+from locality.posterior import PosteriorMean
 from locality.schedule import check_sigma, edm_grid, nearest_level
 from locality.specs import param
 from locality.store import Store
@@ -70,10 +71,18 @@ class FlexiblePatchesDenoiser:
     def shape(self) -> ImageShape:
         return self.bank.shape
 
+    @property
+    def merges(self) -> bool:
+        return True
+
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        return self.posterior(x, sigma).mean().to(x.dtype)
+
+    def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
+        """The average before it is divided [b d]. Raises as a call."""
         self.shape.check(x)
-        return posterior_mean(self.bank, self.plan(check_sigma(sigma)), x, sigma)
+        return posterior(self.bank, self.plan(check_sigma(sigma)), x, sigma)
 
     def jacobian_rows(
         self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers.optimal import OptimalDenoiser
+from locality.denoisers.parts.averaging import Averaging
 from locality.denoisers.parts.bank import AveragingSpec
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers.parts.spec import DENOISERS
@@ -59,7 +60,7 @@ class Smoothed(AveragingSpec):
 class SmoothedDenoiser:
     """A function of x: the perturbations depend on the seed alone (and on sigma where they are redrawn)."""
 
-    inner: OptimalDenoiser
+    inner: Averaging
     spec: Smoothed
 
     @property
@@ -71,6 +72,11 @@ class SmoothedDenoiser:
         self.shape.check(x)
         moved = (x[:, None] + sent(self._moves(sigma), x.device).to(x)).flatten(0, 1)
         return self.inner(moved, sigma).reshape(len(x), -1, self.shape.d).mean(dim=1)
+
+    def with_parts(self, change: Callable[[Denoiser], Denoiser]) -> Denoiser:
+        inner = change(self.inner)
+        assert isinstance(inner, Averaging)
+        return replace(self, inner=inner)
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         """Weights averaged over the moved inputs: the same for all pixels."""

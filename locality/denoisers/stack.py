@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -191,6 +191,9 @@ class StackDenoiser:
             with within(i / len(weights), (i + 1) / len(weights)):
                 total = total + weight * (member(x, sigma) - self.means[i].to(x))
         return mean + total
+
+    def with_parts(self, change: Callable[[Denoiser], Denoiser]) -> Denoiser:
+        return replace(self, members=tuple(map(change, self.members)))
 
     def jacobian_rows(
         self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float

@@ -25,22 +25,32 @@ class Reading:
         # Images in memory do not change, and those that an edit has made are named by other facts than their pixels.
         watched = self._train.mapped and self._train.known == images.fingerprint
         self._seen = hashlib.sha256(self._train.heading) if watched else None
+        self._read = 0
 
-    def chunks(self, first: int = 0) -> Iterator[Shaped[Tensor, "k d"]]:
-        """Those from `first` on. Those before, whose sums are known already, are read for the digest alone."""
-        if self._seen is None:
-            yield from self._train.chunks(self._size, first)
-            return
-        for chunk in self._train.chunks(self._size, 0, first):
-            self._seen.update(chunk.contiguous().numpy().data)
-            heartbeat(0.0)  # whoever listens may cancel here
-        for chunk in self._train.chunks(self._size, first):
+    def chunks(self, first: int, stop: int) -> Iterator[Shaped[Tensor, "k d"]]:
+        """Those from `first` up to `stop`, after which others may be asked for."""
+        self._skip(first)
+        for chunk in self._train.chunks(self._size, first, stop):
+            if self._seen is None:
+                yield chunk
+                continue
             copy = chunk.clone()  # the very bytes that are summed
             self._seen.update(copy.numpy().data)
+            self._read += len(copy)
             yield copy
+
+    def _skip(self, first: int) -> None:
+        """Images whose sums are known already are read for the digest alone."""
+        if self._seen is None:
+            return
+        for chunk in self._train.chunks(self._size, self._read, first):
+            self._seen.update(chunk.contiguous().numpy().data)
+            self._read += len(chunk)
+            heartbeat(0.0)  # whoever listens may cancel here
 
     def check(self) -> None:
         """When all is read. Raises BadInput (the images changed on the way)."""
+        self._skip(len(self._train))
         if self._seen is not None and self._seen.hexdigest() != self._images.fingerprint:
             raise BadInput(
                 f"The images of {self._images.typed} changed while their statistics were taken. Let nothing write to "

@@ -119,7 +119,7 @@ def _read(
         BadInput: the images changed on the way. NonFinite.
     """
     reading, n, done, start = Reading(images, size), len(images.train), 0, time.monotonic()
-    for chunk in reading.chunks():
+    for chunk in reading.chunks(0, n):
         use(units.values(chunk.to(device)))
         done += len(chunk)
         rate = done / max(time.monotonic() - start, 1e-9)

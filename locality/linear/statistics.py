@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -22,6 +23,7 @@ from locality.linear.budget import check_budget
 from locality.linear.compact import is_compact, unpack_compact
 from locality.linear.gram import decompose_images
 from locality.linear.leading import LARGE, RANK, lead
+from locality.linear.moments import Moments
 from locality.linear.passes import sum_images
 from locality.linear.sketch import sketch
 from locality.linear.timed import with_time_left
@@ -54,6 +56,15 @@ class Statistics:
         if not bool(self.cov.isfinite().all()):
             raise NonFinite("The covariance is not finite. The images hold NaN, infinity or huge values.")
         return self.cov
+
+
+@runtime_checkable
+class Summing(Protocol):
+    """A computation that adds up images elsewhere."""
+
+    def moments(self, images: Images) -> Generator[Progress, None, Moments]:
+        """Of all training images, to the last bit those of `sum_images` on one device."""
+        ...
 
 
 class Derived(Images):
@@ -141,7 +152,7 @@ def _fit(
 
 
 def _measured(images: Images, compute: Compute, store: Store) -> Generator[Progress, None, Statistics]:
-    work = sum_images(images, compute, store)
+    work = compute.moments(images) if isinstance(compute, Summing) else sum_images(images, compute, store)
     moments = yield from map_progress(work, lambda event: replace(event, total=2.0 * event.total))
     return Statistics(moments.count, moments.mean(), moments.cov())
 

@@ -1,7 +1,8 @@
 """Sums of an unfinished pass over a training set, kept on disk: a killed pass goes on where it was.
 
-One file a set: a line of facts (which images, how many of them are in), then the upper block triangle of the sums, then
-a digest of all this. It is written under another name and renamed, so nothing half-written is ever read.
+One file a set: a line of facts (which images, how many of them are in each part), then the upper block triangle of the
+sums of each part, then a digest of all this. It is written under another name and renamed, so nothing half-written is
+ever read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from locality.linear.moments import BLOCK, Moments, PixelMoments, ValueMoments
 
-_FORMAT = 1
+_FORMAT = 2
 _ROWS = 64  # of the sums, written at a time
 _STALE = 30 * 86_400.0  # seconds after which a pass that nobody finished is dropped
 _TORN = 3600.0  # ... and what was half-written when its process was killed
@@ -49,30 +50,30 @@ class Unfinished:
         name = hashlib.sha256(self.typed.encode(errors="surrogateescape")).hexdigest()[:24]
         return self.folder / f"{name}.sums"
 
-    def read(self, device: str = "cpu") -> Moments | None:
-        """The sums so far, on a device; None where there are none, or none that serve, which is said in the log."""
+    def read(self, device: str = "cpu") -> list[Moments]:
+        """The sums so far, on a device, part by part; none where none serve, which is said in the log."""
         try:
             with self.path.open("rb") as file:
                 heading = file.readline()
                 facts = json.loads(heading)
                 if facts["format"] != _FORMAT:
-                    return None
+                    return []
                 if facts["fingerprint"] != self.fingerprint:
                     _log.warning(
                         "An interrupted pass over %s had seen %s images, and these are others: it starts anew.",
                         self.typed,
-                        f"{facts['count']:,}",
+                        f"{sum(facts['counts']):,}",
                     )
                     self.drop()
-                    return None
-                return self._sums(file, heading, int(facts["count"]), device)
+                    return []
+                return self._sums(file, heading, list(map(int, facts["counts"])), device)
         except FileNotFoundError:
-            return None
+            return []
         except (OSError, ValueError, KeyError, TypeError) as error:
             _log.warning("The sums of an interrupted pass over %s cannot be read (%s): anew.", self.typed, error)
-            return None
+            return []
 
-    def write(self, moments: Moments) -> None:
+    def write(self, parts: Sequence[Moments]) -> None:
         """Keep the sums in place of older ones. A disk that does not take them stops nothing: it is logged."""
         draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.{threading.get_ident()}")
         try:
@@ -80,7 +81,7 @@ class Unfinished:
             self._sweep()
             with draft.open("wb") as file:
                 digest = hashlib.sha256()
-                for part in chain((self._facts(moments),), _bytes(moments)):
+                for part in chain((self._facts(parts),), *map(_bytes, parts)):
                     digest.update(part)
                     file.write(part)
                 file.write(digest.digest())
@@ -95,25 +96,29 @@ class Unfinished:
         with contextlib.suppress(OSError):
             self.path.unlink()
 
-    def _facts(self, moments: Moments) -> bytes:
-        facts = {"format": _FORMAT, "fingerprint": self.fingerprint, "typed": self.typed, "count": moments.count}
+    def _facts(self, parts: Sequence[Moments]) -> bytes:
+        counts = [part.count for part in parts]
+        facts = {"format": _FORMAT, "fingerprint": self.fingerprint, "typed": self.typed, "counts": counts}
         return json.dumps(facts).encode() + b"\n"
 
-    def _sums(self, file: IO[bytes], heading: bytes, count: int, device: str) -> Moments:
+    def _sums(self, file: IO[bytes], heading: bytes, counts: Sequence[int], device: str) -> list[Moments]:
         """Raises ValueError (not the bytes that were written)."""
         digest = hashlib.sha256(heading)
         kind = torch.int64 if self.dtype == torch.uint8 else torch.float64
-        first, second = torch.zeros(self.d, dtype=kind), torch.zeros(self.d, self.d, dtype=kind)
-        for part in (first, *_parts(second)):
-            payload = file.read(part.numel() * 8)
-            if len(payload) < part.numel() * 8:
-                raise ValueError("it is cut short")
-            digest.update(payload)
-            part.copy_(torch.from_numpy(np.frombuffer(bytearray(payload), part.numpy().dtype)).reshape(part.shape))
+        made: type[PixelMoments] | type[ValueMoments] = PixelMoments if self.dtype == torch.uint8 else ValueMoments
+        found: list[Moments] = []
+        for count in counts:
+            first, second = torch.zeros(self.d, dtype=kind), torch.zeros(self.d, self.d, dtype=kind)
+            for part in (first, *_parts(second)):
+                payload = file.read(part.numel() * 8)
+                if len(payload) < part.numel() * 8:
+                    raise ValueError("it is cut short")
+                digest.update(payload)
+                part.copy_(torch.from_numpy(np.frombuffer(bytearray(payload), part.numpy().dtype)).reshape(part.shape))
+            found.append(made(count, first.to(device), second.to(device)))
         if file.read() != digest.digest():
             raise ValueError("its bytes changed")
-        made: type[PixelMoments] | type[ValueMoments] = PixelMoments if self.dtype == torch.uint8 else ValueMoments
-        return made(count, first.to(device), second.to(device))
+        return found
 
     def _sweep(self) -> None:
         """Remove what processes left that were killed long ago."""

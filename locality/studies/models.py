@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from locality.cluster.compute import ClusterCompute
+from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.denoisers import DENOISERS, DenoiserSpec
 from locality.device import Compute, placed
@@ -44,7 +46,7 @@ def fit_wiener(
         BadInput: so many components are not to be had.
         DataUnavailable: neither the images nor shipped statistics are on this machine.
     """
-    store, compute = store or default_store(), compute or Compute()
+    store, compute = store or default_store(), compute or usual()
     return (yield from fit_filter(source, compute, store, exact=exact, leading=leading, approximate=approximate))
 
 
@@ -89,7 +91,8 @@ class Model:
             assert network is not None
             return network
         fitted = yield from self.spec.fit(self.source, compute, store, network)
-        return placed(fitted, torch.device(compute.device))
+        denoiser = placed(fitted, torch.device(compute.device))
+        return compute.spread(denoiser, self.source) if isinstance(compute, ClusterCompute) else denoiser
 
 
 def find_model(source: Source, text: str, *, store: Store | None = None) -> Model:
@@ -131,7 +134,7 @@ def open_denoiser(
 ) -> Generator[Progress, None, Denoiser]:
     """A model by name (see `find_model`), ready to denoise on the device of `compute`."""
     model = find_model(source, text, store=store)
-    return (yield from model.open(store=store or default_store(), compute=compute or Compute()))
+    return (yield from model.open(store=store or default_store(), compute=compute or usual()))
 
 
 def _reference(source: Source, text: str, needed: str, store: Store | None) -> Trained:

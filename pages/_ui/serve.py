@@ -15,6 +15,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
 from locality.calm import wait_calmly
+from locality.cluster.here import join
 from locality.errors import LocalityError
 from locality.places import home
 from locality.specs import load_plugins
@@ -43,6 +44,7 @@ if __name__ == "__main__":
     try:
         load_plugins()
         sharing = begin(address_of(options))
+        join()
     except LocalityError as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2)

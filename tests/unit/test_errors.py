@@ -36,6 +36,6 @@ def test_too_large_names_need_budget_and_knob(need: int, budget: int, sizes: str
 
 def test_one_tree() -> None:
     classes = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
-    assert len(classes) == 8
+    assert len(classes) == 9
     assert all(issubclass(value, LocalityError) for value in classes)
     assert issubclass(UnknownName, errors.BadInput)

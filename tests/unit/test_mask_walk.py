@@ -246,13 +246,13 @@ def test_beats_come_and_a_listener_may_cancel() -> None:
 def tiles(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How often dense products of tiles were asked."""
     asked: list[int] = []
-    usual = walk.masked_mean
+    usual = walk.masked_posterior
 
     def counting(*args: object, **kwargs: object) -> Tensor:
         asked.append(1)
         return usual(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(walk, "masked_mean", counting)
+    monkeypatch.setattr(walk, "masked_posterior", counting)
     return asked
 
 

@@ -13,7 +13,7 @@ from locality.denoisers import DENOISERS
 from locality.denoisers.golddiff import GoldDiffDenoiser
 from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.fields import LearnedField
-from locality.denoisers.parts.masked import MaskPlan, Tile, masked_mean
+from locality.denoisers.parts.masked import MaskPlan, Tile, masked_posterior
 from locality.denoisers.parts.products import FloatProducts, IntegerProducts, products_for
 from locality.denoisers.pca_locality import PUBLISHED_TAU, PcaLocalityDenoiser, threshold_mask
 from locality.denoisers.pspc_flex import FlexiblePatchesDenoiser, smallest_sets
@@ -464,7 +464,7 @@ def test_tilings_equal_the_dense_product(name: str) -> None:
     plan = MaskPlan.of(mask, torch.arange(COLOUR.d)[:, None], COLOUR)
     bank = DENOISERS.parse("optimal").bank(TWELVE, Compute())  # type: ignore[attr-defined]
     x = noisy(TWELVE, 12, 0.5).repeat(3, 1)
-    close(masked_mean(bank, plan, x, 0.5), dense(mask, x, TWELVE.x0(), 0.5), 1e-11)
+    close(masked_posterior(bank, plan, x, 0.5).mean(), dense(mask, x, TWELVE.x0(), 0.5), 1e-11)
     assert 0 <= plan.multiplied() <= 1 + len(plan.tiles) / COLOUR.d
     assert plan.support == pytest.approx(float(mask.sum(dim=1).double().mean()))
 
@@ -485,8 +485,8 @@ def test_any_tiling_equals_the_dense_product(name: str, cuts: list[int], shared:
     plan = MaskPlan(order[:, None], tiles, common, 20.0)
     bank = DENOISERS.parse("optimal").bank(TWELVE, Compute())  # type: ignore[attr-defined]
     x = noisy(TWELVE, 2, 0.5)
-    close(masked_mean(bank, plan, x, 0.5), dense(mask, x, TWELVE.x0(), 0.5), 1e-11)
-    close(masked_mean(bank, plan, x.float(), 0.5), dense(mask, x, TWELVE.x0(), 0.5), 1e-3)
+    close(masked_posterior(bank, plan, x, 0.5).mean(), dense(mask, x, TWELVE.x0(), 0.5), 1e-11)
+    close(masked_posterior(bank, plan, x.float(), 0.5).mean(), dense(mask, x, TWELVE.x0(), 0.5), 1e-3)
 
 
 def test_rows_may_answer_several_coordinates() -> None:
@@ -496,7 +496,7 @@ def test_rows_may_answer_several_coordinates() -> None:
     plan = MaskPlan.of(mask, outputs, COLOUR)
     bank = DENOISERS.parse("optimal").bank(TWELVE, Compute())  # type: ignore[attr-defined]
     x = noisy(TWELVE, 2, 0.5)
-    close(masked_mean(bank, plan, x, 0.5), dense(mask.repeat(2, 1), x, TWELVE.x0(), 0.5), 1e-11)
+    close(masked_posterior(bank, plan, x, 0.5).mean(), dense(mask.repeat(2, 1), x, TWELVE.x0(), 0.5), 1e-11)
 
 
 def test_sparse_masks_cost_little() -> None:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import Generator
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ import torch
 from locality.dataset import Dataset, InMemory
 from locality.device import Compute
 from locality.errors import BadInput
+from locality.linear import passes
 from locality.linear.moments import Moments, PixelMoments, ValueMoments, estimate_moments
 from locality.linear.passes import chunk_size, sum_images
 from locality.linear.statistics import fit_filter
@@ -79,6 +82,27 @@ def test_a_pass_that_was_stopped_goes_on_with_the_same_sums(tmp_path: Path, floa
     assert left(store) == []
 
 
+@pytest.mark.parametrize("after", [1, 2, 3, 8, 9])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_sums_of_float_images_are_those_of_parts(
+    tmp_path: Path, mapped: bool, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Merged in order, also where the pass was stopped twice, in a part or between two."""
+    monkeypatch.setattr(passes, "_PART", 100)
+    data = pixels(floats=True)
+    if mapped:
+        data.numpy().tofile(tmp_path / "images.bin")
+        data = torch.from_numpy(np.memmap(tmp_path / "images.bin", np.float32, "r+", shape=(N, SHAPE.d)))
+    images, store = set_of(data, mapped=mapped), Store(tmp_path)
+    parts = [estimate_moments(part.split(50)) for part in data.split(100)]
+    stopped(images, store, 1)
+    stopped(images, store, after - 1) if after > 1 else None
+    again, events = events_of(sum_images(images, COMPUTE, store))
+    assert same(again, reduce(add, parts))
+    assert not same(again, estimate_moments(data.split(50)))
+    assert len(events) == 9 - after
+
+
 _CHILD = """
 import os, signal, sys
 from pathlib import Path
@@ -134,7 +158,7 @@ def test_damaged_sums_are_not_used(tmp_path: Path, damage: str, caplog: pytest.L
             "changed": payload[:middle] + bytes([payload[middle] ^ 1]) + payload[middle + 1 :],
             "nothing": b"",
             "words": b"[1, 2]\n",
-            "older": payload.replace(b'"format": 1', b'"format": 0'),
+            "older": payload.replace(b'"format": 2', b'"format": 1'),
         }[damage]
     )
     assert same(finish(sum_images(images, COMPUTE, store)), estimate_moments([pixels()]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,3 +39,8 @@ def test_the_app_asks_for_no_tool_of_the_tests() -> None:
     tools = ("pytest", "playwright", "mypy", "ruff", "hypothesis", "import-linter", "beartype")
     assert not [line for line in APP if line.startswith(tools)]
     assert "-r requirements.txt" in (_ROOT / "requirements-dev.txt").read_text()
+
+
+def test_the_extra_of_clusters_is_pinned_as_the_tests_have_it() -> None:
+    extras = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(extras["cluster"]) <= set(DEV)

@@ -11,7 +11,7 @@ from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.distances import half_size_distances, squared_distances
 from locality.denoisers.parts.evidence import masked_logits
 from locality.denoisers.parts.patch_sums import patch_mean
-from locality.denoisers.parts.whole import whole_mean
+from locality.denoisers.parts.whole import whole_posterior
 from locality.denoisers.parts.windows import WindowSchedule
 from locality.denoisers.pspc_square import SquarePatchesDenoiser
 from locality.errors import TooLarge
@@ -42,7 +42,8 @@ def test_averages_of_whole_images(n: int, b: int, flips: bool, sigma: float) -> 
     """Numbers of images that four, parts and mirrored ones do not divide; more noisy ones than share a pass."""
     bank = bank_of(n, flips=flips)
     x = noisy(bank, b, sigma)
-    found = whole_mean(bank, x, sigma).mean().T
+    found = whole_posterior(bank, x, sigma).mean().to(x)
+    assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), exact(bank, x, sigma), rtol=0, atol=2e-5)
 
 
@@ -51,10 +52,10 @@ def test_threads_change_no_bit_and_beats_come() -> None:
     x = noisy(bank, 65, 5.0)
     try:
         torch.set_num_threads(1)
-        first = whole_mean(bank, x, 5.0).mean()
+        first = whole_posterior(bank, x, 5.0).mean()
         torch.set_num_threads(3)
         with listening(heard.append):
-            assert torch.equal(whole_mean(bank, x, 5.0).mean(), first)
+            assert torch.equal(whole_posterior(bank, x, 5.0).mean(), first)
     finally:
         torch.set_num_threads(before)
     assert heard == [pytest.approx(k / 6) for k in range(1, 7)]  # three parts for 64 noisy images, three for one

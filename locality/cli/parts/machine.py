@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from locality.cluster.here import VARIABLE
 from locality.errors import BadInput
 
 if TYPE_CHECKING:
@@ -37,25 +38,72 @@ SpaceOpt = Annotated[
 ]
 
 
-def decomposing(megabytes: int | None) -> Compute:
-    """The computation of statistics with so much memory. Raises BadInput."""
+ClusterOpt = Annotated[
+    str,
+    typer.Option(
+        "--cluster",
+        metavar="WHERE",
+        envvar=VARIABLE,
+        help="Compute on the workers of a Dask scheduler, tcp://HOST:PORT, or on N processes here, local:N.",
+    ),
+]
+
+
+def decomposing(megabytes: int | None, cluster: str = "") -> Compute:
+    """The computation of statistics with so much memory. Raises BadInput, and as `compute_on`."""
     from locality.device import Compute
 
     if megabytes is not None and megabytes < 1:
         raise BadInput(f"--memory {megabytes}: give at least 1 (MB).")
-    return Compute(decomposition=None if megabytes is None else megabytes * 1024**2)
+    return _joined(Compute(decomposition=None if megabytes is None else megabytes * 1024**2), cluster)
 
 
-def compute_on(device: str, memory: int | None = None) -> Compute:
-    """The devices and the memory budget of some options. Raises BadInput."""
+def compute_on(device: str, memory: int | None = None, cluster: str = "") -> Compute:
+    """The devices and the memory budget of some options, on the workers of a cluster where one is named.
+
+    Raises:
+        BadInput: no such device, too little memory, a cluster that cannot be used.
+        Unreachable: a scheduler that does not answer.
+    """
     from locality.device import Compute, usable_devices
 
-    first, *others = usable_devices(device)
+    if cluster and device not in ("auto", "cpu"):
+        raise BadInput(f"--device {device} with --cluster: workers compute on their processors. Leave --device out.")
+    first, *others = usable_devices("cpu" if cluster else device)
     if memory is None:
-        return Compute(first, others=tuple(others))
+        return _joined(Compute(first, others=tuple(others)), cluster)
     if memory < 1:
         raise BadInput(f"--memory {memory}: give at least 1 (MB).")
-    return Compute(first, memory=memory * 1024**2, others=tuple(others))
+    return _joined(Compute(first, memory=memory * 1024**2, others=tuple(others)), cluster)
+
+
+def _joined(compute: Compute, cluster: str) -> Compute:
+    """On the workers of a cluster, which are asked who they are, where one is named."""
+    if not cluster:
+        return compute
+    from locality.cluster.compute import ClusterCompute
+
+    joined = ClusterCompute(**vars(compute), cluster=cluster)
+    _ = joined.team
+    return joined
+
+
+def cluster_facts(compute: Compute) -> dict[str, Any]:
+    """What a result says of the cluster, nothing without one; workers that were lost are named on stderr too."""
+    from locality.cluster.compute import ClusterCompute
+
+    if not isinstance(compute, ClusterCompute):
+        return {}
+    for worker in compute.facts()["lost"]:
+        typer.echo(f"Note: the worker {worker} was lost; the others did its work.", err=True)
+    return {"cluster": compute.facts()}
+
+
+def elsewhere(compute: Compute) -> bool:
+    """Whether it computes on a cluster, of which a second of work here tells nothing."""
+    from locality.cluster.compute import ClusterCompute
+
+    return isinstance(compute, ClusterCompute)
 
 
 def spent_text(seconds: float, peak: int | None) -> str:

@@ -104,7 +104,7 @@ def _costs(rows: Bool[Tensor, "m d"]) -> list[float]:
     return [held * weight, (held - float(rows.all(dim=0).sum())) * weight]
 
 
-def masked_mean(
+def masked_posterior(
     bank: Bank,
     plan: MaskPlan,
     x: Float[Tensor, "b d"],
@@ -112,20 +112,20 @@ def masked_mean(
     temperature: float = 1.0,
     *,
     batch: int = 0,
-) -> Float[Tensor, "b d"]:
-    """Posterior mean of every output given the coordinates of its mask.
+) -> PosteriorMean:
+    """The average of every output [b d] given the coordinates of its mask, before it is divided.
 
     Exact over all images; with `batch` the softmax is normalised within batches of so many images in
     order, whose answers are averaged with equal weight, as the released code of Lukoianov et al. does.
     Memory: about 20 d bytes per image of a chunk, within the budget.
     """
-    blocks = [_masked_mean(bank, plan, block, sigma, temperature, batch) for block in x.split(QUERIES)]
-    return torch.cat(blocks)
+    blocks = [_masked_posterior(bank, plan, block, sigma, temperature, batch) for block in x.split(QUERIES)]
+    return PosteriorMean.joined(blocks)
 
 
-def _masked_mean(
+def _masked_posterior(
     bank: Bank, plan: MaskPlan, x: Float[Tensor, "b d"], sigma: float, temperature: float, batch: int
-) -> Float[Tensor, "b d"]:
+) -> PosteriorMean:
     d, noise = x.shape[1], sigma * temperature**0.5
     dtype = precise(x.dtype, max(1, int(plan.support)), noise)
     queries = x.to(dtype)
@@ -145,11 +145,8 @@ def _masked_mean(
         for done, x_kd in enumerate(_batches(bank, batch, dtype), start=1):
             mean = mean + remember_little(partial, queries, x_kd).mean() / count
             heartbeat(done / count)
-    else:
-        mean = merged(bank, queries, average).mean()  # [v b m]
-    found = torch.zeros(len(x), d, dtype=dtype, device=x.device)
-    columns = plan.on(x.device).outputs.T.flatten()
-    return found.index_copy(1, columns, mean.transpose(0, 1).flatten(1)).to(x.dtype)
+        return PosteriorMean.weightless(mean).placed(plan.on(x.device).outputs, d)
+    return merged(bank, queries, average).placed(plan.on(x.device).outputs, d)
 
 
 def _partial(plan: MaskPlan, products: Products, x_kd: Float[Tensor, "k d"]) -> PosteriorMean:

@@ -12,6 +12,7 @@ from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.shards import merged
 from locality.denoisers.parts.walk import Walk
 from locality.denoisers.parts.walk_plan import Masks
+from locality.posterior import PosteriorMean
 from locality.types import ImageShape
 from locality.work import within
 
@@ -38,9 +39,9 @@ class PatchBank(Bank):
         return bordered[:, self.index].flatten(0, 1)[start - first * g : stop - first * g].contiguous()
 
 
-def patch_means(
+def patch_posterior(
     bank: Bank, x: Float[Tensor, "b d"], sigma: float, index: Int[Tensor, "p v"], groups: list[Int[Tensor, " _"]]
-) -> Float[Tensor, "b d"] | None:
+) -> PosteriorMean | None:
     """For every pixel of a group, the mean of the centres of all its patches; None where the walk does not run.
 
     Row p of `index` is where in a flat image the patch of pixel p lies, d for what is outside; its side is odd.
@@ -51,7 +52,8 @@ def patch_means(
     centre = torch.arange(c) * size**2 + size**2 // 2
     masks = Masks(torch.ones(1, shape.d).bool(), centre[None], shape)
     bordered = torch.cat([x, x.new_full((len(x), 1), (_OUTSIDE - 127.5) / 127.5)], dim=1)
-    found = torch.zeros(len(x), c, h * w, dtype=x.dtype)
+    nothing = torch.zeros(len(x), c, h * w, dtype=torch.float64)
+    found = PosteriorMean(nothing, torch.ones_like(nothing), torch.zeros_like(nothing))
     for number, group in enumerate(groups):
         queries = bordered[:, index[group]].flatten(0, 1)
         ways: dict[Bank, Walk] = {}
@@ -62,6 +64,7 @@ def patch_means(
                 return None
             ways[part] = walk
         with within(number / len(groups), (number + 1) / len(groups)):
-            answers = merged(bank, queries, lambda part, q, ways=ways: ways[part].average(q)).mean()  # type: ignore[misc]
-        found[:, :, group] = answers.reshape(c, len(x), len(group)).transpose(0, 1).to(x.dtype)
-    return found.flatten(1)
+            answers = merged(bank, queries, lambda part, q, ways=ways: ways[part].average(q))  # type: ignore[misc]
+        for every, values in zip(found, answers, strict=True):  # [c b*g 1], or [b*g 1] of all channels
+            every[:, :, group] = values.reshape(-1, len(x), len(group)).transpose(0, 1)
+    return PosteriorMean(*(every.flatten(1) for every in found))

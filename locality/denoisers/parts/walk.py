@@ -23,7 +23,7 @@ from torch import Tensor
 from locality.denoisers.optimal import OptimalDenoiser
 from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.compiled import kernels, runs_compiled
-from locality.denoisers.parts.masked import masked_mean
+from locality.denoisers.parts.masked import masked_posterior
 from locality.denoisers.parts.shards import merged
 from locality.denoisers.parts.walk_loop import LARGEST, TOP, Form, Sums, Work
 from locality.denoisers.parts.walk_plan import Masks
@@ -41,35 +41,45 @@ _SHORTEST = 128  # batches of the softmax below this would leave most lanes empt
 def posterior_mean(
     bank: Bank, masks: Masks, x: Float[Tensor, "b d"], sigma: float, temperature: float = 1.0, *, batch: int = 0
 ) -> Float[Tensor, "b d"]:
-    """Posterior mean of every output given the coordinates of its mask: `quick_mean`, else `masked_mean`.
+    """Posterior mean of every output given the coordinates of its mask; see `posterior`.
+
+    Exact over all images; `batch` as `masked_posterior` takes it.
+    """
+    return posterior(bank, masks, x, sigma, temperature, batch=batch).mean().to(x.dtype)
+
+
+def posterior(
+    bank: Bank, masks: Masks, x: Float[Tensor, "b d"], sigma: float, temperature: float = 1.0, *, batch: int = 0
+) -> PosteriorMean:
+    """The average of every output [b d] before it is divided: `quick_posterior`, else `masked_posterior`.
 
     Raises:
         TooLarge: the memory budget.
     """
-    found = quick_mean(bank, masks, x, sigma, temperature, batch=batch)
-    return masked_mean(bank, masks.tiles, x, sigma, temperature, batch=batch) if found is None else found
+    found = quick_posterior(bank, masks, x, sigma, temperature, batch=batch)
+    return masked_posterior(bank, masks.tiles, x, sigma, temperature, batch=batch) if found is None else found
 
 
-def quick_mean(
+def quick_posterior(
     bank: Bank, masks: Masks, x: Float[Tensor, "b d"], sigma: float, temperature: float = 1.0, *, batch: int = 0
-) -> Float[Tensor, "b d"] | None:
-    """As `masked_mean`: the optimal denoiser where rows compare everything, else the walk; None where neither serves.
+) -> PosteriorMean | None:
+    """As `masked_posterior`: the optimal denoiser where rows compare everything, else the walk; None if neither serves.
 
     The walk does not for images that are not of 8 bits or not on a CPU, x not float32, a gradient, tiny batches of the
     softmax, wide masks at little noise, without Numba, or with a budget below what it takes for one noisy image.
     """
     if not batch and masks.narrowest == masks.shape.d:
-        return OptimalDenoiser(bank, temperature)(x, sigma)
+        return OptimalDenoiser(bank, temperature).posterior(x, sigma)
     parts = (bank,) if batch else bank.parts  # batches follow the order of all images
     walks = {part: Walk.of(part, masks, x, sigma, sigma * temperature**0.5, batch) for part in parts}
     ways = {part: walk for part, walk in walks.items() if walk is not None}
     if len(ways) < len(walks):
         return None
     if batch:
-        means = ways[bank].batches(x, batch)
+        found = PosteriorMean.weightless(ways[bank].batches(x, batch))
     else:
-        means = merged(bank, x, lambda part, queries: ways[part].average(queries)).mean()
-    return torch.zeros_like(x).index_copy(1, masks.outputs.T.flatten(), means.transpose(0, 1).flatten(1).to(x))
+        found = merged(bank, x, lambda part, queries: ways[part].average(queries))
+    return found.placed(masks.outputs, masks.shape.d)
 
 
 def ready(values: int) -> Generator[Progress, None, None]:
@@ -141,7 +151,7 @@ class Walk:
         whole = self._of_blocks(x, 0, lambda sums: reduce(Sums.merge, sums))
         log_weights = [self._placed(sums.log_weight(), block) for sums, block in whole]
         means = [self._placed(sums.mean(), block) for sums, block in whole]
-        return PosteriorMean.averaged(torch.cat(log_weights), torch.cat(means).transpose(0, 1))
+        return PosteriorMean.known(torch.cat(means).transpose(0, 1), torch.cat(log_weights))
 
     def batches(self, x: Float[Tensor, "b d"], batch: int) -> Float[Tensor, "v b m"]:
         """The mean of the averages over batches of so many images."""

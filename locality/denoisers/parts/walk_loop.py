@@ -53,9 +53,9 @@ class Sums(NamedTuple):
         return Sums(peak, self.total * ours + other.total * theirs)
 
     def log_weight(self) -> Float64[np.ndarray, "b m"]:
-        """Natural logarithms of the normalisers."""
-        powers = self.peak.astype(np.float64).transpose(0, 2, 1) + np.log2(self.total[:, 0])
-        found: Float64[np.ndarray, "b m"] = powers.reshape(-1, powers.shape[2]) / _LOG2_E
+        """ln of the sum of weights, with what the code of the noisy images leaves out."""
+        peak = self.peak.astype(np.float64).transpose(0, 2, 1)
+        found: Float64[np.ndarray, "b m"] = (peak / _LOG2_E + np.log(self.total[:, 0])).reshape(-1, peak.shape[2])
         return found
 
     def mean(self) -> Float64[np.ndarray, "b v m"]:

@@ -75,34 +75,35 @@ def _averages(images, weights, least, total):
                 total[q, p] += w0 * four[0, p] + w1 * four[1, p] + w2 * four[2, p] + w3 * four[3, p]
 
 
-def whole_mean(bank: Bank, x: Float[Tensor, "b d"], noise: float) -> PosteriorMean:
+def whole_posterior(bank: Bank, x: Float[Tensor, "b d"], noise: float) -> PosteriorMean:
     """sum_i softmax_i(-|x - x_i|^2 / (2 noise^2)) x_i over 8-bit images on a CPU; no gradient, threads change nothing.
 
-    Values [d b] in front, float64. Memory: see `memory`.
+    One weight a noisy image, [b 1]; float64. Memory: that of the bank, if `usable_threads` finds one.
     """
     blocks = x.detach().split(_QUERIES)
-    found = [_block(bank, block, noise, number, len(blocks)) for number, block in enumerate(blocks)]
-    log_weights, means = zip(*found, strict=True)
-    return PosteriorMean.averaged(torch.cat(log_weights), torch.cat(means).T)
+    return PosteriorMean.joined(
+        [_block(bank, block, noise, number, len(blocks)) for number, block in enumerate(blocks)]
+    )
 
 
-def memory(noisy: int, d: int) -> int:
-    """Bytes of a call's arrays: each thread's sums, and the images of its part where they are mirrored."""
+def usable_threads(noisy: int, d: int, memory: int) -> int:
+    """Threads whose arrays fit so many bytes: their sums, and the images of a part where they are mirrored.
+
+    Whether there is one, on which what is left out of the weights depends, is the same on every machine.
+    """
     b = min(noisy, _QUERIES)
-    return torch.get_num_threads() * (_PART * (3 * d + 24 * b) + 12 * b * d) + 40 * b * d
+    fitting = (memory - 40 * b * d) // (_PART * (3 * d + 24 * b) + 12 * b * d)
+    return max(0, min(fitting, torch.get_num_threads()))
 
 
-def _block(
-    bank: Bank, x: Float[Tensor, "b d"], noise: float, number: int, blocks: int
-) -> tuple[Float[Tensor, " b"], Float[Tensor, "b d"]]:
-    """Logarithms of the normalisers, and means."""
+def _block(bank: Bank, x: Float[Tensor, "b d"], noise: float, number: int, blocks: int) -> PosteriorMean:
     greys = np.ascontiguousarray(((x.double() + 1.0) * 127.5).numpy(), np.float32)
 
     def one(start: int) -> tuple[Float64[np.ndarray, " b"], Float64[np.ndarray, " b"], Float64[np.ndarray, "b d"]]:
         return _part(bank.stored(start, min(start + _PART, len(bank))).numpy(), greys, noise)
 
     starts = range(0, len(bank), _PART)
-    pool = ThreadPoolExecutor(torch.get_num_threads(), "averages")
+    pool = ThreadPoolExecutor(usable_threads(len(x), bank.shape.d, bank.memory), "averages")
     try:
         peak, weight, total = np.full(len(x), -np.inf), np.zeros(len(x)), np.zeros(x.shape)
         for done, (top, new, added) in enumerate(pool.map(one, starts), start=1):
@@ -113,7 +114,8 @@ def _block(
             heartbeat((number + done / len(starts)) / blocks)
     finally:
         pool.shutdown(cancel_futures=True)
-    return torch.from_numpy(peak + np.log(weight)), torch.from_numpy((total / weight[:, None] + 0.5) / 127.5)
+    mean, log_weight = (total / weight[:, None] + 0.5) / 127.5, (peak + np.log(weight))[:, None]
+    return PosteriorMean.known(torch.from_numpy(mean), torch.from_numpy(log_weight))
 
 
 def _part(

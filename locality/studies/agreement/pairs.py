@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -14,10 +14,10 @@ from locality.device import Compute
 from locality.errors import TooLarge
 from locality.fields.corrected import LEAST, memory_per_pixel
 from locality.fields.jacobian import draw_inputs
-from locality.fields.rows import NoisyImages, rows
 from locality.fields.similarity import MEASURES, Similarity, Tally
 from locality.metrics import explained
 from locality.sampler import ddim, initial, start_noise
+from locality.studies.agreement.asked import Asked, fields_here
 from locality.studies.agreement.initialisations import joined
 from locality.studies.agreement.plan import AgreementPlan
 from locality.studies.fields.draws import Draws
@@ -39,37 +39,45 @@ def compare_fields(
     pixels: Sequence[Pixel],
     share: Float64[Tensor, " p"],
     compute: Compute,
+    ask: Callable[[Sequence[Asked]], Iterator[Float[Tensor, "p k q"]]] | None = None,
 ) -> Generator[Progress, None, Arrays]:
     """Similarity of every pair by noise level: arrays `pearson`, `pearson_stderr`, ... [s n n], reliabilities [s n].
 
     Args:
         every: of each model its denoiser, or one for each initialisation: these are asked at the first few draws only.
         share: how much each pixel counts.
+        ask: the fields of what is asked, in its order; by default they are computed here.
     """
     counts = [len(denoisers) for denoisers in every]
     one = [i for i, count in enumerate(counts) if count == 1]
     several = len(one) < len(every)
     size = _chunk(source, len(one), sum(counts) if several else 0, plan, compute)
-    noisy = Draws(plan.draws, plan.seed).of(source, compute.device)
+    chunks = [tuple(pixels[start : start + size]) for start in range(0, len(pixels), size)]
+    asked = [
+        Asked(model, number, sigma, part, plan.draws if counts[model] == 1 else FEW)
+        for sigma in plan.sigmas
+        for part in chunks
+        for model, denoisers in enumerate(every)
+        for number in range(len(denoisers))
+    ]
+    found = fields_here(source, every, asked, plan, compute) if ask is None else ask(asked)
     levels, done, total = [], 0, len(plan.sigmas) * len(pixels) * sum(counts)
     for sigma in plan.sigmas:
         whole, few = Tally(), Tally(intervals=False)
-        for start in range(0, len(pixels), size):
-            part = pixels[start : start + size]
+        for start, part in zip(range(0, len(pixels), size), chunks, strict=True):
             centres = torch.tensor([row * source.shape.w + col for row, col in part])
             fields: list[list[Float[Tensor, "p k q"]]] = []
             for denoisers in every:
                 fields.append([])
-                for denoiser in denoisers:
+                for _ in denoisers:
                     yield Progress(done, total, f"Fields at sigma {sigma:.3g}")
-                    draws = plan.draws if len(denoisers) == 1 else FEW
-                    fields[-1].append(_fields(denoiser, part, sigma, noisy, draws, compute))
+                    fields[-1].append(next(found))
                     done += len(part)
             counted = share[start : start + size]
             if one:
                 whole.add(torch.stack([fields[i][0] for i in one], dim=2), centres, counted)
             if several:
-                flat = [found[:, :FEW] for group in fields for found in group]
+                flat = [field[:, :FEW] for group in fields for field in group]
                 few.add(torch.stack(flat, dim=2), centres, counted)
         measured = whole.similarities() if one else {}
         over = few.similarities() if several else {}
@@ -118,17 +126,6 @@ def compare_samples(
             images.append(finite(step.x0_hat, "A model", step.sigma))
         scores.append(_scores(images))
     return _summary("r2_samples", torch.cat(scores, dim=2))
-
-
-def _fields(
-    denoiser: Denoiser, pixels: Sequence[Pixel], sigma: float, noisy: NoisyImages, draws: int, compute: Compute
-) -> Float[Tensor, "p k q"]:
-    """Fields in the first draws, summed over channels; one that is known is the same in all."""
-
-    def first(sigma: float) -> Float[Tensor, "k d"]:
-        return noisy(sigma)[:draws]
-
-    return rows(denoiser, pixels, sigma, first, batch=compute.draws).summed().float().cpu().expand(-1, draws, -1)
 
 
 def _chunk(source: Source, single: int, every: int, plan: AgreementPlan, compute: Compute) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from locality.cluster.compute import ClusterCompute
+from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import BadInput, DataUnavailable
@@ -14,6 +17,7 @@ from locality.grammar import command, write_list
 from locality.linear.correlation import pixel_variance
 from locality.store import Artifact, Store, default_store
 from locality.store.artifact import canonical
+from locality.studies.agreement.asked import fields_there
 from locality.studies.agreement.before import BEFORE, uncorrected
 from locality.studies.agreement.members import Member, facts_of, find_members
 from locality.studies.agreement.pairs import compare_fields, compare_outputs, compare_samples
@@ -48,7 +52,7 @@ def measure_agreement(
         UnknownName, DataUnavailable, CheckpointMismatch, NonFinite: as `find_model` and opening a model.
         TooLarge: one pixel's fields do not fit the memory budget.
     """
-    plan, store, compute = plan or AgreementPlan(), store or default_store(), compute or Compute()
+    plan, store, compute = plan or AgreementPlan(), store or default_store(), compute or usual()
     members = find_members(source, names, plan.seed, seeds=plan.seeds, store=store)
     pixels = _pixels(source, plan)
     found = _kept(source, members, plan, store)
@@ -63,7 +67,10 @@ def measure_agreement(
     for member in members:
         every.append((yield from member.open_all(store=store, compute=compute)))
     # The fields, by far the longest part, fill the bar first; each part tells its own share.
-    arrays = yield from compare_fields(source, every, plan, pixels, share, compute)
+    ask = None
+    if isinstance(compute, ClusterCompute):
+        ask = partial(fields_there, source, members, plan=plan, store=store, compute=compute)
+    arrays = yield from compare_fields(source, every, plan, pixels, share, compute, ask)
     denoisers = [denoisers[0] for denoisers in every]
     if plan.outputs:
         arrays |= yield from compare_outputs(source, denoisers, plan, compute)

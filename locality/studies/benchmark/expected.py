@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator
 
+from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.device import Compute
 from locality.store import Store, default_store
@@ -25,7 +26,7 @@ def expected_bench(
 
     Left out is what takes little beside: nearest images, features, scores. Raises as `bench`, before any work.
     """
-    store, compute = store or default_store(), compute or Compute()
+    store, compute = store or default_store(), compute or usual()
     setup = enter(source, plan, store)
     every = {cell.address: cell for cell in cells(setup, [])}.values()
     missing = [cell for cell in every if store.get(cell.store_kind, cell.key) is None]

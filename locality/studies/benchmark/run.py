@@ -6,6 +6,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from locality.cluster.compute import ClusterCompute
+from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import LocalityError, NonFinite, TooLarge
@@ -21,6 +23,7 @@ from locality.studies.benchmark.plan import BenchPlan
 from locality.studies.benchmark.rows import Bench
 from locality.studies.benchmark.runner import Runner
 from locality.studies.benchmark.setup import enter
+from locality.studies.benchmark.spread import make_there
 from locality.work import Progress, map_progress
 
 
@@ -59,7 +62,7 @@ def bench(
         DataUnavailable, UnknownName, BadInput, DigestMismatch: see `enter` and `find_extractors`; before any work.
         NonFinite, TooLarge: a model gave NaN, or does not fit the memory budget; everything else is finished and kept.
     """
-    store, compute = store or default_store(), compute or Compute()
+    store, compute = store or default_store(), compute or usual()
     setup = enter(source, plan, store)
     extractors, notes = find_extractors(source, plan, store, inception, classifier)
     runner = Runner(setup, store, compute)
@@ -68,7 +71,10 @@ def bench(
             runner.extractor(extractor)  # a file that is refused is reported before hours of work
     every = cells(setup, extractors)
     found = _found(every, store)
-    failed = yield from _make(every, found, runner)
+    if isinstance(compute, ClusterCompute):
+        failed = yield from _make_there(every, found, runner, compute, inception, classifier)
+    else:
+        failed = yield from _make(every, found, runner)
     lacking = {cell.competitor.name for cell in every if cell.address not in found}
     finished = [cell for cell in every if cell.kind == FEATURES and cell.competitor.name not in lacking]
     for event in make_distances(setup, extractors, runner, finished):
@@ -112,11 +118,7 @@ def _make(
     Of a model that failed no more cells are tried. The reference's failure ends it all: the others are measured by it.
     """
     failed: dict[str, LocalityError] = {}
-    single = list({cell.address: cell for cell in reversed(every)}.values())[::-1]  # the first of each address
-    pace, missing = Pace(), [cell for cell in single if cell.address not in found]
-    for cell in single:
-        if cell.address in found:
-            pace.add(cell, float(found[cell.address].meta["seconds"]))
+    single, missing, pace = _missing(every, found)
     while missing:
         cell = missing[0]
         expected, left = pace.expected(cell), pace.left(missing[1:])
@@ -136,18 +138,57 @@ def _make(
             failed[cell.competitor.name] = error
             missing = [other for other in missing if other.competitor.name != cell.competitor.name]
             continue
-        runner.store.put(cell.store_kind, cell.key, made)
-        found[cell.address] = made
-        pace.add(cell, float(made.meta["seconds"]))
         missing = missing[1:]
-        yield CellFinished(
-            pace.spent,
-            pace.spent + pace.left(missing),
-            cell.label,
-            {"cells": pace.finished, "of": len(single), "seconds_left": pace.left(missing)},
-            model=cell.competitor.name,
-            kind=cell.kind,
-            images=cell.images,
-            address=cell.address,
-        )
+        yield _keep(cell, made, found, runner.store, pace, pace.left(missing), len(single))
     return failed
+
+
+def _make_there(
+    every: list[Cell],
+    found: dict[str, Artifact],
+    runner: Runner,
+    compute: ClusterCompute,
+    inception: Path | None,
+    classifier: Path | None,
+) -> Generator[Progress, None, dict[str, LocalityError]]:
+    """The same on a cluster's workers."""
+    failed: dict[str, LocalityError] = {}
+    single, missing, pace = _missing(every, found)
+    yield Progress(pace.spent, pace.spent + pace.left(missing), f"Cells to {len(compute.team.members)} workers")
+    for cell, made in make_there(runner.setup, missing, runner.store, compute, inception, classifier):
+        if isinstance(made, LocalityError):
+            failed[cell.competitor.name] = made
+            continue
+        missing = [other for other in missing if other is not cell]
+        left = pace.left(missing) / len(compute.team.members)
+        yield _keep(cell, made, found, runner.store, pace, left, len(single))
+    return failed
+
+
+def _missing(every: list[Cell], found: dict[str, Artifact]) -> tuple[list[Cell], list[Cell], Pace]:
+    """The first cell of each address; those that are to be made; the pace of the others."""
+    single = list({cell.address: cell for cell in reversed(every)}.values())[::-1]
+    pace, missing = Pace(), [cell for cell in single if cell.address not in found]
+    for cell in single:
+        if cell.address in found:
+            pace.add(cell, float(found[cell.address].meta["seconds"]))
+    return single, missing, pace
+
+
+def _keep(
+    cell: Cell, made: Artifact, found: dict[str, Artifact], store: Store, pace: Pace, left: float, of: int
+) -> CellFinished:
+    """Keep a cell and tell it; `left` seconds are expected for all others."""
+    store.put(cell.store_kind, cell.key, made)
+    found[cell.address] = made
+    pace.add(cell, float(made.meta["seconds"]))
+    return CellFinished(
+        pace.spent,
+        pace.spent + left,
+        cell.label,
+        {"cells": pace.finished, "of": of, "seconds_left": left},
+        model=cell.competitor.name,
+        kind=cell.kind,
+        images=cell.images,
+        address=cell.address,
+    )

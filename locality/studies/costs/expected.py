@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
+from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.device import Compute
 from locality.store import Store, default_store
@@ -38,7 +39,7 @@ def expected_sampling(
 ) -> Generator[Progress, None, Expected]:
     """What `sample` will take. Raises as `sample`."""
     check_size(sampling, source.shape)
-    store, compute = store or default_store(), compute or Compute()
+    store, compute = store or default_store(), compute or usual()
     model = find_model(source, text, store=store)
     levels = levels_of(model, sampling)
     law = yield from law_of(model, sampling.count, levels, store=store, compute=compute)
@@ -55,7 +56,7 @@ def expected_call(
     compute: Compute | None = None,
 ) -> Generator[Progress, None, Expected]:
     """What `denoise` will take. Raises as `find_model` and `law_of`."""
-    store, compute = store or default_store(), compute or Compute()
+    store, compute = store or default_store(), compute or usual()
     law = yield from law_of(find_model(source, text, store=store), count, [sigma], store=store, compute=compute)
     return cost(law, [sigma], count, pulse())
 

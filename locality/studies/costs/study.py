@@ -12,6 +12,9 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from locality.cluster.compute import ClusterCompute
+from locality.cluster.here import usual
+from locality.cluster.tasks import Errand, in_turn
 from locality.dataset import Dataset, InMemory
 from locality.datasets import Source
 from locality.denoisers import DENOISERS, DenoiserSpec
@@ -23,7 +26,7 @@ from locality.pictures.room import filled
 from locality.store import Store, default_store
 from locality.studies.costs.plan import CostPlan, Costs
 from locality.types import Denoiser, ImageShape
-from locality.work import Progress, map_progress
+from locality.work import Progress, finish, map_progress
 
 _LEAST = 3  # pixels of a side, below which nothing local is left
 
@@ -37,33 +40,53 @@ def measure_costs(
         UnknownName, BadInput: a model that is none, is a trained network or follows one, or no model.
         DataUnavailable: the images are not on this machine. TooLarge: a point does not fit the memory budget.
     """
-    store, compute = store or default_store(), compute or Compute()
+    store, compute = store or default_store(), compute or usual()
     specs = {text: _spec(text) for text in dict.fromkeys(models)}
     if not specs:
         raise BadInput("Name at least one model: --model pca_locality.")
     settings, notes = _settings(source, plan)
-    points, total, done = [], len(specs) * len(settings), 0
-    for text, spec in specs.items():
-        for axis, n, pool, batch in settings:
-            done += 1
-            images = pooled(source.train.first(n), pool)
-            note = f"{text}: {n} images of {images.shape}, batch {batch}"
-            at = Progress(done - 1, total, note)
-            yield at
-            try:
-                spec.check(images.name, images.shape)
-            except BadInput as error:
-                notes.append(f"{note} is left out: {error}")
-                continue
-
-            def still(_: Progress, at: Progress = at) -> Progress:
-                return at
-
-            denoiser = yield from map_progress(spec.fit(images, compute, store), still)
-            with _threads(plan.threads):
-                spent = _measure(denoiser, images, batch, plan, compute.device)
-            points.append({"model": text, "axis": axis, "N": n, "d": images.shape.d, "batch": batch, **spent})
+    points: list[dict[str, Any]] = []
+    asked = [(text, *setting) for text in specs for setting in settings]
+    shapes = {pool: pooled(source.train.first(1), pool).shape for _, _, pool, _ in settings}
+    for text, axis, n, pool, batch in list(asked):
+        try:
+            specs[text].check(source.train.name, shapes[pool])
+        except BadInput as error:
+            notes.append(f"{_note(text, n, shapes[pool], batch)} is left out: {error}")
+            asked.remove((text, axis, n, pool, batch))
+    there: Iterator[dict[str, Any]] | None = None
+    if isinstance(compute, ClusterCompute):
+        errand = Errand.of(source, store, compute)
+        there = in_turn(compute, _task, [(errand, plan, text, n, pool, batch) for text, _, n, pool, batch in asked])
+    for done, (text, axis, n, pool, batch) in enumerate(asked):
+        at = Progress(done, len(asked), _note(text, n, shapes[pool], batch))
+        yield at
+        if there is not None:
+            spent = next(there)
+        else:
+            work = _point(specs[text], source, n, pool, batch, plan, store, compute)
+            spent = yield from map_progress(work, lambda _, at=at: at)  # type: ignore[misc]
+        points.append({"model": text, "axis": axis, "N": n, "d": shapes[pool].d, "batch": batch, **spent})
     return Costs(source.text, plan, tuple(points), tuple(notes))
+
+
+def _point(
+    spec: DenoiserSpec, source: Source, n: int, pool: int, batch: int, plan: CostPlan, store: Store, compute: Compute
+) -> Generator[Progress, None, dict[str, Any]]:
+    """Seconds and bytes of a step of a model of the first n images, averaged over squares of pixels."""
+    images = pooled(source.train.first(n), pool)
+    denoiser = yield from spec.fit(images, compute, store)
+    with _threads(plan.threads):
+        return _measure(denoiser, images, batch, plan, compute.device)
+
+
+def _task(errand: Errand, plan: CostPlan, text: str, n: int, pool: int, batch: int) -> dict[str, Any]:
+    """The same on a worker of a cluster: what it costs there."""
+    return finish(_point(_spec(text), errand.source, n, pool, batch, plan, errand.store, errand.compute))
+
+
+def _note(text: str, n: int, shape: ImageShape, batch: int) -> str:
+    return f"{text}: {n} images of {shape}, batch {batch}"
 
 
 def pooled(data: Dataset, side: int) -> InMemory:

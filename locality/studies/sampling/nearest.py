@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from locality.cluster.here import usual
 from locality.dataset import Dataset
 from locality.datasets import Source
 from locality.device import Compute
@@ -38,7 +39,7 @@ def nearest_training(
         TooLarge: not even one training image at a time fits the memory budget.
     """
     source.shape.check(images)
-    train, compute = source.train, compute or Compute()
+    train, compute = source.train, compute or usual()
     queries = images.detach().float().cpu()
     scores, rows, longest = torch.empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.int64), 0.0
     for start, x0 in _chunks(train, _chunk_size(train, len(queries), compute)):

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import BadInput, TooLarge
@@ -50,7 +51,7 @@ def sample(
         for i in range(sampling.steps):
             yield stepped(trajectory, i)
         return trajectory
-    drawing = _draw(model, text, sampling, store, compute or Compute())
+    drawing = _draw(model, text, sampling, store, compute or usual())
     return unpack((yield from store.kept(KIND, key, drawing, once=False)))
 
 
@@ -71,7 +72,7 @@ def denoise(
     compute: Compute | None = None,
 ) -> Generator[Progress, None, Float[Tensor, "n d"]]:
     """A model's estimate x0_hat(x; sigma), float32 on the CPU, not clamped. Raises as `sample`."""
-    store, compute = store or default_store(), compute or Compute()
+    store, compute = store or default_store(), compute or usual()
     model, sigma = find_model(source, text, store=store), check_sigma(sigma)
     source.shape.check(x)
     denoiser = yield from model.open(store=store, compute=compute)

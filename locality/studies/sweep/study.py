@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from locality.cluster.compute import ClusterCompute
+from locality.cluster.here import usual
+from locality.cluster.tasks import Errand, in_turn
 from locality.datasets import Source
 from locality.device import Compute
-from locality.edits import EditSpec, PlantedSpec
+from locality.edits import EditSpec, PlantedSpec, parse_edit
+from locality.errors import DataUnavailable
 from locality.fields.mass import MassFractions, mass_fractions
 from locality.fields.rows import Linear, NoisyImages
 from locality.fields.rows import rows as rows_of
@@ -33,9 +37,10 @@ from locality.studies.sweep.participants import (
 from locality.studies.sweep.plan import PREDICTED, Sweep, SweepPlan, row_of
 from locality.studies.trained import Trained
 from locality.types import Pixel
-from locality.work import Progress
+from locality.work import Progress, finish
 
 MASSES, VERSION = "sweep_masses", 1
+Predictor = Callable[[float, Source], Generator[Progress, None, Linear]]
 _FACTS = ("dataset", "network", "parameters", "sha256", "images_seen", "minutes", "error_ratio", "command", "versions")
 
 
@@ -64,7 +69,7 @@ def run_sweep(
         UnknownName: a network that is trained at none of the strengths.
         DataUnavailable: a network is included whose fields are not kept, and the images are not on this machine.
     """
-    plan, store, compute = plan or SweepPlan(), store or default_store(), compute or Compute()
+    plan, store, compute = plan or SweepPlan(), store or default_store(), compute or usual()
     steps = {strength: at_strength(source, edit, strength) for strength in plan.strengths}
     mask = mask_of(edit, source.shape)
     pixels = [pixel] if pixel is not None else pixels_along(mask, source.shape, plan.pixels)
@@ -73,17 +78,27 @@ def run_sweep(
     taking, notes = participating_networks(source, edit, steps, networks, store)
     rows: list[dict[str, Any]] = []
     total, done = float(len(steps) + sum(map(len, taking.values()))), 0
-    predicted = yield from _predictor(source, edit, store, compute)
+    points = [(strength, "") for strength in steps]
+    points += [(strength, name) for strength, members in taking.items() for name, _ in members]
+    there: Iterator[MassFractions] | None = None
+    if isinstance(compute, ClusterCompute):
+        there = _there(source, edit, points, tuple(pixels), plan, networks, store, compute)
+    predicted = None if there else (yield from _predictor(source, edit, store, compute))
     for strength, edited in steps.items():
         yield Progress(done, total, f"Predicted fields at strength {strength:g}")
-        known = rows_of((yield from predicted(strength, edited)), pixels, plan.sigma, _draws(plan, edited, compute))
-        masses = mass_fractions(known, pixels, mask)
+        if predicted is not None:
+            masses = yield from _predicted(predicted, strength, edited, pixels, mask, plan, compute)
+        elif there is not None:
+            masses = next(there)
         rows.append(row_of(PREDICTED, strength, masses.to_json(), None, edit.scaled(strength)))
         done += 1
     for strength, members in taking.items():
         for name, network in members:
             yield Progress(done, total, f"Fields of {name} at strength {strength:g}")
-            masses = _learned(steps[strength], network, pixels, mask, plan, store, compute)
+            if there is None:
+                masses = _learned(steps[strength], network, pixels, mask, plan, store, compute)
+            else:
+                masses = next(there)
             rows.append(row_of(name, strength, masses.to_json(), network.folder.name, edit.scaled(strength)))
             done += 1
     facts = [_facts(network) for members in taking.values() for _, network in members]
@@ -93,6 +108,57 @@ def run_sweep(
     return Sweep(
         source.text, edit.text(), plan, places, chance, chance_around(chance, source.shape), rows, facts, notes
     )
+
+
+def _there(
+    source: Source,
+    edit: EditSpec,
+    points: Sequence[tuple[float, str]],
+    pixels: tuple[Pixel, ...],
+    plan: SweepPlan,
+    networks: Sequence[str] | None,
+    store: Store,
+    compute: ClusterCompute,
+) -> Iterator[MassFractions]:
+    """Every point, predicted or of a network by name, as a task of a cluster's workers."""
+    errand, wanted = Errand.of(source, store, compute), None if networks is None else tuple(networks)
+    return in_turn(compute, _task, [(errand, edit.text(), *point, pixels, plan, wanted) for point in points])
+
+
+def _task(
+    errand: Errand,
+    text: str,
+    strength: float,
+    name: str,
+    pixels: tuple[Pixel, ...],
+    plan: SweepPlan,
+    networks: tuple[str, ...] | None,
+) -> MassFractions:
+    source, edit, store, compute = errand.source, parse_edit(text), errand.store, errand.compute
+    steps, mask = {one: at_strength(source, edit, one) for one in plan.strengths}, mask_of(edit, source.shape)
+    edited = steps[strength]
+    if not name:
+        predicted = finish(_predictor(source, edit, store, compute))
+        return finish(_predicted(predicted, strength, edited, pixels, mask, plan, compute))
+    taking, _ = participating_networks(source, edit, steps, networks, store)
+    network = dict(taking[strength]).get(name)
+    if network is None:
+        raise DataUnavailable(f"{name} is not trained at strength {strength:g} there. Copy its folder to all machines.")
+    return _learned(edited, network, pixels, mask, plan, store, compute)
+
+
+def _predicted(
+    predicted: Predictor,
+    strength: float,
+    edited: Source,
+    pixels: Sequence[Pixel],
+    mask: Bool[Tensor, "h w"] | None,
+    plan: SweepPlan,
+    compute: Compute,
+) -> Generator[Progress, None, MassFractions]:
+    """Of the filter at a strength."""
+    known = rows_of((yield from predicted(strength, edited)), pixels, plan.sigma, _draws(plan, edited, compute))
+    return mass_fractions(known, pixels, mask)
 
 
 def _unlike(taking: Members) -> list[str]:
@@ -111,9 +177,7 @@ def _unlike(taking: Members) -> list[str]:
     return notes
 
 
-def _predictor(
-    source: Source, edit: EditSpec, store: Store, compute: Compute
-) -> Generator[Progress, None, Callable[[float, Source], Generator[Progress, None, Linear]]]:
+def _predictor(source: Source, edit: EditSpec, store: Store, compute: Compute) -> Generator[Progress, None, Predictor]:
     """A function that gives the filter at a strength: from two vectors for a pattern, else one fitted to each set."""
     if not isinstance(edit, PlantedSpec):
         return lambda strength, edited: fit_filter(edited, compute, store)
