@@ -42,6 +42,8 @@ class RowError:
     about: str
 
     def __str__(self) -> str:
+        if self.field >= 1.0:  # as large as the fields themselves: nothing
+            return f"the error of fields is not bounded ({self.about})"
         return (
             f"fields are within {self.field:.2g} and single rows within {self.row:.2g} of their largest value for "
             f"sigma >= {self.sigma:g} ({self.about})"

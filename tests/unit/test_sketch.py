@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from locality.linear.budget import check_budget
 from locality.linear.moments import estimate_moments
 from locality.linear.sketch import sketch
 from locality.linear.statistics import fit_filter
-from locality.linear.wiener import WienerFilter, decompose
+from locality.linear.wiener import RowError, WienerFilter, decompose
 from locality.memory import PeakMemory
 from locality.store import Store
 from locality.studies import finish
@@ -227,3 +228,9 @@ def test_the_commands_state_the_bound(shell: Shell, tmp_path: Path) -> None:
     line = ("field", "power_law", "--first", 1500, "--pixel", "4,4", "--sigma", 4, "--out", tmp_path / "x.npz")
     assert shell(*line, "--approximate", 200, "--json").json["error"]["field"] > 0
     assert "leave --exact, --leading and --approximate out" in refused(shell(*line, "--approximate", 9, "--solve"))
+
+
+def test_a_bound_that_promises_nothing_says_so() -> None:
+    error = RowError(107.0, 2.3e295, 2.3e295, "proven for 8 components")
+    assert str(error) == "the error of fields is not bounded (proven for 8 components)"
+    assert "within 0.01 and" in str(replace(error, field=0.01))

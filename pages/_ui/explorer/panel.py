@@ -137,6 +137,8 @@ def _accuracy(wiener: WienerFilter, options: Options) -> str:
     if wiener.error is None:
         return ""
     most = wiener.error.field if options.stored else wiener.error.row
+    if most >= 1.0:
+        return "; its error is not bounded"
     return f"; within {100 * most:.2g} % of its largest value for σ ≥ {wiener.error.sigma:g}"
 
 
