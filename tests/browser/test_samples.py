@@ -152,19 +152,19 @@ def test_a_clicked_pixel_is_explained_and_in_the_link(page: Page, server: str) -
 
 
 def test_slow_models_wait_for_a_button_of_their_own_and_can_be_cancelled(page: Page, server: str) -> None:
-    lab = open_samples(page, server, f"dataset=digits&{SLOW}&n=32&steps=300&seed=3")
+    lab = open_samples(page, server, f"dataset=digits&{SLOW}&n=64&steps=1000&seed=3")
     timed(page)
     expect(page.get_by_text(re.compile("so only if you ask: els:first=0,window=5 about "))).to_be_visible()
     slow = page.get_by_role("button", name=re.compile("With (the slow model|slow models)"))  # on a busy machine several
     slow.click()
     wiener, els, optimal = (lab.locator(".who").nth(i).locator(".state") for i in range(3))
-    expect(els).to_have_text(re.compile(r"^Step \d+ of 300$"), timeout=100_000)
+    expect(els).to_have_text(re.compile(r"^Step \d+ of 1,?000$"), timeout=100_000)
     expect(wiener).to_have_count(0, timeout=100_000)  # both are in the lane of short jobs
     expect(optimal).to_have_count(0, timeout=100_000)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled. What was finished is kept.")).to_be_visible(timeout=60_000)
-    expect(els).to_have_text(re.compile(r"^Cancelled after step \d+ of 300$"))
-    assert lab.locator(".tile canvas").count() == 96
+    expect(els).to_have_text(re.compile(r"^Cancelled after step \d+ of 1,?000$"))
+    assert lab.locator(".tile canvas").count() == 192
     expect(slow).to_be_enabled()
 
 

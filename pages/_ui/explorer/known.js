@@ -24,7 +24,7 @@ export class Known extends Lab {
   receive(sent) {
     const { fresh, newer } = this.take(sent), { head, arrays } = this
     if (fresh) for (const kept of [this.exact, this.live, this.points, this.rows]) kept.clear()
-    if (fresh || head.restored) { this.pixel = head.pixel; this.sigma = head.sigma } // else the browser knows best
+    if (fresh || (head.restored && newer)) { this.pixel = head.pixel; this.sigma = head.sigma } // else the browser knows best
     this.colours = head.options.symlog ? "symlog" : "linear"
     if (newer) { // else the answer to what was chosen meanwhile is still to come
       this.asked = false
