@@ -76,6 +76,8 @@ def figure() -> Figure:
             "copies": percent(share.mean),
             "unet": percent(copies["unet"].mean),
             "counts": f"{COUNTS[-1]:,}",
+            "chart": ", ".join(f"{count:,}" for count in COUNTS),
+            "holds": ", ".join(f"{few[count]:g}" for count in COUNTS),
             "few": f"{few[COUNTS[0]]:g}",
             "many": f"{few[COUNTS[-1]]:g}",
             "draws": str(DRAWS),
@@ -114,6 +116,10 @@ data: {draws} noisy digits of 8 x 8 pixels. With five training images it is two 
     trying="""
 Choose **5 images**, then 50, 500 and all: from which $σ$ on does the average hold more than two (the line at 2)? What
 does ten times as much data gain?
+""",
+    seen="""
+With {chart} images the average holds at most two up to $σ$ = {holds}: ten times as much data lowers that level a
+little.
 """,
     not_shown="""
 Networks memorise too when they are large and the images few; and a copy in pixels is not the only kind.
