@@ -63,6 +63,7 @@ def figure() -> Figure:
             "seen": seen,
             "asked": asked,
             "pixel": list(PIXEL),
+            "pixels": len(inner),
             "side": 32,
             "radii": [list(one) for one in radii],
             "limit": limit,

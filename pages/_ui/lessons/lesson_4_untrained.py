@@ -169,7 +169,7 @@ each once trained on CIFAR-10 and once [[untrained]]. **Pick the three untrained
         several=3,
     ),
     answer="""
-The untrained ones have no shape: signs change from pixel to pixel as random weights do. The trained ones
+The untrained ones have no shape: signs change from pixel to pixel. The trained ones
 [[correlate|Pearson r]] with $W$ at $r$ = {low} to {high}; over {seeds} untrained networks $r$ runs from {least} to
 {most} about zero.
 

@@ -133,7 +133,7 @@ LESSON = Lesson(
     number=5,
     title="Non-local data, a non-local prediction",
     minutes=2.5,
-    summary="On aligned faces one eye tells about the other: the best linear denoiser looks there, networks do so less.",
+    summary="On aligned faces one eye tells about the other: the best linear denoiser looks there, networks less so.",
     claim="""
 The [[covariance]] sets where the best linear [[denoiser]] looks. Then for data whose distant pixels vary together the
 *predicted* field cannot be local. Whether networks follow is another question, and the answer below has numbers for it.
