@@ -103,8 +103,8 @@ The sum runs over all training images $x₀$, and their weights $p$ add up to 1.
 A sample is made by denoising pure noise in steps, each with less noise left. Nobody wants the samples of this one.
 """,
     guess=Pick(
-        "Four models of Fashion-MNIST made samples from the same six noise images. A *copy* is less than a third as far "
-        "from its nearest training image as from the second. **Which row holds copies of training images?**",
+        "Four models of Fashion-MNIST made samples from the same six noise images. A *copy* is less than a third as "
+        "far from its nearest training image as from the second. **Which row holds copies of training images?**",
         options=LETTERS,
         across=2,
     ),

@@ -129,8 +129,7 @@ together over *all* images, not that this one is a shoe; a filter for each class
 last ({worst}): a sharp picture of another shoe is farther away than a blur of the right kind.
 """,
     trying="""
-Step through the eight samples and find the one where the best model fails most: what did the network draw there, and
-what did the model draw instead?
+Step through the eight samples and find the one where the best model fails most: what did the network draw there?
 """,
     seen="""
 Sample {hard}: $R²$ = {hard_r2}, the caption says “its worst”; sample {easy} is its best, with {easy_r2}.
@@ -139,9 +138,9 @@ Sample {hard}: $R²$ = {hard_r2}, the caption says “its worst”; sample {easy
 What would count as the same: another network trained on these images, {second}, explains this one with $R²$ =
 {second_r2}. That, not 1, is what {best} is to be compared with.
 
-In eight lessons: the data’s covariance says where a denoiser looks, networks learn much of it without being told, and
-what makes an image is more than that. All models are on the page *Benchmark*, every pixel in the *Explorer*, and on
-*Train* a network of your own.
+In one sentence: the data’s covariance says where a denoiser looks, networks learn much of that from images alone, and
+an image takes more. Go on with all models on the page *Benchmark*, every pixel in the *Explorer*, your network in
+*Train*.
 """,
     figure=figure,
     script=Path(__file__).with_suffix(".js"),
