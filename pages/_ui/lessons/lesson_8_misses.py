@@ -136,7 +136,7 @@ Sample {hard}: $R²$ = {hard_r2}, the caption says “its worst”; sample {easy
 """,
     not_shown="""
 What would count as the same: another network trained on these images, {second}, explains this one with $R²$ =
-{second_r2}. That, not 1, is what {best} is to be compared with.
+{second_r2}. That, not 1, is what the {best} of {best_name} is to be compared with.
 
 In one sentence: the data’s covariance says where a denoiser looks, networks learn much of that from images alone, and
 an image takes more. Go on with all models on the page *Benchmark*, every pixel in the *Explorer*, your network in
