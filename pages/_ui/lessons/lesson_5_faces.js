@@ -57,7 +57,7 @@ class Faces extends Lesson {
     this.widget.show(this.at)
     for (const { figure } of Object.values(others)) figure.hidden = !this.revealed
     this.shown = { sigma, at: this.at }
-    this.words.textContent = this.revealed ? `${LEGEND} The pixel itself is beyond the scale. Predicted: row ${r}, column ${c}, σ = ${short(sigma)}. Learned: row ${learned.pixel[0]}, column ${learned.pixel[1]}, the stored pixel next to the eye, at the stored σ nearest to that.` : ""
+    this.words.textContent = this.revealed ? `${LEGEND} Predicted: row ${r}, column ${c}, σ = ${short(sigma)}. Learned: row ${learned.pixel[0]}, column ${learned.pixel[1]}, as stored, at the stored σ nearest to that.` : ""
     if (!this.revealed) {
       cats.cover("Its field")
       return

@@ -131,7 +131,7 @@ def figure() -> Figure:
 
 LESSON = Lesson(
     number=5,
-    title="Non-local data, a non-local prediction",
+    title="Non-local data and prediction",
     minutes=2.5,
     summary="On aligned faces one eye tells about the other: the best linear denoiser looks there, networks less so.",
     claim="""

@@ -36,7 +36,7 @@ class Copies extends Lesson {
     this.wait.hidden = this.revealed
     this.title.hidden = this.counts.hidden = this.plot.hidden = !this.revealed
     const { names, copies, apart } = this.data
-    this.widget.options.forEach(({ card }, i) => { card.querySelector(".words").textContent = `Row ${"ABCD"[i]}${this.revealed ? `: ${names[i]}, copies ${Math.round(100 * copies[i][0])} %. To the nearest training image ${short(+apart[i][0].toPrecision(2))}, to the second ${short(+apart[i][1].toPrecision(2))}` : ""}` })
+    this.widget.options.forEach(({ card }, i) => { card.querySelector(".words").textContent = `Row ${"ABCD"[i]}${this.revealed ? `: ${names[i]}, copies ${Math.round(100 * copies[i][0])} %, nearest ${apart[i][0].toFixed(1)}, second ${apart[i][1].toFixed(1)}` : ""}` })
     this.wait.textContent = this.revealed ? "" : "How many images it averages: after your guess"
     if (!this.revealed) { this.shown = {}; return }
     const inks = ["var(--third)", "var(--second)", "var(--other)", "var(--st-primary-color)"], ln = Math.log10

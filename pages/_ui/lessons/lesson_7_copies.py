@@ -109,13 +109,15 @@ A sample is made by denoising pure noise in steps, each with less noise left. No
         across=2,
     ),
     answer="""
-The optimal denoiser’s: {copies} of its samples are copies. (Distances: L2, mean of the row.) They look best because
+The optimal denoiser’s: {copies} of its samples are copies. They look best because
 they are photographs. As noise falls, one training image explains the noisy one far better than all others, and the
 weighted mean is that image.
 
 **How many images it averages**, effectively (the exponential of the entropy of the weights), is in the chart, for other
 data: {draws} noisy digits of 8 x 8 pixels. With five training images it is two or fewer up to $σ$ = {few}, with all
 {counts} still up to {many}: more images push that point down slowly.
+
+“Nearest” and “second” under a row: its mean L2 distances to the nearest and second nearest training image.
 """,
     trying="""
 Choose **5 images**, then 50, 500 and all: from which $σ$ on does the average hold more than two (the line at 2)? What
