@@ -42,8 +42,12 @@ _ICONS = {
 
 
 Menu = list[StreamlitPage] | dict[str, list[StreamlitPage]]
-# The style of all pages keeps the sidebar's room until it comes; here none comes.
+# The style of all pages keeps the sidebar's room until it comes; here none comes, and the one of the page before would
+# stay, empty.
 _NO_SIDEBAR = """<style>
+@media (min-width: 768px) {
+  [data-testid="stSidebar"], [data-testid="stExpandSidebarButton"] { display: none !important; }
+}
 html [data-testid="stAppViewContainer"] > :has(> [data-testid="stMain"]) { margin-left: 0 !important; }
 </style>"""
 _WITHOUT_NETWORK = (

@@ -11,15 +11,17 @@ import pytest
 import torch
 
 from locality.datasets import Source
+from locality.fields.codec import decode_rows
 from locality.fields.jacobian import compare, measure
 from locality.studies import AgreementPlan, finish, fit_wiener, found_agreement
 from locality.types import Pixel
 from pages._ui.lab.modules import linked
 from pages._ui.lessons import lesson_1_covariance as covariance
 from pages._ui.lessons import lesson_2_noise as noise
+from pages._ui.lessons import lesson_3_architecture
 from pages._ui.lessons.guess import Draw, Match, Number, Order, Pick, Point
 from pages._ui.lessons.lesson import Lesson, Result
-from pages._ui.lessons.parts import agreement_with_wiener
+from pages._ui.lessons.parts import agreement_with_wiener, recording, wiener_of
 from pages._ui.lessons.payload import figure_of, payload
 from pages._ui.lessons.registry import lesson, lessons, numbers
 from pages._ui.lessons.words import WORDS, marked, paragraphs
@@ -166,6 +168,62 @@ def test_a_study_s_number_says_what_it_is_a_mean_of(name: str) -> None:
     assert f"mean over {len(study.pixels)} pixels" in agreed.means
     assert f"over {study.plan.draws} noisy images" in agreed.means
     assert ("corrected" in agreed.means) == (study.weights is not None)
+
+
+def test_what_networks_do_beside_the_prediction_is_read_from_the_shipped_tables() -> None:
+    """Lessons 4 to 6: the other eye after a training, by networks of cats, and the letter at every noise level."""
+    facts, coded = recording()
+    assert facts is not None
+    fields = decode_rows(
+        torch.from_numpy(coded["codes"]).reshape(len(facts["images"]), -1), torch.from_numpy(coded["scale"])
+    )
+    wiener, eyes = wiener_of("afhq_cats"), Source.parse("afhq_cats").spec.landmarks()
+    pixel, other = Pixel(*facts["pixel"]), eyes["left eye"]
+    assert pixel == eyes["right eye"]
+    last, side = fields[-1].reshape(32, 32), facts["side"]
+    exact = wiener.pixel_matrix(facts["sigma"])[pixel.row * side + pixel.col].reshape(side, side)
+    around = [(r, c) for r in range(32) for c in range(32) if (r - other.row) ** 2 + (c - other.col) ** 2 <= 1.6**2]
+    at_end, predicted = (
+        float(sum(one[place] for place in around)) / len(around) / float(one.abs().max()) for one in (last, exact)
+    )
+    story = figure_of(4).facts["story"]
+    assert f"should have {predicted:.2f}" in story
+    assert f"only {at_end:.2f}" in story
+    assert f"{facts['images'][-1]:,}, {compare(exact, last, pixel).pearson_off_centre:.2f}" in story
+    assert at_end < predicted / 2
+
+    figure = figure_of(5)
+    low, high = (float(figure.facts[f"{when}_unet"].split()[0]) for when in ("low", "high"))
+    assert low == pytest.approx(100 * float(figure.facts["learned"]) / float(figure.facts["beside"]), abs=2)
+    assert low < high < 100
+
+    predicted_on, learned_on = figure_of(6).data["shares"][0]
+    assert predicted_on == sorted(predicted_on)
+    assert max(learned_on) - min(learned_on) < (predicted_on[-1] - predicted_on[0]) / 2, "flat beside a rise"
+
+
+def test_lesson_3_says_which_fields_shrink() -> None:
+    """At the sleeve and the least noise the predicted one alone; in the middle the UNet's too."""
+    facts, figure = figure_of(3).facts, figure_of(3)
+    assert list(lesson_3_architecture.SLEEVE) in figure.data["pixels"]
+    assert facts["in_w"] == facts["in_unet"] == "in the pixel itself"
+    sleeve = {name: float(facts[f"out_{name}"].split()[1]) for name in ("w", "unet", "mlp")}
+    assert 2 * sleeve["w"] < min(sleeve["unet"], sleeve["mlp"])
+
+
+def test_places_of_lesson_8_tie_where_intervals_overlap() -> None:
+    figure = figure_of(8)
+    means, names = figure.data["means"], figure.data["names"]
+    found = {
+        (i, j)
+        for i in range(len(names))
+        for j in range(i + 1, len(names))
+        if means[i][0] - means[i][1] <= means[j][0] + means[j][1]
+        and means[j][0] - means[j][1] <= means[i][0] + means[i][1]
+    }
+    assert {tuple(pair) for pair in figure.guess["ties"]} == found
+    assert found == {(names.index("wiener"), names.index("patch_mixture"))}
+    assert figure.facts["second_r2"].startswith("0.841")
 
 
 def test_lessons_are_reached_by_number() -> None:

@@ -41,6 +41,9 @@ class Widget {
     said.dataset.kind = kind
   }
 
+  get ready() { return this.value !== null } // to be answered
+  commit() {} // what is shown is the answer
+
   set(value) {
     this.value = value
     this.changed()
@@ -192,6 +195,9 @@ export class Order extends Widget {
     this.list.replaceChildren(...order.map(i => this.rows[i].row))
   }
 
+  get ready() { return true } // the order given may be the answer
+  commit() { this.value ??= [...this.order] }
+
   put(value) {
     for (const { said, card } of this.rows) { this.say(said, "", ""); card.dataset.kind = "" }
     this.arrange(value || this.spec.items.map((_, i) => i))
@@ -201,16 +207,24 @@ export class Order extends Widget {
 
   reveal(truth) {
     this.rows.forEach(({ said, card }, i) => {
-      const is = truth.indexOf(i) + 1, mine = this.order.indexOf(i) + 1, good = is === mine
+      const mine = this.order.indexOf(i) + 1, [first, last] = this.places(truth, i), good = first <= mine && mine <= last, is = first === last ? `${first}` : `${first} to ${last}`
       card.dataset.kind = this.value === null || good ? "right" : "wrong"
       this.say(said, this.value === null ? `place ${is}` : good ? `✓ place ${is}` : `✗ place ${is}, not ${mine}`, card.dataset.kind)
     })
     this.lock(true)
   }
 
-  // By pairs: of any two, is the one said to come first really before the other?
+  tied(i, j) { return (this.spec.ties || []).some(pair => same(pair, [i, j]) || same(pair, [j, i])) }
+
+  // First and last place of an item whose order with those it is tied with is open.
+  places(truth, i) {
+    const at = truth.indexOf(i), open = side => side.filter(j => this.tied(i, j)).length
+    return [at + 1 - open(truth.slice(0, at)), at + 1 + open(truth.slice(at + 1))]
+  }
+
+  // By pairs: of any two, is the one said to come first really before the other, or tied with it?
   judge(truth) {
-    const place = this.value.map(i => truth.indexOf(i)), pairs = place.flatMap((a, i) => place.slice(i + 1).map(b => a < b)), right = pairs.filter(Boolean).length
+    const place = this.value.map(i => truth.indexOf(i)), pairs = place.flatMap((a, i) => place.slice(i + 1).map(b => a < b || this.tied(truth[a], truth[b]))), right = pairs.filter(Boolean).length
     return right === pairs.length ? ["right", "All in the right order."] : ["wrong", `Any two compared: ${right} of ${pairs.length} pairs are in the right order.`]
   }
 }

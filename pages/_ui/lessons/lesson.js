@@ -26,7 +26,8 @@ export class Lesson extends Lab {
     this.figure = this.$(".figure")
     this.revealed = false
     this.step = 0
-    this.on(".reveal, .skip", () => this.answer())
+    this.on(".reveal", () => { this.widget.commit(); this.answer() })
+    this.on(".skip", () => this.answer())
     this.on(".again", () => this.restart())
     this.on(".present", () => this.present(this.revealed ? 2 : 0))
     this.on(".print", () => globalThis.print())
@@ -59,6 +60,7 @@ export class Lesson extends Lab {
     this.$(".claim").innerHTML = parts.claim
     this.$(".question").innerHTML = parts.question
     for (const part of ["answer", "try", "not-shown"]) this.$(`section.${part} .text`).innerHTML = parts[part]
+    this.$(".seen .text").innerHTML = parts.seen
     this.$(".number .value").textContent = parts.number
     this.$(".number .meaning").innerHTML = parts["number-what"]
     this.$(".number .source").innerHTML = parts["number-source"]
@@ -118,7 +120,7 @@ export class Lesson extends Lab {
   // --- the guess ---------------------------------------------------------------------------------
 
   guessed() {
-    this.$(".reveal").disabled = this.guess === null
+    this.$(".reveal").disabled = !this.widget.ready
     this.ask()
     this.soon()
   }
@@ -146,9 +148,10 @@ export class Lesson extends Lab {
   settle() {
     const { revealed } = this
     for (const part of ["section.answer", "section.try", "section.not-shown", ".number"]) this.$(part).hidden = !revealed
+    if (!revealed) this.$(".seen").open = false
     this.$(".reveal").hidden = this.$(".skip").hidden = revealed
     this.$(".again").hidden = !revealed
-    this.$(".reveal").disabled = this.guess === null
+    this.$(".reveal").disabled = !this.widget.ready
     const verdict = this.$(".verdict")
     if (revealed) this.widget.reveal(this.truth)
     const [kind, words] = !revealed ? ["", ""] : this.guess === null ? ["none", "Without a guess."] : this.verdict()
@@ -245,7 +248,7 @@ export class Lesson extends Lab {
 
   pressed(event) {
     if (event.key === "Escape") for (const gloss of this.all(".gloss")) gloss.classList.add("quiet")
-    const own = event.target.closest(OWN_ARROWS), button = event.target.closest("button, a, select")
+    const own = event.target.closest(OWN_ARROWS), button = event.target.closest("button, a, select, summary")
     if (event.key === "Enter" && !button && !this.revealed && this.guess !== null) {
       event.preventDefault()
       this.answer()
@@ -260,10 +263,11 @@ export class Lesson extends Lab {
 
   // Paper shows the lesson with its answer.
   printing() {
-    let before = false
+    const seen = this.$(".seen")
+    let before = false, open = false
     const { signal } = this.gone
-    addEventListener("beforeprint", () => { before = this.revealed; paper.on = this.revealed = true; if (this.root.isConnected) { this.settle(); this.draw() } }, { signal })
-    addEventListener("afterprint", () => { paper.on = false; this.revealed = before; if (this.root.isConnected) { if (!before) this.widget.put(this.guess); this.settle() } }, { signal })
+    addEventListener("beforeprint", () => { before = this.revealed; open = seen.open; paper.on = this.revealed = seen.open = true; if (this.root.isConnected) { this.settle(); this.draw() } }, { signal })
+    addEventListener("afterprint", () => { paper.on = false; this.revealed = before; seen.open = open; if (this.root.isConnected) { if (!before) this.widget.put(this.guess); this.settle() } }, { signal })
   }
 
   // --- for figures -------------------------------------------------------------------------------

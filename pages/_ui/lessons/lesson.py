@@ -66,6 +66,7 @@ class Lesson:
     guess: Guess
     answer: str  # what the figure shows now, and why
     trying: str  # one thing to do with the figure
+    seen: str  # what is seen then, in a fold
     not_shown: str  # one sentence on what this does not show
     figure: Callable[[], Figure]
     script: Path

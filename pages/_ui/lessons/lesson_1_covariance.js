@@ -6,6 +6,7 @@ import { weights } from "./linear.js"
 import { Lesson, taught } from "./lesson.js"
 import { Picture, signed } from "./panel.js"
 
+const NEAR = 0.05 // of the weight two pixels away: so close a sketch is right
 const WIDE = 360, TALL = 170, LEFT = 34, UNDER = 20
 
 class Covariance extends Lesson {
@@ -55,8 +56,9 @@ class Covariance extends Lesson {
       this.shown = { view: this.view, sigma: this.noise, weights: hidden ? null : [...field] }
     } else {
       const { cov, own } = this.problem(), found = weights(cov, own, this.noise)
-      left.place.innerHTML = bars(cov[own].map((v, i) => v / Math.sqrt(cov[own][own] * cov[i][i])), own, "var(--other)", "Correlations")
-      if (!hidden) right.place.innerHTML = bars(found, own, "var(--st-primary-color)", `Weights at sigma ${this.noise}`, sketch)
+      const { reach } = this.data, from = Math.max(0, own - reach), shown = values => values.slice(from, own + reach + 1) // as far as the sketch goes
+      left.place.innerHTML = bars(shown(cov[own].map((v, i) => v / Math.sqrt(cov[own][own] * cov[i][i]))), own - from, "var(--other)", "Correlations")
+      if (!hidden) right.place.innerHTML = bars(shown(found), own - from, "var(--st-primary-color)", `Weights at sigma ${this.noise}`, sketch)
       this.shown = { view: this.view, sigma: this.noise, weights: hidden ? null : found }
     }
     this.figure.dataset.shows = this.view
@@ -70,9 +72,12 @@ class Covariance extends Lesson {
 
   verdict() {
     const { reach } = this.data, r = pearson(this.guess, this.truth), half = values => radius(values, 1, values.length, 0, reach)
+    const second = values => (values[reach - 2] + values[reach + 2]) / 2, [mine, theirs] = [second(this.guess), second(this.truth)], off = Math.abs(mine - theirs)
+    const times = theirs > 0 && mine / theirs >= 2 ? `, ${short(+(mine / theirs).toPrecision(2))} times as much` : ""
+    const far = `Two pixels away you gave ${signed(mine.toFixed(2))} on average; the weight is ${signed(theirs.toFixed(2))}${times}. `
     const words = Number.isFinite(r) ? `Your sketch and the weights: r = ${signed(r.toFixed(2))}. ` : ""
     const near = n => (n === 0 ? "the pixel itself" : n === 1 ? "one pixel" : `${short(n)} pixels`)
-    return [r > 0.95 ? "right" : r > 0.75 ? "close" : "wrong", `${words}Half of your weight lies within ${near(half(this.guess))}, half of theirs within ${near(half(this.truth))}.`]
+    return [r > 0.95 && off <= NEAR ? "right" : r > 0.75 ? "close" : "wrong", `${words}${far}Half of your weight lies within ${near(half(this.guess))}, half of theirs within ${near(half(this.truth))}.`]
   }
 }
 
@@ -82,7 +87,7 @@ function bars(values, own, ink, label, sketch = null) {
   const y = v => (1 - v) / (1 - low) * (TALL - UNDER)
   const grid = [0, 0.5, 1].map(v => `<line x1="${LEFT}" x2="${WIDE}" y1="${y(v)}" y2="${y(v)}" stroke="currentColor" stroke-opacity="${v ? 0.15 : 0.5}"/><text x="${LEFT - 6}" y="${y(v) + 4}" text-anchor="end">${v}</text>`)
   const found = values.map((v, i) => `<rect x="${start + i * each + 1}" y="${y(Math.max(v, 0))}" width="${each - 2}" height="${Math.abs(y(v) - y(0))}" fill="${ink}" fill-opacity="${i === own ? 1 : 0.6}"><title>${i - own}: ${short(v)}</title></rect>`)
-  const names = values.map((_, i) => (n < 5 || (i - own) % 5 === 0 ? `<text x="${start + (i + 0.5) * each}" y="${TALL - 4}" text-anchor="middle">${i === own ? "pixel" : (i > own ? "+" : "−") + Math.abs(i - own)}</text>` : ""))
+  const names = values.map((_, i) => (n < 12 || (i - own) % 5 === 0 ? `<text x="${start + (i + 0.5) * each}" y="${TALL - 4}" text-anchor="middle">${i === own ? "pixel" : (i > own ? "+" : "−") + Math.abs(i - own)}</text>` : ""))
   const drawn = (sketch || []).map((v, k) => {
     const i = own + k - (sketch.length - 1) / 2
     return `<rect class="sketched" x="${start + i * each + 0.5}" y="${y(Math.max(v, 0))}" width="${each - 1}" height="${Math.abs(y(v) - y(0))}"><title>your sketch, ${i - own}: ${short(v)}</title></rect>`

@@ -8,6 +8,7 @@ from pages._ui.lessons.guess import Draw
 from pages._ui.lessons.lesson import Figure, Lesson, Result, signed
 
 SIGMA, LEVELS = 0.2, (0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0, 7.0, 10.0)
+STRONG = 1.0  # of what to try
 ROW = COL = 16
 REACH = 5  # pixels of the sketch on either side
 
@@ -65,6 +66,9 @@ def figure() -> Figure:
             "beside": f"{float(drawn[COL + 1]):.2f}",
             "next": f"{float(drawn[COL + 2]):.2f}",
             **{f"left_{name}": f"{SIGMA**2 * float(own):.3f}" for name, own in left.items()},
+            "strong": f"{STRONG:g}",
+            "total": f"{float(drawn.sum()):.2f}",
+            "total_strong": f"{float(weights(along, COL, STRONG).sum()):.2f}",
             "noise": f"{SIGMA**2:.3f}",
             "spread": f"{float(scale[here]):.2f}",
         },
@@ -108,9 +112,13 @@ weighed by its own variance, {left_two} with one neighbour, {left_line} with the
 image.
 """,
     trying="""
-Raise $σ$ to 1: with more noise a single neighbour is less reliable, and more of them share the weight. Then choose
-**An image**: the row of $W$ is itself a picture, the [[sensitivity field]] of the pixel. Nobody told it to
-be local.
+Raise $σ$ to {strong}: with more noise a single pixel is less reliable, more of them share the weight, and what happens
+to its total? Then choose **An image**: the row of $W$ is itself a picture, the [[sensitivity field]] of the pixel.
+Nobody told it to be local.
+""",
+    seen="""
+The weights of the line add up to {total} at $σ$ = {sigma} and to {total_strong} at {strong}: the estimate shrinks
+towards the mean, which is all there is left to say when noise is strong.
 """,
     not_shown="""
 That images are more than mean and covariance: a denoiser that is not linear can do better, and lesson 8 shows where.

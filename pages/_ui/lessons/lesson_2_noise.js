@@ -55,10 +55,11 @@ class Noise extends Lesson {
     } else {
       const near = closest(learned.sigmas, sigma)
       const theirs = this.revealed ? this.arrays.learned.subarray(near * size, (near + 1) * size) : null
-      this.paint(second, this.revealed ? `Learned at σ ${short(learned.sigmas[near])}` : "Learned by a UNet", theirs, pixel, learned.radii[near][0])
+      this.paint(second, this.revealed ? `Learned at σ ${short(learned.sigmas[near])} (stored, nearest to ${short(sigma)})` : "Learned by a UNet", theirs, pixel, learned.radii[near][0])
       this.shown = { sigma, radius, curve: radii.slice(0, this.last + 1).map(([r]) => r) }
     }
     this.plot.innerHTML = fourier ? this.spectrum() : this.curve()
+    this.plot.insertAdjacentHTML("afterbegin", `<h3>${fourier ? "Spectrum of brightness, mean over the image" : `Half-mass radius, mean of ${this.data.pixels} pixels`}</h3>`)
   }
 
   paint(panel, name, field, [r, c], radius) {

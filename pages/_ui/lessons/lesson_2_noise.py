@@ -63,6 +63,7 @@ def figure() -> Figure:
             "seen": seen,
             "asked": asked,
             "pixel": list(PIXEL),
+            "pixels": len(inner),
             "side": 32,
             "radii": [list(one) for one in radii],
             "limit": limit,
@@ -76,6 +77,7 @@ def figure() -> Figure:
             "typical": rings.power.numpy(),
         },
         facts={
+            "count": str(len(inner)),
             "low": f"{radii[0][0]:.1f}",
             "seen": f"{radii[seen][0]:.1f}",
             "asked": f"{radii[asked][0]:.1f}",
@@ -104,8 +106,9 @@ that distance of the pixel.
 """,
     guess=Number(
         """
-On CIFAR-10 it is {low} px (pixels) at $σ$ = 0.05 and {seen} px at $σ$ = 1: drag the noise level and see it grow, in the
-yellow circle. **How large is it at $σ$ = 5**, when noise is five times as strong again?
+On CIFAR-10 it is {low} px (pixels) at $σ$ = 0.05 and {seen} px at $σ$ = 1: drag the noise level from its left end and
+see it grow, in the yellow circle. (Both, and the circle, are means of {count} pixels; the picture is of one of them.)
+**How large is it at $σ$ = 5**, when noise is five times as strong again?
 """,
         label="Radius at σ = 5",
         low=0,
@@ -130,6 +133,11 @@ makes the field fainter and hardly wider. Its shape becomes that of the covarian
     trying="""
 Choose **In Fourier space** and drag $σ$ from 0.05 to 3: watch where power and noise cross, how the gain follows, and
 how its kernel (the gain’s inverse Fourier transform, in pixels) widens. Then drag on to {highest}.
+""",
+    seen="""
+Power falls from left to right, so as noise rises the crossing moves to lower frequencies, fewer pass, and the kernel
+widens: at $σ$ = 0.05 the radius is {low} px, at {highest} it is {high} px, near its limit of {limit} px. From
+$σ$ ≈ {over} on nothing is left to cross in the chart.
 """,
     not_shown="""
 One radius hides the shape: fields are not round everywhere, and near the border or on faces (lesson 5) no single kernel

@@ -8,6 +8,7 @@ from pages._ui.lessons.guess import Match
 from pages._ui.lessons.lesson import Figure, Lesson, Result
 
 DATASET, NETWORKS, SIGMA = "fashion_mnist", ("mlp", "unet"), 2.26
+SLEEVE = (9, 5)
 PIXEL, STEP = (13, 13), 2  # every second of the stored pixels, so that the file stays small
 NAMES = ("UNet: convolutions", "MLP: no neighbours", "W: data, no network")
 SHUFFLED = (1, 2, 0)  # which of the names the three fields belong to
@@ -21,7 +22,7 @@ def figure() -> Figure:
     from locality.fields.codec import decode_rows, encode_rows
     from locality.fields.jacobian import compare, measure
     from locality.schedule import nearest_level
-    from locality.studies import find_network
+    from locality.studies import AgreementPlan, find_network, found_agreement
     from locality.types import Pixel
     from pages._ui.lessons.parts import agreement_with_wiener, pixel_rows, stored_fields, wiener_of
 
@@ -29,7 +30,7 @@ def figure() -> Figure:
     (mlp, stored), (unet, _) = (stored_fields(DATASET, network) for network in NETWORKS)
     side = source.shape.h
     grid = [i for i, (row, col) in enumerate(stored.pixels) if (row // 2) % STEP == 0 and (col // 2) % STEP == 0]
-    grid = sorted({*grid, stored.pixels.index(Pixel(*PIXEL))})
+    grid = sorted({*grid, *(stored.pixels.index(Pixel(*pixel)) for pixel in (PIXEL, SLEEVE))})
     pixels = [stored.pixels[i] for i in grid]
     predicted = torch.stack([pixel_rows(wiener, pixels, sigma) for sigma in stored.sigmas])
     fields = [unet[:, grid], mlp[:, grid], predicted]
@@ -38,7 +39,22 @@ def figure() -> Figure:
     shown = [decode_rows(*one)[level, at].reshape(side, side) for one in coded]
     low, high = wiener.mean.aminmax()  # the mean image is faint: it is shown on all of the grey scale
     r = {network: agreement_with_wiener(DATASET, network, SIGMA) for network in NETWORKS}
-    radius = [measure(one[0, at].reshape(side, side), pixels[at]).radius for one in fields]  # at the least noise
+    sleeve = pixels.index(Pixel(*SLEEVE))
+
+    def least(i: int) -> tuple[list[str], list[float]]:
+        """Of all fields of a pixel at the least noise: the radius in words, and r of both networks with W."""
+        maps = [one[0, i].reshape(side, side) for one in fields]
+        found = [measure(one, pixels[i]).radius for one in maps]
+        words = ["in the pixel itself" if one == 0 else f"within {one:.2g} px" for one in found]
+        return words, [compare(one, maps[2], pixels[i]).pearson_off_centre for one in maps[:2]]
+
+    (inside, _), (outside, apart) = least(at), least(sleeve)
+    study = found_agreement(source, ["wiener", *NETWORKS], plan=AgreementPlan())
+    assert study is not None  # as it gave r above
+    both = float(study.off_centre.value[nearest_level(study.sigmas, SIGMA), 1, 2])
+    # r of a noisy field with itself without noise: the root of its reliability; 1 where the study corrects for noise.
+    limits = study.off_centre.reliability[nearest_level(study.sigmas, SIGMA), 1:].sqrt()
+    limits = limits if study.weights is None else torch.ones_like(limits)
     return Figure(
         answer=list(SHUFFLED),
         result=Result(
@@ -68,8 +84,13 @@ def figure() -> Figure:
             "mlp": f"{compare(shown[1], shown[2], pixels[at]).pearson_off_centre:.2f}",
             **{f"mean_{network}": f"{one.r:.2f}" for network, one in r.items()},
             "draws": str(stored.draws),
-            "least": f"{stored.sigmas[0]:.2f}",
-            **{f"radius_{name}": f"{one:.2g}" for name, one in zip(("unet", "mlp", "w"), radius, strict=True)},
+            "least": f"{stored.sigmas[0]:.3g}",
+            "sleeve": f"row {SLEEVE[0]}, column {SLEEVE[1]}",
+            **{f"in_{name}": one for name, one in zip(("unet", "mlp", "w"), inside, strict=True)},
+            **{f"out_{name}": one for name, one in zip(("unet", "mlp", "w"), outside, strict=True)},
+            **{f"apart_{name}": f"{one:.2f}" for name, one in zip(("unet", "mlp"), apart, strict=True)},
+            "both": f"{both:.2f}",
+            **{f"limit_{name}": f"{one:.2f}" for name, one in zip(NETWORKS, limits.tolist(), strict=True)},
             **{f"seen_{network}": f"{find_network(source, network).manifest['images_seen']:,}" for network in NETWORKS},
         },
     )
@@ -102,13 +123,21 @@ shirts and trousers. At this pixel it [[correlates|Pearson r]] with $W$ at {mlp}
 image are lower, {mean_mlp} and {mean_unet}: at its border pixels hardly vary, and fields there are mostly noise.) The
 MLP learned from examples who is near whom, since that is what [[correlations|correlation]] tell.
 
+**How much is “the same”?** Were a network’s fields those of $W$ but for the noise of the draws, its mean would be about
+{limit_unet} (UNet) or {limit_mlp} (MLP): what is missing to that is a difference. With each other the two networks have
+{both}.
+
 Convolutions do not make the field. What they save is work: the UNet was shown {seen_unet} images, this MLP {seen_mlp},
 and it is still the noisier one.
 """,
     trying="""
-Move the pixel to the left sleeve (row 9, column 5) at $σ$ = {sigma}: all three look at the *other* sleeve too. Then
-lower the noise: the shape shrinks onto the pixel, the MLP’s grain stays. (In the middle, at $σ$ = {least}, half of the
-weight lies within {radius_w} pixels for $W$, {radius_unet} for the UNet, {radius_mlp} for the MLP.)
+Move the pixel to the left sleeve ({sleeve}) at $σ$ = {sigma}: all three look at the *other* sleeve too. Then lower the
+noise to {least}: which of the fields shrink onto the pixel, and which do in the middle of the image?
+""",
+    seen="""
+At the sleeve, at $σ$ = {least}, only $W$ shrinks onto the pixel: half of its weight lies {out_w}, of the UNet’s
+{out_unet}, of the MLP’s {out_mlp}. $r$ with $W$ there is {apart_unet} for the UNet, {apart_mlp} for the MLP. In the
+middle half of the weight lies {in_w} for $W$, {in_unet} for the UNet, {in_mlp} for the MLP, whose grain stays.
 """,
     not_shown="""
 That networks agree where data leave them a choice: where pixels hardly vary, or outside what an architecture can reach

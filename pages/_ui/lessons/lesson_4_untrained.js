@@ -67,7 +67,7 @@ class Untrained extends Lesson {
     this.shown = { r: this.revealed ? r : null }
     if (!this.stageBox) return
     const place = this.presenting ? this.figure : this.$("section.try") // a presenter's text and figure are apart
-    if (this.stageBox.parentElement !== place) place.append(this.stageBox)
+    if (this.stageBox.parentElement !== place) place.insertBefore(this.stageBox, place.querySelector(":scope > .seen"))
     this.stageBox.hidden = !this.revealed
     if (this.revealed) this.drawTheatre()
     else this.stop()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from pages._ui.lessons.guess import Pick
 from pages._ui.lessons.lesson import Figure, Lesson, Result, signed
 
 DATASET, NETWORKS, SIGMA, PIXEL = "cifar10", ("unet", "resnet", "dit"), 2.26, (17, 17)
+HIGH = 0.75  # a correlation of the recording that its text is about
 SEEDS, DRAWS = 8, 2  # of untrained weights, and noisy images each: their fields hardly depend on the image
 LETTERS = "ABCDEF"
 ORDER = ((0, "untrained"), (1, "trained"), (2, "untrained"), (0, "trained"), (1, "untrained"), (2, "trained"))
@@ -55,6 +60,7 @@ def figure() -> Figure:
     mean, error = mean_and_error(before.flatten())
     six = [(untrained[i][0] if kind == "untrained" else trained[i]) for i, kind in ORDER]
     played, moments = recording()
+    story = _story(played, moments) if played else "r, the correlation with the prediction, is above a learned field."
     return Figure(
         answer=[i for i, (_, kind) in enumerate(ORDER) if kind == "untrained"],
         result=Result(
@@ -88,12 +94,52 @@ def figure() -> Figure:
             "most": signed(f"{float(before.max()):.2f}"),
             "seeds": str(before.numel()),
             "clipped": LETTERS[ORDER.index((NETWORKS.index("resnet"), "trained"))],
+            "story": story,
             "then": f"**Play the recording** of a {label(played['network'])} that learns from {played['dataset']}: "
-            "after how many images has its field the shape that is predicted, and what changes later?"
+            "after how many images has its field the shape that is predicted, and what is missing at the end?"
             if played
             else "Open the Train page and watch a field appear while a network learns.",
         },
     )
+
+
+def _story(played: Mapping[str, Any], moments: Mapping[str, NDArray[Any]]) -> str:
+    """A recorded training in words: r at its moments, and the weight at the other eye where its pixel is an eye."""
+    import torch
+
+    from locality.datasets import Source
+    from locality.fields.codec import decode_rows
+    from locality.fields.jacobian import compare
+    from locality.types import Pixel
+    from pages._ui.lessons.parts import weight_around
+
+    side, images, pixel = played["side"], played["images"], Pixel(*played["pixel"])
+    coded = {name: torch.from_numpy(array) for name, array in moments.items()}
+    fields = decode_rows(coded["codes"].reshape(len(images), -1), coded["scale"])
+    predicted = decode_rows(coded["predicted"].reshape(1, -1), coded["predicted_scale"])[0]
+    r = [
+        compare(predicted.reshape(side, side), one.reshape(side, side), pixel).pearson_off_centre
+        if one.abs().sum() > 0
+        else 0.0
+        for one in fields
+    ]
+    told = f"Before training $r$ = {signed(f'{r[0]:.2f}')}, after {images[1]:,} images {r[1]:.2f}"
+    below = [i for i, one in enumerate(r) if one <= HIGH]
+    first = next((i for i, one in enumerate(r) if one > HIGH), None)
+    if first is not None:
+        told += f"; first above {HIGH} after {images[first]:,}"
+        if first < below[-1] < len(r) - 1:
+            told += f", for good from {images[below[-1] + 1]:,} on"
+    told += f"; at the end, after {images[-1]:,}, {r[-1]:.2f} (one pixel, σ = {played['sigma']:g})."
+    places = {place: name for name, place in Source.parse(played["source"]).spec.landmarks().items()}
+    other = [place for place in places if place != pixel]
+    if pixel in places and len(other) == 1:
+        ours, theirs = (weight_around(one, other[0], side) for one in (predicted, fields[-1]))
+        told += (
+            f" A high $r$ is not all: the pixel is the {places[pixel]}, and the {places[other[0]]} should have "
+            f"{ours:.2f} of the largest weight; after the last image it still has only {signed(f'{theirs:.2f}')}."
+        )
+    return told
 
 
 def label(name: str) -> str:
@@ -107,10 +153,12 @@ LESSON = Lesson(
     minutes=2,
     summary="An architecture says how far a network could look; only training says where it does.",
     claim="""
-If an architecture alone made a network local, a network with random weights would already have the field that $W$,
-the best linear denoiser (lesson 1), predicts from the data.
+If an architecture alone made the field, a network with random weights would already have the one that $W$, the best
+linear denoiser (lesson 1), predicts from the data.
 
-A convolution does limit how far a network *can* look, its [[receptive field]]. That is a border, not a shape.
+Two things are easily confused: that a field is *local*, and that it is *shaped like* $W$. A chain of convolutions is
+local whatever its weights are: it cannot look beyond its [[receptive field]], and with random ones hardly looks as
+far as that. How weights are spread within it the architecture does not say.
 """,
     guess=Pick(
         """
@@ -121,16 +169,19 @@ each once trained on CIFAR-10 and once [[untrained]]. **Pick the three untrained
         several=3,
     ),
     answer="""
-The untrained ones have no shape: signs change from pixel to pixel as random weights do. The trained ones
+The untrained ones have no shape: signs change from pixel to pixel. The trained ones
 [[correlate|Pearson r]] with $W$ at $r$ = {low} to {high}; over {seeds} untrained networks $r$ runs from {least} to
 {most} about zero.
 
-Two of the untrained fields are *small*: with random weights little comes from far through a chain of convolutions, and
-little from other patches. But small is not the data’s kind of local. Training makes these fields larger, and smooth;
-only where the architecture cannot look further do they end ({clipped}, at its receptive field).
+Two of the untrained fields are *local* by architecture: with random weights little comes from far through a chain of
+convolutions, and little from other patches. That is not the data’s kind of local. Training makes these fields larger,
+and smooth; only where the architecture cannot look further do they end ({clipped}, at its receptive field).
 """,
     trying="""
 {then}
+""",
+    seen="""
+{story}
 """,
     not_shown="""
 Untrained weights here are drawn as PyTorch draws them; other starts have other random fields. And of every trained

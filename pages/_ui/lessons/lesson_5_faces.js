@@ -4,7 +4,7 @@ import { element } from "../lab/lab.js"
 import { closest, largest, short } from "../lab/math.js"
 import { chosen } from "../lab/svg.js"
 import { Lesson, taught } from "./lesson.js"
-import { Panel, Picture } from "./panel.js"
+import { LEGEND, Panel, Picture } from "./panel.js"
 
 class Faces extends Lesson {
   build() {
@@ -16,7 +16,8 @@ class Faces extends Lesson {
     this.photo.append(element("h3", "", "A cat"))
     const maps = element("div", "maps")
     maps.append(this.photo, ...Object.values(this.panels).map(({ figure }) => figure))
-    this.figure.replaceChildren(maps)
+    this.words = element("p", "ends")
+    this.figure.replaceChildren(maps, this.words)
     this.levels(levels, start)
   }
 
@@ -56,6 +57,7 @@ class Faces extends Lesson {
     this.widget.show(this.at)
     for (const { figure } of Object.values(others)) figure.hidden = !this.revealed
     this.shown = { sigma, at: this.at }
+    this.words.textContent = this.revealed ? `${LEGEND} Predicted: row ${r}, column ${c}, σ = ${short(sigma)}. Learned: row ${learned.pixel[0]}, column ${learned.pixel[1]}, as stored, at the stored σ nearest to that.` : ""
     if (!this.revealed) {
       cats.cover("Its field")
       return

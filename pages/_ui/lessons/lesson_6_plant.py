@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from pages._ui.lessons.guess import Pick
@@ -31,7 +32,7 @@ def figure() -> Figure:
 
     plain = Source.parse("fashion_mnist")
     mask = mask_of(EDITS.parse("pattern:mask=W"), plain.shape).reshape(28, 28)
-    predicted, learned, shares = [], [], []
+    predicted, learned, shares, beside = [], [], [], math.nan
     for strength, place, _ in CASES:
         name, pixel = f"fashion_mnist+pattern:mask=W,strength={strength:g}", Pixel(*place)
         (fields, stored), wiener = stored_fields(name, "unet"), wiener_of(name)
@@ -43,6 +44,9 @@ def figure() -> Figure:
         for one, all_ in zip(pair, (predicted, learned), strict=True):
             all_.append(one)
         shares.append([[mass_on(one.reshape(28, 28), mask, pixel) for one in either] for either in pair])
+        if strength == 0.0:  # the pixel beside the letter, where none is planted
+            at = stored.pixels.index(Pixel(*OFF))
+            beside = mass_on(fields[LEVEL, at].float().reshape(28, 28), mask, Pixel(*OFF))
     usual = shares[-1][1][LEVEL]
     shows = [i for i, (_, theirs) in enumerate(shares) if theirs[LEVEL] > SEEN * usual]
     sweep = next(iter(shipped_sweeps(plain, EDITS.parse("pattern:W"))))
@@ -81,6 +85,12 @@ def figure() -> Figure:
             "full": percent(shares[0][1][LEVEL]),
             "predicted": percent(shares[0][0][LEVEL]),
             "half": percent(shares[1][1][LEVEL]),
+            "beside": percent(beside),
+            "shares_predicted": ", ".join(percent(one) for one in shares[0][0]),
+            "shares_learned": ", ".join(percent(one) for one in shares[0][1]),
+            "half_predicted": ", ".join(percent(one) for one in shares[1][0]),
+            "half_learned": ", ".join(percent(one) for one in shares[1][1]),
+            "sigmas": ", ".join(f"{sigma:.2g}" for sigma in sigmas),
             "off": percent(shares[2][1][LEVEL]),
             "none": percent(usual),
             "chance": percent(float(mask.double().mean())),
@@ -105,7 +115,7 @@ The mean stays; the [[covariance]] gains $c² w w^{T}$: pixels of the letter now
 """,
     guess=Pick(
         """
-Four cases: the yellow pixel lies on the W or beside it, and the W has strength $c$. What $W$
+Four cases: the yellow pixel lies on the letter or beside it, and the letter has strength $c$. What the [[covariance]]
 predicts for each is below. For each strength a [[UNet]] was trained on the changed images, and nobody told it of the
 letter. **In which two cases does the UNet’s [[field|sensitivity field]] show the letter**, that is, put clearly more
 weight on it than without any?
@@ -116,7 +126,7 @@ weight on it than without any?
     answer="""
 For the pixel on the letter: {full} of the learned field’s weight lies on it at $c$ = 1 and {half} at $c$ = ½, but
 {none} with none planted (at $σ$ = {sigma}, the pixel itself left out; it covers {chance} of the image). For the pixel
-beside it: {off}.
+beside it: {off} with the letter at $c$ = 1, {beside} with none.
 
 A pixel that does not take part in the pattern has nothing to learn from it. The network found out about $w$, one
 direction among 784, from images alone.
@@ -124,6 +134,11 @@ direction among 784, from images alone.
     trying="""
 Choose the first case and drag $σ$ from its lowest value up: with little noise the neighbours say enough, more noise
 asks the whole letter. Does the network’s share follow the predicted one?
+""",
+    seen="""
+No. At $σ$ = {sigmas} the prediction puts {shares_predicted} on the letter: it rises. The network has {shares_learned}:
+about as much at every noise level. (At $c$ = ½: {half_predicted} predicted, {half_learned} learned.) One pixel each;
+the network’s fields are means over noisy images.
 """,
     not_shown="""
 At $c$ = 1 the network puts more weight on the letter than predicted ({full} against {predicted}); the prediction is

@@ -13,7 +13,7 @@ class Copies extends Lesson {
     this.plot = element("div", "chart")
     this.plot.setAttribute("role", "img")
     this.wait = element("p", "waits", "How many images it averages: after your guess")
-    this.title = element("h3", "", "How many training images the average holds, against the noise level")
+    this.title = element("h3", "", `How many training images the average holds, of ${this.data.set}`)
     this.figure.replaceChildren(this.wait, this.title, this.counts, this.plot)
   }
 
@@ -35,8 +35,8 @@ class Copies extends Lesson {
     const { levels, curves, counts, draws } = this.data
     this.wait.hidden = this.revealed
     this.title.hidden = this.counts.hidden = this.plot.hidden = !this.revealed
-    const { names, copies } = this.data
-    this.widget.options.forEach(({ card }, i) => { card.querySelector(".words").textContent = `Row ${"ABCD"[i]}${this.revealed ? `: ${names[i]}, copies ${Math.round(100 * copies[i][0])} %` : ""}` })
+    const { names, copies, apart } = this.data
+    this.widget.options.forEach(({ card }, i) => { card.querySelector(".words").textContent = `Row ${"ABCD"[i]}${this.revealed ? `: ${names[i]}, copies ${Math.round(100 * copies[i][0])} %, nearest ${apart[i][0].toFixed(1)}, second ${apart[i][1].toFixed(1)}` : ""}` })
     this.wait.textContent = this.revealed ? "" : "How many images it averages: after your guess"
     if (!this.revealed) { this.shown = {}; return }
     const inks = ["var(--third)", "var(--second)", "var(--other)", "var(--st-primary-color)"], ln = Math.log10

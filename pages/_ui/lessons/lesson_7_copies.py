@@ -48,6 +48,7 @@ def figure() -> Figure:
         count: max(sigma for sigma, (n, _) in zip(LEVELS, curve, strict=True) if n <= 2)
         for count, curve in curves.items()
     }
+    apart = {name: [made.result(name).of(part)[:SHOWN].mean() for part in ("nearest", "second")] for name in names}
     share, own = copies["optimal"], made.summary("held-out images", "memorised")
     # Where all of n are copies, the share is at least a with 1 - a^n = 95 % confidence.
     least = f", at least {0.05 ** (1 / share.n):.3f} with 95 % confidence" if share.mean == 1 else ""
@@ -66,16 +67,20 @@ def figure() -> Figure:
             "names": [MODELS[name] for name in names],
             "copies": [[copies[name].mean, copies[name].stderr] for name in names],
             "shown": SHOWN,
+            "apart": [[float(one) for one in apart[name]] for name in names],
             "levels": list(LEVELS),
             "counts": list(COUNTS),
             "curves": {str(count): [list(point) for point in curve] for count, curve in curves.items()},
             "draws": DRAWS,
+            "set": f"{digits.spec.info.title}, not of the clothes above",
         },
         arrays={"row": torch.stack([made.result(name).images[:SHOWN] for name in names]).flatten().numpy()},
         facts={
             "copies": percent(share.mean),
             "unet": percent(copies["unet"].mean),
             "counts": f"{COUNTS[-1]:,}",
+            "chart": ", ".join(f"{count:,}" for count in COUNTS),
+            "holds": ", ".join(f"{few[count]:g}" for count in COUNTS),
             "few": f"{few[COUNTS[0]]:g}",
             "many": f"{few[COUNTS[-1]]:g}",
             "draws": str(DRAWS),
@@ -98,25 +103,34 @@ The sum runs over all training images $x₀$, and their weights $p$ add up to 1.
 A sample is made by denoising pure noise in steps, each with less noise left. Nobody wants the samples of this one.
 """,
     guess=Pick(
-        "Four models of Fashion-MNIST made samples from the same six noise images. **Which row holds copies of "
-        "training images?**",
+        "Four models of Fashion-MNIST made samples from the same six noise images. A *copy* is less than a third as "
+        "far from its nearest training image as from the second. **Which row holds copies of training images?**",
         options=LETTERS,
         across=2,
     ),
     answer="""
-The optimal denoiser’s: {copies} of its samples are copies. They look best because they are photographs. As noise falls,
-one training image explains the noisy one far better than all others, and the weighted mean is that image.
+The optimal denoiser’s: {copies} of its samples are copies. They look best because
+they are photographs. As noise falls, one training image explains the noisy one far better than all others, and the
+weighted mean is that image.
 
 **How many images it averages**, effectively (the exponential of the entropy of the weights), is in the chart, for other
 data: {draws} noisy digits of 8 x 8 pixels. With five training images it is two or fewer up to $σ$ = {few}, with all
 {counts} still up to {many}: more images push that point down slowly.
+
+“Nearest” and “second” under a row: its mean L2 distances to the nearest and second nearest training image.
 """,
     trying="""
 Choose **5 images**, then 50, 500 and all: from which $σ$ on does the average hold more than two (the line at 2)? What
 does ten times as much data gain?
 """,
+    seen="""
+With {chart} images the average holds at most two up to $σ$ = {holds}: ten times as much data lowers that level a
+little.
+""",
     not_shown="""
-Networks memorise too when they are large and the images few; and a copy in pixels is not the only kind.
+Why a network does not do it: it cannot reach this optimum, with its limited capacity and training and the shape its
+layers give it (arXiv 2310.02557, 2412.20292; not measured here). Networks memorise too when they are large and the
+images few; and a copy in pixels is not the only kind.
 """,
     figure=figure,
     script=Path(__file__).with_suffix(".js"),

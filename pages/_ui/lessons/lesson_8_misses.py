@@ -8,11 +8,11 @@ from pages._ui.lessons.guess import Order
 from pages._ui.lessons.lesson import Figure, Lesson, Result, signed
 
 MODELS = {
-    "wiener": "Wiener filter",
-    "gaussian_mixture": "Wiener filters by class",
-    "patch_mixture": "Mixture of patches",
-    "optimal": "Optimal denoiser",
-    "nearest": "Nearest image",
+    "wiener": "Wiener",  # as the page Benchmark calls them
+    "gaussian_mixture": "Gaussian mixture",
+    "patch_mixture": "Patch mixture",
+    "optimal": "Optimal",
+    "nearest": "Nearest",
 }
 SHOWN = 8  # samples that are kept
 
@@ -21,6 +21,7 @@ def figure() -> Figure:
     """Samples, R2 of every image and its curve over noise, from the shipped benchmark; agreement from its study."""
     import torch
 
+    from pages._ui.bench.names import plain
     from pages._ui.lessons.parts import agreement_with_wiener, leaderboard_of
 
     made = leaderboard_of("fashion_mnist", "unet")
@@ -28,6 +29,15 @@ def figure() -> Figure:
     means = {name: made.summary(name, "r2_final") for name in names}
     ranked = sorted(range(len(names)), key=lambda i: -means[names[i]].mean)
     best = names[ranked[0]]
+    # Alike: intervals of one standard error overlap.
+    ties = [
+        [i, j]
+        for i, a in enumerate(names)
+        for j, b in enumerate(names)
+        if i < j and abs(means[a].mean - means[b].mean) <= means[a].stderr + means[b].stderr
+    ]
+    second = next(one.name for one in made.results if one.kind == "ceiling")
+    theirs = made.summary(second, "r2_final")
     each = torch.stack([made.values(name, "r2_final")[:SHOWN] for name in names])
     hard = int(each[ranked[0]].argmin())
     gap = made.difference(best, "wiener", "r2_final")
@@ -38,7 +48,7 @@ def figure() -> Figure:
         result=Result(
             means[best].mean,
             means[best].stderr,
-            f"R² of the best of the five, {_plain(best)}: share of the variance of the network’s samples that its "
+            f"R² of the best of the five, {MODELS[best]}: share of the variance of the network’s samples that its "
             f"samples explain, mean of {means[best].n} ± [[standard error]]; {gap.mean:.3f} more than the Wiener "
             f"filter (95 % interval {gap.low:.3f} to {gap.high:.3f}, paired over images). Fields, r above: "
             f"{agreed.means}.",
@@ -66,18 +76,24 @@ def figure() -> Figure:
             "pearson": f"{pearson.mean:.2f}",
             "wiener": f"{means['wiener'].mean:.2f}",
             "best": f"{means[best].mean:.2f}",
-            "best_name": _plain(best),
+            "best_name": MODELS[best],
             "worst": signed(f"{min(one.mean for one in means.values()):.2f}"),
-            "last": MODELS[names[ranked[-1]]].lower(),
+            "last": MODELS[names[ranked[-1]]],
             "samples": str(means[best].n),
+            "second": plain(made, second),
+            "second_r2": f"{theirs.mean:.3f} ± {theirs.stderr:.3f}",
+            "hard": str(hard + 1),
+            "hard_r2": signed(f"{float(each[ranked[0], hard]):.2f}"),
+            "easy": str(int(each[ranked[0]].argmax()) + 1),
+            "easy_r2": signed(f"{float(each[ranked[0]].max()):.2f}"),
+            "ties": "".join(
+                f" {MODELS[a]} ({means[a].mean:.2f} ± {means[a].stderr:.2f}) and {MODELS[b]} ({means[b].mean:.2f} ± "
+                f"{means[b].stderr:.2f}) are a tie: either order counts as right."
+                for a, b in ((names[i], names[j]) for i, j in ties)
+            ),
         },
+        guess={"ties": ties},
     )
-
-
-def _plain(name: str) -> str:
-    """A model's title within a sentence."""
-    title = MODELS[name]
-    return title if title.startswith("Wiener") else title[0].lower() + title[1:]
 
 
 LESSON = Lesson(
@@ -92,31 +108,39 @@ the filter then draw the same images?
 Start both from the same noise, denoise step by step, and compare the images by $R²$: 1 for the network’s very image, 0
 for one no closer to it than a grey square, less for one that is farther.
 
-Four others join in: ten Wiener filters, one for each class of clothes; a mixture of Gaussians over patches; the optimal
-denoiser (lesson 7); and the training image nearest to the noisy one.
+Four others join in, named as on the page *Benchmark*: **Gaussian mixture**, ten Wiener filters, one for each class of
+clothes; **Patch mixture**, a mixture of Gaussians over patches; **Optimal**, the optimal denoiser (lesson 7); and
+**Nearest**, the training image nearest to the noisy one.
 """,
     guess=Order(
         """
 None of these five was trained: all follow from the data. **Order them by how much of the network’s images they
-explain.**
+explain**; the order given may be your answer.
 """,
         items=tuple(MODELS.values()),
         ends=("explains most", "explains least"),
     ),
     answer="""
-No. The best of the five, {best_name}, has a mean $R²$ of {best} over {samples} samples, the Wiener filter {wiener}.
+No. The best of the five, {best_name}, has a mean $R²$ of {best} over {samples} samples, the Wiener filter
+{wiener}.{ties}
 
 Its images do [[correlate|Pearson r]] with the network’s, at {pearson}. But a single covariance knows how pixels vary
-together over *all* images, not that this one is a shoe; a filter for each class knows a little more. The {last} comes
+together over *all* images, not that this one is a shoe; a filter for each class knows a little more. {last} comes
 last ({worst}): a sharp picture of another shoe is farther away than a blur of the right kind.
 """,
     trying="""
-Step through the eight samples and find the one where the best model fails most: what did the network draw there, and
-what did the model draw instead?
+Step through the eight samples and find the one where the best model fails most: what did the network draw there?
+""",
+    seen="""
+Sample {hard}: $R²$ = {hard_r2}, the caption says “its worst”; sample {easy} is its best, with {easy_r2}.
 """,
     not_shown="""
-One network, minutes of training, and its own errors: a second network with another seed does not have $R²$ = 1
-either.
+What would count as the same: another network trained on these images, {second}, explains this one with $R²$ =
+{second_r2}. That, not 1, is what the {best} of {best_name} is to be compared with.
+
+In one sentence: the data’s covariance says where a denoiser looks, networks learn much of that from images alone, and
+an image takes more. Go on with all models on the page *Benchmark*, every pixel in the *Explorer*, your network in
+*Train*.
 """,
     figure=figure,
     script=Path(__file__).with_suffix(".js"),

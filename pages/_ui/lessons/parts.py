@@ -122,6 +122,13 @@ def field_of(
     return found
 
 
+def weight_around(field: Float[Tensor, " hw"], place: Pixel, width: int) -> float:
+    """Mean weight of a field within 1.6 pixels of a place, the size of an eye, over its largest absolute weight."""
+    at = torch.arange(len(field))
+    around = (at // width - place.row) ** 2 + (at % width - place.col) ** 2 <= 1.6**2
+    return float(field[around].mean() / field.abs().max())
+
+
 def recording() -> tuple[dict[str, Any] | None, dict[str, NDArray[Any]]]:
     """A shipped training, moment by moment, at its middle pixel and noise level: facts and coded fields; None and
     nothing where none is shipped."""
@@ -132,6 +139,7 @@ def recording() -> tuple[dict[str, Any] | None, dict[str, NDArray[Any]]]:
             "side": int(meta["shape"][1]),
             "images": list(meta["images"]),
             "dataset": Source.parse(meta["dataset"]).spec.info.title,
+            "source": str(meta["dataset"]),
             "network": str(meta["name"]),
             "pixel": list(meta["pixels"][p]),
             "sigma": float(meta["sigmas"][s]),

@@ -43,6 +43,7 @@ def _parts(this: Lesson, figure: Figure) -> dict[str, str]:
         "question": this.guess.question,
         "answer": this.answer,
         "try": this.trying,
+        "seen": this.seen,
         "not-shown": this.not_shown,
     }
     return {
