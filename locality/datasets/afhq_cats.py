@@ -15,8 +15,9 @@ from locality.datasets.parts.excerpt import shipped_excerpt
 from locality.datasets.parts.files import find_file
 from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Split
 from locality.errors import BadInput, DataUnavailable, DigestMismatch
-from locality.pictures.archive import open_archive
-from locality.pictures.images import decode
+from locality.pictures.decode import Request
+from locality.pictures.kept import obtain
+from locality.pictures.names import choose
 from locality.specs import param
 from locality.store.atomic import sha256_of
 from locality.types import ImageShape, Pixel
@@ -122,16 +123,15 @@ def _check(path: Path) -> None:
 
 
 def _read(path: Path, split: Split) -> NDArray[np.uint8]:
-    """Pixels [n 3 64 64] of one split, in sorted order of names."""
-    with open_archive(path) as archive:
-        names = archive.names
-        if len(names) != _COUNT:
-            raise BadInput(f"{path.name} holds {len(names):,} files, {_COUNT:,} photographs expected. Copy it again.")
-        chosen = names[:-_HELD_OUT] if split == "train" else names[-_HELD_OUT:]
-        pixels = np.empty((len(chosen), 3, _SIDE, _SIDE), np.uint8)
-        for i, name in enumerate(chosen):
-            pixels[i] = decode(archive.read(name), name, resolution=_SIDE, crop="none", mode="rgb")
-    return pixels
+    """Pixels [n 3 64 64] of one split, in sorted order of names; decoded once, and kept."""
+    kept = obtain(Request(str(path), _SIDE, "none", "rgb"))
+    if (count := kept.train + kept.test) != _COUNT:
+        raise BadInput(f"{path.name} holds {count:,} photographs, {_COUNT:,} are expected. Copy it again.")
+    every = np.empty((count, 3 * _SIDE**2), np.uint8)
+    train, test = choose(np.zeros(count, np.int8), (), 0, path.name)  # where what is kept as these is in the order
+    every[train], every[test] = kept.pixels("train"), kept.pixels("test")
+    chosen = every[:-_HELD_OUT] if split == "train" else every[-_HELD_OUT:]
+    return chosen.reshape(-1, 3, _SIDE, _SIDE)
 
 
 def _halve(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -83,7 +83,7 @@ def test_other_bytes_are_another_file(root: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_photographs_that_are_not_in_the_zip_are_noticed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(root, monkeypatch, count=6)
-    with pytest.raises(BadInput, match="holds 6 files, 7 photographs expected"):
+    with pytest.raises(BadInput, match="holds 6 photographs, 7 are expected"):
         AfhqCats().load()
 
 
