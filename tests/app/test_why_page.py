@@ -89,7 +89,7 @@ def test_what_sees_everything_has_nothing_out_of_reach() -> None:
 
 def test_other_images_get_the_numbers_of_a_set_that_has_some() -> None:
     at = open_page(dataset="digits")
-    assert "No study of digits is stored: these are the numbers of Fashion-MNIST." in [w.value for w in at.warning]
+    assert "No study of digits is stored: these are the numbers of Fashion-MNIST." in [w.value for w in at.info]
     assert "learned on **Fashion-MNIST**" in texts(at)
 
 

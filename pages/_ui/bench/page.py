@@ -49,12 +49,13 @@ def show(source: Source) -> None:
             with right, guard():
                 show_detail(made, cell)
     else:
-        st.info(
-            "No benchmark of this dataset is stored. Run one below, or look at those that come with the repository: of "
-            "MNIST, Fashion-MNIST and CIFAR-10.",
-            icon=":material/leaderboard:",
-        )
-        offer_set("07_Benchmark")
+        with st.container(key="bench_none"):
+            st.info(
+                "No benchmark of this dataset is stored. Run one below, or look at those that come with the "
+                "repository: of MNIST, Fashion-MNIST and CIFAR-10.",
+                icon=":material/leaderboard:",
+            )
+            offer_set("07_Benchmark")
     run_section(source)
     show_ablations([table for table in shipped if table.plan.presets])
     show_costs(source.text)

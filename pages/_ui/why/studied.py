@@ -12,19 +12,19 @@ from locality.schedule import nearest_level
 from locality.store import default_store
 from locality.studies import Agreement, found_agreement
 from pages._ui import cached
-from pages._ui.choice import note
 from pages._ui.looking import SNAP, follow_sigma, share_chosen, share_sigma, shared_sigma
 
 
 def studied(source: Source) -> tuple[Source, list[str]]:
-    """These images and the networks of their study; another set's, with a word about it, where they have none."""
+    """These images and the networks of their study; another set's, which is said here, where they have none."""
     stored = [str(manifest["about"]["dataset"]) for manifest in default_store().shipped("agreement")]
     for text in dict.fromkeys([source.text, *sorted(stored, key=lambda one: one != "fashion_mnist")]):
         other = source if text == source.text else cached.source(text)
         names = [name for name in cached.networks_of(text) if has_study(other, name)]
         if names:
             if other is not source:
-                note(f"No study of {source.text} is stored: these are the numbers of {other.spec.info.title}.")
+                words = f"No study of {source.text} is stored: these are the numbers of {other.spec.info.title}."
+                st.info(words, icon=":material/balance:")
             return other, names
     return source, []
 
