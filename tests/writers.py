@@ -342,10 +342,10 @@ class Passes(Writer):
 
     def write(self, folder: Path, version: int) -> None:
         sums = torch.full((100, 100), version)
-        self._place(folder).write(PixelMoments(version, sums[0].clone(), sums))
+        self._place(folder).write([PixelMoments(version, sums[0].clone(), sums)])
 
     def read(self, folder: Path, version: int) -> int:
-        found = self._place(folder).read()
+        (found,) = self._place(folder).read()
         assert isinstance(found, PixelMoments)
         assert version_of(found.gram) == version_of(found.sums) == found.count
         return found.count
