@@ -25,6 +25,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 ROOT = Path(__file__).resolve().parents[1]
 VISITORS = int(os.environ.get("VISITORS", "40"))
 PHASE = float(os.environ.get("SECONDS", "40"))  # of clicking alone, and again beside a generation
+QUESTIONS = 8  # for sixteen more draws each, after a click and before the next
 PAUSE = 20.0  # seconds between two clicks of one visitor, on average: a lecture, not a race
 PAGE, OTHER = "dataset=cifar10", "dataset=fashion_mnist&model=optimal&model=pca_locality&n=32&steps=30&seed={}"
 _EARLY = ForwardMsg.ScriptFinishedStatus.FINISHED_EARLY_FOR_RERUN
@@ -43,6 +44,8 @@ class Visitor:
     page: str = ""
     failures: list[str] = field(default_factory=list)
     seq: int = 0
+    at: tuple[int, int] = (0, 0)
+    drawn: list[float] = field(default_factory=list)  # seconds of each question for more draws
 
     async def ask(self, message: BackMsg) -> float:
         """Send, and wait for the end of the script; seconds."""
@@ -65,10 +68,18 @@ class Visitor:
         return await self.ask(message)
 
     async def click(self, draw: random.Random) -> float:
-        """A click on a pixel of the explorer; seconds to both exact fields."""
+        """A click on a pixel of the explorer; seconds to the exact prediction, and the stored field."""
+        self.at = draw.randrange(32), draw.randrange(32)
+        return await self._choose("click")
+
+    async def draws(self) -> float:
+        """Sixteen more draws of that pixel, as a browser asks for them while its reader looks; seconds."""
+        return await self._choose("draws")
+
+    async def _choose(self, kind: str) -> float:
         self.seq += 1
-        row, col = draw.randrange(32), draw.randrange(32)
-        value = {"row": row, "col": col, "pinned": [row, col], "sigma": 0.5, "seq": self.seq, "kind": "pin"}
+        row, col = self.at
+        value = {"row": row, "col": col, "pinned": [row, col], "sigma": 0.5, "seq": self.seq, "kind": kind}
         message = BackMsg()
         message.rerun_script.fragment_id = self.fragments["explorer"]
         state = message.rerun_script.widget_states.widgets.add(id=self.ids["explorer"])
@@ -170,7 +181,10 @@ async def _lecture(url: str, process: int) -> None:
          list(await asyncio.gather(*fetched)))  # fmt: skip
     before = _processor(process)
     alone = await asyncio.gather(*(_clicks(visitor, i) for i, visitor in enumerate(visitors)))
-    _row("click to both exact fields", [one for some in alone for one in some])
+    _row("click to the exact prediction and the stored field", [one for some in alone for one in some])
+    _row(
+        "... 16 more draws, asked for up to 8 times by each who rests", [one for some in visitors for one in some.drawn]
+    )
     spent = (_processor(process) - before) / max(sum(map(len, alone)), 1)
     other = await _visitor(url)
     await other.open(PAGE)
@@ -179,7 +193,7 @@ async def _lecture(url: str, process: int) -> None:
     _row("the same while one more visitor generates without a pause", [one for some in beside for one in some])
     _row("his generations, 32 images of Fashion-MNIST by two models", await generating)
     held, peak = (_memory(process, name) for name in ("VmRSS", "VmHWM"))
-    print(f"\nA click took {spent:.2f} s of the processor: two cores answer {2 / spent:.1f} a second at most.")
+    print(f"\nA click and the draws after it took {spent:.2f} s of the processor.")
     print(f"The server holds {held:.2f} GB, at most {peak:.2f} GB.")
     failures = [text for visitor in (*visitors, other) for text in visitor.failures]
     print(f"Errors on pages: {len(failures)}{f', the first: {failures[0]}' if failures else ''}")
@@ -190,7 +204,11 @@ async def _clicks(visitor: Visitor, seed: int) -> list[float]:
     """Clicks of one visitor, the pauses between them exponential, as of people who do not know of each other."""
     draw, end, times = random.Random(seed), time.monotonic() + PHASE, []
     while (wait := draw.expovariate(1 / PAUSE)) < end - time.monotonic():
-        await asyncio.sleep(wait)
+        over, asked = time.monotonic() + wait, 0
+        while times and asked < QUESTIONS and time.monotonic() < over:  # of the pixel that was clicked last
+            visitor.drawn.append(await visitor.draws())
+            asked += 1
+        await asyncio.sleep(max(0.0, over - time.monotonic()))
         times.append(await visitor.click(draw))
     return times
 
