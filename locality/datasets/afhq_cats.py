@@ -86,7 +86,7 @@ class AfhqCats(DatasetSpec):
         if find_file(_PLACES):
             return ""
         return (
-            f"They are read from {ZIP} under LOCALITY_DATA: the 5,153 cats of AFHQ's train folder, averaged "
+            f"Its images are read from {ZIP} under LOCALITY_DATA: the 5,153 cats of AFHQ's train folder, averaged "
             "to 64x64 PNG. AFHQ (CC BY-NC 4.0) comes from the StarGAN v2 project; its own folder of cats can be read "
             "as it is: folder:path=afhq/train/cat,resolution=64."
         )
