@@ -59,6 +59,15 @@ def own_share_of_the_cores() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # of the commands and servers that tests start
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """For a file of networks or images so small that they are slower on two threads than on one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Tests never read or write the cache of whoever runs them."""

@@ -40,6 +40,8 @@ from locality.studies.agreement.members import facts_of
 from locality.types import ImageShape, Pixel
 from tests.made_up import Call, made_up
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SHAPE = ImageShape(1, 8, 8)
 SMALL = AgreementPlan(step=3, draws=4, seeds=1, outputs=5, samples=4, steps=3, sigmas=(0.3, 2.0), seed=4)
 FIELDS = AgreementPlan(step=3, draws=4, seeds=2, outputs=0, samples=0, sigmas=(0.5,))
@@ -55,14 +57,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made = Store(tmp_path / "store")
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -29,15 +29,9 @@ from locality.types import Denoiser
 from tests.benches import Calls, network, plan, run, shrinking
 from tests.made_up import made_up
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SAMPLING = Sampling(count=5, steps=3, seed=4)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -29,13 +29,7 @@ from locality.studies.benchmark.svg import Series, curves, dots
 from locality.types import ImageShape
 from tests.benches import network, plan, run, shrinking
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

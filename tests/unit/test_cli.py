@@ -12,12 +12,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from locality.dataset import Dataset
 from locality.datasets import DATASETS
@@ -27,7 +25,10 @@ from locality.studies import learned_table, trained_networks
 from tests.pictures import pngs, write_folder
 from tests.shell import Shell, refused
 
-pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("one_thread"),
+]  # seconds on an idle machine; others may be at work
 TINY = "unet:channels=16-16,groups=8"
 COMMANDS = (
     "datasets",
@@ -51,15 +52,6 @@ COMMANDS = (
     "app",
     "check",
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small are slower on two threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def numpy_rows(data: Dataset, coords: list[int], sigma: float) -> np.ndarray:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from locality.studies import BenchPlan
 from locality.studies.benchmark import METRICS
@@ -16,16 +14,11 @@ from tests.benches import SHAPE, network, shrinking
 from tests.shell import Shell, refused
 from tests.untimed import untimed
 
-pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("one_thread"),
+]  # seconds on an idle machine; others may be at work
 SMALL = ("-n", 3, "--steps", 2, "--sigmas", "0.5,2", "--features", "pixels", "--real", 50, "--ceiling", "none")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

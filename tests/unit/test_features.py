@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +36,8 @@ from locality.types import ImageShape
 from tests.mirror import serve
 from tests.shell import Shell, refused
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 GREY, RGB = ImageShape(1, 4, 5), ImageShape(3, 4, 5)
 SHORT = ClassifierPlan(images=3000, batch=100, shift=1, seed=3)
 
@@ -65,14 +66,6 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     known = replace(INCEPTION_FILE, size=len(buffer.getvalue()), sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
     monkeypatch.setattr(inception, "INCEPTION_FILE", known)
     return path
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def images(n: int, shape: ImageShape, seed: int = 0) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +27,16 @@ from locality.studies import find_model, find_network, model_key
 from locality.types import ImageShape, Pixel
 from tests.shell import Shell, refused
 
-pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("one_thread"),
+]  # seconds on an idle machine; others may be at work
 
 SHAPE = ImageShape(1, 8, 8)
 SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 STEPS = (0, 1, 250, 700, 960)
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small are slower on two threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def seeded(make: Callable[[], Any]) -> Any:

@@ -9,7 +9,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -29,19 +29,13 @@ from locality.specs.code import plugin_places
 from locality.studies import check_network_on, find_model, finish
 from tests.shell import Shell, refused
 
-pytestmark = pytest.mark.timeout(1800)  # seconds on an idle machine; others may be at work
+pytestmark = [
+    pytest.mark.timeout(1800),
+    pytest.mark.usefixtures("one_thread"),
+]  # seconds on an idle machine; others may be at work
 ROOT = Path(__file__).parents[2]
 SLOW = pytest.mark.skipif(not os.environ.get("LOCALITY_SLOW"), reason="takes minutes: LOCALITY_SLOW=1 runs it")
 STEPS = {"layernorm_unet": 350, "cosine_cnn": 350, "blind_cnn": 350, "class_dit": 600}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small are slower on two threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

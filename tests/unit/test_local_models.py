@@ -28,6 +28,8 @@ from tests import naive
 from tests.problems import Lattice, Single, TwoPoints
 from tests.small_sets import COLOUR, Given, SmallNetwork, eight_bit, fit, floats, given, noisy
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Maker = Callable[..., Denoiser]
 SMALL = eight_bit(6)
 SIGMAS = (0.25, 1.2)
@@ -44,14 +46,6 @@ CASES = [
     *(("bbels", size) for size in (1, 3, 5, 7)),
     *(("pspc_square", size) for size in (1, 2, 3, 4, 5)),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -27,16 +27,10 @@ from locality.types import ImageShape, Pixel
 from tests import naive
 from tests.small_sets import COLOUR, GREY, Given, SmallNetwork, eight_bit, fit, floats, given, noisy
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TWELVE, TWELVE_FLOATS = eight_bit(12), floats(12)
 SIGMAS = (0.1, 0.5, 2.0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

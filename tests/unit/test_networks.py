@@ -25,20 +25,14 @@ from locality.networks.unet import UNet
 from locality.networks.unet_attention import UNetAttention
 from locality.types import ImageShape
 
-pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("one_thread"),
+]  # seconds on an idle machine; others may be at work
 
 Change = Callable[[Tensor, Tensor, Tensor], Tensor]
 MET = [(text, name) for text in NETWORKS.examples() for name in NETWORK_CHECKS.of(NETWORKS.parse(text))]
 LABELS = labels()
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small are slower on two threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("text", "name"), MET)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +15,9 @@ from locality.fields.jacobian import field_rows
 from locality.types import Denoiser
 from tests import naive
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 both_sets = pytest.mark.parametrize("name", ["colour", "grey"])
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small products are slower on two threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def jacobian_is_a_covariance(denoiser: Denoiser, x: Tensor, sigma: float, atol: float) -> Tensor:

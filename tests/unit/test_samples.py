@@ -36,6 +36,8 @@ from locality.types import ImageShape
 from locality.work import Progress, heartbeat, listening, within
 from tests.made_up import made_up
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 T = TypeVar("T")
 SHAPE = ImageShape(1, 8, 8)
 SHORT = Sampling(count=3, steps=4, seed=5)
@@ -51,14 +53,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made = Store(tmp_path / "store")
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def events(work: Generator[Progress, None, T]) -> tuple[list[Progress], T]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,10 @@ from locality.store import Store
 from locality.studies import trained_networks
 from locality.types import ImageShape
 
-pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("one_thread"),
+]  # seconds on an idle machine; others may be at work
 SHAPE = ImageShape(1, 8, 8)
 TINY = UNet(channels=(16, 16), groups=8)
 FAST = TrainSpec(batch=4, warmup=16, rate=3e-3)
@@ -63,15 +65,6 @@ def advance(run: Any, steps: int) -> list[float]:
 
 def weights(trained: Training) -> dict[str, Tensor]:
     return {**trained.net.state_dict(), **{f"ema.{name}": tensor for name, tensor in trained.ema.items()}}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small are slower on two threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

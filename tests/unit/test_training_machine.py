@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,17 +26,12 @@ from tests.elsewhere import Watch
 from tests.shell import Shell, refused
 from tests.two_runs import ALL, SOME, run
 
-pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("one_thread"),
+]  # seconds on an idle machine; others may be at work
 SHAPE = ImageShape(3, 8, 8)
 TINY, FAST = UNet(channels=(16, 16), groups=8), TrainSpec(batch=6, warmup=16, rate=3e-3)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def noise() -> Dataset:

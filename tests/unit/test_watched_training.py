@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,12 @@ from locality.studies.training.preview import DRAWS, PLAN, PREVIEW, Frame, Previ
 from locality.types import ImageShape, Pixel
 from locality.work import Progress
 
-pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("one_thread"),
+]  # seconds on an idle machine; others may be at work
 TINY = UNet(channels=(16, 16), groups=8)
 FAST = TrainSpec(batch=4, warmup=16, rate=3e-3)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small are slower on two threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
