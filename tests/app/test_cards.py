@@ -38,6 +38,14 @@ def test_the_first_visit_opens_where_most_is_to_be_seen() -> None:
     assert head["prompt"] == f"Click {spec.look}. Drag the noise."
 
 
+def test_a_covariance_of_few_images_is_said_to_be_noisy() -> None:
+    """4,653 images of 3,072 values; of Fashion-MNIST there are 76 for every value."""
+    few, _ = sent(open_page(dataset="afhq_cats"))
+    assert "4,653 images with 3,072 values each" in few["grain"]
+    many, _ = sent(open_page(dataset="fashion_mnist"))
+    assert many["grain"] == ""
+
+
 def test_every_dataset_has_a_card_in_a_sensible_order() -> None:
     at = open_page(dataset="digits")
     (radio,) = [one for one in at.sidebar.radio if one.key == "dataset"]
