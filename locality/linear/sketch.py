@@ -33,6 +33,7 @@ _WIDTH, _SPARE = 4, 8  # directions looked for: so many times the components, an
 _MOST, _LEAST = 1024, 16  # images at a time
 _MATRICES = 4  # [d, m] in float64 at the peak
 _STATED = 2_000  # bytes a coordinate takes while the bound is taken
+_FILLED = 0.85  # of what is free for larger chunks; the allocator and the libraries' buffers take the rest
 
 
 def sketch(images: Images, rank: int, compute: Compute) -> Generator[Progress, None, WienerFilter]:
@@ -100,7 +101,7 @@ def _chunk(n: int, shape: ImageShape, rank: int, compute: Compute) -> int:
         fits = fitting_rank(n, shape, budget)
         knob = f"What fits: --approximate {fits}." if fits else "Give smaller images, or more memory (--memory MB)."
         raise TooLarge(f"A sketch of {rank:,} components of images of {shape}", need, budget, knob)
-    more = (budget - need) // _each(shape, _width(n, shape.d, rank))
+    more = int(_FILLED * (budget - need)) // _each(shape, _width(n, shape.d, rank))
     return min(_MOST, compute.images, _LEAST + more)
 
 
