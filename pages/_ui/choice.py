@@ -21,6 +21,7 @@ from pages._ui.download import offer_download
 from pages._ui.guard import Nothing, guard
 
 _FIRST = ("afhq_cats", "fashion_mnist")  # where one eye looks for the other, and one sleeve
+_OFFERED = "offered_set"  # taken before the selector is drawn, which would else bring what the browser has
 EDIT = "edit"  # of the address bar: edits of the dataset's statistics, in order
 
 
@@ -29,6 +30,8 @@ def choose_dataset() -> None:
     first = default_dataset()
     names = sorted(DATASETS, key=lambda name: (name != first, place_of_card(name)))
     _take_apart(st.query_params.get("dataset", ""))
+    if offered := st.session_state.pop(_OFFERED, None):
+        st.session_state["dataset"] = offered
     about = [DATASETS[name].info.about for name in names]
     linked_select("Dataset", names, key="dataset", format_func=card, captions=about)
     name = st.session_state["dataset"]
@@ -139,14 +142,17 @@ def link_to(source: Source) -> dict[str, str]:
     return {**query, **({EDIT: chain_text(source.edits)} if source.edits else {})}
 
 
-def offer_set(page: str, name: str = "fashion_mnist") -> None:
-    """A link to this page with a set that has what these images lack."""
-    st.page_link(
-        f"pages/explore/{page}.py",
-        label=f"Show {DATASETS[name].info.title}",
-        icon=":material/arrow_forward:",
-        query_params={"dataset": name},
-    )
+def offer_set(name: str = "fashion_mnist") -> None:
+    """Go on with a set that has what these images lack, on the same page.
+
+    (A button: after a link to the page one is on, Streamlit's address bar goes back to what it was.)
+    """
+    if st.session_state["dataset"] == name:
+        return
+    label = f"Show {DATASETS[name].info.title}"
+    if st.button(label, key=f"show_{name}", icon=":material/arrow_forward:"):
+        st.session_state[_OFFERED] = name
+        st.rerun()  # the whole page, where a part of it was asked
 
 
 def current_network() -> Trained | None:

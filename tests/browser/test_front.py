@@ -9,7 +9,7 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from locality.datasets import Source
+from locality.datasets import DATASETS, Source
 from locality.fields.codec import LEARNED_SIGMAS
 from pages._ui.choice import default_dataset
 from tests.browser.conftest import centre_of, pictures, spot, watched
@@ -50,6 +50,19 @@ def test_picture_fields_and_slider_fit_on_the_screen(browser: Browser, server: s
         middle = lab.evaluate("lab => lab.style.getPropertyValue('--map')")
         assert colours["dark"][0] != colours["light"][0]
         assert "24,35,43" in middle.replace(" ", ""), "the map of a dark page has a dark centre"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("benchmark", "fashion_mnist"), ("train", "faces"), ("edit-statistics", "fashion_mnist")]
+)
+def test_a_set_that_is_offered_is_in_the_address(page: Page, bare_server: str, path: str, name: str) -> None:
+    dataset = "mnist" if path == "train" else "power_law" if path == "benchmark" else "afhq_cats"
+    page.goto(f"{bare_server}/{path}?dataset={dataset}")
+    offer = page.get_by_role("button", name=f"Show {DATASETS[name].info.title}")
+    offer.click()
+    expect(page).to_have_url(re.compile(f"[?&]dataset={name}(&|$)"))
+    expect(offer).to_have_count(0)
+    expect(page).to_have_url(re.compile(f"[?&]dataset={name}(&|$)"))
 
 
 @pytest.mark.parametrize("path", ["data", "samples", "architectures", "train", "edit-statistics", "your-images"])

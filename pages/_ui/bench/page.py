@@ -55,7 +55,7 @@ def show(source: Source) -> None:
                 "repository: of MNIST, Fashion-MNIST and CIFAR-10.",
                 icon=":material/leaderboard:",
             )
-            offer_set("07_Benchmark")
+            offer_set()
     run_section(source)
     show_ablations([table for table in shipped if table.plan.presets])
     show_costs(source.text)

@@ -28,7 +28,7 @@ def learn(source: Source, asked: Asked) -> None:
         st.info(
             f"Training needs the images, which are not on this machine. {after.missing()}", icon=":material/hide_image:"
         )
-        offer_set("06_Edit_statistics")  # with networks that were trained on its edited images
+        offer_set()  # with networks that were trained on its edited images
         return
     if why := refusal("train"):
         st.info(why, icon=":material/groups:")

@@ -35,7 +35,7 @@ def new_training(source: Source) -> None:
             f"{source.missing()}",
             icon=":material/hide_image:",
         )
-        offer_set("05_Train", "faces")  # which is always there
+        offer_set("faces")  # which is always there
         return
     with guard(), st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="bottom"):
