@@ -17,12 +17,12 @@ READY := $(VENV)/.installed
 PYTEST := $(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types layers js bench gpu-check kills fuzz clean
+.PHONY: help run test check lint types layers js bench leaderboards gpu-check kills fuzz clean
 
 # List the targets.
 help:
 	@awk '/^# / {about = substr($$0, 3); next} \
-	      /^[a-z-]+:/ && about {sub(/:.*/, ""); printf "  make %-9s %s\n", $$0, about} \
+	      /^[a-z-]+:/ && about {sub(/:.*/, ""); printf "  make %-12s %s\n", $$0, about} \
 	      {about = ""}' Makefile
 
 # Open the explorer in the browser (installs what is missing first; PORT=8501).
@@ -60,6 +60,10 @@ js: $(READY)
 # Speed and memory, beside a plain implementation, in one run.
 bench: $(READY)
 	$(PY) -m benchmarks
+
+# Every leaderboard and ablation again from the images: says how many hours first, resumable (TABLES="mnist" for some).
+leaderboards: $(READY)
+	$(PY) -m benchmarks.leaderboards $(TABLES)
 
 # A CUDA GPU beside the CPU: agreement, time, memory, and that no step waits for the host (says so where there is none).
 gpu-check: $(READY)

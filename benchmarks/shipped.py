@@ -19,7 +19,7 @@ def run() -> None:
         for made in shipped_sweeps(Source.parse(name), parse_edit("pattern:W")):
             _planted(made)
     for bench in (one for one in shipped_benches() if not one.plan.presets):
-        _leaderboard(bench)
+        board(bench)
     rows = [(one, row) for one in shipped_benches() for row in one.ablations()]
     if rows:
         _ablations(rows)
@@ -68,7 +68,8 @@ def _planted(made: Sweep) -> None:
     print()
 
 
-def _leaderboard(bench: Bench) -> None:
+def board(bench: Bench) -> None:
+    """A leaderboard with its command, and every model against the best one."""
     print(f"### Leaderboard, {bench.dataset} against {bench.reference}\n\n    {bench.facts.get('command', '')}\n")
     print(markdown(bench))
     best = bench.best("r2_final")
