@@ -20,8 +20,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from benchmarks.plain_patches import Patches
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
+from locality.denoisers.els import EquivariantDenoiser
 from locality.denoisers.golddiff import GoldDiffDenoiser
 from locality.denoisers.ls import LocalScoreDenoiser
 from locality.denoisers.optimal import OptimalDenoiser
@@ -29,6 +31,7 @@ from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.compiled import kernels
 from locality.denoisers.pca_locality import PcaLocalityDenoiser
 from locality.denoisers.pspc_flex import FlexiblePatchesDenoiser
+from locality.denoisers.pspc_square import SquarePatchesDenoiser
 from locality.denoisers.smoothed import SmoothedDenoiser
 from locality.device import Compute
 from locality.schedule import ddpm_grid
@@ -37,6 +40,7 @@ from locality.studies import finish
 from locality.types import Denoiser
 
 MODELS = ["pca_locality", "pspc_flex:flips=false", "golddiff", "ls:window=5", "ls:window=13", "optimal", "smoothed"]
+MODELS += ["pspc_square:flips=false", "els:window=5", "bbels:window=5"]
 _CHECKED = 12  # coordinates at most of each of two noisy images whose error is found
 _TERMS = 3e8  # differences summed for that in one noisy image
 
@@ -51,7 +55,7 @@ class Form:
     outputs: Tensor  # [r v]
 
     @staticmethod
-    def of(denoiser: Denoiser, x: Tensor, sigma: float) -> Form:
+    def of(denoiser: Denoiser, x: Tensor, sigma: float) -> Form | Patches:
         points, everywhere = x[:, None], torch.arange(x.shape[1])[None]
         if isinstance(denoiser, SmoothedDenoiser):
             return Form([denoiser.inner.bank] * len(x), points + denoiser._moves(sigma), None, everywhere)
@@ -61,6 +65,8 @@ class Form:
             masks = denoiser.inner.plan(sigma)
             banks = [denoiser.inner.bank.pick(denoiser.retrieve(query, sigma)) for query in x]
             return Form(banks, points, masks.rows, masks.outputs)
+        if isinstance(denoiser, SquarePatchesDenoiser | EquivariantDenoiser):
+            return Patches(denoiser, x, denoiser.windows.at(sigma))
         assert isinstance(denoiser, PcaLocalityDenoiser | FlexiblePatchesDenoiser | LocalScoreDenoiser)
         masks = denoiser.plan(sigma)
         return Form([denoiser.bank] * len(x), points, masks.rows, masks.outputs)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from benchmarks.plain_patches import over_patches, over_windows
 from benchmarks.timing import alternate_ms, median_ms
 from locality.datasets import Source
 from locality.denoisers import DENOISERS, Explains
@@ -21,7 +22,7 @@ from locality.denoisers.pspc_square import SquarePatchesDenoiser
 from locality.device import Compute
 from locality.store import default_store
 from locality.studies import finish
-from locality.types import Denoiser, ImageShape, Pixel
+from locality.types import Denoiser, Pixel
 
 _MEMORY = """
 import sys, time, torch
@@ -92,10 +93,10 @@ def _window(name: str, made: Callable[[Bank, int], Denoiser], source: Source, *,
     print(f"| {name}, P = 17, against `optimal` computed elementwise | {ours / optimal:.2f}x |")
     spent, took = alternate_ms(
         lambda: made(few, 17)(x, sigma),
-        lambda: _plain_windows(x, some, source.shape, 17, sigma, compose=compose),
+        lambda: over_windows(x, some, source.shape, 17, sigma, compose=compose),
         repeats=3,
     )
-    plain = _plain_windows(x, some, source.shape, 17, sigma, compose=compose)
+    plain = over_windows(x, some, source.shape, 17, sigma, compose=compose)
     print(f"| {name}, P = 17, 300 images, against a plain loop over windows | {took / spent:.0f}x faster |")
     print(f"| ... largest difference of the outputs | {float((made(few, 17)(x, sigma) - plain).abs().max()):.1e} |")
 
@@ -109,26 +110,6 @@ def _elementwise(x: Tensor, items: Tensor, sigma: float) -> Tensor:
 
 def _square(bank: Bank, size: int) -> SquarePatchesDenoiser:
     return SquarePatchesDenoiser(bank, WindowSchedule((1.0,), (size,)))
-
-
-def _plain_windows(x: Tensor, items: Tensor, shape: ImageShape, size: int, sigma: float, *, compose: bool) -> Tensor:
-    """Every window on its own: distances over its pixels, softmax, weighted sum."""
-    c, h, w = shape
-    noisy, images, half = x.reshape(-1, c, h, w), items.reshape(-1, c, h, w), size // 2
-    answer, cover = torch.zeros_like(noisy), torch.zeros(h, w)
-    rows, cols = (range(h - size + 1), range(w - size + 1)) if compose else (range(h), range(w))
-    for row in rows:
-        for col in cols:
-            down = slice(row, row + size) if compose else slice(max(0, row - half), row + half + 1)
-            right = slice(col, col + size) if compose else slice(max(0, col - half), col + half + 1)
-            far = ((noisy[:, None, :, down, right] - images[None, :, :, down, right]) ** 2).sum(dim=(2, 3, 4))
-            weights = torch.softmax(-far / (2 * sigma**2), dim=1)
-            if compose:
-                answer[:, :, down, right] += torch.einsum("bn,nchw->bchw", weights, images[:, :, down, right])
-                cover[down, right] += 1
-            else:
-                answer[:, :, row, col] = weights @ images[:, :, row, col]
-    return (answer / cover if compose else answer).flatten(1)
 
 
 def _equivariant() -> None:
@@ -150,8 +131,8 @@ def _equivariant() -> None:
 
 def _shift(x: Tensor, bank: Bank, sigma: float, size: int) -> None:
     model = _shifting(bank, size)
-    ours, plain = alternate_ms(lambda: model(x, sigma), lambda: _plain_patches(x, bank, size, sigma), repeats=3)
-    difference = float((model(x, sigma) - _plain_patches(x, bank, size, sigma)).abs().max())
+    ours, plain = alternate_ms(lambda: model(x, sigma), lambda: over_patches(x, bank, model, size, sigma), repeats=3)
+    difference = float((model(x, sigma) - over_patches(x, bank, model, size, sigma)).abs().max())
     print(
         f"| {len(bank)} images, P = {size}, against plain patches and one matrix product | {plain / ours:.1f}x faster |"
     )
@@ -160,19 +141,6 @@ def _shift(x: Tensor, bank: Bank, sigma: float, size: int) -> None:
 
 def _shifting(bank: Bank, size: int) -> EquivariantDenoiser:
     return EquivariantDenoiser(bank, WindowSchedule((1.0,), (size,)))
-
-
-def _plain_patches(x: Tensor, bank: Bank, size: int, sigma: float) -> Tensor:
-    """All patches of all images as vectors, all distances by one matrix product."""
-    items, half = bank.whole().float(), size // 2
-
-    def patches(flat: Tensor) -> Tensor:
-        images = torch.nn.functional.pad(flat.reshape(-1, *bank.shape), (half,) * 4, mode="circular")
-        return torch.nn.functional.unfold(images, size).transpose(1, 2).flatten(0, 1)
-
-    queries, candidates = patches(x), patches(items)
-    logits = (queries @ candidates.T - 0.5 * candidates.square().sum(dim=1)) / sigma**2
-    return (torch.softmax(logits, dim=1) @ items.flatten()).reshape(len(x), -1)
 
 
 def _click() -> None:

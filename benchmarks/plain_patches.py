@@ -1,0 +1,127 @@
+"""Plain forms of the models that compare square patches: loops over windows, or all patches as vectors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from locality.denoisers.els import EquivariantDenoiser
+from locality.denoisers.parts.bank import Bank
+from locality.denoisers.pspc_square import SquarePatchesDenoiser
+from locality.types import ImageShape
+
+_CHECKED = 6  # pixels of a noisy image whose error is found
+_AT_ONCE = 256  # images a product meets
+
+
+def over_windows(x: Tensor, items: Tensor, shape: ImageShape, size: int, sigma: float, *, compose: bool) -> Tensor:
+    """Every window on its own: distances over its pixels, softmax, weighted sum; all of it, or its centre."""
+    c, h, w = shape
+    noisy, images, half = x.reshape(-1, c, h, w), items.reshape(-1, c, h, w), size // 2
+    answer, cover = torch.zeros_like(noisy), torch.zeros(h, w, dtype=x.dtype)
+    rows, cols = (range(h - size + 1), range(w - size + 1)) if compose else (range(h), range(w))
+    for row in rows:
+        for col in cols:
+            down = slice(row, row + size) if compose else slice(max(0, row - half), row + half + 1)
+            right = slice(col, col + size) if compose else slice(max(0, col - half), col + half + 1)
+            far = ((noisy[:, None, :, down, right] - images[None, :, :, down, right]) ** 2).sum(dim=(2, 3, 4))
+            weights = torch.softmax(-far / (2 * sigma**2), dim=1)
+            if compose:
+                answer[:, :, down, right] += torch.einsum("bn,nchw->bchw", weights, images[:, :, down, right])
+                cover[down, right] += 1
+            else:
+                answer[:, :, row, col] = weights @ images[:, :, row, col]
+    return (answer / cover if compose else answer).flatten(1)
+
+
+def over_patches(x: Tensor, bank: Bank, model: EquivariantDenoiser, size: int, sigma: float) -> Tensor:
+    """All patches of all images as vectors, all distances of one border type by one matrix product."""
+    items = bank.whole().float()
+    c, h, w = bank.shape
+    queries, candidates = model.patches(x, size), model.patches(items, size)
+    centres = items.reshape(-1, c, h * w)
+    answer = x.new_zeros(len(x), c, h * w)
+    for group in model.groups(size):
+        there = candidates[:, group].flatten(0, 1)
+        values = centres[:, :, group].transpose(1, 2).flatten(0, 1)
+        for number, query in enumerate(queries):
+            logits = (query[group] @ there.T - 0.5 * there.square().sum(dim=1)) / sigma**2
+            answer[number, :, group] = (torch.softmax(logits, dim=1) @ values).T
+    return answer.flatten(1)
+
+
+@dataclass(frozen=True)
+class Patches:
+    """The formula of a model of square patches at one noise level, for some noisy images."""
+
+    model: SquarePatchesDenoiser | EquivariantDenoiser
+    x: Tensor
+    size: int
+
+    @property
+    def banks(self) -> list[Bank]:
+        return [self.model.bank] * len(self.x)
+
+    def seconds(self, part: int, sigma: float) -> float:
+        """Time of the plain form over all images, from `part` of them."""
+        some = self.model.bank.pick(torch.arange(min(part, len(self.model.bank))))
+        start = time.process_time()
+        if isinstance(self.model, SquarePatchesDenoiser):
+            over_windows(self.x, some.whole().float(), some.shape, self.size, sigma, compose=True)
+        else:
+            over_patches(self.x, some, self.model, self.size, sigma)
+        return (time.process_time() - start) * len(self.model.bank) / len(some)
+
+    def errors(self, found: Tensor, sigma: float) -> tuple[float, float]:
+        """Largest differences of `found`, and of the same sums in float32, from float64, at a few pixels."""
+        c, h, w = self.model.shape
+        chosen, ours, plain = torch.linspace(0, h * w - 1, _CHECKED).long().tolist(), 0.0, 0.0
+        for place in chosen:
+            exact, single = (self._answer(place, sigma, dtype) for dtype in (torch.float64, torch.float32))
+            ours = max(ours, float((found[0].reshape(c, -1)[:, place] - exact).abs().max()))
+            plain = max(plain, float((single - exact).abs().max()))
+        return ours, plain
+
+    def _answer(self, place: int, sigma: float, dtype: torch.dtype) -> Tensor:
+        return (
+            self._composed(place, sigma, dtype)
+            if isinstance(self.model, SquarePatchesDenoiser)
+            else self._met(place, sigma, dtype)
+        )
+
+    def _chunks(self, dtype: torch.dtype) -> Iterator[Tensor]:
+        bank = self.model.bank
+        for start in range(0, len(bank), _AT_ONCE):
+            yield bank.pick(torch.arange(start, min(len(bank), start + _AT_ONCE))).whole().to(dtype)
+
+    def _composed(self, place: int, sigma: float, dtype: torch.dtype) -> Tensor:
+        """pspc_square at a pixel: the mean of what every patch that covers it says."""
+        (c, h, w), size = self.model.shape, self.size
+        row, col = divmod(place, w)
+        corners = [
+            (top, left)
+            for top in range(max(0, row - size + 1), min(row, h - size) + 1)
+            for left in range(max(0, col - size + 1), min(col, w - size) + 1)
+        ]
+        query, logits, values = self.x[0].to(dtype).reshape(c, h, w), [], []
+        for part in self._chunks(dtype):
+            far = (part.reshape(-1, c, h, w) - query).square().sum(dim=1)
+            boxes = [far[:, top : top + size, left : left + size].sum(dim=(1, 2)) for top, left in corners]
+            logits.append(torch.stack(boxes) / (-2 * sigma**2))
+            values.append(part.reshape(-1, c, h * w)[:, :, place])
+        return (torch.softmax(torch.cat(logits, dim=1), dim=1) @ torch.cat(values)).mean(dim=0)
+
+    def _met(self, place: int, sigma: float, dtype: torch.dtype) -> Tensor:
+        """els and bbels at a pixel: its patch meets every patch of its border type."""
+        assert isinstance(self.model, EquivariantDenoiser)
+        group = next(group for group in self.model.groups(self.size) if place in group)
+        query, logits, values = self.model.patches(self.x[:1].to(dtype), self.size)[0, place], [], []
+        for part in self._chunks(dtype):
+            there = self.model.patches(part, self.size)[:, group].flatten(0, 1)
+            logits.append((there - query).square().sum(dim=1) / (-2 * sigma**2))
+            values.append(part.reshape(len(part), self.model.shape.c, -1)[:, :, group].transpose(1, 2).flatten(0, 1))
+        return torch.softmax(torch.cat(logits), dim=0) @ torch.cat(values)
