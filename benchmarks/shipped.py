@@ -1,10 +1,11 @@
-"""The shipped studies as tables: planted patterns, leaderboards, ablations, costs. Nothing is measured here."""
+"""The shipped studies as tables: agreement, planted patterns, leaderboards, ablations, costs; nothing is measured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from benchmarks import agreed
 from locality.datasets import Source
 from locality.edits import parse_edit
 from locality.studies import Bench, Sweep, shipped_benches, shipped_costs, shipped_sweeps
@@ -14,7 +15,8 @@ NAMES = ("mnist", "fashion_mnist", "cifar10")
 
 
 def run() -> None:
-    """Print a section for every shipped sweep, leaderboard, ablation and cost curve, each with its command."""
+    """Print a section for every shipped study, each with its command."""
+    agreed.run()
     for name in NAMES:
         for made in shipped_sweeps(Source.parse(name), parse_edit("pattern:W")):
             _planted(made)

@@ -80,7 +80,7 @@ def test_a_shipped_network_loads_and_has_a_table_of_its_own_fields(name: str, ne
     assert table.meta["dataset"] == name
 
 
-@pytest.mark.parametrize("name", [name for name in EXPECTED if name != "afhq_cats"])  # of cats there is none yet
+@pytest.mark.parametrize("name", list(EXPECTED))
 def test_the_study_of_all_networks_and_their_untrained_twins_is_there(name: str, monkeypatch: Any) -> None:
     """Without images too; and the claim it is made for: trained networks are near the prediction, untrained are not."""
     monkeypatch.delenv("LOCALITY_DATA", raising=False)
