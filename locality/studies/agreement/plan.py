@@ -38,7 +38,7 @@ ABOUT = {
     "reliability": "of a model's averaged field [sigma, model]: share of its squared length that is no noise of draws",
     "spread": "standard deviation over initialisations, for pairs with an untrained network; else null",
     "pixels": "pixels that the mean is over",
-    "weights": "share of each pixel in the means; null in an older study: all alike, and r not corrected",
+    "weights": "share of each pixel in the means",
     "untrained": "an untrained network is the mean over `seeds` initialisations, its fields over the first "
     f"{LEAST} draws; estimates and samples are those of the first",
     "r2_outputs": "1 - sum (a - u)^2 / sum (u - mean u)^2 per held-out noisy image, mean over images "
@@ -84,8 +84,7 @@ class Agreement:
     """How far the models of a dataset agree; `ABOUT` says what each number is.
 
     `models`: name, kind, error_ratio and note of each, in the order of the matrices. `held_out`: digest of
-    the images of the draws. `weights`: share of each pixel; None for a study made before there were any, whose
-    values are not corrected either.
+    the images of the draws. `weights`: share of each pixel.
     """
 
     dataset: str
@@ -93,17 +92,12 @@ class Agreement:
     models: list[dict[str, Any]]
     pixels: list[list[int]]
     held_out: str
-    weights: list[float] | None
+    weights: list[float]
     pearson: Similarity
     off_centre: Similarity
     cosine: Similarity
     r2_outputs: Explained | None
     r2_samples: Explained | None
-
-    @property
-    def initialisations(self) -> int:
-        """Of every untrained network: one in a study of the version before."""
-        return self.plan.seeds if self.weights is not None else 1
 
     @property
     def names(self) -> list[str]:

@@ -18,7 +18,6 @@ from locality.linear.correlation import pixel_variance
 from locality.store import Artifact, Store, default_store
 from locality.store.artifact import canonical
 from locality.studies.agreement.asked import fields_there
-from locality.studies.agreement.before import BEFORE, uncorrected
 from locality.studies.agreement.members import Member, facts_of, find_members
 from locality.studies.agreement.pairs import compare_fields, compare_outputs, compare_samples
 from locality.studies.agreement.plan import Agreement, AgreementPlan, pick_rows, unpack
@@ -89,13 +88,11 @@ def found_agreement(
     """The kept study of these models, None where there is none: nothing is computed. Raises as `find_members`.
 
     A shipped study of these and more models is an answer too, and one whose draws are other held-out images
-    of the dataset (`held_out` tells): where the images are not on this machine there is no other. A shipped one of
-    the version before is the last answer, for what it has: not corrected, one initialisation (`weights` is None).
+    of the dataset (`held_out` tells): where the images are not on this machine there is no other.
     """
     plan, store = plan or AgreementPlan(), store or default_store()
     members = find_members(source, names, plan.seed, seeds=plan.seeds, store=store)
-    found = _kept(source, members, plan, store) or _shipped(source, members, plan, store)
-    return found or _shipped(source, find_members(source, names, plan.seed, store=store), plan, store, BEFORE)
+    return _kept(source, members, plan, store) or _shipped(source, members, plan, store)
 
 
 def ship_agreement(source: Source, made: Agreement, folder: Path, *, store: Store | None = None) -> Path:
@@ -122,10 +119,9 @@ def _order(members: Sequence[Member]) -> list[int]:
     return sorted(range(len(members)), key=lambda i: canonical(members[i].key()))
 
 
-def _key(members: Sequence[Member], plan: AgreementPlan, held_out: str, version: int = VERSION) -> dict[str, Any]:
+def _key(members: Sequence[Member], plan: AgreementPlan, held_out: str) -> dict[str, Any]:
     models = [members[i].key() for i in _order(members)]
-    options = {name: value for name, value in plan.key().items() if version == VERSION or name != "seeds"}
-    return {"models": models, "plan": options, "held_out": held_out, "version": version}
+    return {"models": models, "plan": plan.key(), "held_out": held_out, "version": VERSION}
 
 
 def _packed(members: Sequence[Member], made: Agreement) -> tuple[dict[str, Any], Artifact]:
@@ -146,15 +142,13 @@ def _kept(source: Source, members: Sequence[Member], plan: AgreementPlan, store:
     return None if kept is None else _named(source, members, plan, kept, key)
 
 
-def _shipped(
-    source: Source, members: Sequence[Member], plan: AgreementPlan, store: Store, version: int = VERSION
-) -> Agreement | None:
+def _shipped(source: Source, members: Sequence[Member], plan: AgreementPlan, store: Store) -> Agreement | None:
     """A shipped study with all of these models in it."""
     wanted = {canonical(member.key()) for member in members}
 
     def answers(manifest: Mapping[str, Any]) -> bool:
         key = manifest["key"]
-        same = {**_key(members, plan, key["held_out"], version), "models": key["models"]}
+        same = {**_key(members, plan, key["held_out"]), "models": key["models"]}
         return wanted <= {canonical(model) for model in key["models"]} and canonical(same) == canonical(key)
 
     found = shipped(KIND, where=answers, store=store)
@@ -167,6 +161,5 @@ def _named(
     """A kept study for these models, in their order and under their names."""
     places = [canonical(model) for model in key["models"]]
     rows = [places.index(canonical(member.key())) for member in members]
-    kept = uncorrected(kept) if key["version"] == BEFORE else kept
     arrays = {name: pick_rows(name, array, rows) for name, array in kept.arrays.items()}
     return unpack(Artifact(arrays, kept.meta), source.text, plan, facts_of(members))

@@ -29,7 +29,7 @@ def reported_study(source: Source, found: Agreement | None) -> tuple[dict[str, A
         reported |= {f"{name}_chance": _plain(part.chance)}
     corrected = ", each by the variance of the images there, corrected for the noise of the draws"
     reported["note"] = (
-        f"Mean over {len(found.pixels)} pixels{'' if found.weights is None else corrected}; fields averaged over "
+        f"Mean over {len(found.pixels)} pixels{corrected}; fields averaged over "
         f"{found.plan.draws} draws. Point at a cell for the standard error over draws and the chance level: the second "
         "field taken at another pixel."
     )
@@ -109,7 +109,7 @@ def _twins(source: Source, entries: Sequence[Entry], found: Agreement) -> None:
     both = _kept(source, ["wiener", *twins, *twins.values()]) if twins else None
     if both is None:
         return
-    several = both.initialisations
+    several = both.plan.seeds
     st.markdown(
         "**Pearson r with the prediction, excluding the centre pixel, trained → untrained**: what training adds to "
         "the architecture" + (f". Untrained: mean ± standard deviation of {several} initialisations" * (several > 1))
@@ -133,9 +133,6 @@ def _reliability(found: Agreement, titles: Sequence[str]) -> None:
     st.markdown(
         f"**Reliability** of fields averaged over {found.plan.draws} draws, excluding the centre pixel: the share of a "
         "field that is not noise. It is no upper limit of agreement: r above is corrected for that noise"
-        if found.weights is not None
-        else f"**Reliability** of fields averaged over {found.plan.draws} draws, excluding the centre pixel; r above "
-        "is not corrected for that noise"
     )
     rows = {
         title: {f"σ = {s:.2g}": f"{found.off_centre.reliability[k, i]:.2f}" for k, s in enumerate(found.sigmas)}

@@ -52,9 +52,6 @@ def figure() -> Figure:
     study = found_agreement(source, ["wiener", *NETWORKS], plan=AgreementPlan())
     assert study is not None  # as it gave r above
     both = float(study.off_centre.value[nearest_level(study.sigmas, SIGMA), 1, 2])
-    # r of a noisy field with itself without noise: the root of its reliability; 1 where the study corrects for noise.
-    limits = study.off_centre.reliability[nearest_level(study.sigmas, SIGMA), 1:].sqrt()
-    limits = limits if study.weights is None else torch.ones_like(limits)
     return Figure(
         answer=list(SHUFFLED),
         result=Result(
@@ -90,7 +87,6 @@ def figure() -> Figure:
             **{f"out_{name}": one for name, one in zip(("unet", "mlp", "w"), outside, strict=True)},
             **{f"apart_{name}": f"{one:.2f}" for name, one in zip(("unet", "mlp"), apart, strict=True)},
             "both": f"{both:.2f}",
-            **{f"limit_{name}": f"{one:.2f}" for name, one in zip(NETWORKS, limits.tolist(), strict=True)},
             **{f"seen_{network}": f"{find_network(source, network).manifest['images_seen']:,}" for network in NETWORKS},
         },
     )
@@ -119,13 +115,12 @@ the row of $W$ (lesson 1) that follows from the data’s [[covariance]]. **Which
     ),
     answer="""
 The MLP’s is the grainy one, and little else sets it apart: under the grain lies the same cross, along the lines of
-shirts and trousers. At this pixel it [[correlates|Pearson r]] with $W$ at {mlp}, the UNet at {unet}. (Means over the
-image are lower, {mean_mlp} and {mean_unet}: at its border pixels hardly vary, and fields there are mostly noise.) The
+shirts and trousers. At this pixel it [[correlates|Pearson r]] with $W$ at {mlp}, the UNet at {unet}. (Over the
+whole image, corrected for the noise of the draws, it is {mean_mlp} and {mean_unet}.) The
 MLP learned from examples who is near whom, since that is what [[correlations|correlation]] tell.
 
-**How much is “the same”?** Were a network’s fields those of $W$ but for the noise of the draws, its mean would be about
-{limit_unet} (UNet) or {limit_mlp} (MLP): what is missing to that is a difference. With each other the two networks have
-{both}.
+**How much is “the same”?** Corrected for that noise, a network whose fields are those of $W$ would have 1: what is
+missing is a difference. With each other the two networks have {both}.
 
 Convolutions do not make the field. What they save is work: the UNet was shown {seen_unet} images, this MLP {seen_mlp},
 and it is still the noisier one.

@@ -28,8 +28,8 @@ class Agreed:
     single: float
 
 
-def agreed(plain: float, reliability: float, draws: int, endless: float = math.nan) -> Agreed:
-    """From r and the reliability c over all draws; `endless`: r of endless draws if measured, else r / sqrt(c).
+def agreed(plain: float, reliability: float, draws: int, endless: float) -> Agreed:
+    """From r and the reliability c over all draws; `endless`: r of endless draws.
 
         c_1 = c / (c + K (1 - c))
 
@@ -38,7 +38,7 @@ def agreed(plain: float, reliability: float, draws: int, endless: float = math.n
     if not reliability > 0.0:
         return Agreed(plain, math.nan, math.nan, math.nan)
     c = reliability
-    return Agreed(plain, c, plain / math.sqrt(c) if math.isnan(endless) else endless, c / (c + draws * (1.0 - c)))
+    return Agreed(plain, c, endless, c / (c + draws * (1.0 - c)))
 
 
 def reach(denoiser: Denoiser, sigma: float) -> int:

@@ -42,9 +42,8 @@ def show(source: Source) -> None:
             sigma = choose_level(made)
     level, network = made.sigmas.index(sigma), cached.networks_of(source.text)[name]
     measured = made.off_centre
-    endless = math.nan if made.weights is None else float(measured.value[level, 0, 1])
     plain, reliability = float(measured.plain[level, 0, 1]), float(measured.reliability[level, 1])
-    found = agreed(plain, reliability, made.plan.draws, endless)
+    found = agreed(plain, reliability, made.plan.draws, float(measured.value[level, 0, 1]))
     st.markdown(
         f"At σ = {sigma:.2g} the field that the **{_title(name)}** learned on **{source.spec.info.title}** agrees with "
         f"the prediction to **r = {found.plain:.2f}** (own pixel excluded; mean over {len(made.pixels)} pixels, fields "
@@ -126,7 +125,7 @@ def _training(source: Source, level: int, name: str, network: Trained) -> None:
         _reason("2 The training", "–", f"{learned}No study of this network before its training is stored.")
         return
     values = both.off_centre.plain[level, 0]
-    which = "one seed" if both.initialisations == 1 else f"mean of {both.initialisations} seeds"
+    which = "one seed" if both.plan.seeds == 1 else f"mean of {both.plan.seeds} seeds"
     _reason(
         "2 The training",
         f"r = {float(values[2]):.2f} → {float(values[1]):.2f}".replace("-", "−"),
