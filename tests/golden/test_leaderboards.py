@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,13 +15,17 @@ import torch
 import locality
 from benchmarks import shipped
 from locality.datasets import Source
+from locality.device import Compute
 from locality.store import Store
 from locality.studies import Bench, bench, finish, shipped_benches
 from locality.studies.benchmark import PRESETS
+from locality.studies.benchmark.sampling import held_out_noise
+from locality.studies.benchmark.setup import enter
 
 ROOT = Path(locality.__file__).parents[1]
 pytestmark = pytest.mark.timeout(600)
 SETS = ("cifar10", "fashion_mnist", "mnist")
+slow = pytest.mark.skipif(not os.environ.get("LOCALITY_SLOW"), reason="takes minutes: LOCALITY_SLOW=1 runs it")
 AGAIN = ("wiener", "unet")  # quick ones; cells of 16 images are the same whatever else takes part
 
 
@@ -73,6 +78,28 @@ def test_the_same_command_with_fewer_images_gives_the_same_numbers(name: str, st
     for model in AGAIN:
         here, there = again.summary(model, "denoise_ratio"), made.summary(model, "denoise_ratio")
         assert abs(here.mean - there.mean) <= 4 * math.hypot(here.stderr, there.stderr)
+
+
+@pytest.mark.parametrize("name", [SETS[-1], *(pytest.param(name, marks=slow) for name in SETS[:-1])])
+def test_every_model_of_a_leaderboard_denoises_as_it_says(name: str, store: Store) -> None:
+    """The squared errors of two held-out images at two noise levels: all models, from all their images."""
+    source, made = Source.parse(name), leaderboard(name)
+    if not source.available:
+        pytest.skip(f"the {name} images are not under LOCALITY_DATA")
+    setup = enter(source, made.plan, store)
+    x0, eps = source.held_out.x0(slice(0, 2)), held_out_noise(range(2), source.shape, made.plan.seed)
+    tried = []
+    for competitor in setup.competitors:
+        assert competitor.model is not None
+        denoiser = finish(competitor.model.open(store=store, compute=Compute()))
+        for level in (1, 3):
+            sigma = made.plan.sigmas[level]
+            with torch.no_grad():
+                errors = (denoiser(x0 + sigma * eps, sigma).double() - x0).square().sum(dim=1)
+            kept = made.result(competitor.name).of("errors")[level, :2]
+            torch.testing.assert_close(errors, kept, rtol=1e-2, atol=1e-3, msg=f"{competitor.name} at sigma {sigma}")
+        tried.append(competitor.name)
+    assert set(tried) == {result.name for result in made.results if result.kind != "control"}
 
 
 def test_results_say_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
