@@ -107,6 +107,7 @@ class PatchMixture(DenoiserSpec):
         With `blend`, the last 256 training images (a fifth of the set where it is smaller than 1,280)
         are left out of the sample, and judge how far to trust the patches at 12 noise levels.
         Memory: 4 c P^2 bytes per patch (118 MB at the defaults on CIFAR-10), the Wiener filter's beside it.
+        Of scales, see `learn_scales`; a window larger than the images becomes the largest that fits.
 
         Raises:
             DataUnavailable: neither the images nor a shipped fit are on this machine.
@@ -114,18 +115,17 @@ class PatchMixture(DenoiserSpec):
         """
         largest = (min(images.shape.h, images.shape.w) + 1) // 2 * 2 - 1
         if largest >= 3 and self.scaled:
-            wiener = yield from Wiener().fit(images, compute, store)
-            key = store_key(images.fingerprint, self)
-            found = yield from store.kept(KIND, key, self._scales(images, wiener, compute, largest))
-            return scales.unpack(found, wiener, compute.memory)
+            linear = yield from Wiener().fit(images, compute, store)
+            work = self._scales(images, linear, compute, largest)
+            found = yield from store.kept(KIND, store_key(images.fingerprint, self), work)
+            return scales.unpack(found, linear, compute.memory)
         if self.window > largest:
             hint = f"The largest window is {largest}." if largest >= 3 else "The least window is 3 pixels: use wiener."
             raise BadInput(
                 f"{self.name}:window={self.window} does not fit {images.shape} images of {images.name}. {hint}"
             )
         wiener = (yield from Wiener().fit(images, compute, store)) if self.blend else None
-        work = self._learn(images, wiener, compute)
-        found = yield from store.kept(KIND, store_key(images.fingerprint, self), work)
+        found = yield from store.kept(KIND, store_key(images.fingerprint, self), self._learn(images, wiener, compute))
         return unpack(found, wiener, compute.memory)
 
     def _learn(

@@ -33,7 +33,7 @@ class Blend:
         return float(between_levels(self.weights, sigma))
 
 
-def between_levels(weights: Float[Tensor, "s *f"], sigma: float) -> Float[Tensor, "*f"]:
+def between_levels(weights: Float[Tensor, " s *f"], sigma: float) -> Float[Tensor, " *f"]:
     """What is known at TABLE_SIGMAS, at sigma: linear in ln sigma, constant outside their range."""
     low, high = math.log(TABLE_SIGMAS[0]), math.log(TABLE_SIGMAS[-1])
     last = len(weights) - 1

@@ -42,9 +42,9 @@ def estimate_mix(
 def mix(changes: Float[Tensor, "f b d"], wanted: Float[Tensor, "b d"]) -> Float[Tensor, " f"]:
     """Weights >= 0 that make sum_f a_f changes_f most like what is wanted; float64.
 
-    Least squares over every set of up to three models, judged by the error on images left out one at a time: a set is taken only
-    where that is less than without any, so that what is made is not worse than nothing at all. Of sets within .2 % of
-    the least error, the smallest.
+    Least squares over every set of up to three models, judged by the error on images left out one at a time: a set is
+    taken only where that is less than without any, so that what is made is not worse than nothing at all. Of sets that
+    keep 99.8 % of what the best one gains, the smallest.
     """
     normals = torch.einsum("fbd,gbd->bfg", changes, changes)
     right = torch.einsum("fbd,bd->bf", changes, wanted.double())

@@ -10,16 +10,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from locality.dataset import Dataset
-from locality.denoisers.parts.em import by_contrast, expect_maximise
+from locality.denoisers.parts.em import FLOOR, by_contrast, expect_maximise
 from locality.denoisers.parts.mixture import Mixture
 from locality.denoisers.parts.patches import draw, gather, places, regions
 from locality.denoisers.parts.scale import Scale
 from locality.denoisers.parts.subspace import SubspaceMixture
+from locality.errors import BadInput
 from locality.linear.wiener import decompose
 from locality.work import Progress, map_progress
 
 _BLOCK = 8192  # patches at a time
 _PER_DIRECTION = 1  # a component has at least so many patches for every direction of the subspace
+_LEAST = 10  # patches of a region
 _DECOMPOSED = 32_768  # patches that the principal directions are learned from, at most
 
 
@@ -40,12 +42,22 @@ def learn_scale(
 ) -> Generator[Progress, None, Scale]:
     """A mixture of a rank, 0 for all directions, for each of grid x grid regions of the places of one window.
 
-    Memory: 4 q bytes per patch of a region, the covariance of its patches (8 m^2) beside it.
+    A component has at least q patches: of fewer patches there are fewer components.
+    Memory: 4 q bytes per patch of a region, the covariance of its patches (16 m^2) beside it.
+
+    Raises:
+        BadInput: a region with fewer than ten patches.
     """
     where = regions(seen.shape, window, grid)
     chosen = draw(seen, window, plan.patches, plan.seed)
     at = where[chosen % places(seen.shape, window)]
     count = int(where.max()) + 1
+    least = int(torch.bincount(at, minlength=count).min())
+    if least < _LEAST:
+        raise BadInput(
+            f"patch_mixture: a region of the image has {least} patches of {window} pixels; it needs {_LEAST}. "
+            "Give fewer positions, more patches, a smaller window, or more images."
+        )
     mixtures = []
     for region in range(count):
         yield Progress(region, count, f"Patches of {window} pixels")
@@ -110,11 +122,11 @@ def principal(patches: Patches, rank: int) -> tuple[Float[Tensor, " m"], Float[T
 def _rests(
     inner: Mixture, z: Float[Tensor, "n q"], outside: Float[Tensor, " n"], directions: int
 ) -> Float[Tensor, " k"]:
-    """Variance of a direction outside the subspace by component: theirs the patches, theirs what is left of them."""
+    """Variance of a direction outside the subspace by component, of as much of each patch as the component made."""
     shared, counts = torch.zeros_like(inner.weights), torch.zeros_like(inner.weights)
     if not directions:
         return shared
-    floor = Mixture(inner.weights, inner.means, inner.eigvals.clamp(min=1e-6), inner.eigvecs)
+    floor = Mixture(inner.weights, inner.means, inner.eigvals.clamp(min=FLOOR), inner.eigvecs)
     for block, left in zip(z.split(_BLOCK), outside.split(_BLOCK), strict=True):
         shares = floor.logits(block, 0.0).softmax(dim=1)
         shared += left @ shares

@@ -1,4 +1,4 @@
-"""Several scales of patches and the Wiener filter, combined at every noise level by weights learned on held-out images."""
+"""Several scales of patches and the Wiener filter, combined by weights learned on images set aside."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from locality.work import Progress, map_progress, within
 
 @dataclass(frozen=True, eq=False)
 class ScalesDenoiser:
-    """D_wiener + sum_f a_f(sigma) (D_f - D_wiener); `weights` [s f] holds a at TABLE_SIGMAS, linear in ln sigma between.
+    """D_wiener + sum_f a_f(sigma) (D_f - D_wiener), a in `weights` [s f] at TABLE_SIGMAS, linear in ln sigma between.
 
     A scale without weight at a noise level is not computed there. Memory: that of the scales and of the filter.
     """
@@ -62,7 +62,12 @@ def learn_scales(
     """
     aside = held_out(len(train))
     seen = train.first(max(1, len(train) - aside))
-    asked = [(side, rank, grid) for side, rank in sides.items() for grid in dict.fromkeys((1, positions))]
+    largest = max(train.shape.h, train.shape.w)
+    asked = [
+        (side, rank, grid)
+        for side, rank in sides.items()
+        for grid in dict.fromkeys((1, min(positions, largest - side + 1)))
+    ]
     made: list[Scale] = []
     for side, rank, grid in asked:
         yield (begun := Progress(len(made), len(asked) + 1, f"Patches of {side} pixels"))

@@ -46,8 +46,8 @@ class SubspaceMixture:
         """The same on a device."""
         if self.basis.device == device:
             return self
-        moved = (part.to(device) for part in (self.mean, self.basis, self.rests))
-        return SubspaceMixture(*moved, self.inner.on(device))
+        mean, basis, rests = (part.to(device) for part in (self.mean, self.basis, self.rests))
+        return SubspaceMixture(mean, basis, rests, self.inner.on(device))
 
     def posterior(self, u: Float[Tensor, "n m"], sigma: float, *, variance: bool = False) -> Posterior:
         """Posterior mean of every row, differentiable, and on request its variances.
@@ -85,4 +85,5 @@ class SubspaceMixture:
             return logits
         noisy = self.rests + noise
         size = torch.linalg.vector_norm(outside, dim=1, dtype=torch.float64).square()
-        return logits - 0.5 * (size[:, None] / noisy + count * noisy.log())
+        found: Tensor = logits - 0.5 * (size[:, None] / noisy + count * noisy.log())
+        return found
