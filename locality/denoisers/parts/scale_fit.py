@@ -22,7 +22,7 @@ from locality.work import Progress, map_progress
 _BLOCK = 8192  # patches at a time
 _PER_DIRECTION = 1  # a component has at least so many patches for every direction of the subspace
 _LEAST = 10  # patches of a region
-_DECOMPOSED = 32_768  # patches that the principal directions are learned from, at most
+_DECOMPOSED = 16_384  # patches that the principal directions are learned from, at most
 
 
 @dataclass(frozen=True)
