@@ -23,6 +23,7 @@ from benchmarks import (
     gpu,
     large,
     load,
+    patches,
     shipped,
     training,
 )
@@ -42,6 +43,7 @@ BENCHMARKS = {
     "large": large.run,
     "gpu": lambda: gpu.main([]),
     "load": load.run,
+    "patches": patches.run,
     "shipped": shipped.run,
     "training": training.run,
 }

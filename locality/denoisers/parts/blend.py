@@ -17,6 +17,7 @@ from locality.schedule import check_sigma
 from locality.types import Denoiser
 from locality.work import Progress
 
+_HELD_OUT = 256  # last training images that only the weights see
 _VALIDATION = 64  # validation images of one noise level
 
 
@@ -29,11 +30,17 @@ class Blend:
 
     def weight(self, sigma: float) -> float:
         """a(sigma), constant outside the range of TABLE_SIGMAS."""
-        low, high = math.log(TABLE_SIGMAS[0]), math.log(TABLE_SIGMAS[-1])
-        last = len(self.weights) - 1
-        at = min(max((math.log(check_sigma(sigma)) - low) / (high - low) * last, 0.0), float(last))
-        below = min(int(at), last - 1)
-        return float(torch.lerp(self.weights[below], self.weights[below + 1], at - below))
+        return float(between_levels(self.weights, sigma))
+
+
+def between_levels(weights: Float[Tensor, " s *f"], sigma: float) -> Float[Tensor, " *f"]:
+    """What is known at TABLE_SIGMAS, at sigma: linear in ln sigma, constant outside their range."""
+    low, high = math.log(TABLE_SIGMAS[0]), math.log(TABLE_SIGMAS[-1])
+    last = len(weights) - 1
+    at = min(max((math.log(check_sigma(sigma)) - low) / (high - low) * last, 0.0), float(last))
+    below = min(int(at), last - 1)
+    found: Tensor = torch.lerp(weights[below], weights[below + 1], at - below)
+    return found
 
 
 def estimate_weights(
@@ -50,12 +57,22 @@ def estimate_weights(
     eps = field_noise(len(x0), x0.shape[1], seed)
     unseeing = Unseeing.of(wiener, x0)
     weights = torch.zeros(len(TABLE_SIGMAS), dtype=torch.float64)
-    stride = max(1, len(x0) // _VALIDATION)
     for i, sigma in enumerate(TABLE_SIGMAS):
         yield Progress(i, len(TABLE_SIGMAS), f"Blend with Wiener, noise level {i + 1} of {len(TABLE_SIGMAS)}")
-        rows = slice(i % stride, None, stride)
+        rows = level_rows(len(x0), i)
         weights[i] = _least_squares(local, unseeing, x0[rows], eps[rows], sigma)
     return weights
+
+
+def level_rows(count: int, level: int) -> slice:
+    """Which of so many images serve at a noise level: 64 to 127 of them, strided."""
+    stride = max(1, count // _VALIDATION)
+    return slice(level % stride, None, stride)
+
+
+def held_out(count: int) -> int:
+    """How many of so many training images, the last ones, only the weights see."""
+    return min(_HELD_OUT, max(1, count // 5))
 
 
 def _least_squares(

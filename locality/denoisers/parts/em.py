@@ -63,11 +63,15 @@ def initial_labels(points: Float[Tensor, "n m"], components: int) -> Int[Tensor,
     faster, and ends higher, than from k-means or from random points. Flat patches share one component
     where they are more than its part: black background would fill many with the same Gaussian.
     """
-    contrast = points.var(dim=1, correction=0)
+    return by_contrast(points.var(dim=1, correction=0), components)
+
+
+def by_contrast(contrast: Float[Tensor, " n"], components: int) -> Int[Tensor, " n"]:
+    """The same from the contrast of each point."""
     flat = contrast < FLOOR
-    if int(flat.sum()) * components <= len(points):
+    if int(flat.sum()) * components <= len(contrast):
         return _ranks(contrast, components)
-    labels = torch.zeros(len(points), dtype=torch.int64)
+    labels = torch.zeros(len(contrast), dtype=torch.int64)
     labels[~flat] = 1 + _ranks(contrast[~flat], components - 1)
     return labels
 

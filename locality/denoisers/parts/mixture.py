@@ -43,7 +43,10 @@ class Mixture:
 
     def __call__(self, u: Float[Tensor, "n m"], sigma: float) -> Float[Tensor, "n m"]:
         """Posterior mean of every row; differentiable. A component is left out where its share underflows to 0."""
-        shares = self.shares(u, sigma).to(u.dtype)
+        return self.combine(u, self.shares(u, sigma).to(u.dtype), sigma)
+
+    def combine(self, u: Float[Tensor, "n m"], shares: Float[Tensor, "n k"], sigma: float) -> Float[Tensor, "n m"]:
+        """The components' Wiener answers, weighted by these shares; those whose share is 0 are not computed."""
         answer = torch.zeros_like(u)
         for k, (mean, basis) in enumerate(self._components(u)):
             share = shares[:, k]

@@ -24,8 +24,20 @@ def sample_patches(data: Dataset, window: int, count: int, seed: int) -> Float[T
     One is drawn from each of `count` equal stretches of the list of all windows. Values in [-1, 1],
     float32, channel-major as in the images: 4 m bytes per window, m = c window^2.
     """
+    return gather(data, window, draw(data, window, count, seed))
+
+
+def draw(data: Dataset, window: int, count: int, seed: int) -> Int[Tensor, " n"]:
+    """Numbers of `count` windows in the list of all of them, one of each of so many equal stretches; ascending.
+
+    Window w lies in image w // places, at place w % places.
+    """
+    return _stratified(len(data) * places(data.shape, window), count, seed)
+
+
+def gather(data: Dataset, window: int, chosen: Int[Tensor, " n"]) -> Float[Tensor, "n m"]:
+    """The windows of these numbers: 4 m bytes each."""
     per_image = places(data.shape, window)
-    chosen = _stratified(len(data) * per_image, count, seed)
     across = data.shape.w - window + 1
     place = chosen % per_image
     corner = place // across * data.shape.w + place % across
@@ -44,12 +56,26 @@ def unfold(x: Float[Tensor, "b d"], shape: ImageShape, window: int) -> Float[Ten
     return columns.transpose(1, 2).reshape(-1, columns.shape[1])
 
 
-def fold(patches: Float[Tensor, "n m"], shape: ImageShape, window: int) -> Float[Tensor, "b d"]:
-    """Images whose pixels are the mean of the windows that cover them; inverts `unfold`."""
-    columns = patches.reshape(-1, places(shape, window), patches.shape[1]).transpose(1, 2)
-    size = (shape.h, shape.w)
-    covering = functional.fold(torch.ones_like(columns[:1]), size, window)
-    return (functional.fold(columns, size, window) / covering).flatten(1)
+def fold(
+    patches: Float[Tensor, "n m"], shape: ImageShape, window: int, trust: Float[Tensor, "n m"] | None = None
+) -> Float[Tensor, "b d"]:
+    """Images whose pixels are the mean of the windows that cover them, weighted by `trust`; inverts `unfold`."""
+
+    def total(values: Float[Tensor, "k m"]) -> Float[Tensor, "i c h w"]:
+        columns = values.reshape(-1, places(shape, window), patches.shape[1]).transpose(1, 2)
+        return functional.fold(columns, (shape.h, shape.w), window)
+
+    if trust is None:
+        return (total(patches) / total(torch.ones_like(patches[: places(shape, window)]))).flatten(1)
+    return (total(patches * trust) / total(trust)).flatten(1)
+
+
+def regions(shape: ImageShape, window: int, grid: int) -> Int[Tensor, " p"]:
+    """Which of grid x grid parts of an image each place of a window lies in, 0..; fewer where places are fewer."""
+    down, across = shape.h - window + 1, shape.w - window + 1
+    row = torch.arange(down) * min(grid, down) // down
+    col = torch.arange(across) * min(grid, across) // across
+    return (row[:, None] * min(grid, across) + col).flatten()
 
 
 def _stratified(available: int, count: int, seed: int) -> Int[Tensor, " n"]:
