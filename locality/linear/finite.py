@@ -8,7 +8,6 @@ models arXiv 2602.02908.
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
