@@ -92,9 +92,12 @@ class GaussianMixture(DenoiserSpec):
 
     @property
     def exempt(self) -> Mapping[str, str]:
-        if self.groups == "classes" and self.components:
-            return {}
-        return {"order_changes_nothing": "the first guess is a draw of places in the order"}
+        reasons = {}
+        if self.groups == "clusters" or not self.components:
+            reasons["order_changes_nothing"] = "the first guess is a draw of places in the order"
+        if self.kappa:
+            reasons["clean_images_stay"] = "groups of fewer images than directions are never trusted in full"
+        return reasons
 
     def unlabelled(self) -> GaussianMixture | None:
         """As many clusters as `components` in place of the classes."""

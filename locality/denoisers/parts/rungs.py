@@ -24,7 +24,7 @@ from locality.work import Progress, map_progress
 MOST = 300  # components of the largest mixture: 1,000 bring less than their time
 _EACH = 40  # images that a component of the largest mixture has on average
 _SIZES, _RATIO = 4, 10.0**0.5  # mixtures, each so much smaller than the one before
-_BYTES = 256 * 10**6  # of one mixture where no rank is given
+_BYTES = 128 * 10**6  # of one mixture where no rank is given
 _SMALL, _RANK = 1024, 192  # coordinates up to which the rank may be full, and its most above: decompositions cost d^3
 _FEW = 8  # components of a mixture that is not the only one
 _LEAST = 8  # images of a cluster
@@ -53,7 +53,7 @@ def rungs(images: int, shape: ImageShape, classes: int, rank: int, prior: float)
     for clusters, count in [(size, size) for size in reversed(sizes)] + [(0, classes)] * bool(classes):
         most = shape.d if shape.d <= _SMALL else _RANK
         chosen = min(shape.d, rank or max(16, min(most, _BYTES // (4 * count * shape.d))))
-        small = images / count < shape.d / 2
+        small = images / count < shape.d / 8
         priors = (prior,) if prior else [max(1.0, shape.d / part) for part in _PRIORS[: 1 + small]]
         found += [Rung(clusters, chosen, each) for each in priors]
     return found
