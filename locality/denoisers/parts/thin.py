@@ -20,6 +20,7 @@ from torch import Tensor
 from locality.dataset import Dataset
 from locality.denoisers.parts.mixture import Mixture
 from locality.errors import NonFinite
+from locality.linear.moments import estimate_moments
 from locality.linear.wiener import decompose
 from locality.work import Progress
 
@@ -27,6 +28,7 @@ _EXACT = 600  # sides of a matrix that are decomposed whole: as quick as an iter
 _ROUNDING = 1e-10  # eigenvalues below this share of the largest have no direction of their own
 _ROUNDS = 2  # of subspace iteration
 _SPARE = 16  # directions carried along
+_BLOCK = 4096  # images at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +94,11 @@ def pooled_within(train: Dataset, groups: Sequence[Int[Tensor, " _"]], rank: int
     divisor = max(1, len(train) - count)
     if len(train) < d:
         return _of_rows(torch.cat([_centred(train, rows)[1] for rows in groups]).div_(divisor**0.5), rank)
-    cov = torch.zeros(d, d, dtype=torch.float64)
-    for i, rows in enumerate(groups):
-        yield Progress(0.2 * i, count, f"Pooled covariance, group {i + 1} of {count}")
-        away = _centred(train, rows)[1]
-        cov.addmm_(away.T, away)
-    cov.div_(divisor)
+    yield Progress(0.0, count, "Pooled covariance")
+    total = estimate_moments(train.data[at : at + _BLOCK] for at in range(0, len(train), _BLOCK))
+    means = torch.stack([train.x0(rows).mean(dim=0, dtype=torch.float64) for rows in groups]) - total.mean()
+    between = means * torch.tensor([float(len(rows)) for rows in groups])[:, None]
+    cov = total.cov().mul_(len(train) - 1).addmm_(means.T, between.double(), alpha=-1.0).div_(divisor)
     if _few(rank, d):
         single = cov.float()
         return _iterated(lambda basis: single @ basis, d, rank, float(cov.trace()))
