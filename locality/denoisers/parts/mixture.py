@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
@@ -44,8 +45,9 @@ class Mixture:
         """The same on a device."""
         if self.eigvecs.device == device:
             return self
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Mixture(**{name: None if array is None else array.to(device) for name, array in arrays.items()})
+        arrays: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        there = {name: None if array is None else array.to(device) for name, array in arrays.items()}
+        return Mixture(**there)
 
     def __call__(self, u: Float[Tensor, "n m"], sigma: float) -> Float[Tensor, "n m"]:
         """Posterior mean of every row; differentiable. A component is left out where its share underflows to 0."""
