@@ -45,8 +45,8 @@ class Mixture:
         """The same on a device."""
         if self.eigvecs.device == device:
             return self
-        arrays: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        there = {name: None if array is None else array.to(device) for name, array in arrays.items()}
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        there: dict[str, Any] = {name: None if array is None else array.to(device) for name, array in arrays.items()}
         return Mixture(**there)
 
     def __call__(self, u: Float[Tensor, "n m"], sigma: float) -> Float[Tensor, "n m"]:
