@@ -55,8 +55,10 @@ class Ladder:
         """The blend of the members' rows."""
         rows = u.new_zeros(len(outputs), *u.shape)
         for weight, member in self._active(sigma):
-            linear = isinstance(member, WienerFilter)
-            rows += weight * (field_rows if linear else _own_rows)(member, u, outputs, sigma)
+            if isinstance(member, WienerFilter):
+                rows += weight * field_rows(member, u, outputs, sigma)
+            else:
+                rows += weight * member.jacobian_rows(u, outputs, sigma)
         return rows
 
     def weights_at(self, sigma: float) -> Float64[Tensor, " f"]:
@@ -67,15 +69,10 @@ class Ladder:
         return torch.lerp(self.weights[above - 1], self.weights[above], part)
 
     def _active(self, sigma: float) -> Iterator[tuple[float, WienerFilter | Mixture]]:
-        for weight, member in zip(self.weights_at(sigma).tolist(), (self.wiener, *self.mixtures), strict=True):
+        members: tuple[WienerFilter | Mixture, ...] = (self.wiener, *self.mixtures)
+        for weight, member in zip(self.weights_at(sigma).tolist(), members, strict=True):
             if weight > 0.0:
                 yield weight, member
-
-
-def _own_rows(
-    member: Mixture, u: Float[Tensor, "n m"], outputs: Float[Tensor, "v m"], sigma: float
-) -> Float[Tensor, "v n m"]:
-    return member.jacobian_rows(u, outputs, sigma)
 
 
 def convex_weights(residuals: Float[Tensor, "f b d"]) -> Float64[Tensor, " f"]:

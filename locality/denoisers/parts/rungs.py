@@ -10,11 +10,12 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from locality.dataset import Dataset
-from locality.denoisers.parts.blend import Unseeing
 from locality.denoisers.parts.kmeans import nearest, sampled_centres
 from locality.denoisers.parts.ladder import SIGMAS, convex_weights, counted, pack_ladder
 from locality.denoisers.parts.mixture import Mixture
 from locality.denoisers.parts.thin import Thin, pooled_within, thin_groups
+from locality.linear.gram import decompose_images
+from locality.linear.moments import estimate_moments
 from locality.linear.wiener import WienerFilter
 from locality.noise import field_noise
 from locality.store import Artifact
@@ -24,7 +25,7 @@ from locality.work import Progress, map_progress
 MOST = 300  # components of the largest mixture: 1,000 bring less than their time
 _EACH = 40  # images that a component of the largest mixture has on average
 _SIZES, _RATIO = 4, 10.0**0.5  # mixtures, each so much smaller than the one before
-_BYTES = 128 * 10**6  # of one mixture where no rank is given
+_BYTES, _LOW = 64 * 10**6, 64  # of one mixture where no rank is given, and the least rank then
 _SMALL, _RANK = 1024, 192  # coordinates up to which the rank may be full, and its most above: decompositions cost d^3
 _FEW = 8  # components of a mixture that is not the only one
 _LEAST = 8  # images of a cluster
@@ -45,14 +46,15 @@ class Rung:
 
 def rungs(images: int, shape: ImageShape, classes: int, rank: int, prior: float) -> list[Rung]:
     """The mixtures tried for so many images; `rank`, `prior` 0: by the memory, and by the number of coordinates."""
-    sizes, size = [], float(max(2, min(MOST, images // _EACH)))
+    sizes: list[int] = []
+    size = float(max(2, min(MOST, images // _EACH)))
     while not sizes or (size >= _FEW and len(sizes) < _SIZES):
         sizes.append(round(size))
         size /= _RATIO
     found = []
     for clusters, count in [(size, size) for size in reversed(sizes)] + [(0, classes)] * bool(classes):
         most = shape.d if shape.d <= _SMALL else _RANK
-        chosen = min(shape.d, rank or max(16, min(most, _BYTES // (4 * count * shape.d))))
+        chosen = min(shape.d, rank or max(_LOW, min(most, _BYTES // (4 * count * shape.d))))
         small = images / count < shape.d / 8
         priors = (prior,) if prior else [max(1.0, shape.d / part) for part in _PRIORS[: 1 + small]]
         found += [Rung(clusters, chosen, each) for each in priors]
@@ -87,7 +89,7 @@ def learn_ladder(
             continue
         centres = sampled_centres(points[:known], clusters, seed, least=min(_LEAST, max(2, known // clusters // 4)))
         labels[clusters] = nearest(points, centres)
-    x0 = train.x0(slice(known, len(train)))
+    rest, x0 = train.first(known), train.x0(slice(known, len(train)))
     pooled: dict[tuple[int, int, int], Thin] = {}
 
     def fit(rung: Rung, images: Dataset) -> Generator[Progress, None, Mixture]:
@@ -97,8 +99,8 @@ def learn_ladder(
             pooled[place] = yield from pooled_within(images, groups, rung.rank)
         return (yield from thin_groups(images, groups, rung.rank, rung.prior, pooled=pooled[place]))
 
-    judge = _Judge(Unseeing.of(wiener, x0), x0, field_noise(aside, train.shape.d, seed))
-    rest = train.first(known)
+    yield Progress(0.0, 1.0, "Wiener filter of the images that are not set aside")
+    judge = _Judge((yield from _linear(rest)), x0, field_noise(aside, train.shape.d, seed))
     for i, rung in enumerate(tried):
         mixture = yield from map_progress(fit(rung, rest), _part(0.7 * i / len(tried), 0.5 / len(tried), _name(rung)))
         yield Progress(0.7 * (i + 0.7) / len(tried), 1.0, f"{_name(rung)}: held-out error")
@@ -117,7 +119,9 @@ def learn_ladder(
 class _Judge:
     """Errors of members on images set aside, a different part of them at each noise level."""
 
-    def __init__(self, wiener: Unseeing, x0: Float[Tensor, "n d"], eps: Float[Tensor, "n d"]) -> None:
+    def __init__(
+        self, wiener: Callable[[Tensor, float], Tensor], x0: Float[Tensor, "n d"], eps: Float[Tensor, "n d"]
+    ) -> None:
         stride = max(1, len(x0) // _LEVEL)
         parts = [slice(level % stride, None, stride) for level in range(len(SIGMAS))]
         self._x0 = [x0[part] for part in parts]
@@ -132,6 +136,26 @@ class _Judge:
 
     def weights(self) -> Float64[Tensor, "s f"]:
         return torch.stack([convex_weights(torch.stack(each)) for each in self._residuals])
+
+
+def _linear(rest: Dataset) -> Generator[Progress, None, Callable[[Tensor, float], Tensor]]:
+    """The exact Wiener filter of some images: from what is shipped others cannot be taken away, it is rounded.
+
+    Memory: 24 d^2 bytes, or what fewer images than coordinates take.
+    """
+    if len(rest) < rest.shape.d:
+        return (yield from decompose_images(rest.data, rest.shape))
+    moments = estimate_moments(rest.data[at : at + _BLOCK] for at in range(0, len(rest), _BLOCK))
+    mean, cov = moments.mean(), moments.cov()
+
+    def solved(x: Tensor, sigma: float) -> Tensor:
+        system = cov.clone()
+        system.diagonal().add_(sigma**2)
+        away = (x.double() - mean).T
+        noise: Tensor = torch.cholesky_solve(away, torch.linalg.cholesky(system)).T
+        return x - sigma**2 * noise
+
+    return solved
 
 
 def _coordinates(train: Dataset, wiener: WienerFilter) -> Float[Tensor, "n m"]:
