@@ -18,7 +18,7 @@ _IMAGES = 256
 _AUTO = "gaussian_mixture:components=auto,groups=clusters,rank=128"
 MODELS = {
     "fashion_mnist": ("gaussian_mixture", _AUTO),
-    "afhq_cats": ("gaussian_mixture:groups=clusters,components=3", _AUTO, "wiener:kappa=true"),
+    "afhq_cats": ("gaussian_mixture:components=auto,groups=clusters,rank=64", "wiener:kappa=true"),
 }
 
 
