@@ -33,10 +33,11 @@ class Wiener(DenoiserSpec):
         "steps": ("wiener@steps=5", "wiener@steps=20", "wiener@steps=40"),
         "clip": ("wiener@clip=false",),
     }
-    examples: ClassVar[tuple[str, ...]] = ("wiener",)
+    examples: ClassVar[tuple[str, ...]] = ("wiener", "wiener:kappa=true")
 
     rank: int = param(0, help="Keep only the first N principal components; 0 for all.", low=0)
     shrinkage: float = param(0.0, help="Shrinkage of every component's variance to their mean.", low=0.0, high=1.0)
+    kappa: bool = param(False, help="Correct the filter for the number of images: kappa for sigma squared.", later=True)
 
     @classmethod
     def released(cls, dataset: str, shape: ImageShape) -> dict[str, str]:
@@ -59,6 +60,7 @@ class Wiener(DenoiserSpec):
             raise BadInput(
                 f"wiener:rank={self.rank}: the images have {known} principal components. Give 1..{known}, or 0."
             )
+        wiener = replace(wiener, finite=self.kappa)
         if not self.rank and not self.shrinkage:
             return wiener
         mean = wiener.trace / wiener.shape.d

@@ -19,6 +19,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
+from locality.linear.finite import effective_noise
 from locality.linear.moments import Moments
 from locality.schedule import check_sigma
 from locality.store import Artifact
@@ -56,7 +57,8 @@ class WienerFilter:
 
     `eigvals` [k] float64, descending, >= 0; `eigvecs` [d, k] float32 with one eigenvector per column, k <= d;
     `rest`: variance of every direction outside of them, in [-1, 1] units squared. `error` says how far rows may
-    be from those of the exact decomposition, None where this is it. Memory: 4 d k bytes.
+    be from those of the exact decomposition, None where this is it. `finite`: kappa(sigma^2) stands for sigma^2, see
+    `locality.linear.finite`. Memory: 4 d k bytes.
     """
 
     shape: ImageShape
@@ -66,6 +68,7 @@ class WienerFilter:
     eigvecs: Float[Tensor, "d k"]
     rest: float = 0.0
     error: RowError | None = None
+    finite: bool = False
 
     @staticmethod
     def fit(moments: Moments, shape: ImageShape) -> WienerFilter:
@@ -100,7 +103,7 @@ class WienerFilter:
         Raises:
             BadInput: sigma is not a noise level.
         """
-        return self.eigvals / (self.eigvals + check_sigma(sigma) ** 2)
+        return self.eigvals / (self.eigvals + self._noise(sigma))
 
     def rows(self, coords: Int[Tensor, " p"], sigma: float) -> Float[Tensor, "p d"]:
         """Rows of W: how the estimate of each coordinate weighs every input coordinate; float32."""
@@ -165,7 +168,15 @@ class WienerFilter:
         return self.shape.d - len(self.eigvals)
 
     def _rest_gain(self, sigma: float) -> float:
-        return self.rest / (self.rest + check_sigma(sigma) ** 2)
+        return self.rest / (self.rest + self._noise(sigma))
+
+    def _noise(self, sigma: float) -> float:
+        """What stands for sigma^2 in the filter."""
+        noise = check_sigma(sigma) ** 2
+        if not self.finite:
+            return noise
+        rest, count = (torch.tensor([value], dtype=torch.float64) for value in (self.rest, self.count))
+        return float(effective_noise(self.eigvals[None].cpu(), rest, self._outside, count, noise))
 
     def _rows(self, coords: Int[Tensor, " p"], weights: Float[Tensor, " k"], rest: float) -> Float[Tensor, "p d"]:
         # With the large matrix on the left it is read once in its own order: 2.5 times the other way round.

@@ -27,6 +27,8 @@ class Param:
 
     `alias` is the name it had before: texts may still give it by that name, and keys hold it by that name for ever.
     `place`: it is a path on this computer, which a shared server refuses outside of what its owner lists.
+    `later`: it came after results were kept, so that keys leave it out at its default.
+    `zero`: the word for 0 in texts.
     """
 
     help: str
@@ -36,6 +38,8 @@ class Param:
     choices: tuple[str | int, ...] = ()
     alias: str = ""
     place: bool = False
+    later: bool = False
+    zero: str = ""
 
 
 def param(
@@ -48,9 +52,11 @@ def param(
     choices: tuple[str | int, ...] = (),
     alias: str = "",
     place: bool = False,
+    later: bool = False,
+    zero: str = "",
 ) -> T:
     """A dataclass field with its range, unit and one sentence of help."""
-    about = Param(help, low, high, unit, choices, alias, place)
+    about = Param(help, low, high, unit, choices, alias, place, later, zero)
     made: T = dataclasses.field(default=default, metadata={"param": about})
     return made
 
@@ -77,6 +83,8 @@ class Spec(ABC):
     def key(self) -> dict[str, Any]:
         """Everything that identifies this spec, as plain JSON values: a plug-in from outside by its file too."""
         about, values = self.params(), dataclasses.asdict(self)
+        usual = {field.name: field.default for field in dataclasses.fields(self) if about[field.name].later}
+        values = {option: value for option, value in values.items() if option not in usual or value != usual[option]}
         options = {about[option].alias or option: value for option, value in values.items()}
         return {"name": self.name, **options, **({"source": self.source} if self.source else {})}
 
@@ -95,7 +103,8 @@ class Spec(ABC):
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         usual = {field.name: field.default for field in dataclasses.fields(self) if field.name not in self.named}
         given = {option: value for option, value in values.items() if option not in usual or value != usual[option]}
-        return write(self.name, {option: value_text(value) for option, value in given.items()})
+        zeros = {option: about.zero for option, about in self.params().items() if about.zero and not values[option]}
+        return write(self.name, {option: zeros.get(option) or value_text(value) for option, value in given.items()})
 
     @classmethod
     def words(cls) -> Words:
@@ -141,7 +150,9 @@ class Spec(ABC):
                 raise BadInput(f"{cls.called()} has no option {option!r}. Its options: {known}.")
             if option in values:
                 raise BadInput(f"{cls.called()}: {given} is another name of {option}. Give it once.")
-            values[option] = _parse(cls.called(), option, text, fields[option].default)
+            zero = fields[option].metadata["param"].zero
+            written = "0" if zero and text == zero else text
+            values[option] = _parse(cls.called(), option, written, fields[option].default)
         return cls(**values)
 
 
