@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from locality.device import sent
 from locality.linear.wiener import WienerFilter
 
 
@@ -49,17 +50,19 @@ class Bands:
 
     def weigh(self, away: Float[Tensor, "f b d"], weights: Float[Tensor, "k f"]) -> Float[Tensor, "b d"]:
         """sum_f sum_k weights[k, f] P_k away_f, P_k being the projection on band k."""
-        rest, basis = weights[-1].to(away), self.basis.to(away)
-        total = torch.einsum("f,fbd->bd", rest, away)
+        total = torch.zeros_like(away[0])
+        for one, weight in zip(away, weights[-1].tolist(), strict=True):
+            total = total + weight * one
         if not self.ends:
             return total
-        return total + torch.einsum("fk,fbk->bk", self._above(weights).to(away), away @ basis) @ basis.T
+        basis, above = self.basis.to(away), sent(self._above(weights), away.device).to(away)
+        return total + torch.einsum("fc,fbc->bc", above, away @ basis) @ basis.T
 
     def weighed(self, outputs: Float[Tensor, "m d"], weights: Float[Tensor, "k f"]) -> Float[Tensor, "f m d"]:
         """sum_k weights[k, f] outputs P_k for every f: what `weigh` does, seen from its outputs."""
-        rest, basis = weights[-1].to(outputs), self.basis.to(outputs)
-        inside = self._above(weights).to(outputs)[:, None] * (outputs @ basis)
-        return rest[:, None, None] * outputs + inside @ basis.T
+        basis = self.basis.to(outputs)
+        rest, above = (sent(part, outputs.device).to(outputs) for part in (weights[-1], self._above(weights)))
+        return rest[:, None, None] * outputs + above[:, None] * (outputs @ basis) @ basis.T
 
     def _above(self, weights: Float[Tensor, "k f"]) -> Float[Tensor, "f c"]:
         """For every component, by how much its weight differs from that of the last band."""
