@@ -19,7 +19,7 @@ class Stack(StackingSpec):
     A ridge draws the weights to those of Wiener alone, as strongly as leaving out one held-out image at a time finds
     best: where hardly any signal is left the members differ by chance, and weights that follow it do harm.
 
-    With `bands`, each band of principal components has weights of its own.
+    With `bands`, each band of principal components has weights of its own, drawn to those of all bands as one.
     """
 
     paper: ClassVar[str] = "Ours: stacked regression (Breiman 1996) of denoisers; no network is used"

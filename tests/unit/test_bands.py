@@ -14,11 +14,13 @@ from torch import Tensor
 import locality
 from locality.denoisers import DENOISERS
 from locality.denoisers.parts.bands import Bands, spaced
-from locality.denoisers.parts.stacked import StackDenoiser
+from locality.denoisers.parts.ridge import least_squares
+from locality.denoisers.parts.stacked import SIGMAS, StackDenoiser
 from locality.denoisers.prism import Prism
 from locality.denoisers.stack import Stack
 from locality.errors import BadInput
 from locality.fields.jacobian import differentiate
+from locality.noise import field_noise
 from locality.store import Store
 from tests.made_up import made_up
 from tests.small_sets import COLOUR, eight_bit, fit, given, noisy
@@ -99,6 +101,24 @@ def test_each_band_finds_the_member_that_made_it(store: Store) -> None:
     assert model.bands.ends == (6,)
     close(model.weights[:, 0], torch.tensor([1.0, 0.0]).expand(12, 2), 0.02)
     close(model.weights[:, 1, 1], torch.ones(12), 0.02)
+
+
+def test_weights_of_a_band_are_drawn_to_those_of_all_bands(store: Store) -> None:
+    """Recomputed: first the weights of whole images, drawn to Wiener, then of each band, drawn to the former."""
+    model = fit(f"stack:members=wiener+optimal,validation={VALIDATION},bands=3", FORTY, store)
+    assert isinstance(model, StackDenoiser)
+    rest, truth = given(FORTY.data.data[:-VALIDATION], COLOUR), FORTY.x0()[-VALIDATION:].float()
+    mean = rest.x0().mean(dim=0)
+    basis = torch.linalg.eigh((rest.x0() - mean).T @ (rest.x0() - mean)).eigenvectors.flip(1)
+    ends = (0, *model.bands.ends, COLOUR.d)
+    for level in (2, 6):
+        x = truth + SIGMAS[level] * field_noise(VALIDATION, COLOUR.d, seed=0)
+        answers = torch.stack([fit(name, rest, store)(x, SIGMAS[level]) - mean for name in ("wiener", "optimal")])
+        shared = least_squares(answers, truth - mean, torch.tensor([1.0, 0.0]))
+        for band in range(3):
+            part = basis[:, ends[band] : ends[band + 1]]
+            expected = least_squares(answers @ part, (truth - mean) @ part, shared)
+            close(model.weights[level, band], expected, 1e-3)
 
 
 def test_what_a_banded_stack_answers_by_hand(store: Store) -> None:

@@ -152,8 +152,7 @@ class StackingSpec(DenoiserSpec):
         x0 = train.x0(slice(left, len(train))).to(compute.device)
         eps = field_noise(len(x0), train.shape.d, seed=0)
         mean, means = centres(specs, rest, compute)
-        weights, prior = [], _prior(specs)
-        wanted = bands.split(x0 - mean.to(x0))
+        weights, prior, wanted = [], _prior(specs), x0 - mean.to(x0)
         for level, sigma in enumerate(SIGMAS):
             yield Progress(level, len(SIGMAS), f"Weights of the {self.name} at sigma {sigma:.2g}")
             x = x0 + sigma * eps.to(x0)
@@ -161,8 +160,7 @@ class StackingSpec(DenoiserSpec):
             for i, (member, its) in enumerate(zip(members, means, strict=True)):
                 with torch.no_grad(), within(i / len(members), (i + 1) / len(members)):
                     answers.append(torch.cat([member(part, sigma) for part in x.split(_BATCH)]) - its.to(x0))
-            parts = zip(bands.split(torch.stack(answers)), wanted, strict=True)
-            weights.append(torch.cat([least_squares(away, target, prior) for away, target in parts]))
+            weights.append(_by_band(torch.stack(answers), wanted, prior, bands).flatten())
         ends = {"ends": bands.ends} if bands.ends else {}
         return Artifact({"weights": torch.stack(weights)}, {"sigmas": SIGMAS, **ends})
 
@@ -177,6 +175,17 @@ def store_key(fingerprint: str, spec: StackingSpec) -> dict[str, Any]:
     """What the weights depend on."""
     chosen = {"means": "of what is averaged"} if any(chooses(member) for member in spec.specs()) else {}
     return {"fingerprint": fingerprint, "spec": spec.key(), "version": VERSION, **chosen}
+
+
+def _by_band(
+    answers: Float[Tensor, "f b d"], target: Float[Tensor, "b d"], prior: Float[Tensor, " f"], bands: Bands
+) -> Float[Tensor, "k f"]:
+    """Weights of all bands as one, drawn to the prior, and where there are several, those of each, drawn to these."""
+    shared = least_squares(answers, target, prior)
+    if len(bands) == 1:
+        return shared[None]
+    parts = zip(bands.split(answers), bands.split(target), strict=True)
+    return torch.stack([least_squares(away, wanted, shared) for away, wanted in parts])
 
 
 def _prior(specs: Sequence[DenoiserSpec]) -> Float[Tensor, " f"]:
