@@ -15,9 +15,12 @@ from locality.dataset import Images
 from locality.denoisers import DENOISERS
 from locality.denoisers.ls import LocalScoreDenoiser
 from locality.denoisers.optimal import OptimalDenoiser
+from locality.denoisers.parts.bands import Bands
 from locality.denoisers.parts.part import Part
+from locality.denoisers.parts.ridge import least_squares
+from locality.denoisers.parts.stacked import SIGMAS, StackDenoiser
 from locality.denoisers.pca_locality import PcaLocalityDenoiser
-from locality.denoisers.stack import SIGMAS, Stack, StackDenoiser, least_squares
+from locality.denoisers.stack import Stack
 from locality.denoisers.wiener import Wiener
 from locality.device import Compute
 from locality.errors import BadInput, UnknownName
@@ -141,13 +144,14 @@ def test_members_that_know_other_means_are_not_pulled_apart() -> None:
 def test_between_levels_weights_are_linear_in_ln_sigma() -> None:
     """And beyond the levels those of the last one."""
     weights = torch.arange(24, dtype=torch.float64).reshape(12, 2) ** 2
-    stack = StackDenoiser(COLOUR, (), torch.zeros(COLOUR.d), torch.zeros(2, COLOUR.d), weights)
+    zeros = torch.zeros(2, COLOUR.d)
+    stack = StackDenoiser(COLOUR, (), zeros[0], zeros, weights[:, None], Bands.one(COLOUR.d))
     for level, sigma in enumerate(SIGMAS):
-        close(stack.weights_at(sigma), weights[level], 1e-9)
+        close(stack.weights_at(sigma)[0], weights[level], 1e-9)
     halfway = (SIGMAS[3] * SIGMAS[4]) ** 0.5
-    close(stack.weights_at(halfway), (weights[3] + weights[4]) / 2, 1e-9)
-    assert torch.equal(stack.weights_at(1e-4), weights[0])
-    assert torch.equal(stack.weights_at(1e4), weights[-1])
+    close(stack.weights_at(halfway)[0], (weights[3] + weights[4]) / 2, 1e-9)
+    assert torch.equal(stack.weights_at(1e-4)[0], weights[0])
+    assert torch.equal(stack.weights_at(1e4)[0], weights[-1])
     assert len(SIGMAS) == 12
     assert (SIGMAS[0], SIGMAS[-1]) == pytest.approx((0.02, 40.0))
 
@@ -165,9 +169,10 @@ def test_members_are_weighed_about_the_mean() -> None:
             return self.factor * x
 
     mean = torch.linspace(-1, 1, COLOUR.d)
-    weights = torch.tensor([[0.5, 2.0]]).double().repeat(12, 1)
+    weights = torch.tensor([[[0.5, 2.0]]]).double().repeat(12, 1, 1)
     x = noisy(FORTY, 3, 0.5)
-    found = StackDenoiser(COLOUR, (Times(3.0), Times(-1.0)), mean, torch.stack([mean, mean + 0.1]), weights)(x, 0.5)
+    members, means = (Times(3.0), Times(-1.0)), torch.stack([mean, mean + 0.1])
+    found = StackDenoiser(COLOUR, members, mean, means, weights, Bands.one(COLOUR.d))(x, 0.5)
     close(found, mean.double() + 0.5 * (3 * x - mean) + 2.0 * (-x - mean - 0.1), 1e-6)
 
 
@@ -194,7 +199,7 @@ def test_the_combination_that_made_the_images_is_recovered(store: Store) -> None
             made.enter_context(made_up(name, lambda *_, away=away: lambda x, sigma: (rest + away)[: len(x)].to(x)))
         model = fit(f"stack:members=first_part+second_part,validation={VALIDATION}", FORTY, store)
     assert isinstance(model, StackDenoiser)
-    close(model.weights, torch.tensor([[0.3, 0.7]]).double().expand(12, 2), 2e-3)
+    close(model.weights, torch.tensor([[[0.3, 0.7]]]).double().expand(12, 1, 2), 2e-3)
 
 
 def test_weights_are_those_of_members_that_have_not_seen_the_validation_images(store: Store) -> None:
@@ -210,12 +215,12 @@ def test_weights_are_those_of_members_that_have_not_seen_the_validation_images(s
         away = [(fit(name, rest, store)(x, SIGMAS[level]).double() - mean).flatten() for name in names]
         answers = torch.stack(away).reshape(3, VALIDATION, -1)
         expected = by_hand(answers, x0.double() - mean, np.array([1.0, 0.0, 0.0]))
-        np.testing.assert_allclose(model.weights[level].numpy(), expected, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(model.weights[level, 0].numpy(), expected, rtol=1e-3, atol=1e-3)
     x = noisy(FORTY, 3, SIGMAS[4])
     everything = FORTY.x0().mean(dim=0)
     weighed = sum(
         float(weight) * (fit(name, FORTY, store)(x, SIGMAS[4]) - everything)
-        for name, weight in zip(names, model.weights[4], strict=True)
+        for name, weight in zip(names, model.weights[4, 0], strict=True)
     )
     close(model(x, SIGMAS[4]), everything + weighed, 1e-6)
 
