@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from locality.errors import BadInput
 from locality.pictures.decode import Plan, Report, Request, decode_together
-from locality.pictures.names import Split
+from locality.pictures.names import Split, by_tenths
 from locality.pictures.opened import open_images
 from locality.pictures.scratch import check_disk, pictures_folder, reserve, scratch_folder, unusable
 from locality.pictures.sets import ImageSet
@@ -57,6 +57,13 @@ class Kept:
         size = np.dtype(self.dtype).itemsize * self.d
         start = 0 if split == "train" else self.train * size
         return _mapped(self.folder / _PIXELS, self.dtype, start, (self.count(split), self.d))
+
+    def every(self) -> NDArray[Any]:
+        """All pixels in the order of the names, of images that no name puts into a split."""
+        marks = by_tenths(self.train + self.test)
+        pixels = np.empty((len(marks), self.d), self.dtype)
+        pixels[marks == 1], pixels[marks == 2] = self.pixels("train"), self.pixels("test")
+        return pixels
 
     def classes(self, split: Split) -> NDArray[np.int64] | None:
         if not self.labels:
