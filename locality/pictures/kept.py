@@ -27,7 +27,7 @@ from locality.pictures.names import Split, by_tenths
 from locality.pictures.opened import open_images
 from locality.pictures.scratch import check_disk, pictures_folder, reserve, scratch_folder, unusable
 from locality.pictures.sets import ImageSet
-from locality.pictures.walk import walk
+from locality.pictures.walk import Found, walk
 from locality.work import heartbeat
 
 VERSION = 2  # of what reading makes of files
@@ -76,22 +76,20 @@ def _mapped(path: Path, dtype: str, start: int, shape: tuple[int, int]) -> NDArr
     return np.memmap(path, dtype, "r", start, shape)
 
 
-def address(request: Request) -> str:
-    """What a set is kept under. Raises BadInput (a folder that may not be read)."""
+def address(request: Request, found: Found | None = None) -> str:
+    """What a set is kept under; `found`: what a walk of its folder just met.
+
+    Raises BadInput (a folder that may not be read).
+    """
     path = Path(request.path)
     if path.is_dir():
-        found = walk(path)
+        found = found or walk(path)
         files: Any = [list(found.files.items()), found.dead, found.loops]
     else:
         about = path.stat()
         files = [path.name, about.st_size, about.st_mtime_ns]
     facts = {**asdict(replace(request, path=str(path.resolve()))), "files": files, "version": VERSION}
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
-
-
-def look(request: Request) -> Kept | None:
-    """The set if it is kept, without reading an image."""
-    return _opened(pictures_folder() / address(request))
 
 
 def obtain(request: Request, report: Report = heartbeat) -> Kept:
@@ -126,9 +124,11 @@ def forget(path: Path) -> None:
 
 def listed(request: Request) -> tuple[int, int, list[str]]:
     """Numbers of training and held-out images and the notes, without reading them. Raises as `obtain`."""
-    if found := look(request):
-        return found.train, found.test, list(found.notes)
-    with scratch_folder() as scratch, open_images(Path(request.path), request.key, scratch) as images:
+    path = Path(request.path)
+    found = walk(path) if path.is_dir() else None
+    if kept := _opened(pictures_folder() / address(request, found)):
+        return kept.train, kept.test, list(kept.notes)
+    with scratch_folder() as scratch, open_images(path, request.key, scratch, found) as images:
         plan = Plan.of(images, request.limit)
         return plan.train, len(plan.rows) - plan.train, _notes(images)
 
