@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from locality.device import machine_facts
 from locality.errors import BadInput
 from locality.fields.jacobian import reduce_inputs
 from locality.fields.rows import NoisyImages, rows
-from locality.grammar import command, value_text
+from locality.grammar import command
 from locality.metrics import RATIO_SIGMAS, denoising_errors, ratio_scores
 from locality.networks import (
     MANIFEST,
@@ -53,16 +53,6 @@ class RecordingPlan(Spec):
     steps: int = param(10, help="Sampling steps.", low=2, high=1000)
     held_out: int = param(500, help="Held-out images the errors are measured on.", low=2)
     seed: int = param(0, help="Seed of all noise.", low=0, high=2**31 - 1)
-
-    def changed(self) -> dict[str, str]:
-        """The options that differ from their defaults, as typed."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        usual = {field.name: field.default for field in fields(self)}
-        return {
-            name: ",".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value_text(value)
-            for name, value in given.items()
-            if value != usual[name]
-        }
 
 
 def record(
@@ -123,14 +113,14 @@ def record(
 
 def ship_recording(source: Source, made: Recording, folder: Path, plan: RecordingPlan, to: Path) -> Path:
     """Write a recording to a folder of shipped files as recordings/DATASET-NAME; returns the payload's path."""
-    given = [word for name, text in plan.changed().items() for word in (f"--{name.replace('_', '-')}", text)]
+    words = [*source.words, folder.absolute().name, *plan.typed(), "--ship", "cache/shipped"]
     weights = [load_manifest(place)["sha256"] for place in read_moments(folder).values()][: len(made.images) - 1]
     key = {"dataset": source.text, "weights": weights, "plan": plan.key(), "version": VERSION}
     about = {
         "network": made.network,
         "images_seen": made.images[-1],
         "moments": len(made.images),
-        "command": command("recording", *source.words, folder.absolute().name, *given, "--ship", "cache/shipped"),
+        "command": command("recording", *words),
         "machine": machine_facts(),
     }
     return ship(source, f"{source.slug}-{made.name}", KIND, key, pack(made), about, to)
