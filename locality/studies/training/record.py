@@ -16,6 +16,7 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.device import machine_facts
 from locality.errors import BadInput
+from locality.features import as_8bit
 from locality.fields.jacobian import reduce_inputs
 from locality.fields.rows import NoisyImages, rows
 from locality.grammar import command
@@ -38,7 +39,7 @@ from locality.studies.fields.draws import Draws
 from locality.studies.models import fit_wiener
 from locality.studies.sampling.config import Sampling
 from locality.studies.shipped import ship
-from locality.studies.training.recording import KIND, VERSION, Recording, as_bytes, pack
+from locality.studies.training.recording import KIND, VERSION, Recording, pack
 from locality.types import Denoiser, ImageShape, Pixel
 from locality.work import Progress
 
@@ -90,7 +91,7 @@ def record(
         errors.append([float(score.mean()) for score in scores])
         stderr.append([float(score.std()) / math.sqrt(len(x0)) for score in scores])
         yield Progress(i + 0.9, len(moments) + 1, f"{note}: samples")
-        samples.append(as_bytes(_samples(denoiser, plan)))
+        samples.append(as_8bit(_samples(denoiser, plan), source.shape).flatten(1))
     return Recording(
         name=folder.absolute().name.removeprefix(f"{source.slug}-"),
         dataset=source.text,
@@ -152,9 +153,7 @@ def _samples(denoiser: Denoiser, plan: RecordingPlan) -> Float[Tensor, "n d"]:
 def _untrained(facts: dict[str, Any], folder: Path) -> NetworkDenoiser:
     """The network before its first step, as `Training` draws it."""
     spec, shape = network_spec(facts["network"], folder), ImageShape(*facts["shape"])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_seed(folder))
-        net = spec.build(shape)
+    net = spec.fresh(shape, _seed(folder))
     return NetworkDenoiser(net.eval().requires_grad_(False), spec, shape)
 
 

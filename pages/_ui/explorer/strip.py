@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import numpy as np
 import streamlit as st
 import torch
 
 from locality.datasets import Source
+from locality.features import as_8bit
 from locality.linear.wiener import WienerFilter
 from pages._ui.explorer import files
 from pages._ui.explorer.fields import IMAGE_SEED
@@ -41,8 +41,7 @@ def _count(kind: str, source: Source) -> int:
 def _file(fingerprint: str, kind: str, first: int, _source: Source, _wiener: WienerFilter) -> tuple[str, bytes, int]:
     """Name, content and number of images of a file."""
     images = _images(kind, first, _source, _wiener)
-    codes = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    content = pack({}, {"images": np.ascontiguousarray(codes.numpy())})
+    content = pack({}, {"images": as_8bit(images, _source.shape).numpy()})
     return f"{hashlib.sha256(content).hexdigest()[:24]}.bin", content, len(images)
 
 
