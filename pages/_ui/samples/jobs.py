@@ -12,7 +12,8 @@ from locality.datasets import Source
 from locality.errors import LocalityError
 from locality.studies import Sampling, Stepped, finish, sample
 from locality.work import Progress
-from pages._ui.line import Line, Turn
+from pages._ui.lane import Turn
+from pages._ui.line import Line
 from pages._ui.samples.nearest import search
 from pages._ui.timing import spoken
 
