@@ -21,7 +21,8 @@ from torch import Tensor
 
 from locality.errors import BadInput
 from locality.linear.blocks import LARGEST, STEP, pack_codes, unpack_codes
-from locality.linear.wiener import RowError, WienerFilter, meta_error
+from locality.linear.stored import meta_error
+from locality.linear.wiener import RowError, WienerFilter
 from locality.schedule import check_sigma
 from locality.store import Artifact
 from locality.types import ImageShape
