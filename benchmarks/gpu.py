@@ -30,7 +30,8 @@ from locality.denoisers import DENOISERS
 from locality.device import Compute, devices_here, fast_bfloat16
 from locality.errors import LocalityError
 from locality.fields.jacobian import field_rows, pixel_outputs
-from locality.linear.moments import estimate_moments, integer_product
+from locality.linear.integers import integer_product
+from locality.linear.moments import estimate_moments
 from locality.linear.wiener import coordinates
 from locality.memory import PeakMemory
 from locality.networks import NETWORKS, Machine, NetworkDenoiser, Training, TrainSpec

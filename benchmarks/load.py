@@ -6,10 +6,7 @@ import asyncio
 import json
 import os
 import random
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -21,6 +18,8 @@ from pathlib import Path
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+from tests.browser.conftest import started_app
 
 ROOT = Path(__file__).resolve().parents[1]
 VISITORS = int(os.environ.get("VISITORS", "40"))
@@ -130,33 +129,11 @@ def run() -> None:
 @contextmanager
 def _shared_server(folder: Path) -> Iterator[tuple[str, int]]:
     """The app in shared mode, on this machine alone; its address and process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    words = ["-m", "pages._ui.serve", "--server.port", str(port), "--server.headless", "true"]
-    env = {**os.environ, "LOCALITY_CACHE": str(folder / "cache"), "LOCALITY_SHARED": "1"}
     log = folder / "log"
-    with log.open("w") as out:
-        server = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=env, stdout=out, stderr=out)
-        try:
-            _wait(f"http://127.0.0.1:{port}/_stcore/health")
-            yield f"127.0.0.1:{port}", server.pid
-        finally:
-            server.terminate()
-            server.wait(60)
+    with started_app(folder / "cache", log, {**os.environ, "LOCALITY_SHARED": "1"}) as (url, process):
+        yield url.removeprefix("http://"), process
     wrong = [line for line in log.read_text().splitlines() if "Traceback" in line]
     print(f"\nTracebacks in the server's log: {len(wrong)}")
-
-
-def _wait(url: str) -> None:
-    end = time.monotonic() + 60
-    while True:
-        try:
-            return urllib.request.urlopen(url, timeout=1).close()
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.1)
 
 
 async def _visitor(url: str) -> Visitor:

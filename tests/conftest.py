@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 import torch
 
+from tests.clusters import Cluster, cluster
 from tests.shell import Shell
 
 # No deadline: on a busy two-core machine time says nothing about correctness.
@@ -80,3 +81,20 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
     return Shell(capsys, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def dask(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A scheduler with as many workers as its module says, which see no dataset but those that come with packages."""
+    with cluster(tmp_path_factory.mktemp("dask"), {"LOCALITY_DATA": "/nowhere"}) as made:
+        made.workers(request.module.WORKERS)
+        yield made
+
+
+@pytest.fixture
+def team(dask: Cluster) -> Iterator[Any]:
+    """The workers, as a computation is given them."""
+    from locality.cluster.compute import ClusterCompute, leave
+
+    yield ClusterCompute(cluster=dask.address)
+    leave(dask.address)

@@ -49,9 +49,7 @@ def check_network(spec: NetworkSpec | str) -> None:
 
 def build(spec: NetworkSpec, shape: ImageShape = GREY8, seed: int = 0) -> nn.Module:
     """As it starts: its weights are a function of the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return spec.build(shape).eval()
+    return spec.fresh(shape, seed).eval()
 
 
 def stirred(spec: NetworkSpec, shape: ImageShape = GREY8) -> nn.Module:

@@ -24,8 +24,8 @@ from locality.cli.parts.app import (
     watch,
 )
 from locality.cli.parts.machine import SpaceOpt, decomposing
+from locality.cli.parts.models import tell_note
 from locality.cli.parts.npz import write_npz
-from locality.cli.sampling import tell_note
 from locality.errors import BadInput
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import typer
 
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, say, watch
 from locality.cli.parts.machine import DevicesOpt, compute_on
+from locality.cli.parts.models import tell_note
 from locality.cli.parts.plans import PlanOpt, planned
-from locality.cli.sampling import tell_note
 
 if TYPE_CHECKING:
     from locality.studies import Copies

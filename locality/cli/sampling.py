@@ -19,6 +19,7 @@ from locality.cli.parts.machine import (
     spent_text,
     tell_expected,
 )
+from locality.cli.parts.models import option_lines, tell_note
 from locality.cli.parts.npz import check_out, read_images, write_npz
 from locality.cli.parts.plans import PlanOpt, planned
 from locality.memory import peak_memory
@@ -169,14 +170,6 @@ def _ready(
     return source, chosen, compute
 
 
-def tell_note(chosen: Model) -> str:
-    """What must be said beside the result: on stderr at once, and in the result."""
-    note = chosen.note()
-    if note:
-        typer.echo(f"Note: {note}", err=True)
-    return note
-
-
 def _facts(expected: Expected | None) -> dict[str, float | None] | None:
     """What was expected, in numbers; None of what was kept already, and on a cluster."""
     if expected is None:
@@ -186,22 +179,3 @@ def _facts(expected: Expected | None) -> dict[str, float | None] | None:
 
 def _spent(result: dict[str, Any]) -> str:
     return spent_text(result["seconds"], result["peak_memory_bytes"])
-
-
-def option_lines(title: str, options: list[dict[str, Any]]) -> str:
-    """Options as a table below a title."""
-    headings = {"option": "option", "default": "default", "allowed": "allowed", "help": "meaning"}
-    shown = [{**option, "option": option["name"], **_option_text(option)} for option in options]
-    return "\n  ".join([title, *(table(shown, headings).splitlines() if shown else ["no options"])])
-
-
-def _option_text(option: dict[str, Any]) -> dict[str, str]:
-    """Default and range as one would type them."""
-    default, choices = option["default"], option["choices"]
-    low, high = ("" if limit is None else str(limit) for limit in (option["low"], option["high"]))
-    if isinstance(default, bool):
-        default, choices = str(default).lower(), ["true", "false"]
-    elif isinstance(default, list):
-        default = "-".join(map(str, default)) or "(none)"
-    limits = f"{low}..{high} {option['unit']}".rstrip() if low or high else "any"
-    return {"default": str(default), "allowed": ", ".join(map(str, choices)) or limits}

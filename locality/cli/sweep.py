@@ -20,8 +20,8 @@ from locality.cli.parts.app import (
     watch,
 )
 from locality.cli.parts.machine import ClusterOpt, DevicesOpt, cluster_facts, compute_on
+from locality.cli.parts.models import option_lines
 from locality.cli.parts.plans import PlanOpt, planned
-from locality.cli.sampling import option_lines
 from locality.grammar import read_list
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import typer
 
 from locality.cli.parts.app import DatasetArg, FirstOpt, JsonOpt, app, command_line, say, table, watch
 from locality.cli.parts.machine import DeviceOpt
+from locality.cli.parts.models import option_lines
 from locality.cli.parts.plans import PlanOpt, planned
-from locality.cli.sampling import option_lines
 from locality.errors import BadInput
 
 if TYPE_CHECKING:

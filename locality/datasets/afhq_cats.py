@@ -17,7 +17,6 @@ from locality.datasets.parts.spec import DATASETS, DatasetInfo, DatasetSpec, Spl
 from locality.errors import BadInput, DataUnavailable, DigestMismatch
 from locality.pictures.decode import Request
 from locality.pictures.kept import obtain
-from locality.pictures.names import choose
 from locality.specs import param
 from locality.store.atomic import sha256_of
 from locality.types import ImageShape, Pixel
@@ -127,9 +126,7 @@ def _read(path: Path, split: Split) -> NDArray[np.uint8]:
     kept = obtain(Request(str(path), _SIDE, "none", "rgb"))
     if (count := kept.train + kept.test) != _COUNT:
         raise BadInput(f"{path.name} holds {count:,} photographs, {_COUNT:,} are expected. Copy it again.")
-    every = np.empty((count, 3 * _SIDE**2), np.uint8)
-    train, test = choose(np.zeros(count, np.int8), (), 0, path.name)  # where what is kept as these is in the order
-    every[train], every[test] = kept.pixels("train"), kept.pixels("test")
+    every = kept.every()
     chosen = every[:-_HELD_OUT] if split == "train" else every[-_HELD_OUT:]
     return chosen.reshape(-1, 3, _SIDE, _SIDE)
 

@@ -53,16 +53,16 @@ class Codes:
     components: int
     hw: int
 
-    def part(self, start: int) -> Float[Tensor, "k c hw"]:
-        """Whole numbers of `STEP` components from `start`, a multiple of it, as float32."""
+    def part(self, start: int) -> Float[Tensor, "c hw k"]:
+        """Whole numbers of `STEP` components from `start`, a multiple of it, as float32; components side by side."""
         rows = slice(start // _SIDES[0], (start + STEP) // _SIDES[0])
         blocks = self.low[rows].astype(np.float32)
         each = int(np.prod(self.low.shape[1:3]))
         first, last = np.searchsorted(self.wide, (rows.start * each, rows.stop * each))
         flat = blocks.reshape(-1, *_SIDES)
         flat[self.wide[first:last] - rows.start * each] += self.high[first:last]
-        whole = blocks.transpose(0, 3, 1, 2, 4).reshape(-1, self.low.shape[1], self.low.shape[2] * _SIDES[1])
-        return torch.from_numpy(whole)[: self.components - start, :, : self.hw]
+        whole = blocks.transpose(1, 2, 4, 0, 3).reshape(self.low.shape[1], self.low.shape[2] * _SIDES[1], -1)
+        return torch.from_numpy(whole)[:, : self.hw, : self.components - start]
 
 
 def unpack_codes(arrays: Mapping[str, Tensor], components: int, shape: ImageShape) -> Codes:

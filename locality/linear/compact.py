@@ -21,7 +21,8 @@ from torch import Tensor
 
 from locality.errors import BadInput
 from locality.linear.blocks import LARGEST, STEP, pack_codes, unpack_codes
-from locality.linear.wiener import RowError, WienerFilter, meta_error
+from locality.linear.stored import meta_error
+from locality.linear.wiener import RowError, WienerFilter
 from locality.schedule import check_sigma
 from locality.store import Artifact
 from locality.types import ImageShape
@@ -154,24 +155,24 @@ def _steps(wiener: WienerFilter, tolerance: Tolerance, scale: float) -> Float64[
     )
 
 
-def _few(codes: Int[Tensor, "k c hw"], start: int) -> Float[Tensor, "m c hw"]:
-    return codes[start : start + STEP].float()
+def _few(codes: Int[Tensor, "k c hw"], start: int) -> Float[Tensor, "c hw m"]:
+    return codes[start : start + STEP].permute(1, 2, 0).float()
 
 
 def _restored(
-    part: Callable[[int], Float[Tensor, "k c hw"]], steps: Float[Tensor, "k c"], shape: ImageShape
+    part: Callable[[int], Float[Tensor, "c hw k"]], steps: Float[Tensor, "k c"], shape: ImageShape
 ) -> Float[Tensor, "d k"]:
-    """Eigenvectors, a few components at a time: `part` gives the codes of those from a number on."""
-    back = torch.argsort(_frequencies(shape))
-    colours, rows, columns = _colours(shape.c), _cosines(shape.h), _cosines(shape.w)
+    """Eigenvectors, a few components at a time: `part` gives the codes of those from a number on.
+
+    Components stay side by side, as they will lie: frequencies are put in order, and turned, in whole rows of them.
+    """
+    (c, h, w), back = shape, torch.argsort(_frequencies(shape))
+    colours, rows, columns = _colours(c), _cosines(h), _cosines(w)
     eigvecs = torch.empty(shape.d, len(steps))
     for start in range(0, len(steps), STEP):
-        codes = part(start)
-        found = codes.index_select(2, back) * steps[start : start + STEP, :, None]
-        images = rows.T @ found.reshape(-1, *shape) @ columns
-        if shape.c > 1:
-            images = torch.einsum("ij,kihw->kjhw", colours, images)
-        eigvecs[:, start : start + STEP] = images.reshape(len(codes), -1).T
+        found = part(start).index_select(1, back).mul_(steps[start : start + STEP].T[:, None])
+        images = columns.T @ (rows.T @ found.reshape(c, h, -1)).reshape(c, h, w, -1)
+        eigvecs[:, start : start + STEP] = (colours.T @ images.reshape(c, -1)).reshape(shape.d, -1)
     return eigvecs
 
 

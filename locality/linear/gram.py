@@ -15,14 +15,13 @@ from jaxtyping import Float64, Int8, Shaped
 from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
-from locality.linear.moments import integer_product, shifted
+from locality.linear.integers import EXACT_INT32, integer_product, shifted
 from locality.linear.timed import with_time_left
 from locality.linear.wiener import WienerFilter
 from locality.types import ImageShape
 from locality.work import Progress
 
 _ROUNDING = 1e-12  # eigenvalues below this share of the largest are rounding
-_EXACT_INT32 = 131_071  # coordinates whose products of int8 pixels cannot leave int32
 _BLOCK = 1024  # coordinates at a time
 
 
@@ -61,7 +60,7 @@ def _gram(data: Shaped[Tensor, "n d"]) -> Float64[Tensor, "n n"]:
     """Products of all pairs of centred images, over n - 1, in [-1, 1] units squared."""
     n = len(data)
     if data.dtype == torch.uint8:
-        parts = (_products(shifted(part)) for part in data.split(_EXACT_INT32 // 2, dim=1))
+        parts = (_products(shifted(part)) for part in data.split(EXACT_INT32 // 2, dim=1))
         gram = sum(parts, torch.zeros(n, n, dtype=torch.int64, device=data.device))
         rows, total = gram.sum(dim=1), gram.sum()
         gram.mul_(n).sub_(rows[:, None]).sub_(rows[None, :]).mul_(n).add_(total)  # n^2 times, still whole numbers

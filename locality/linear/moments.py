@@ -24,14 +24,13 @@ from itertools import islice
 from operator import add
 
 import torch
-from jaxtyping import Float, Float64, Int, Int8, Int64, Shaped, UInt8
+from jaxtyping import Float, Float64, Int8, Int64, Shaped, UInt8
 from torch import Tensor
 
-from locality.device import fast_integers, together
+from locality.device import together
 from locality.errors import BadInput, NonFinite
+from locality.linear.integers import EXACT_INT32, integer_product, shifted
 
-_EXACT_INT32 = 131_071  # images whose products of int8 pixels cannot leave int32: (2^31 - 1) // 128^2
-_EXACT_FLOAT32 = 1024  # ... cannot leave the integers float32 holds: 2^24 // 128^2
 _SUMMED = 256  # images whose sum is taken at once: their pixels become eight bytes on the way
 BLOCK = 768  # rows and columns per block of the upper triangle
 
@@ -187,7 +186,7 @@ def accumulate_moments(
 
 
 def _added(running: Moments, chunk: Shaped[Tensor, "_ d"], device: str) -> Moments:
-    for part in chunk.split(_EXACT_INT32 // 2):
+    for part in chunk.split(EXACT_INT32 // 2):
         running = running._plus(part.to(device))
     return running
 
@@ -201,28 +200,6 @@ def _symmetric(sums: Shaped[Tensor, "d d"]) -> Shaped[Tensor, "d d"]:
     """From its upper triangle."""
     upper = torch.triu(sums)
     return upper + torch.triu(upper, 1).T
-
-
-def shifted(pixels: UInt8[Tensor, "k d"]) -> Int8[Tensor, "k d"]:
-    """8-bit pixels minus 128."""
-    return pixels.bitwise_xor(128).view(torch.int8)  # in two's complement
-
-
-def integer_product(left: Int8[Tensor, "a k"], right: Int8[Tensor, "k b"]) -> Int[Tensor, "a b"]:
-    """left @ right without rounding."""
-    if fast_integers(left.device.type):
-        product: Tensor = torch._int_mm(left, right.contiguous())
-        return product
-    return _product_by_floats(left, right)
-
-
-def _product_by_floats(left: Int8[Tensor, "a k"], right: Int8[Tensor, "k b"]) -> Int[Tensor, "a b"]:
-    """The same where integer products are slow or missing: float32 over as many images as stay exact."""
-    parts = (
-        left[:, k : k + _EXACT_FLOAT32].float() @ right[k : k + _EXACT_FLOAT32].float()
-        for k in range(0, left.shape[1], _EXACT_FLOAT32)
-    )
-    return torch.stack([part.long() for part in parts]).sum(dim=0)
 
 
 def _pad(values: Int8[Tensor, "k d"]) -> Int8[Tensor, "K D"]:

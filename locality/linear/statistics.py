@@ -26,8 +26,9 @@ from locality.linear.leading import LARGE, RANK, lead
 from locality.linear.moments import Moments
 from locality.linear.passes import sum_images
 from locality.linear.sketch import sketch
+from locality.linear.stored import is_approximate, pack, unpack
 from locality.linear.timed import with_time_left
-from locality.linear.wiener import WienerFilter, decompose, is_approximate, pack, unpack
+from locality.linear.wiener import WienerFilter, decompose
 from locality.schedule import check_sigma
 from locality.store import Artifact, Store
 from locality.types import ImageShape

@@ -11,22 +11,19 @@ Source: Lukoianov et al. 2025 (arXiv 2509.09672); Wiener 1949.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
 from locality.linear.finite import effective_noise
 from locality.linear.moments import Moments
 from locality.schedule import check_sigma
-from locality.store import Artifact
 from locality.types import ImageShape, Pixel
 
 _ROUNDING = 1e-13  # variance below this share of the largest is rounding of float64 sums
-_LEVELS = 32_767  # of the int16 code of an eigenvector; one scale per column
 
 
 @dataclass(frozen=True)
@@ -217,40 +214,3 @@ def coordinates(shape: ImageShape, pixel: Pixel) -> Int[Tensor, " c"]:
         allowed = f"rows 0..{shape.h - 1}, columns 0..{shape.w - 1}"
         raise BadInput(f"Pixel {row},{col} is outside the {shape.h}x{shape.w} image: {allowed}.")
     return torch.arange(shape.c) * shape.h * shape.w + row * shape.w + col
-
-
-def pack(wiener: WienerFilter, *, compact: bool) -> Artifact:
-    """A filter as an artefact; `compact` codes eigenvectors as int16 with one scale per column."""
-    arrays: dict[str, Shaped[Tensor, "..."]] = {"mean": wiener.mean, "eigvals": wiener.eigvals}
-    if compact:
-        scale = wiener.eigvecs.abs().amax(dim=0) / _LEVELS
-        arrays |= {"scale": scale, "eigvecs": (wiener.eigvecs / scale).round().short()}
-    else:
-        arrays["eigvecs"] = wiener.eigvecs
-    meta: dict[str, Any] = {"shape": list(wiener.shape), "count": wiener.count}
-    if wiener.error is not None:
-        meta |= {"rest": wiener.rest, "error": asdict(wiener.error)}
-    return Artifact(arrays, meta)
-
-
-def is_approximate(artifact: Artifact) -> bool:
-    """Whether the rows of a packed filter differ from those of the exact decomposition."""
-    return meta_error(artifact) is not None
-
-
-def meta_error(artifact: Artifact) -> RowError | None:
-    """The stated error of a packed filter."""
-    stated: Any = artifact.meta.get("error")
-    return None if stated is None else RowError(**stated)
-
-
-def unpack(artifact: Artifact) -> WienerFilter:
-    """The filter of an artefact made by `pack`."""
-    arrays, meta = artifact.arrays, artifact.meta
-    eigvecs = arrays["eigvecs"].float()
-    if "scale" in arrays:
-        eigvecs *= arrays["scale"]
-    shape: Any = meta["shape"]
-    rest = float(meta.get("rest", 0.0))
-    shared = ImageShape(*shape), int(meta["count"]), arrays["mean"], arrays["eigvals"]
-    return WienerFilter(*shared, eigvecs, rest, meta_error(artifact))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from locality.errors import BadInput, TooLarge
-from locality.pictures.walk import Found, hidden, walk
+from locality.pictures.walk import Found, hidden
 
 MAX_FILE = 256_000_000  # bytes of one unpacked file; a 64-megapixel image fits
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
@@ -69,20 +69,6 @@ class Archive(ABC):
             size = max(self.size(name), len(raw))
             raise TooLarge(self.where(name), size, MAX_FILE, "Take it out of the set, or save it smaller.")
         return raw
-
-
-@contextmanager
-def open_archive(path: Path) -> Iterator[Archive]:
-    """A folder, or a zip that is read in place: nothing is ever unpacked to disk.
-
-    Raises:
-        BadInput: neither of the two, damaged, or with names that leave the archive.
-    """
-    if path.is_dir():
-        yield FolderArchive(path, walk(path))
-        return
-    with open_zip(path) as archive:
-        yield ZipArchive(path.name, archive)
 
 
 @contextmanager

@@ -99,12 +99,8 @@ class NamedArray:
                             pass
                     return self.path, _data_of(self.path, about) + self.start
                 if not target.exists():
-                    part = target.with_suffix(".part")
-                    with archive.open(self.member) as file, part.open("wb") as out:
-                        while block := file.read(_BLOCK):
-                            self.scratch.room(len(block))
-                            out.write(block)
-                    part.replace(target)
+                    with archive.open(self.member) as file:
+                        self.scratch.unpack(file.read, target)
             except DAMAGE as error:
                 raise _unreadable(self.title, error) from None
         return target, self.start

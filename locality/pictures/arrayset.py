@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from locality.errors import BadInput
 from locality.pictures.arrays import NamedArray
-from locality.pictures.layouts import Part, by_axes, class_numbers, parts_of
+from locality.pictures.layouts import Part, by_axes, check_axes, class_numbers, parts_of
 from locality.pictures.names import marks_of
 from locality.pictures.recipe import Picture, Recipe
 from locality.pictures.sets import ImageSet, Rows
@@ -31,9 +31,13 @@ class ArraySet(ImageSet):
         self._parts = parts_of(arrays, key, title)
         self._read = {part.images.name for part in self._parts} | {p.labels.name for p in self._parts if p.labels}
         self._rest = sorted({array.name for array in arrays} - self._read)
-        for part in self._parts:
-            part.images.check()
-        self._counts = [part.images.shape[0] if part.images.shape else 0 for part in self._parts]
+        self._axes: list[str] = []  # how they may be misunderstood
+        for images in (part.images for part in self._parts):
+            images.check()
+            if images.dtype.kind not in "buif":
+                raise BadInput(f"{images.where} is {images.dtype}: no numbers. Save pixels 0..255 as uint8.")
+            self._axes += check_axes(images.shape, images.where)
+        self._counts = [part.images.shape[0] for part in self._parts]
         self.names = _Rows(self._parts, self._counts)
         self.marks = np.repeat(marks_of(part.mark for part in self._parts), self._counts)
         self._doubts: list[str] = []
@@ -42,7 +46,7 @@ class ArraySet(ImageSet):
     @property
     def notes(self) -> list[str]:
         rest = [f"Arrays not read: {', '.join(self._rest)}."] if self._rest else []
-        return [*rest, *(note for _, notes in self._views for note in notes), *dict.fromkeys(self._doubts)]
+        return [*rest, *self._axes, *dict.fromkeys(self._doubts)]
 
     def classes(self) -> NDArray[np.int64] | None:
         found = []
@@ -76,7 +80,7 @@ class ArraySet(ImageSet):
             yield row, Picture(self._checked(np.asarray(view[at])), black, white)
 
     def blocks(self, rows: Rows, recipe: Recipe) -> Iterator[tuple[int, NDArray[np.generic]]] | None:
-        shapes = {view.shape[1:] for view, _ in self._views}
+        shapes = {view.shape[1:] for view in self._views}
         same = all(h == w == recipe.resolution and (c == 1 or (c == 3 and recipe.mode == "rgb")) for h, w, c in shapes)
         if not same or recipe.values.low is not None or (self._range == (0.0, 65535.0)):
             return None
@@ -91,7 +95,7 @@ class ArraySet(ImageSet):
             part = int(np.searchsorted(starts, wanted[at], side="right")) - 1
             stop = min(at + size, int(np.searchsorted(wanted, starts[part + 1])))
             chosen = wanted[at:stop] - starts[part]
-            view = self._views[part][0]
+            view = self._views[part]
             block = self._checked(np.asarray(view[int(chosen[0]) : int(chosen[-1]) + 1])[chosen - chosen[0]])
             plain = block.dtype == np.uint8 and not recipe.values.keep and (low, high) == (0.0, 255.0)
             scaled = block if plain else recipe.values.scaled(block, low, high)
@@ -99,7 +103,7 @@ class ArraySet(ImageSet):
             at = stop
 
     def _place(self, row: int) -> tuple[NDArray[Any], int]:
-        for (view, _), count in zip(self._views, self._counts, strict=True):
+        for view, count in zip(self._views, self._counts, strict=True):
             if row < count:
                 return view, row
             row -= count
@@ -111,11 +115,9 @@ class ArraySet(ImageSet):
         return array
 
     @cached_property
-    def _views(self) -> list[tuple[NDArray[Any], list[str]]]:
-        for part in self._parts:
-            if part.images.dtype.kind not in "buif":
-                raise BadInput(f"{part.images.where} is {part.images.dtype}: no numbers. Save pixels 0..255 as uint8.")
-        return [by_axes(part.images.data, part.images.where) for part in self._parts]
+    def _views(self) -> list[NDArray[Any]]:
+        """[n h w c] of each part: here the numbers are unpacked."""
+        return [by_axes(part.images.data) for part in self._parts]
 
     @property
     def _floats(self) -> bool:
@@ -124,7 +126,7 @@ class ArraySet(ImageSet):
     @cached_property
     def _range(self) -> tuple[float, float]:
         """Which values are black and white: by the type, or by what is there."""
-        kinds = {view.dtype for view, _ in self._views}
+        kinds = {view.dtype for view in self._views}
         if kinds == {np.dtype(np.uint8)}:
             return 0.0, 255.0
         if kinds == {np.dtype(np.bool_)}:
@@ -143,7 +145,7 @@ class ArraySet(ImageSet):
         raise BadInput(f"{where} is {', '.join(map(str, kinds))} with values from {low:g} to {high:g}. {_UNKNOWN}")
 
     def _looks(self) -> Iterator[NDArray[Any]]:
-        for view, _ in self._views:
+        for view in self._views:
             size = max(1, _BLOCK // max(view[:1].nbytes, 1))
             for start in range(0, len(view), size):
                 yield self._checked(np.asarray(view[start : start + size]))

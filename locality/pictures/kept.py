@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,68 +22,32 @@ from numpy.typing import NDArray
 
 from locality.errors import BadInput
 from locality.pictures.decode import Plan, Report, Request, decode_together
-from locality.pictures.names import Split
+from locality.pictures.decoded import ABOUT, LABELS, PIXELS, Kept, read
 from locality.pictures.opened import open_images
 from locality.pictures.scratch import check_disk, pictures_folder, reserve, scratch_folder, unusable
 from locality.pictures.sets import ImageSet
-from locality.pictures.walk import walk
+from locality.pictures.walk import Found, walk
 from locality.work import heartbeat
 
 VERSION = 2  # of what reading makes of files
 ROOM = 40_000_000_000  # bytes of all kept sets; the ones not used for longest leave first
-_PIXELS, _LABELS, _ABOUT = "pixels.bin", "labels.npy", "set.json"
 _STALE = 86_400.0  # seconds after which what a killed process left is removed
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A decoded set: `train` images, then `test` ones, [n d] of uint8 or float32, and what reading them met."""
+def address(request: Request, found: Found | None = None) -> str:
+    """What a set is kept under; `found`: what a walk of its folder just met.
 
-    folder: Path
-    path: str  # of what was read
-    train: int
-    test: int
-    d: int
-    dtype: str
-    labels: bool
-    notes: tuple[str, ...]
-
-    def count(self, split: Split) -> int:
-        return self.train if split == "train" else self.test
-
-    def pixels(self, split: Split) -> NDArray[Any]:
-        """Mapped from disk; a change to it stays in memory."""
-        size = np.dtype(self.dtype).itemsize * self.d
-        start = 0 if split == "train" else self.train * size
-        return _mapped(self.folder / _PIXELS, self.dtype, start, (self.count(split), self.d))
-
-    def classes(self, split: Split) -> NDArray[np.int64] | None:
-        if not self.labels:
-            return None
-        every: NDArray[np.int64] = np.load(self.folder / _LABELS)
-        return every[: self.train] if split == "train" else every[self.train :]
-
-
-def _mapped(path: Path, dtype: str, start: int, shape: tuple[int, int]) -> NDArray[Any]:
-    return np.memmap(path, dtype, "r", start, shape)
-
-
-def address(request: Request) -> str:
-    """What a set is kept under. Raises BadInput (a folder that may not be read)."""
+    Raises BadInput (a folder that may not be read).
+    """
     path = Path(request.path)
     if path.is_dir():
-        found = walk(path)
+        found = found or walk(path)
         files: Any = [list(found.files.items()), found.dead, found.loops]
     else:
         about = path.stat()
         files = [path.name, about.st_size, about.st_mtime_ns]
     facts = {**asdict(replace(request, path=str(path.resolve()))), "files": files, "version": VERSION}
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
-
-
-def look(request: Request) -> Kept | None:
-    """The set if it is kept, without reading an image."""
-    return _opened(pictures_folder() / address(request))
 
 
 def obtain(request: Request, report: Report = heartbeat) -> Kept:
@@ -97,18 +60,18 @@ def obtain(request: Request, report: Report = heartbeat) -> Kept:
     from filelock import FileLock
 
     folder = pictures_folder() / address(request)
-    if found := _opened(folder):
+    if found := read(folder):
         return found
     try:
         with FileLock(folder.with_suffix(".lock")):  # a process that dies lets go
-            return _opened(folder) or _make(request, folder, report)
+            return read(folder) or _make(request, folder, report)
     except OSError as error:
         raise unusable(folder.parent, error) from None
 
 
 def forget(path: Path) -> None:
     """Remove the sets read from a path or from below it: of images that were lent for a while."""
-    for about in pictures_folder().glob(f"*/{_ABOUT}"):
+    for about in pictures_folder().glob(f"*/{ABOUT}"):
         try:
             source = Path(json.loads(about.read_bytes())["path"])
         except (OSError, ValueError, TypeError, KeyError):
@@ -119,25 +82,13 @@ def forget(path: Path) -> None:
 
 def listed(request: Request) -> tuple[int, int, list[str]]:
     """Numbers of training and held-out images and the notes, without reading them. Raises as `obtain`."""
-    if found := look(request):
-        return found.train, found.test, list(found.notes)
-    with scratch_folder() as scratch, open_images(Path(request.path), request.key, scratch) as images:
+    path = Path(request.path)
+    found = walk(path) if path.is_dir() else None
+    if kept := read(pictures_folder() / address(request, found)):
+        return kept.train, kept.test, list(kept.notes)
+    with scratch_folder() as scratch, open_images(path, request.key, scratch, found) as images:
         plan = Plan.of(images, request.limit)
         return plan.train, len(plan.rows) - plan.train, _notes(images)
-
-
-def _opened(folder: Path) -> Kept | None:
-    try:
-        about = json.loads((folder / _ABOUT).read_bytes())
-        found = Kept(folder, **{**about, "notes": tuple(about["notes"])})
-        size = (found.train + found.test) * found.d * np.dtype(found.dtype).itemsize
-        if (folder / _PIXELS).stat().st_size != size:
-            return None
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    with suppress(OSError):  # a cache that may be read alone
-        os.utime(folder / _ABOUT)  # used now
-    return found
 
 
 def _make(request: Request, folder: Path, report: Report) -> Kept:
@@ -151,8 +102,8 @@ def _make(request: Request, folder: Path, report: Report) -> Kept:
             size = len(plan.rows) * recipe.size * np.dtype(recipe.values.type).itemsize
             shape = f"{recipe.channels}x{recipe.resolution}x{recipe.resolution}"
             check_disk(folder.parent, f"The decoded set of {len(plan.rows):,} images of {shape}", size)
-            reserve(part / _PIXELS, size)
-            facts = decode_together(request, images, plan, recipe, part / _PIXELS, scratch, report)
+            reserve(part / PIXELS, size)
+            facts = decode_together(request, images, plan, recipe, part / PIXELS, scratch, report)
             about = Kept(
                 part,
                 str(Path(request.path).resolve()),
@@ -172,9 +123,9 @@ def _make(request: Request, folder: Path, report: Report) -> Kept:
             if classes is not None:
                 ordered = np.empty(len(plan.rows), np.int64)
                 ordered[plan.places] = classes[plan.rows]
-                np.save(part / _LABELS, ordered)
+                np.save(part / LABELS, ordered)
             told = {name: value for name, value in asdict(about).items() if name != "folder"}
-            (part / _ABOUT).write_text(json.dumps(told))
+            (part / ABOUT).write_text(json.dumps(told))
             shutil.rmtree(folder, ignore_errors=True)  # damaged, else it would have been opened
             part.rename(folder)
     return replace(about, folder=folder)
@@ -194,7 +145,7 @@ def _make_room(folder: Path) -> None:
     for left in folder.glob(".[ps]*-*"):
         if time.time() - left.stat().st_mtime > _STALE:
             shutil.rmtree(left, ignore_errors=True)
-    sets = sorted(folder.glob(f"*/{_ABOUT}"), key=lambda about: about.stat().st_mtime, reverse=True)
+    sets = sorted(folder.glob(f"*/{ABOUT}"), key=lambda about: about.stat().st_mtime, reverse=True)
     total = 0
     for about in sets:
         total += sum(file.stat().st_size for file in about.parent.iterdir())

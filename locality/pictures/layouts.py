@@ -75,25 +75,29 @@ def _list(arrays: Sequence[NamedArray]) -> str:
     return ", ".join(sorted(array.name for array in arrays)) or "none"
 
 
-def by_axes(array: NDArray[Any], where: str) -> tuple[NDArray[Any], list[str]]:
-    """A view [n h w c], c of 1, 3 or 4, and what may have been misunderstood.
+def check_axes(shape: tuple[int, ...], where: str) -> list[str]:
+    """What may be misunderstood about an array of images, in sentences.
 
     Raises:
         BadInput: axes of no set of images.
     """
-    shape = array.shape
-    if array.ndim == 2:
+    n = len(shape)
+    if n == 2:
         raise BadInput(f"{where} is {_axes(shape)}: rows without a form. Save array.reshape(-1, {_form(shape[1])}).")
-    if array.ndim == 3 and shape[2] in (3, 4) and min(shape[:2]) > 4:
+    if n == 3 and shape[2] in (3, 4) and min(shape[:2]) > 4:
         raise BadInput(f"{where} is {_axes(shape)}, which looks like one image. A set is [n, h, w, {shape[2]}].")
-    if array.ndim == 4 and shape[3] not in _CHANNELS and shape[1] in _CHANNELS:
-        array = array.transpose(0, 2, 3, 1)
-    elif array.ndim == 4 and shape[3] not in _CHANNELS and shape[2] in _CHANNELS:
+    if n == 4 and not {shape[1], shape[3]} & set(_CHANNELS) and shape[2] in _CHANNELS:
         raise BadInput(f"{where} is {_axes(shape)}, which looks like [h, w, c, n]. Save np.moveaxis(array, -1, 0).")
-    array = array[..., None] if array.ndim == 3 else array
-    if array.ndim != 4 or array.shape[3] not in _CHANNELS or 0 in array.shape[1:]:
+    if n not in (3, 4) or (n == 4 and not {shape[1], shape[3]} & set(_CHANNELS)) or 0 in shape[1:]:
         raise BadInput(f"{where} holds an array of shape {shape}; give [n,h,w], [n,h,w,3] or [n,3,h,w].")
-    return array, _doubt(shape, where)
+    return _doubt(shape, where)
+
+
+def by_axes(array: NDArray[Any]) -> NDArray[Any]:
+    """A view [n h w c], c of 1, 3 or 4, of an array that `check_axes` lets pass."""
+    if array.ndim == 3:
+        return array[..., None]
+    return array if array.shape[3] in _CHANNELS else array.transpose(0, 2, 3, 1)
 
 
 def _form(d: int) -> str:

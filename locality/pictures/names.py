@@ -55,6 +55,11 @@ def marks_of(splits: Iterable[Split | None]) -> Marks:
     return np.fromiter((numbers[split] for split in splits), np.int8)
 
 
+def by_tenths(count: int) -> Marks:
+    """The marks of images that nothing marks: every tenth, from the first, is held out."""
+    return np.where(np.arange(count) % _HOLD_OUT == 0, 2, 1).astype(np.int8)
+
+
 def choose(marks: Marks, names: Sequence[str], limit: int, title: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which items are for training and which held out, in order, at most `limit` of each (0: all).
 
@@ -68,7 +73,7 @@ def choose(marks: Marks, names: Sequence[str], limit: int, title: str) -> tuple[
             stray = names[int((marks == 0).argmax())]
             raise BadInput(f"{stray} in {title} is neither in its train nor in its test folder. Move it into one.")
     else:
-        marks = np.where(np.arange(len(marks)) % _HOLD_OUT == 0, 2, 1).astype(np.int8)
+        marks = by_tenths(len(marks))
     train, test = (np.flatnonzero(marks == mark)[: limit or None] for mark in (1, 2))
     if (marks == 1).sum() < 2 or not len(test):
         raise BadInput(

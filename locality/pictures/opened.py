@@ -34,19 +34,21 @@ _OTHERS = {
 
 
 @contextmanager
-def open_images(path: Path, key: str, scratch: Scratch) -> Iterator[ImageSet]:
-    """The images of a folder or a file.
+def open_images(path: Path, key: str, scratch: Scratch, found: Found | None = None) -> Iterator[ImageSet]:
+    """The images of a folder or a file; `found`: what a walk of the folder just met.
 
     Raises:
         BadInput: nothing of this kind can be read, or it is damaged; says what to do.
         TooLarge: it unpacks to more than there is room for.
     """
     with ExitStack() as stack:
-        yield _folder(path, key, scratch, stack) if path.is_dir() else _file(path, key, scratch, stack)
+        if path.is_dir():
+            yield _folder(path, found or walk(path), key, scratch, stack)
+        else:
+            yield _file(path, key, scratch, stack)
 
 
-def _folder(path: Path, key: str, scratch: Scratch, stack: ExitStack) -> ImageSet:
-    found = walk(path)
+def _folder(path: Path, found: Found, key: str, scratch: Scratch, stack: ExitStack) -> ImageSet:
     if not any(is_image(name) for name in found.files):
         for kinds in ((".parquet",), _TARS):
             shards = {name: path / name for name in found.files if name.lower().endswith(kinds)}

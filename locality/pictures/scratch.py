@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from locality.errors import BadInput, TooLarge
 from locality.places import local_cache
 
 SPARE = 500_000_000  # bytes of a disk that stay free
+_BLOCK = 1 << 20
 _EVERY = 64_000_000  # bytes written between two looks at the disk
 KNOB = "Give a smaller resolution or a limit, or set LOCALITY_CACHE to a folder on a larger disk."
 
@@ -65,6 +67,21 @@ class Scratch:
         """Where the unpacked form of a file, or of a member of it, lies."""
         name = hashlib.sha256(f"{source}\0{member}".encode(errors="surrogateescape")).hexdigest()[:20]
         return self.folder / f"{name}.{suffix}"
+
+    def unpack(self, read: Callable[[int], bytes], target: Path, most: float = math.inf, what: str = "") -> None:
+        """What `read` gives, as the file `target`: there as soon as it is whole.
+
+        Raises TooLarge (`what` unpacks to more than `most` bytes, or the disk is nearly full).
+        """
+        part, done = target.with_suffix(".part"), 0
+        with part.open("wb") as out:
+            while block := read(_BLOCK):
+                done += len(block)
+                if done > most:
+                    raise TooLarge(what, done, int(most), "It is no set of images: they hardly pack.")
+                self.room(len(block))
+                out.write(block)
+        part.replace(target)
 
     def room(self, size: int) -> None:
         """Called before so many bytes are written. Raises TooLarge (the disk is nearly full)."""

@@ -16,13 +16,12 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from locality.errors import BadInput, TooLarge
+from locality.errors import BadInput
 from locality.pictures.archive import Archive, PartOf, Stream, first_three, inside, reason
 from locality.pictures.scratch import Scratch
 
 Opener = Callable[[Path], AbstractContextManager[Stream]]
 _PACKED: dict[bytes, Opener] = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ": lzma.LZMAFile}
-_BLOCK = 1 << 20
 _FREE, _FOLD = 500_000_000, 100  # images hardly pack: more than this, and so many times the file, is no set of images
 _DAMAGE = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
 
@@ -107,18 +106,11 @@ def _unpacked(path: Path, packed: Opener, scratch: Scratch) -> Path:
     target = scratch.path(path, "tar")
     if target.exists():
         return target
-    part, done = target.with_suffix(".part"), 0
     try:
-        with packed(path) as source, part.open("wb") as out:
-            while block := source.read(_BLOCK):
-                done += len(block)
-                if done > most:
-                    raise TooLarge(f"{path.name} unpacked", done, most, "It is no set of images: they hardly pack.")
-                scratch.room(len(block))
-                out.write(block)
+        with packed(path) as source:
+            scratch.unpack(source.read, target, most, f"{path.name} unpacked")
     except _DAMAGE as error:
         raise BadInput(f"{path.name} is cut short or damaged ({reason(error)}). Copy or download it again.") from None
-    part.replace(target)
     return target
 
 

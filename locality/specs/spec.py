@@ -106,6 +106,21 @@ class Spec(ABC):
         zeros = {option: about.zero for option, about in self.params().items() if about.zero and not values[option]}
         return write(self.name, {option: zeros.get(option) or value_text(value) for option, value in given.items()})
 
+    def typed(self, **short: str) -> list[str]:
+        """The options that differ from their defaults, as a command takes them; `short`: what is not --NAME there."""
+        words: list[str] = []
+        for field in dataclasses.fields(self):
+            value, option = getattr(self, field.name), short.get(field.name, f"--{field.name.replace('_', '-')}")
+            if value == field.default:
+                continue
+            if isinstance(value, bool):
+                words.append(option if value else f"--no-{field.name}")
+                continue
+            many = value if isinstance(value, tuple) else (value,)
+            texts = [str(one) for one in many] if isinstance(many[0], str) else [",".join(map(value_text, many))]
+            words += [word for text in texts for word in (option, text)]
+        return words
+
     @classmethod
     def words(cls) -> Words:
         """What the grammar must know of it."""

@@ -15,7 +15,7 @@ from locality.fields.codec import LEARNED_SIGMAS
 from locality.grammar import command
 from locality.linear.compact import Tolerance, pack_compact
 from locality.linear.statistics import KIND, store_key
-from locality.linear.wiener import pack
+from locality.linear.stored import pack
 from locality.store import Store, default_store
 from locality.studies.fields.draws import Draws
 from locality.studies.fields.tables import LEARNED, learned_key, make_learned_table

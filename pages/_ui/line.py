@@ -13,42 +13,16 @@ import os
 import sys
 import threading
 import time
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
 from locality.sharing import refusal, shared
+from pages._ui.lane import J, Lane, lane_of
 from pages._ui.shared import session
 
 _KEPT = 8  # ended jobs that can still be found
 _FAREWELL = 5.0  # seconds a job may take to end with the server; cut off within PyTorch it aborts the process
-_TURN = 2.0  # seconds of a lane before others have theirs
-_BEGUN = 4  # jobs of a lane that are under way, one of them at work: each holds its memory
 _WAITING = 4  # jobs a session may have in a line of a shared server
 _NICE = 10
-_LOOK = 0.2  # seconds between looks whether a job that waits for its turn was stopped
-
-
-class Turn(threading.Event):
-    """What a job knows of the others of its lane: set while some wait."""
-
-    def give_way(self) -> None:
-        """To be called between two steps: others have their turn first where this job has had its."""
-
-
-class Job(Protocol):
-    """Work known by a key; `run` does it, in a thread of its lane, and `ended` is set afterwards.
-
-    A job may name its `lane`, without one it is in the long lane, and what a shared server must allow for it, `needs`
-    (see `locality.sharing.KINDS`). Where it is refused its `error` says why.
-    """
-
-    key: str
-    ended: threading.Event
-    error: str
-
-    def run(self, others_wait: Turn) -> None: ...
-
-
-J = TypeVar("J", bound=Job)
 
 
 class Line(Generic[J]):
@@ -58,7 +32,7 @@ class Line(Generic[J]):
         self._lock = threading.Condition()
         self._line: list[J] = []  # in order of asking
         self._known: dict[str, J] = {}
-        self._lanes: dict[str, _Lane[J]] = {}
+        self._lanes: dict[str, Lane[J]] = {}
         self._wanted: dict[J, set[str]] = {}  # sessions that asked for it
         atexit.register(self.close)
 
@@ -147,14 +121,14 @@ class Line(Generic[J]):
             return f"This server is shared: {mine} of your requests wait or run. Ask again when one has ended."
         return ""
 
-    def _lane(self, job: J) -> _Lane[J]:
-        return self._lanes.setdefault(lane_of(job), _Lane(self))
+    def _lane(self, job: J) -> Lane[J]:
+        return self._lanes.setdefault(lane_of(job), Lane(self._lock, self._next))
 
-    def _waiting(self, job: J) -> Turn:
+    def _waiting(self, job: J) -> Lane[J]:
         """Set while others of its lane wait."""
         return self._lane(job)
 
-    def _next(self, lane: _Lane[J]) -> None:
+    def _next(self, lane: Lane[J]) -> None:
         """Give the lane to whose turn it is, if nobody has it."""
         order = lane.order()
         if lane.holder is not None or not order:
@@ -166,7 +140,7 @@ class Line(Generic[J]):
             lane.begun.append(lane.holder)
             threading.Thread(target=self._run, args=(lane, lane.holder), daemon=True, name=lane.holder.key).start()
 
-    def _run(self, lane: _Lane[J], job: J) -> None:
+    def _run(self, lane: Lane[J], job: J) -> None:
         lane.thread_of[threading.get_ident()] = job
         _let_clicks_pass()
         try:
@@ -183,72 +157,8 @@ class Line(Generic[J]):
             job.ended.set()
 
 
-class _Lane(Turn, Generic[J]):
-    """The jobs of a lane: who asked for each, how much of it every session has had, and whose turn it is."""
-
-    def __init__(self, line: Line[J]) -> None:
-        super().__init__()
-        self._of = line
-        self.owners: dict[J, str] = {}  # in order of asking
-        self.used: dict[str, float] = {}  # seconds, of the sessions that have jobs here
-        self.begun: list[J] = []
-        self.holder: J | None = None
-        self.since = 0.0
-        self.thread_of: dict[int, J] = {}
-
-    def enter(self, job: J, owner: str) -> None:
-        """A session that comes anew begins as the one that has had least: nobody saves up, nobody is in debt."""
-        self.used.setdefault(owner, min(self.used.values(), default=0.0))
-        self.owners[job] = owner
-        self._mark()
-
-    def forget(self, job: J) -> None:
-        """It has ended or left."""
-        owner = self.owners.pop(job)
-        if job in self.begun:
-            self.begun.remove(job)
-        if owner not in self.owners.values():
-            del self.used[owner]
-        self._mark()
-
-    def order(self) -> list[J]:
-        """Who is next: every session's first job before anybody's second, who has had least first."""
-        full = len(self.begun) >= _BEGUN
-        nth: dict[str, int] = {}
-        ranked = []
-        for place, (job, owner) in enumerate(self.owners.items()):
-            rank = nth[owner] = nth.get(owner, -1) + 1
-            ranked.append((full and job not in self.begun, rank, self.used[owner], place, job))
-        return [entry[-1] for entry in sorted(ranked, key=lambda entry: entry[:-1])]
-
-    def release(self, job: J) -> None:
-        """Charge its session for the turn, and leave the lane to the next."""
-        if self.holder is job:
-            self.used[self.owners[job]] += time.monotonic() - self.since
-            self.holder = None
-
-    def give_way(self) -> None:
-        job = self.thread_of.get(threading.get_ident())
-        if job is None or not self.is_set() or time.monotonic() - self.since < _TURN:
-            return
-        with self._of._lock:
-            self.release(job)
-            self._of._next(self)
-            stop = getattr(job, "stop", None)
-            while self.holder is not job and not (isinstance(stop, threading.Event) and stop.is_set()):
-                self._of._lock.wait(_LOOK)
-
-    def _mark(self) -> None:
-        (self.set if len(self.owners) > 1 else self.clear)()
-
-
 def _let_clicks_pass() -> None:
     """This thread, and those PyTorch starts for it, get what pages leave: Linux has priorities of threads."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-
-
-def lane_of(job: object) -> str:
-    """The lane of a job: long where it does not say."""
-    return str(getattr(job, "lane", "long"))

@@ -14,8 +14,9 @@ import streamlit as st
 from locality.errors import LocalityError
 from locality.studies import finish
 from locality.work import Progress
-from pages._ui.line import Line, Turn
-from pages._ui.samples.jobs import spoken
+from pages._ui.lane import Turn
+from pages._ui.line import Line
+from pages._ui.timing import spoken
 
 _POLL = 0.5  # seconds between looks at work under way
 

@@ -166,3 +166,14 @@ def test_large_images_are_previewed_from_leading_components(monkeypatch: pytest.
     most = float((outside / (outside + sigma**2) - rest).abs().max())  # what the discarded components can change
     assert np.abs(field - truth).max() < most + 1e-4
     assert most < 0.1 * np.abs(truth).max()
+
+
+def test_a_file_that_has_left_is_made_again() -> None:
+    at = open_page(dataset="digits")
+    head, _ = sent(at)
+    asked = [files._STATIC / Path(url).name for url in (head["strip"]["url"], head["tables"]["basis"])]
+    before = [path.read_bytes() for path in asked]
+    for path in asked:
+        path.unlink()
+    at.run()
+    assert [path.read_bytes() for path in asked] == before

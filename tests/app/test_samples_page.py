@@ -22,7 +22,7 @@ from locality.types import Denoiser, Pixel
 from locality.work import heartbeat
 from pages._ui import timing as timings
 from pages._ui.samples import evidence, export, mount
-from pages._ui.samples.jobs import JOBS, Drawing, Job, Jobs, spoken
+from pages._ui.samples.jobs import JOBS, Drawing, Job, Jobs
 from pages._ui.samples.marks import marked, moved
 from pages._ui.samples.rows import find_rows
 from tests.app.opened import open_page
@@ -494,7 +494,7 @@ def test_marks_light_the_window_and_frame_the_pixel() -> None:
 
 def test_words_for_shares_and_times() -> None:
     assert [evidence.percent(share) for share in (1.0, 0.5, 0.034, 1e-7)] == ["100 %", "50 %", "3.4 %", "< 0.001 %"]
-    assert [spoken(seconds) for seconds in (12.3, 600, 7200)] == ["12 s", "10 min", "2.0 h"]
+    assert [timings.spoken(seconds) for seconds in (12.3, 600, 7200)] == ["12 s", "10 min", "2.0 h"]
 
 
 def test_the_menu_has_the_page_with_an_icon_of_its_own() -> None:

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from locality.errors import BadInput, TooLarge
 from locality.sharing import Sharing, share, shared
 from locality.work import Progress
-from pages._ui import line
+from pages._ui import lane, line
 from pages._ui.quota import Quota
 from pages._ui.serve import address_of
 from pages._ui.shared import begin, described
@@ -84,7 +84,7 @@ class Told:
         self.notes: list[str] = []
         self.asking = "a"
         monkeypatch.setattr(line, "session", lambda: self.asking)
-        monkeypatch.setattr(line, "_TURN", turn)
+        monkeypatch.setattr(lane, "_TURN", turn)
         self.works = Works()
 
     def ask(self, session: str, name: str, steps: int, lane: str = "short") -> Work:

@@ -46,6 +46,13 @@ _PLACES = (
 @contextmanager
 def running_app(cache: Path, log: Path, env: dict[str, str]) -> Iterator[str]:
     """Start the app on a free loopback port with its own cache; yields its address."""
+    with started_app(cache, log, env) as (url, _):
+        yield url
+
+
+@contextmanager
+def started_app(cache: Path, log: Path, env: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """The same, with the number of the process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -55,7 +62,7 @@ def running_app(cache: Path, log: Path, env: dict[str, str]) -> Iterator[str]:
         server = subprocess.Popen(command, cwd=ROOT, env={**env, "LOCALITY_CACHE": str(cache)}, stdout=out, stderr=out)
         try:
             _wait(f"http://127.0.0.1:{port}", server, log)
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{port}", server.pid
         finally:
             server.terminate()
             server.wait(60)

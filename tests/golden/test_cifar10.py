@@ -17,7 +17,8 @@ from locality.dataset import Dataset
 from locality.datasets import DATASETS
 from locality.linear.moments import PixelMoments, estimate_moments
 from locality.linear.statistics import KIND, store_key
-from locality.linear.wiener import WienerFilter, coordinates, unpack
+from locality.linear.stored import unpack
+from locality.linear.wiener import WienerFilter, coordinates
 from locality.schedule import ddpm_grid
 from locality.store import Store
 from locality.types import Pixel

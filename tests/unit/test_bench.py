@@ -25,6 +25,7 @@ from locality.store import Store
 from locality.studies import CellFinished, Sampling, bench, finish, found_bench, open_denoiser, sample
 from locality.studies.benchmark import leaderboard, markdown, text_rows
 from locality.studies.benchmark.ship import pack, unpack
+from locality.studies.models import Model
 from locality.types import Denoiser
 from tests.benches import Calls, network, plan, run, shrinking
 from tests.made_up import made_up
@@ -521,6 +522,24 @@ def test_everybody_is_seen_before_anybody_is_done(
     assert first == sorted(first, reverse=True)
     later = [event.model for event in events if event.images.start > 0]
     assert [name for i, name in enumerate(later) if later[i - 1 : i] != [name]] == list(dict.fromkeys(later))
+
+
+def test_no_model_is_opened_more_than_twice(
+    store: Store,
+    digits: Source,
+    nets: tuple[str, str],
+    two: tuple[Calls, Calls],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also one with steps of its own, beside which the second network is opened to draw."""
+    opened: list[str] = []
+    usual = Model.open
+    monkeypatch.setattr(
+        Model, "open", lambda self, **rest: opened.append(str(self.spec and self.spec.name)) or usual(self, **rest)
+    )
+    run(plan(nets[0], "weak@steps=2", count=50, ceiling=nets[1]), store)
+    assert opened.count("weak") == 2
+    assert opened.count("None") <= 1 + 2 * 2  # the reference, once; the second network for itself and beside weak
 
 
 def test_progress_goes_up_to_the_end_with_cells_and_time_left(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 
 import pytest
 import typer
+from typer.core import TyperCommand
 
 from locality.cli import app
 from locality.cli.parts.plans import PlanOptions
@@ -83,6 +84,18 @@ def test_lists_are_read_and_what_is_none_is_reported_with_an_example(options: Pl
         BadInput, match=r"--size '1\.5' is not a list of whole numbers\. Write for example --size 1,2\."
     ):
         options.plan({"sizes": "1.5"})
+
+
+def test_a_plan_says_itself_as_it_is_typed(options: PlanOptions) -> None:
+    plan = Made(5, sigmas=(1 / 3, 2.0), names=("x", "y"), rule="b", kept=False, turned=True)
+    words = plan.typed(count="-n", sizes="--size")
+    assert words == ["-n", "5", "--sigmas", "0.3333333333333333,2", "--names", "x", "--names", "y", "--rule", "b",
+                     "--no-kept", "--turned"]  # fmt: skip
+    seen: list[dict[str, object]] = []
+    command = TyperCommand("made", params=options.params, callback=lambda **given: seen.append(given))
+    command.main(words, standalone_mode=False)
+    assert options.plan({name.removeprefix("plan_"): value for name, value in seen[0].items()}) == plan
+    assert Made().typed() == []
 
 
 @pytest.mark.parametrize(

@@ -389,3 +389,11 @@ def test_a_link_is_written_through(tmp_path: Path) -> None:
 def test_json_holds_no_nan(shell: Shell, tmp_path: Path) -> None:
     result = shell("sample", "digits", *WIENER, "-n", 1, "--steps", 2, "--out", tmp_path / "s.npz", "--json")
     assert json.loads(result.out, parse_constant=lambda name: pytest.fail(name))["n"] == 1
+
+
+def test_the_command_of_a_shipped_grid_repeats_its_options(shell: Shell, tmp_path: Path) -> None:
+    shell("sample-grid", "digits", *WIENER, "-n", 2, "--steps", 3, "--grid", "log", "--no-clip", "--ship", tmp_path)
+    about = json.loads((tmp_path / "sample_grids/digits.json").read_text())["about"]
+    assert about["command"] == (
+        "python -m locality sample-grid digits --model wiener -n 2 --steps 3 --grid log --no-clip --ship cache/shipped"
+    )

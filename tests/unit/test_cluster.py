@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,9 +27,10 @@ from locality.store import Store
 from locality.studies import finish
 from locality.types import Denoiser
 from locality.work import listening
-from tests.clusters import Cluster, cluster
+from tests.clusters import Cluster
 from tests.small_sets import fit
 
+WORKERS = 3
 MODELS = [
     "optimal",
     "optimal:classes=3,flips=true",
@@ -42,21 +43,6 @@ MODELS = [
     "pspc_flex",
 ]
 ALONE = ["optimal:neighbours=3", "pca_locality:softmax=batch,batch_size=150", "wiener", "nearest"]
-
-
-@pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A scheduler with three workers, which see no dataset but those that come with packages."""
-    with cluster(tmp_path_factory.mktemp("dask"), {"LOCALITY_DATA": "/nowhere"}) as made:
-        made.workers(3)
-        yield made
-
-
-@pytest.fixture
-def team(three: Cluster) -> Iterator[ClusterCompute]:
-    compute = ClusterCompute(cluster=three.address)
-    yield compute
-    leave(three.address)
 
 
 @pytest.fixture
@@ -254,21 +240,21 @@ def test_a_worker_without_memory_is_refused(team: ClusterCompute) -> None:
         team.shards(eight_bit(1000))
 
 
-def test_a_worker_killed_before_it_has_anything(three: Cluster, store: Store) -> None:
-    compute, images = ClusterCompute(cluster=three.address), eight_bit(900)
+def test_a_worker_killed_before_it_has_anything(dask: Cluster, store: Store) -> None:
+    compute, images = ClusterCompute(cluster=dask.address), eight_bit(900)
     try:
         one, x = fit("optimal", images, store), noisy(images, 4, 0.5, dtype=torch.float32)
         os.kill(next(iter(compute.team.members.values())).pid, signal.SIGKILL)
         torch.testing.assert_close(compute.spread(one, images)(x, 0.5), one(x, 0.5), rtol=0, atol=1e-6)
         assert len(compute.team.lost) == 1
     finally:
-        leave(three.address)
-        three.workers(1)
+        leave(dask.address)
+        dask.workers(1)
 
 
 @pytest.mark.parametrize("work", ["statistics", "pca_locality"])
-def test_a_worker_killed_in_the_middle_loses_nothing_and_is_named(work: str, three: Cluster, store: Store) -> None:
-    compute = ClusterCompute(cluster=three.address, images=100)
+def test_a_worker_killed_in_the_middle_loses_nothing_and_is_named(work: str, dask: Cluster, store: Store) -> None:
+    compute = ClusterCompute(cluster=dask.address, images=100)
     try:
         victim, listen = next(iter(compute.team.members.values())), killing(compute, 1)
         if work == "statistics":
@@ -287,8 +273,8 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_is_named(work: str, thr
         assert [one.pid for one in compute.team.lost] == [victim.pid]
         assert compute.facts()["lost"] == [f"{victim.address} (process {victim.pid} on {victim.host})"]
     finally:
-        leave(three.address)
-        three.workers(1)
+        leave(dask.address)
+        dask.workers(1)
 
 
 def test_machines_with_other_numbers_of_threads_go_the_same_way() -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,22 +41,10 @@ from locality.studies import (
 )
 from locality.work import Progress
 from tests.benches import network, plan
-from tests.clusters import Cluster, cluster
+from tests.clusters import Cluster
 from tests.shell import Shell, refused
 
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A scheduler with two workers, which see no dataset but those that come with packages."""
-    with cluster(tmp_path_factory.mktemp("dask"), {"LOCALITY_DATA": "/nowhere"}) as made:
-        made.workers(2)
-        yield made
-
-
-@pytest.fixture
-def team(two: Cluster) -> Iterator[ClusterCompute]:
-    yield ClusterCompute(cluster=two.address)
-    leave(two.address)
+WORKERS = 2
 
 
 @pytest.fixture
@@ -91,10 +79,10 @@ def test_a_benchmark(team: ClusterCompute, stores: tuple[Store, Store], tmp_path
     assert not [event for event in again if isinstance(event, CellFinished)]
 
 
-def test_a_benchmark_whose_worker_is_killed(two: Cluster, stores: tuple[Store, Store], tmp_path: Path) -> None:
+def test_a_benchmark_whose_worker_is_killed(dask: Cluster, stores: tuple[Store, Store], tmp_path: Path) -> None:
     question = plan(network(tmp_path / "net"), "optimal", count=40)
     ours = finish(bench(Source.parse("digits"), question, store=stores[0]))
-    team = ClusterCompute(cluster=two.address)
+    team = ClusterCompute(cluster=dask.address)
     victim = next(iter(team.team.members.values()))
 
     def kill(event: Progress) -> None:
@@ -114,8 +102,8 @@ def test_a_benchmark_whose_worker_is_killed(two: Cluster, stores: tuple[Store, S
         team.team.look()
         assert [one.pid for one in team.team.lost] == [victim.pid]
     finally:
-        leave(two.address)
-        two.workers(1)
+        leave(dask.address)
+        dask.workers(1)
 
 
 def test_a_model_that_fails_leaves_the_others(
@@ -202,9 +190,9 @@ def test_other_images_or_weights_on_a_worker(
         finish(measure_agreement(source, ["wiener", net], plan=question, store=stores[1], compute=team))
 
 
-def test_commands(two: Cluster, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands(dask: Cluster, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCALITY_CACHE", str(tmp_path / "cache"))
-    where = ("--cluster", two.address)
+    where = ("--cluster", dask.address)
     try:
         there, here = shell("stats", "digits", *where, "--json").json, shell("stats", "digits", "--json").json
         assert there["largest_eigenvalues"] == here["largest_eigenvalues"]
@@ -220,18 +208,18 @@ def test_commands(two: Cluster, shell: Shell, tmp_path: Path, monkeypatch: pytes
         taken = shell("sample", "digits", *asked, "--device", "cuda", *where)
         assert "workers compute on their processors" in refused(taken)
     finally:
-        leave(two.address)
+        leave(dask.address)
 
 
-def test_studies_of_a_server_use_its_cluster(two: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_studies_of_a_server_use_its_cluster(dask: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     assert usual() == Compute()
-    monkeypatch.setenv(VARIABLE, two.address)
-    assert usual() == ClusterCompute(cluster=two.address)
+    monkeypatch.setenv(VARIABLE, dask.address)
+    assert usual() == ClusterCompute(cluster=dask.address)
     try:
         join()
         assert isinstance(finish(open_denoiser(Source.parse("digits"), "optimal")), SpreadDenoiser)
     finally:
-        leave(two.address)
+        leave(dask.address)
 
 
 def test_a_server_says_what_is_wrong_with_its_cluster(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from locality.errors import BadInput
 from locality.linear.compact import Tolerance, is_compact, measure_error, pack_compact, unpack_compact
 from locality.linear.gram import decompose_images
 from locality.linear.statistics import KIND, fit_filter, store_key
-from locality.linear.wiener import WienerFilter, pack
+from locality.linear.stored import pack
+from locality.linear.wiener import WienerFilter
 from locality.store import Store
 from locality.store.artifact import encode
 from locality.studies import finish

@@ -13,9 +13,11 @@ import torch
 
 from locality.datasets.folder import Folder
 from locality.errors import BadInput, TooLarge
-from locality.pictures import decode, kept
+from locality.pictures import decode, kept, opened
+from locality.pictures.arrays import NamedArray
 from locality.pictures.decode import Request
 from locality.pictures.scratch import pictures_folder
+from locality.pictures.walk import walk
 from tests.pictures import encode, noise, pngs, write_folder, write_zip
 
 SEVEN = pngs(7, 8, 8, 3)
@@ -44,6 +46,26 @@ def test_the_second_start_reads_no_image(tmp_path: Path, monkeypatch: pytest.Mon
     again = Folder(path=str(root), resolution=8)
     assert torch.equal(again.load().data, data)
     assert len(again.load("test")) == 1
+
+
+def test_a_set_is_described_by_one_walk_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[Path] = []
+    for module in (kept, opened):
+        monkeypatch.setattr(module, "walk", lambda path: walked.append(path) or walk(path))
+    root = write_folder(tmp_path / "set", SEVEN)
+    assert kept.listed(request_of(root)) == (6, 1, [])
+    assert walked == [root]
+
+
+def test_an_npz_is_described_by_its_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(tmp_path / "set.npz", images=np.zeros((20, 20, 30), np.uint8))
+    monkeypatch.setattr(NamedArray, "_unpacked", None)
+    train, test, notes = kept.listed(request_of(tmp_path / "set.npz"))
+    assert (train, test) == (18, 2)
+    assert notes == [
+        "images.npy in set.npz is [20, 20, 30] and read as 20 images of 20 x 30 pixels. If it holds 30 images of "
+        "20 x 20, save np.moveaxis(array, -1, 0)."
+    ]
 
 
 @pytest.mark.parametrize("change", ["time", "size", "name", "new", "option"])
@@ -155,10 +177,10 @@ def test_the_sets_not_used_for_longest_leave_first(tmp_path: Path, monkeypatch: 
     requests = [request_of(write_folder(tmp_path / name, SEVEN)) for name in "abc"]
     for age, request in enumerate(requests):
         os.utime(kept.obtain(request).folder / "set.json", (1000 - age, 1000 - age))
-    assert kept.look(requests[2])  # used now: the oldest is b
+    kept.obtain(requests[2])  # used now: the oldest is b
     monkeypatch.setattr(kept, "ROOM", 2 * 7 * 192 + 1000)
     kept.obtain(request_of(write_folder(tmp_path / "d", SEVEN)))
-    assert [kept.look(request) is not None for request in requests] == [True, False, True]
+    assert [(pictures_folder() / kept.address(request)).exists() for request in requests] == [True, False, True]
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from locality.linear.budget import check_budget
 from locality.linear.leading import lead
 from locality.linear.moments import estimate_moments
 from locality.linear.statistics import fit_filter
-from locality.linear.wiener import WienerFilter, is_approximate, pack, unpack
+from locality.linear.stored import is_approximate, pack, unpack
+from locality.linear.wiener import WienerFilter
 from locality.store import Store
 from locality.studies import finish
 from locality.types import ImageShape

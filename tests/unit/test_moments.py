@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
+from locality.linear.integers import _product_by_floats, integer_product
 from locality.linear.moments import (
     PixelMoments,
     ValueMoments,
-    _product_by_floats,
     accumulate_moments,
     estimate_moments,
-    integer_product,
 )
 
 
@@ -81,7 +80,7 @@ def test_products_by_floats_are_exact_too() -> None:
 @pytest.mark.parametrize("fast", [True, False])
 def test_both_ways_give_the_same_integers(monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
     """Integer instructions where the processor has them, float products where it has not."""
-    monkeypatch.setattr("locality.linear.moments.fast_integers", lambda kind: fast)
+    monkeypatch.setattr("locality.linear.integers.fast_integers", lambda kind: fast)
     left = torch.nn.functional.pad(pixels(3, 2500, seed=1).bitwise_xor(128).view(torch.int8), (0, 28, 0, 29))
     assert (integer_product(left, left.T) == left.long() @ left.long().T).all()
 

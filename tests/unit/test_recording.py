@@ -29,7 +29,7 @@ from locality.studies import (
     train_network,
 )
 from locality.studies.training.record import places
-from locality.studies.training.recording import as_bytes, pack, unpack
+from locality.studies.training.recording import pack, unpack
 from locality.types import Pixel
 from tests.shell import Shell, refused
 
@@ -126,8 +126,3 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     assert [row["images"] for row in got["moments"]] == [0, 1024, 2048]
     assert all(len(row["error"]) == 6 for row in got["moments"])
     assert "has no moments" in refused(shell("recording", "digits", folder.parent, *few))
-
-
-def test_bytes_are_those_of_the_screen() -> None:
-    values = torch.tensor([[-1.2, -1.0, 0.0, 1.0, 3.0]])
-    assert as_bytes(values).tolist() == [[0, 0, 128, 255, 255]]

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
 from locality.linear.moments import Moments, ValueMoments, estimate_moments
-from locality.linear.wiener import WienerFilter, coordinates, pack, unpack
+from locality.linear.stored import pack, unpack
+from locality.linear.wiener import WienerFilter, coordinates
 from locality.store import Artifact
 from locality.types import ImageShape, Pixel
 from tests.problems import Gaussian, Scaled, Shifted, Stationary, World

@@ -10,7 +10,8 @@ import torch
 
 from locality.dataset import Dataset
 from locality.pictures.decode import Request
-from locality.pictures.kept import Kept, listed, obtain
+from locality.pictures.decoded import Kept
+from locality.pictures.kept import listed, obtain
 from locality.pictures.names import Split
 from locality.pictures.recipe import Crop, Mode
 from locality.types import ImageShape

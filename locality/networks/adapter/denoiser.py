@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from locality.errors import BadInput
 from locality.networks.adapter.facts import Facts
-from locality.networks.adapter.outputs import as_levels, outputs
 from locality.networks.adapter.weights import fit_weights, read_weights
 from locality.networks.checkpoints.opened import UNKNOWN
+from locality.networks.parts.precondition import outputs
 from locality.networks.parts.spec import NetworkDenoiser, NetworkSpec
 from locality.types import ImageShape
 
@@ -154,7 +154,7 @@ def adapt(
         schedule=schedule,
         steps=steps,
         betas=betas,
-        levels=as_levels(levels),
+        levels=_as_levels(levels),
         sigma_range=sigma_range,
         label=label,
         offset=offset,
@@ -165,6 +165,13 @@ def adapt(
     if weights is not None:
         fit_weights(net, read_weights(beside(weights), key=key, prefix=prefix), str(weights))
     return AdaptedDenoiser(net.eval().requires_grad_(False), PythonSpec(), image_shape(shape), facts, trained_on)
+
+
+def _as_levels(values: Sequence[float] | Tensor | None) -> tuple[float, ...]:
+    try:
+        return () if values is None else tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise BadInput(f"levels={values!r} is no list of numbers, one for each step.") from None
 
 
 def image_shape(value: Any) -> ImageShape:

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from locality.errors import BadInput, CheckpointMismatch, NonFinite, TooLarge, first_line
-from locality.networks.checkpoints.files import difference, read_tensors
+from locality.errors import BadInput, CheckpointMismatch, TooLarge, first_line
+from locality.networks.checkpoints.files import check_finite, difference, read_tensors, shapes_of
 from locality.networks.checkpoints.opened import BUILD_ERRORS, LARGEST, check_size
 
 TENSORS, PICKLES = ".safetensors", (".pt", ".pth", ".ckpt")
@@ -63,20 +63,12 @@ def fit_weights(net: nn.Module, state: Mapping[str, Tensor], where: str) -> None
         CheckpointMismatch: others; names the first three, and the prefix that would help. NonFinite: NaN or infinity.
     """
     state = _named(net, state)
-    want = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-    got = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    wrong = sorted(name for name in want.keys() | got.keys() if want.get(name) != got.get(name))
-    if wrong:
-        first = "; ".join(difference(name, want.get(name), got.get(name)) for name in wrong[:3])
-        fits = [prefix for prefix in _prefixes(got, want) if all(f"{prefix}{name}" in got for name in want)]
+    want = net.state_dict()
+    if wrong := difference(shapes_of(want), shapes_of(state)):
+        fits = [prefix for prefix in _prefixes(state, want) if all(f"{prefix}{name}" in state for name in want)]
         hint = f" They fit with prefix={' or prefix='.join(map(repr, fits))}." if fits else ""
-        raise CheckpointMismatch(
-            f"The weights of {where} do not fit the network: {len(wrong)} of {len(want.keys() | got.keys())} tensors "
-            f"differ. {first}.{hint}"
-        )
-    bad = [name for name, tensor in state.items() if not bool(tensor.isfinite().all())]
-    if bad:
-        raise NonFinite(f"{where}: {len(bad)} tensors hold NaN or infinity, first {bad[0]!r}. Use another checkpoint.")
+        raise CheckpointMismatch(f"The weights of {where} do not fit the network: {wrong}{hint}")
+    check_finite(state, where)
     net.load_state_dict(dict(state))
 
 

@@ -144,23 +144,35 @@ def _alike(value: Any, default: Any) -> bool:
 
 def load_weights(net: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Copy tensors into a network of exactly the same keys and shapes."""
-    want = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-    got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    wrong = sorted(name for name in want.keys() | got.keys() if want.get(name) != got.get(name))
-    if wrong:
-        first = "; ".join(difference(name, want.get(name), got.get(name)) for name in wrong[:3])
-        raise CheckpointMismatch(f"{where} fits another architecture: {len(wrong)} tensors differ. {first}.")
-    bad = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
-    if bad:
-        raise NonFinite(f"{where}: {len(bad)} tensors hold NaN or infinity, first {bad[0]!r}. Use another checkpoint.")
+    if wrong := difference(shapes_of(net.state_dict()), shapes_of(tensors)):
+        raise CheckpointMismatch(f"{where} fits another architecture: {wrong}")
+    check_finite(tensors, where)
     net.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
 
 
-def difference(name: str, want: tuple[int, ...] | None, got: tuple[int, ...] | None) -> str:
-    """How a tensor differs from the one wanted, by their shapes; None: there is none."""
-    if got is None:
-        return f"{name} is missing"
-    return f"{name} is not expected" if want is None else f"{name} has shape {got}, {want} expected"
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor by name."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def difference(want: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]]) -> str:
+    """How many tensors differ from those wanted by name or shape, and the first three; "" for none."""
+
+    def told(name: str) -> str:
+        if name not in got:
+            return f"{name} is missing"
+        return f"{name} has shape {got[name]}, {want[name]} expected" if name in want else f"{name} is not expected"
+
+    both = want.keys() | got.keys()
+    wrong = sorted(name for name in both if want.get(name) != got.get(name))
+    return f"{len(wrong)} of {len(both)} tensors differ. {'; '.join(map(told, wrong[:3]))}." if wrong else ""
+
+
+def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raises NonFinite (NaN or infinity); names the first."""
+    bad = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if bad:
+        raise NonFinite(f"{where}: {len(bad)} tensors hold NaN or infinity, first {bad[0]!r}. Use another checkpoint.")
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from locality.errors import BadInput, CheckpointMismatch, TooLarge, first_line
-from locality.networks.checkpoints.files import difference, load_weights
+from locality.networks.checkpoints.files import difference, load_weights, shapes_of
 from locality.networks.checkpoints.spec import ExternalSpec
 from locality.networks.parts.spec import NetworkDenoiser
 from locality.store.atomic import sha256_of
@@ -87,13 +87,8 @@ def _check_shapes(spec: ExternalSpec, shape: ImageShape, got: Mapping[str, tuple
             frame: nn.Module = spec.build(shape).get_submodule("inner")
     except BUILD_ERRORS as error:
         raise BadInput(f"{file}: no {spec.kind} can be made as it is described ({first_line(error)}).") from None
-    want = {name: tuple(tensor.shape) for name, tensor in frame.state_dict().items()}
-    wrong = sorted(name for name in want.keys() | got.keys() if want.get(name) != got.get(name))
-    if wrong:
-        first = "; ".join(difference(name, want.get(name), got.get(name)) for name in wrong[:3])
-        raise CheckpointMismatch(
-            f"{file} does not fit its {spec.kind}: {len(wrong)} of {len(want)} tensors differ. {first}."
-        )
+    if wrong := difference(shapes_of(frame.state_dict()), got):
+        raise CheckpointMismatch(f"{file} does not fit its {spec.kind}: {wrong}")
 
 
 def check_size(file: Path) -> None:

@@ -31,16 +31,32 @@ class Scalars(NamedTuple):
 
 def scalars(prediction: str, sigma: Float[Tensor, " b"], sigma_data: float) -> Scalars:
     """The scalars of one prediction type. sigma in units of x0; sigma_data only matters for edm."""
-    if prediction == "eps":
-        return Scalars(torch.ones_like(sigma), -sigma, torch.rsqrt(1 + sigma**2))
-    if prediction == "x0":
-        return Scalars(torch.zeros_like(sigma), torch.ones_like(sigma), torch.rsqrt(1 + sigma**2))
     if prediction not in PREDICTIONS:
         raise BadInput(f"prediction={prediction!r}: choose one of {', '.join(PREDICTIONS)}.")
-    data = sigma_data if prediction == "edm" else 1.0  # v-prediction is EDM's form with unit data, but for the sign
-    total = torch.rsqrt(sigma**2 + data**2)
-    sign = -1.0 if prediction == "v" else 1.0
-    return Scalars((data * total) ** 2, sign * sigma * data * total, total)
+    if prediction != "edm":
+        return Scalars(*outputs(prediction, sigma), torch.rsqrt(1 + sigma**2))
+    total = torch.rsqrt(sigma**2 + sigma_data**2)
+    return Scalars((sigma_data * total) ** 2, sigma * sigma_data * total, total)
+
+
+def outputs(gives: str, s: Float[Tensor, " b"]) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+    """u0 = skip u + out F, by what the network predicts of u = u0 + s eps; with a minus before it, its negative.
+
+    eps (u - u0) / s; residual u - u0; score (u0 - u) / s^2; v = alpha eps - s alpha u0 with alpha = 1 / sqrt(1 + s^2).
+    """
+    one = torch.ones_like(s)
+    alpha = torch.rsqrt(1 + s**2)
+    sign = -1.0 if gives.startswith("-") else 1.0
+    match gives.removeprefix("-"):
+        case "eps":
+            return one, -sign * s
+        case "x0":
+            return torch.zeros_like(s), one
+        case "v":
+            return alpha**2, -sign * s * alpha
+        case "residual":
+            return one, -sign * one
+    return one, s**2
 
 
 def noise_label(sigma: Float[Tensor, " b"]) -> Float[Tensor, " b"]:

@@ -56,6 +56,12 @@ class NetworkSpec(Spec):
         """How the network learns the noise level."""
         return noise_label(sigma)
 
+    def fresh(self, shape: ImageShape, seed: int) -> nn.Module:
+        """The network as it starts: a function of spec, shape and seed; the global generator is left alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)  # layers initialise from the global generator only
+            return self.build(shape)
+
     @abstractmethod
     def build(self, shape: ImageShape) -> nn.Module:
         """The raw network F: (images [b c h w], noise label [b]) -> [b c h w], freshly initialised."""

@@ -148,10 +148,7 @@ class Training:
         return torch.optim.AdamW(net.parameters(), **options)
 
     def _fresh(self) -> nn.Module:
-        """The network as it starts: a function of spec, shape and seed; the global generator is left alone."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.train.seed)  # layers initialise from the global generator only
-            return self.machine.placed(self.spec.build(self.dataset.shape))
+        return self.machine.placed(self.spec.fresh(self.dataset.shape, self.train.seed))
 
     def _step(self, used: float) -> Float[Tensor, ""]:
         """One optimiser step on a fresh batch; returns its loss, for which nobody has waited yet."""

@@ -88,8 +88,8 @@ def cells(setup: Setup, extractors: Sequence[Extractor]) -> list[Cell]:
         for competitor in sorted(setup.everyone, key=lambda one: (one.kind != REFERENCE, one.kind != SECOND)):
             count = setup.held_out if competitor.kind == CONTROL else setup.plan.count
             parts = chunks(count)
-            for images in parts[:1] if first else parts[1:]:
-                found += _of(setup, competitor, images, extractors)
+            its = [cell for i in (parts[:1] if first else parts[1:]) for cell in _of(setup, competitor, i, extractors)]
+            found += sorted(its, key=lambda cell: cell.kind == BESIDE)  # for these the second network may be opened
     return found
 
 

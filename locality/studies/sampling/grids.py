@@ -86,11 +86,11 @@ def ship_grid(source: Source, made: Grid, to: Path, *, store: Store | None = Non
         arrays |= {f"{i}.{name}": part for name, part in zip(_NEAR, made.nearest[text], strict=True)}
         facts.append({"model": text, "low": low, "high": high, "seconds": trajectory.seconds, "who": who[text]})
     meta = {"models": facts, "sampling": dataclasses.asdict(made.sampling), "shape": list(source.shape)}
-    models = [word for text in made.drawn for word in ("--model", text)]
+    words = [word for text in made.drawn for word in ("--model", text)] + made.sampling.typed(count="-n")
     about = {
         "models": list(made.drawn),
         "seed": made.sampling.seed,
-        "command": command("sample-grid", *source.words, *models, "--ship", "cache/shipped"),
+        "command": command("sample-grid", *source.words, *words, "--ship", "cache/shipped"),
         "machine": machine_facts(),
     }
     return ship(source, source.slug, KIND, key, Artifact(arrays, meta), about, to, store=store)

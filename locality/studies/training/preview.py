@@ -15,6 +15,7 @@ from torch import Tensor
 
 from locality.datasets import Source
 from locality.errors import BadInput
+from locality.features import as_8bit
 from locality.fields.jacobian import reduce_inputs
 from locality.fields.rows import rows
 from locality.linear.wiener import WienerFilter
@@ -83,7 +84,7 @@ class Previewer:
         x0_hat = self._x_T.to(device)
         for step in ddim(denoiser, self._x_T.to(device), self._levels):
             x0_hat = step.x0_hat
-        samples = ((x0_hat + 1) * 127.5).round().clamp(0, 255).byte().cpu()
+        samples = as_8bit(x0_hat, denoiser.shape).flatten(1).cpu()
         learned = self._field(denoiser, self.preview.pixel)
         return Frame(self.training.images, self.training.seconds, samples, learned)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.device import machine_facts
 from locality.errors import BadInput
+from locality.features import as_8bit
 from locality.fields.jacobian import reduce_inputs
 from locality.fields.rows import NoisyImages, rows
-from locality.grammar import command, value_text
+from locality.grammar import command
 from locality.metrics import RATIO_SIGMAS, denoising_errors, ratio_scores
 from locality.networks import (
     MANIFEST,
@@ -38,7 +39,7 @@ from locality.studies.fields.draws import Draws
 from locality.studies.models import fit_wiener
 from locality.studies.sampling.config import Sampling
 from locality.studies.shipped import ship
-from locality.studies.training.recording import KIND, VERSION, Recording, as_bytes, pack
+from locality.studies.training.recording import KIND, VERSION, Recording, pack
 from locality.types import Denoiser, ImageShape, Pixel
 from locality.work import Progress
 
@@ -53,16 +54,6 @@ class RecordingPlan(Spec):
     steps: int = param(10, help="Sampling steps.", low=2, high=1000)
     held_out: int = param(500, help="Held-out images the errors are measured on.", low=2)
     seed: int = param(0, help="Seed of all noise.", low=0, high=2**31 - 1)
-
-    def changed(self) -> dict[str, str]:
-        """The options that differ from their defaults, as typed."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        usual = {field.name: field.default for field in fields(self)}
-        return {
-            name: ",".join(f"{part:g}" for part in value) if isinstance(value, tuple) else value_text(value)
-            for name, value in given.items()
-            if value != usual[name]
-        }
 
 
 def record(
@@ -100,7 +91,7 @@ def record(
         errors.append([float(score.mean()) for score in scores])
         stderr.append([float(score.std()) / math.sqrt(len(x0)) for score in scores])
         yield Progress(i + 0.9, len(moments) + 1, f"{note}: samples")
-        samples.append(as_bytes(_samples(denoiser, plan)))
+        samples.append(as_8bit(_samples(denoiser, plan), source.shape).flatten(1))
     return Recording(
         name=folder.absolute().name.removeprefix(f"{source.slug}-"),
         dataset=source.text,
@@ -123,14 +114,14 @@ def record(
 
 def ship_recording(source: Source, made: Recording, folder: Path, plan: RecordingPlan, to: Path) -> Path:
     """Write a recording to a folder of shipped files as recordings/DATASET-NAME; returns the payload's path."""
-    given = [word for name, text in plan.changed().items() for word in (f"--{name.replace('_', '-')}", text)]
+    words = [*source.words, folder.absolute().name, *plan.typed(), "--ship", "cache/shipped"]
     weights = [load_manifest(place)["sha256"] for place in read_moments(folder).values()][: len(made.images) - 1]
     key = {"dataset": source.text, "weights": weights, "plan": plan.key(), "version": VERSION}
     about = {
         "network": made.network,
         "images_seen": made.images[-1],
         "moments": len(made.images),
-        "command": command("recording", *source.words, folder.absolute().name, *given, "--ship", "cache/shipped"),
+        "command": command("recording", *words),
         "machine": machine_facts(),
     }
     return ship(source, f"{source.slug}-{made.name}", KIND, key, pack(made), about, to)
@@ -162,9 +153,7 @@ def _samples(denoiser: Denoiser, plan: RecordingPlan) -> Float[Tensor, "n d"]:
 def _untrained(facts: dict[str, Any], folder: Path) -> NetworkDenoiser:
     """The network before its first step, as `Training` draws it."""
     spec, shape = network_spec(facts["network"], folder), ImageShape(*facts["shape"])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_seed(folder))
-        net = spec.build(shape)
+    net = spec.fresh(shape, _seed(folder))
     return NetworkDenoiser(net.eval().requires_grad_(False), spec, shape)
 
 

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
@@ -108,9 +107,3 @@ def shipped_recordings(dataset: str | None = None, *, store: Store | None = None
         return dataset is None or manifest["about"].get("dataset") == dataset
 
     return [unpack(kept) for _, kept in shipped(KIND, where=wanted, store=store)]
-
-
-def as_bytes(x0: Float[Tensor, "n d"]) -> UInt8[Tensor, "n d"]:
-    """Images in [-1, 1] as they look: 8 bits, values outside clipped."""
-    levels: UInt8[Tensor, "n d"] = ((x0 + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return levels

@@ -79,7 +79,7 @@ def _reported(entry: Entry, predicted: Sequence[str], source: Source, refusal: s
     if entry.trained is None:
         reported["urls"] = [files.url(name) for name in predicted]
     elif entry.table is not None:
-        reported["url"] = files.url(files.learned_name(entry.sha256, entry.table))
+        reported["url"] = files.learned_address(entry.sha256, entry.table)
     elif not source.available and not refusal:
         reported["empty"] = "Needs the images, which are not on this machine."
     return reported

@@ -37,9 +37,7 @@ def _picture(path: Path) -> str:
 
     content = path.read_bytes()
     name = f"card-{digest('card', {'bytes': content.hex()})[:16]}.png"
-    if not files.ready([name]):
-        files.write(name, content)
-    return files.url(name)
+    return files.address(name, lambda: content)
 
 
 def verdict(ratios: Mapping[str, float]) -> tuple[str, str]:

@@ -89,4 +89,4 @@ def stored(network: Trained) -> Artifact | None:
 
 def _stored(network: Trained) -> dict[str, Any]:
     table = stored(network)
-    return {"url": None if table is None else files.url(files.learned_name(str(network.manifest["sha256"]), table))}
+    return {"url": None if table is None else files.learned_address(str(network.manifest["sha256"]), table)}

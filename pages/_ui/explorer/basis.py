@@ -40,9 +40,7 @@ def leading_file(fingerprint: str, wiener: WienerFilter) -> str:
     """Address of as many components as 16 MB hold, the others as one `rest`: for previews of large images."""
     key = {"fingerprint": fingerprint, "bytes": _LEADING, "version": _VERSION}
     name, _, h, w = digest("leading_basis", key)[:24] + ".bin", *wiener.shape
-    if not files.ready([name]):
-        files.write(name, _packed(leading(wiener, _LEADING // (2 * h * w)), "white", name))
-    return files.url(name)
+    return files.address(name, lambda: _packed(leading(wiener, _LEADING // (2 * h * w)), "white", name))
 
 
 def leading(wiener: WienerFilter, rank: int) -> WienerFilter:
@@ -62,9 +60,7 @@ def basis_file(fingerprint: str, wiener: WienerFilter, colour: str = "white") ->
     tint = colour if _tinted(wiener, colour) else "white"
     key = {"fingerprint": fingerprint, "colour": tint, "version": _VERSION}
     name = digest("basis_file", key)[:24] + ".bin"
-    if not files.ready([name]):
-        files.write(name, _packed(wiener, tint, name))
-    return files.url(name)
+    return files.address(name, lambda: _packed(wiener, tint, name))
 
 
 def contents(wiener: WienerFilter, colour: str = "white") -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from locality.fields.codec import TABLE_SIGMAS
@@ -38,21 +39,26 @@ def ready(names: list[str]) -> bool:
 def write_predicted(fingerprint: str, wiener: WienerFilter) -> None:
     """Make the missing predicted tables: (h w)^2 bytes each, 12.6 MB in all at 32x32."""
     for i, name in enumerate(predicted_names(fingerprint)):
-        if not (_STATIC / name).is_file():
-            write(name, payload(predicted_table(wiener, i), {"sigma": TABLE_SIGMAS[i]}))
+        head = {"sigma": TABLE_SIGMAS[i]}
+        address(name, lambda i=i, head=head: payload(predicted_table(wiener, i), head))
 
 
-def learned_name(sha256: str, table: Artifact) -> str:
-    """Name of a learned table's file, written when missing."""
+def learned_address(sha256: str, table: Artifact) -> str:
+    """Address of a learned table's file, written when missing."""
+    facts = {key: table.meta[key] for key in ("sigmas", "pixels", "draws")}
     name = digest("learned_file", {"weights": sha256, "version": _VERSION})[:24] + ".bin"
-    if not (_STATIC / name).is_file():
-        facts = {key: table.meta[key] for key in ("sigmas", "pixels", "draws")}
-        write(name, payload(table, facts, errors_of(table)))
-    return name
+    return address(name, lambda: payload(table, facts, errors_of(table)))
+
+
+def address(name: str, make: Callable[[], bytes]) -> str:
+    """Address of a file, relative to the page; one that is not there, or no longer, is made."""
+    if not ready([name]):
+        write(name, make())
+    return url(name)
 
 
 def url(name: str) -> str:
-    """Address of a file, relative to the page."""
+    """Address of a file that is there."""
     return f"app/static/{name}"
 
 

@@ -113,7 +113,7 @@ def _tables(
     if not options.stored:
         return None
     sha = "" if trained is None else str(trained.manifest["sha256"])
-    learned = None if table is None else files.url(files.learned_name(sha, table))
+    learned = None if table is None else files.learned_address(sha, table)
     return {"basis": browser_basis(source.fingerprint, wiener), "learned": learned, "predicted": [], "levels": []}
 
 

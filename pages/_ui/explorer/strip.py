@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
-import numpy as np
 import streamlit as st
 import torch
 
 from locality.datasets import Source
+from locality.features import as_8bit
 from locality.linear.wiener import WienerFilter
-from locality.store.artifact import digest
 from pages._ui.explorer import files
 from pages._ui.explorer.fields import IMAGE_SEED
 from pages._ui.explorer.options import Options
 from pages._ui.lab.mount import pack
 
 SHOWN = 12
-_VERSION = 1
 
 
 def strip(source: Source, wiener: WienerFilter, options: Options) -> dict[str, Any]:
@@ -26,7 +25,8 @@ def strip(source: Source, wiener: WienerFilter, options: Options) -> dict[str, A
     kind = "Test image" if options.image == "Mean image" and source.shows_held_out else kind
     chosen = options.index % _count(kind, source) if options.image == kind else -1
     first = max(chosen, 0) // SHOWN * SHOWN
-    url, count = _file(source.fingerprint, kind, first, source, wiener)
+    name, content, count = _file(source.fingerprint, kind, first, source, wiener)
+    url = files.address(name, lambda: content)
     return {"url": url, "image": kind, "first": first, "count": count, "chosen": chosen}
 
 
@@ -38,13 +38,11 @@ def _count(kind: str, source: Source) -> int:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
-def _file(fingerprint: str, kind: str, first: int, _source: Source, _wiener: WienerFilter) -> tuple[str, int]:
+def _file(fingerprint: str, kind: str, first: int, _source: Source, _wiener: WienerFilter) -> tuple[str, bytes, int]:
+    """Name, content and number of images of a file."""
     images = _images(kind, first, _source, _wiener)
-    key = {"fingerprint": fingerprint, "kind": kind, "first": first, "version": _VERSION}
-    name = digest("image_strip", key)[:24] + ".bin"
-    codes = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    files.write(name, pack({}, {"images": np.ascontiguousarray(codes.numpy())}))
-    return files.url(name), len(images)
+    content = pack({}, {"images": as_8bit(images, _source.shape).numpy()})
+    return f"{hashlib.sha256(content).hexdigest()[:24]}.bin", content, len(images)
 
 
 def _images(kind: str, first: int, source: Source, wiener: WienerFilter) -> torch.Tensor:

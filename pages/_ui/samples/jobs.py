@@ -12,8 +12,10 @@ from locality.datasets import Source
 from locality.errors import LocalityError
 from locality.studies import Sampling, Stepped, finish, sample
 from locality.work import Progress
-from pages._ui.line import Line, Turn
+from pages._ui.lane import Turn
+from pages._ui.line import Line
 from pages._ui.samples.nearest import search
+from pages._ui.timing import spoken
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 _LOOK = 0.2  # seconds between looks at the job before
@@ -123,13 +125,6 @@ class Job:
         about = "" if left is None or left < 2 else f"; about {spoken(left)} left for this model"
         note = self.latest.note.replace(" sigma ", " noise level σ = ")
         return f"{running.text}: {note[:1].lower()}{note[1:]}{about}" if running else note
-
-
-def spoken(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class Jobs(Line[Job]):

@@ -9,9 +9,10 @@ import streamlit as st
 from locality.datasets import Source
 from locality.store import digest
 from locality.studies import Sampling
-from pages._ui.samples.jobs import JOBS, Drawing, Job, spoken
+from pages._ui.samples.jobs import JOBS, Drawing, Job
 from pages._ui.samples.pace import QUICK, cost_words, is_slow, seconds
 from pages._ui.samples.rows import Row
+from pages._ui.timing import least, spoken
 
 LANES = ("short", "long")
 
@@ -42,7 +43,7 @@ def offer(source: Source, sampling: Sampling, rows: Sequence[Row], jobs: Sequenc
         if slow and len(known) == len(missing):
             total = sum(seconds(row) for row in missing)
             several = "the slow model" if len(slow) == 1 else "slow models"
-            label = f"With {several}, {'at least' if any(_unknown(row) for row in slow) else 'about'} {spoken(total)}"
+            label = f"With {several}, {least(row.expected for row in slow if row.expected)} {spoken(total)}"
             if st.button(label, icon=":material/hourglass_top:", key="generate_slow"):
                 _ask(source, sampling, rows, [*unsearched, *quick], slow)
         st.caption(words, width="stretch")
@@ -81,7 +82,3 @@ def _before(jobs: Sequence[Job]) -> str:
     if any(job.state == "cancelled" for job in jobs):
         return "Cancelled. What was finished is kept. "
     return next((f"{job.error} " for job in jobs if job.error), "")
-
-
-def _unknown(row: Row) -> bool:
-    return row.expected is not None and row.expected.calls is None

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 from locality.datasets import Source
 from locality.studies import Expected, Sampling, expected_sampling, finish
-from pages._ui.samples.jobs import spoken
 from pages._ui.samples.rows import Row
-from pages._ui.timing import timed
+from pages._ui.timing import least, spoken, timed
 
 QUICK = 60.0  # seconds: a model that takes longer runs only when it is asked for by its own button
 
@@ -45,6 +44,6 @@ def cost_words(row: Row) -> str:
     """How long a row will take, for people; "" where it is not known."""
     if row.expected is None:
         return ""
-    if row.expected.calls is None:
-        return f"at least {spoken(row.expected.seconds)}"
-    return "under 1 s" if row.expected.seconds < 1 else f"about {spoken(row.expected.seconds)}"
+    if row.expected.calls is not None and row.expected.seconds < 1:
+        return "under 1 s"
+    return f"{least([row.expected])} {spoken(row.expected.seconds)}"

@@ -13,7 +13,7 @@ from locality.studies import Recording, read_log, read_progress, shipped_recordi
 from pages._ui.cards import verdict
 from pages._ui.choice import note
 from pages._ui.guard import guard
-from pages._ui.samples.jobs import spoken
+from pages._ui.timing import spoken
 from pages._ui.train.form import WATCH
 from pages._ui.train.moments import show_recording
 from pages._ui.train.plan import Plan, plans

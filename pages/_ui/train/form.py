@@ -13,7 +13,7 @@ from locality.sharing import refusal
 from pages._ui.choice import offer_set
 from pages._ui.controls import option, start_option
 from pages._ui.guard import guard
-from pages._ui.samples.jobs import spoken
+from pages._ui.timing import Timing, spoken, until_known
 from pages._ui.train.pace import pace
 from pages._ui.train.plan import Plan, free_name
 from pages._ui.train.runs import RUNS
@@ -157,18 +157,14 @@ def _estimate(plan: Plan, spec: NetworkSpec, source: Source, count: int) -> None
     if count > _LARGE:
         st.caption(f"{size} are slow without a GPU: the pace is shown once it trains.")
     else:
-        known, _ = pace(spec, plan.train(), source.shape)
-        st.fragment(_timed, run_every=None if known else 1.0)(plan, spec, source, known, size)
+        until_known(lambda: pace(spec, plan.train(), source.shape), lambda timing: _timed(plan, source, size, timing))
 
 
-def _timed(plan: Plan, spec: NetworkSpec, source: Source, before: bool, size: str) -> None:
-    known, speed = pace(spec, plan.train(), source.shape)
-    if known != before:
-        st.rerun()  # once more, so that it stops looking
-    if not known:
+def _timed(plan: Plan, source: Source, size: str, timing: Timing) -> None:
+    if not timing.ended.is_set():
         st.caption(f"{size}. Timing a few steps…")
-    elif speed is not None:
-        st.caption(f"{size}. " + _words(plan, speed, plan.first or len(source.train), len(RUNS.active())))
+    elif timing.value is not None:
+        st.caption(f"{size}. " + _words(plan, timing.value, plan.first or len(source.train), len(RUNS.active())))
 
 
 def _words(plan: Plan, speed: float, size: int, before: int) -> str:

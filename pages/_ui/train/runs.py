@@ -24,7 +24,8 @@ from locality.networks import MANIFEST, STATE, write_atomic
 from locality.sharing import refusal
 from locality.store import default_store
 from locality.studies import read_progress
-from pages._ui.line import Line, Turn
+from pages._ui.lane import Turn
+from pages._ui.line import Line
 from pages._ui.train.plan import ROOT, Plan
 
 State = Literal["waiting", "running", "pausing", "paused", "cancelling", "cancelled", "done", "failed"]

@@ -12,21 +12,21 @@ from locality.fields.rows import rows
 from locality.grammar import command
 from locality.networks import NETWORKS
 from locality.schedule import nearest_level
-from locality.studies import Trained, found_agreement, pixel_grid
+from locality.studies import Trained, pixel_grid
 from pages._ui import cached
 from pages._ui.charts import BLUE, GREY, ORANGE, figure, name_lines
 from pages._ui.charts import show as show_figure
 from pages._ui.choice import linked_select
 from pages._ui.why.numbers import Agreed, agreed, out_of_reach, reach
-from pages._ui.why.studied import choose_level, has_study, studied
+from pages._ui.why.studied import choose_level, studied, study_of
 
 _STEP = 4  # as the studies of agreement take pixels
 
 
 def show(source: Source) -> None:
     """The page below its title."""
-    source, names = studied(source)
-    if not names:
+    source, studies = studied(source)
+    if not studies:
         st.info(
             "No study of agreement is stored. This computes one of these images in some minutes: "
             f"`{command('agreement', *source.words)}`.",
@@ -35,9 +35,8 @@ def show(source: Source) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         with st.container(width=220):
-            name = linked_select("Network", names, key="of", format_func=_title)
-        made = found_agreement(source, ["wiener", name])
-        assert made is not None, "only networks of a study are offered"
+            name = linked_select("Network", list(studies), key="of", format_func=_title)
+        made = studies[name]
         with st.container(width=420):
             sigma = choose_level(made)
     level, network = made.sigmas.index(sigma), cached.networks_of(source.text)[name]
@@ -114,8 +113,7 @@ def _draws(found: Agreed, draws: int) -> None:
 
 
 def _training(source: Source, level: int, name: str, network: Trained) -> None:
-    twin = f"untrained:{name}"
-    both = found_agreement(source, ["wiener", name, twin]) if has_study(source, twin) else None
+    both = study_of(source, name, f"untrained:{name}")
     seen, count = network.manifest.get("images_seen"), source.spec.count("train")
     epochs = f", {seen / count:.1f} passes over the training set" if seen and count else ""
     learned = f"It has seen {seen:,} images{epochs}. " if seen else ""

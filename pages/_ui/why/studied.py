@@ -15,25 +15,26 @@ from pages._ui import cached
 from pages._ui.looking import SNAP, follow_sigma, share_chosen, share_sigma, shared_sigma
 
 
-def studied(source: Source) -> tuple[Source, list[str]]:
-    """These images and the networks of their study; another set's, which is said here, where they have none."""
+def studied(source: Source) -> tuple[Source, dict[str, Agreement]]:
+    """These images and the study of each of their networks; another set's, which is said here, where none has one."""
     stored = [str(manifest["about"]["dataset"]) for manifest in default_store().shipped("agreement")]
     for text in dict.fromkeys([source.text, *sorted(stored, key=lambda one: one != "fashion_mnist")]):
         other = source if text == source.text else cached.source(text)
-        names = [name for name in cached.networks_of(text) if has_study(other, name)]
-        if names:
+        studies = {name: made for name in cached.networks_of(text) if (made := study_of(other, name))}
+        if studies:
             if other is not source:
                 words = f"No study of {source.text} is stored: these are the numbers of {other.spec.info.title}."
                 st.info(words, icon=":material/balance:")
-            return other, names
-    return source, []
+            return other, studies
+    return source, {}
 
 
-def has_study(source: Source, name: str) -> bool:
+def study_of(source: Source, *names: str) -> Agreement | None:
+    """The kept study of the prediction and these networks, in this order, if there is one."""
     try:
-        return found_agreement(source, ["wiener", name]) is not None
+        return found_agreement(source, ["wiener", *names])
     except LocalityError:
-        return False
+        return None
 
 
 def choose_level(made: Agreement) -> float:
