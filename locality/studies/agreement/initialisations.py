@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from scipy.special import stdtrit
 from torch import Tensor
 
 from locality.fields.similarity import Similarity
@@ -43,6 +42,8 @@ def joined(whole: Similarity | None, few: Similarity | None, counts: Sequence[in
 
 def _pair(few: Similarity, rows: Tensor, columns: Tensor, same: bool) -> dict[str, float]:
     """Mean, spread and interval over initialisations of one pair of models; of one with itself every r is 1."""
+    from scipy.special import stdtrit  # a fifth of a second that other commands need not wait
+
     values = few.value[rows][:, columns].flatten()
     count = max(len(rows), len(columns))
     mean, spread = float(values.mean()), float(values.std()) if count > 1 else torch.nan
