@@ -12,8 +12,9 @@ from locality.specs import param
 
 MEMBERS = (
     "wiener",
-    "gaussian_mixture:groups=clusters,components=10",
-    "patch_mixture:window=5,components=24",
+    "gaussian_mixture:groups=clusters,components=10,rank=256",
+    "gaussian_mixture:groups=clusters,components=50,rank=128",
+    "patch_mixture:windows=5-9-31,rank=64-64-128,overlap=precision,components=24,patches=40000,steps=5",
 )  # one filter for all images, one for each kind of image, one for each kind of patch: quick, and without labels
 
 

@@ -181,7 +181,7 @@ def test_prism_says_what_it_uses() -> None:
     spec = Prism()
     assert spec.note(60_000) == ""
     assert spec.approximations(60_000) == []
-    assert [one.name for one in spec.specs()] == ["wiener", "gaussian_mixture", "patch_mixture"]
+    assert [one.name for one in spec.specs()] == ["wiener", "gaussian_mixture", "gaussian_mixture", "patch_mixture"]
     assert DENOISERS.parse(spec.text()) == spec
     assert spec.text() == "prism"
     with pytest.raises(BadInput, match=r"prism:members='wiener\+prism': name each model once"):
