@@ -100,6 +100,22 @@ def test_a_machine_that_is_busier_now_takes_longer(store: Store, clock: SimpleNa
     assert busier(Law(0.0, 1, (1.0,), (1.0,), None, 0.1), 100.0) == 8.0
 
 
+def test_a_machine_that_changes_while_a_model_is_timed(store: Store, clock: SimpleNamespace) -> None:
+    """The pulse a law is kept with is that of before and after: half of the time was busy here."""
+
+    def busy(images: Any, reference: Any) -> Any:
+        def call(x: Tensor, sigma: float) -> Tensor:
+            clock.pulse = 0.3
+            clock.now += 1.0
+            return x * 0
+
+        return call
+
+    with made_up("busy", busy):
+        law = finish(law_of(find_model(DIGITS, "busy", store=store), 4, [1.0], store=store, compute=Compute()))
+    assert law.pulse == pytest.approx(0.2)
+
+
 def test_between_levels_time_is_a_power_of_sigma_and_proportional_to_the_batch() -> None:
     law = Law(1.0, 8, (10.0, 1.0, 0.1), (8.0, 2.0, 4.0), 1000, 0.1)
     assert law.call(1.0, 8) == pytest.approx(2.0)

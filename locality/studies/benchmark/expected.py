@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Generator
 
@@ -34,14 +35,17 @@ def expected_bench(
     for cell in missing:
         if cell.competitor.model is not None and (calls := _calls(cell, setup)):
             work.setdefault(cell.competitor, Counter()).update(calls)
-    found, now = {}, pulse()
+    found, laws = {}, {}
     for i, (one, images) in enumerate(work.items()):
         assert one.model is not None
 
         def told(event: Progress, i: int = i, name: str = one.name) -> Progress:
             return Progress(i + event.fraction, len(work), f"Timing {name}")
 
-        law = yield from map_progress(law_of(one.model, 16, images, store=store, compute=compute), told)
+        laws[one] = yield from map_progress(law_of(one.model, 16, images, store=store, compute=compute), told)
+    now = statistics.median(pulse() for _ in range(3))  # how busy it is when the work begins, not before the timing
+    for one, images in work.items():
+        law = laws[one]
         parts = [cost(law, [sigma], count, now) for sigma, count in images.items()]
         seconds = None if any(part.calls is None for part in parts) else sum(part.calls or 0.0 for part in parts)
         found[one.name] = Expected(parts[0].fit, seconds, parts[0].bytes)

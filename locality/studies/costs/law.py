@@ -137,7 +137,7 @@ def _measure(
     for i, sigma in enumerate(sigmas):
         yield Progress(i + 1, len(sigmas) + 1, "Timing the model")
         seconds.append(max(timed(sigma), 1e-6))
-    after = peak.read()
+    after, now = peak.read(), (now + pulse()) / 2  # the machine may have changed meanwhile
     known = before is not None and after is not None
     taken = max((after or 0) - (before or 0), 0) if known else None
     return Law(fit, batch, sigmas, tuple(seconds), taken, now)
