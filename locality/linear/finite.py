@@ -35,7 +35,7 @@ def effective_noise(
         slope = 1.0 - (gains.square().sum(dim=1) + outside * rest_gain.square()) / counts
         step = (kappa * (1.0 - held) - variance) / slope.clamp(min=1e-12)
         moved = (kappa - step).clamp(min=variance)
-        if bool(((kappa - moved).abs() <= _CLOSE * moved).all()):
+        if kappa.is_cpu and bool(((kappa - moved).abs() <= _CLOSE * moved).all()):  # a GPU would have to be waited for
             return moved
         kappa = moved
     return kappa

@@ -55,7 +55,8 @@ class WienerFilter:
     `eigvals` [k] float64, descending, >= 0; `eigvecs` [d, k] float32 with one eigenvector per column, k <= d;
     `rest`: variance of every direction outside of them, in [-1, 1] units squared. `error` says how far rows may
     be from those of the exact decomposition, None where this is it. `finite`: kappa(sigma^2) stands for sigma^2, see
-    `locality.linear.finite`. Memory: 4 d k bytes.
+    `locality.linear.finite`, found from the `spectrum`, eigenvalues on the CPU, where the others are elsewhere.
+    Memory: 4 d k bytes.
     """
 
     shape: ImageShape
@@ -66,6 +67,7 @@ class WienerFilter:
     rest: float = 0.0
     error: RowError | None = None
     finite: bool = False
+    spectrum: Float[Tensor, " k"] | None = None
 
     @staticmethod
     def fit(moments: Moments, shape: ImageShape) -> WienerFilter:
@@ -85,7 +87,7 @@ class WienerFilter:
         if self.eigvecs.device == device:
             return self
         there = {name: getattr(self, name).to(device) for name in ("mean", "eigvals", "eigvecs")}
-        return replace(self, **there)
+        return replace(self, **there, spectrum=self.eigvals if self.spectrum is None else self.spectrum)
 
     @property
     def trace(self) -> float:
@@ -173,7 +175,8 @@ class WienerFilter:
         if not self.finite:
             return noise
         rest, count = (torch.tensor([value], dtype=torch.float64) for value in (self.rest, self.count))
-        return float(effective_noise(self.eigvals[None].cpu(), rest, self._outside, count, noise))
+        eigvals = self.eigvals if self.spectrum is None else self.spectrum
+        return float(effective_noise(eigvals[None], rest, self._outside, count, noise))
 
     def _rows(self, coords: Int[Tensor, " p"], weights: Float[Tensor, " k"], rest: float) -> Float[Tensor, "p d"]:
         # With the large matrix on the left it is read once in its own order: 2.5 times the other way round.

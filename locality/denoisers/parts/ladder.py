@@ -40,7 +40,8 @@ class Ladder:
 
     def on(self, device: torch.device) -> Ladder:
         """The same on a device; the weights, from which numbers are read, stay."""
-        return Ladder(self.wiener.on(device), tuple(one.on(device) for one in self.mixtures), self.weights)
+        wiener, mixtures = self.wiener.on(device), tuple(one.on(device) for one in self.mixtures)
+        return self if wiener is self.wiener else Ladder(wiener, mixtures, self.weights)
 
     def __call__(self, u: Float[Tensor, "n m"], sigma: float) -> Float[Tensor, "n m"]:
         """The blend of every row; differentiable."""

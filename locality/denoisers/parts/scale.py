@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -30,6 +30,10 @@ class Scale:
     precise: bool
     mixtures: tuple[SubspaceMixture, ...]
     memory: int
+
+    def on(self, device: torch.device) -> Scale:
+        """The same on a device."""
+        return replace(self, mixtures=tuple(mixture.on(device) for mixture in self.mixtures))
 
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Estimates of the images; differentiable in x."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -34,6 +35,11 @@ class ScalesDenoiser:
     wiener: WienerFilter
     scales: tuple[Scale, ...]
     weights: Float[Tensor, "s f"]
+
+    def on(self, device: torch.device) -> ScalesDenoiser:
+        """The same on a device; the weights, from which numbers are read, stay."""
+        wiener, scales = self.wiener.on(device), tuple(scale.on(device) for scale in self.scales)
+        return self if wiener is self.wiener else replace(self, wiener=wiener, scales=scales)
 
     def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
         """Estimates of the images; differentiable in x.
