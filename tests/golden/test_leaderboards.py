@@ -1,4 +1,4 @@
-"""The shipped leaderboards: all three are there, whole, and their numbers are made again from the images."""
+"""The shipped leaderboards: all four are there, whole, and their numbers are made again from the images."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from locality.studies.benchmark.setup import enter
 
 ROOT = Path(locality.__file__).parents[1]
 pytestmark = pytest.mark.timeout(600)
-SETS = ("cifar10", "fashion_mnist", "mnist")
-slow = pytest.mark.skipif(not os.environ.get("LOCALITY_SLOW"), reason="takes minutes: LOCALITY_SLOW=1 runs it")
+SETS = ("cifar10", "fashion_mnist", "mnist", "afhq_cats")
+SLOW = bool(os.environ.get("LOCALITY_SLOW"))
+slow = pytest.mark.skipif(not SLOW, reason="takes minutes: LOCALITY_SLOW=1 runs it")
 AGAIN = ("wiener", "unet")  # quick ones; cells of 16 images are the same whatever else takes part
 
 
@@ -47,7 +48,8 @@ def test_a_leaderboard_is_whole(name: str) -> None:
     assert made.complete
     assert made.plan.count >= 128
     assert made.second in made.names
-    assert {"wiener", "optimal", "gaussian_mixture", "patch_mixture"} <= set(made.names)
+    mixture = "gaussian_mixture:groups=clusters" if name == "afhq_cats" else "gaussian_mixture"
+    assert {"wiener", "optimal", mixture, "patch_mixture"} <= set(made.names)
     for result in made.results:
         if result.kind in ("analytic", "ceiling"):
             found = made.summary(result.name, "r2_final")
@@ -80,7 +82,7 @@ def test_the_same_command_with_fewer_images_gives_the_same_numbers(name: str, st
         assert abs(here.mean - there.mean) <= 4 * math.hypot(here.stderr, there.stderr)
 
 
-@pytest.mark.parametrize("name", [SETS[-1], *(pytest.param(name, marks=slow) for name in SETS[:-1])])
+@pytest.mark.parametrize("name", ["mnist", *(pytest.param(name, marks=slow) for name in SETS if name != "mnist")])
 def test_every_model_of_a_leaderboard_denoises_as_it_says(name: str, store: Store) -> None:
     """The squared errors of two held-out images at two noise levels: all models, from all their images."""
     source, made = Source.parse(name), leaderboard(name)
@@ -89,8 +91,9 @@ def test_every_model_of_a_leaderboard_denoises_as_it_says(name: str, store: Stor
     setup = enter(source, made.plan, store)
     x0, eps = source.held_out.x0(slice(0, 2)), held_out_noise(range(2), source.shape, made.plan.seed)
     tried = []
-    for competitor in setup.competitors:
-        assert competitor.model is not None
+    for competitor in setup.everyone:
+        if competitor.model is None or (competitor.name == "prism" and not SLOW):
+            continue  # which takes a minute to fit
         denoiser = finish(competitor.model.open(store=store, compute=Compute()))
         for level in (1, 3):
             sigma = made.plan.sigmas[level]
@@ -99,7 +102,7 @@ def test_every_model_of_a_leaderboard_denoises_as_it_says(name: str, store: Stor
             kept = made.result(competitor.name).of("errors")[level, :2]
             torch.testing.assert_close(errors, kept, rtol=1e-2, atol=1e-3, msg=f"{competitor.name} at sigma {sigma}")
         tried.append(competitor.name)
-    assert set(tried) == {result.name for result in made.results if result.kind != "control"}
+    assert {*tried, "prism"} >= {result.name for result in made.results if result.kind != "control"}
 
 
 def test_results_say_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
