@@ -28,6 +28,7 @@ MODELS = (
     "gaussian_mixture:groups=clusters",
     "patch_mixture",
     "stack",
+    "prism",
     "ls",
     "golddiff",
     "pca_locality",

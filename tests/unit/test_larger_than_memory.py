@@ -25,13 +25,13 @@ folder, limit, way = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 os.environ["LOCALITY_CACHE"] = str(folder / ("cache-" + way))
 import numpy as np, torch
 from locality.__main__ import main
-from locality.pictures import kept
+from locality.pictures import decoded
 
 torch.set_num_threads(1)
 if way != "mapped":
     def read(path, dtype, start, shape):
         return np.fromfile(path, dtype, shape[0] * shape[1], offset=start).reshape(shape)
-    kept._mapped = read
+    decoded._mapped = read
 
 def command(*words):
     sys.argv, said = ["locality", *map(str, words), "--json"], io.StringIO()

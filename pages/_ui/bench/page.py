@@ -52,7 +52,7 @@ def show(source: Source) -> None:
         with st.container(key="bench_none"):
             st.info(
                 "No benchmark of this dataset is stored. Run one below, or look at those that come with the "
-                "repository: of MNIST, Fashion-MNIST and CIFAR-10.",
+                "repository: of MNIST, Fashion-MNIST, CIFAR-10 and AFHQ cats.",
                 icon=":material/leaderboard:",
             )
             offer_set()
