@@ -50,8 +50,7 @@ def figure() -> Figure:
             means[best].stderr,
             f"R² of the best of the five, {MODELS[best]}: share of the variance of the network’s samples that its "
             f"samples explain, mean of {means[best].n} ± [[standard error]]; {gap.mean:.3f} more than the Wiener "
-            f"filter (95 % interval {gap.low:.3f} to {gap.high:.3f}, paired over images). Fields, r above: "
-            f"{agreed.means}.",
+            f"filter (95 % interval {gap.low:.3f} to {gap.high:.3f}, paired). r above: {agreed.means}.",
             "`python -m locality bench fashion_mnist --reference unet --model gaussian_mixture -n 128`",
         ),
         data={

@@ -80,8 +80,8 @@ def agreement_with_wiener(name: str, network: str, sigma: float) -> Agreed:
         raise DataUnavailable(f"The agreement study of {name} is not in cache/shipped. Restore it with git checkout.")
     at = nearest_level(study.sigmas, sigma)
     r, error = (float(of[at, 0, 1]) for of in (study.off_centre.value, study.off_centre.stderr))
-    how = ", each by the variance of the images there, corrected for the draws’ noise,"
-    means = f"mean over {len(study.pixels)} pixels{how} ± [[standard error]] over {study.plan.draws} noisy images"
+    how = "by their variance, corrected for the draws’ noise,"
+    means = f"mean over {len(study.pixels)} pixels {how} ± [[standard error]] over {study.plan.draws} noisy images"
     return Agreed(r, error, study.sigmas[at], means)
 
 
