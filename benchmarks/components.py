@@ -9,7 +9,7 @@ from locality.denoisers import DENOISERS
 from locality.denoisers.gaussian_mixture import GaussianMixtureDenoiser
 from locality.denoisers.parts.ladder import Ladder
 from locality.device import Compute
-from locality.metrics.denoising import denoising_errors
+from locality.metrics.denoising import error_ratio
 from locality.store import default_store
 from locality.studies import finish
 
@@ -30,7 +30,6 @@ def run() -> None:
         source = Source.parse(name)
         x0 = source.held_out.x0(slice(0, _IMAGES))
         wiener = finish(DENOISERS.parse("wiener").fit(source, Compute(), default_store()))
-        usual = [denoising_errors(wiener, x0, sigma, seed=0).mean() for sigma in _SIGMAS]
         for text in texts:
             began = time.perf_counter()
             model = finish(DENOISERS.parse(text).fit(source, Compute(), default_store()))
@@ -39,9 +38,7 @@ def run() -> None:
             for sigma in _SIGMAS:
                 model(x0[:16], sigma)
             step = (time.perf_counter() - began) / len(_SIGMAS)
-            ratios = [
-                float(denoising_errors(model, x0, s, seed=0).mean() / u) for s, u in zip(_SIGMAS, usual, strict=True)
-            ]
+            ratios = [error_ratio(model, wiener, x0, sigma) for sigma in _SIGMAS]
             size = f"{_bytes(model.mixture) / 1e6:,.0f}" if isinstance(model, GaussianMixtureDenoiser) else ""
             cells = "".join(f" {ratio:.3f} |" for ratio in ratios)
             print(f"| {name} | `{text}` | {fitted:.1f} | {step:.2f} | {size} |{cells}", flush=True)

@@ -13,7 +13,7 @@ from locality.denoisers.parts.blend import held_out
 from locality.denoisers.parts.scale_fit import Plan, learn_scale
 from locality.denoisers.wiener import Wiener
 from locality.device import Compute
-from locality.metrics.denoising import RATIO_SIGMAS, denoising_errors
+from locality.metrics.denoising import RATIO_SIGMAS, error_ratio
 from locality.store import default_store
 from locality.types import Denoiser
 from locality.work import finish
@@ -49,21 +49,20 @@ def run() -> None:
         wiener = finish(Wiener().fit(images, Compute(), default_store()))
         x0 = source.held_out.x0(slice(0, _IMAGES))
         seen = images.train.first(len(images.train) - held_out(len(images.train)))
-        least = torch.stack([denoising_errors(wiener, x0, sigma).mean() for sigma in RATIO_SIGMAS])
         print(f"| {name}, sigma | {' | '.join(map(str, RATIO_SIGMAS))} | fit |\n|{'---|' * (len(RATIO_SIGMAS) + 2)}")
         largest = (min(source.shape.h, source.shape.w) + 1) // 2 * 2 - 1
         for label, (window, rank, grid, components, precise) in _ALONE.items():
             began = time.perf_counter()
             plan = Plan(components, precise, patches=60_000, steps=6, shrink=0.02, seed=0)
             scale = finish(learn_scale(seen, min(window, largest), rank, grid, plan, Compute().memory))
-            _row(f"alone: {label}", scale, x0, least, time.perf_counter() - began)
+            _row(f"alone: {label}", scale, x0, wiener, time.perf_counter() - began)
         for text in _TEXTS:
             began = time.perf_counter()
             model = finish(DENOISERS.parse(text).fit(images, Compute(), default_store()))
-            _row(f"`{text}`", model, x0, least, time.perf_counter() - began)
+            _row(f"`{text}`", model, x0, wiener, time.perf_counter() - began)
 
 
 @torch.no_grad()
-def _row(label: str, model: Denoiser, x0: torch.Tensor, least: torch.Tensor, seconds: float) -> None:
-    ratios = [float(denoising_errors(model, x0, s).mean() / one) for s, one in zip(RATIO_SIGMAS, least, strict=True)]
+def _row(label: str, model: Denoiser, x0: torch.Tensor, wiener: Denoiser, seconds: float) -> None:
+    ratios = [error_ratio(model, wiener, x0, sigma) for sigma in RATIO_SIGMAS]
     print(f"| {label} | {' | '.join(f'{ratio:.3f}' for ratio in ratios)} | {seconds:.0f} s |", flush=True)
