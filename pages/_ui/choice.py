@@ -21,7 +21,6 @@ from pages._ui.download import offer_download
 from pages._ui.guard import Nothing, guard
 
 _FIRST = ("afhq_cats", "fashion_mnist")  # where one eye looks for the other, and one sleeve
-_OFFERED = "offered_set"  # taken before the selector is drawn, which would else bring what the browser has
 EDIT = "edit"  # of the address bar: edits of the dataset's statistics, in order
 
 
@@ -30,8 +29,6 @@ def choose_dataset() -> None:
     first = default_dataset()
     names = sorted(DATASETS, key=lambda name: (name != first, place_of_card(name)))
     _take_apart(st.query_params.get("dataset", ""))
-    if offered := st.session_state.pop(_OFFERED, None):
-        st.session_state["dataset"] = offered
     about = [DATASETS[name].info.about for name in names]
     linked_select("Dataset", names, key="dataset", format_func=card, captions=about)
     name = st.session_state["dataset"]
@@ -151,7 +148,7 @@ def offer_set(name: str = "fashion_mnist") -> None:
         return
     label = f"Show {DATASETS[name].info.title}"
     if st.button(label, key=f"show_{name}", icon=":material/arrow_forward:"):
-        st.session_state[_OFFERED] = name
+        st.query_params["dataset"] = name  # as a link does
         st.rerun()  # the whole page, where a part of it was asked
 
 

@@ -53,10 +53,16 @@ def test_picture_fields_and_slider_fit_on_the_screen(browser: Browser, server: s
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), [("benchmark", "fashion_mnist"), ("train", "faces"), ("edit-statistics", "fashion_mnist")]
+    ("path", "dataset", "name"),
+    [
+        ("benchmark", "power_law", "fashion_mnist"),
+        ("train", "mnist", "faces"),
+        ("edit-statistics", "afhq_cats", "fashion_mnist"),
+    ],
 )
-def test_a_set_that_is_offered_is_in_the_address(page: Page, bare_server: str, path: str, name: str) -> None:
-    dataset = "mnist" if path == "train" else "power_law" if path == "benchmark" else "afhq_cats"
+def test_a_set_that_is_offered_is_in_the_address(
+    page: Page, bare_server: str, path: str, dataset: str, name: str
+) -> None:
     page.goto(f"{bare_server}/{path}?dataset={dataset}")
     offer = page.get_by_role("button", name=f"Show {DATASETS[name].info.title}")
     offer.click()
