@@ -51,16 +51,26 @@ class PatchMixture(DenoiserSpec):
     seed: int = param(0, help="Seed of the patches, the initialisation and the blend's noise.", low=0, high=2**31 - 1)
     blend: bool = param(True, help="Blend with Wiener, by least squares on held-out training images.")
     windows: tuple[int, ...] = param(
-        (), help="Several sides in place of `window`, as 5-9-15; what is larger than the images is cut.", low=3, high=63
+        (),
+        help="Several sides in place of `window`, as 5-9-15; what is larger than the images is cut.",
+        low=3,
+        high=63,
+        later=True,
     )
     rank: tuple[int, ...] = param(
-        (), help="Principal directions of a patch that components differ in: one number, or one a window.", low=1
+        (),
+        help="Principal directions of a patch that components differ in: one number, or one a window.",
+        low=1,
+        later=True,
     )
     positions: int = param(
-        1, help="N: each window also with mixtures of its own for N x N parts of the image.", low=1, high=16
+        1, help="N: each window also with mixtures of its own for N x N parts of the image.", low=1, high=16, later=True
     )
     overlap: str = param(
-        "mean", help="Overlapping answers: plain mean, or weighted by posterior precision.", choices=("mean", PRECISION)
+        "mean",
+        help="Overlapping answers: plain mean, or weighted by posterior precision.",
+        choices=("mean", PRECISION),
+        later=True,
     )
 
     def __post_init__(self) -> None:
@@ -82,11 +92,6 @@ class PatchMixture(DenoiserSpec):
     def scaled(self) -> bool:
         """Whether any option asks for scales, each a mixture of low rank, combined."""
         return bool(self.windows or self.rank or self.positions > 1 or self.overlap == PRECISION)
-
-    def key(self) -> dict[str, Any]:
-        """Without the options of scales where they ask for nothing: what was kept before there were any is found."""
-        usual = {"windows": (), "rank": (), "positions": 1, "overlap": "mean"}
-        return {option: value for option, value in super().key().items() if usual.get(option, self) != value}
 
     @property
     def exempt(self) -> Mapping[str, str]:

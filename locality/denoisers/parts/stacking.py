@@ -48,7 +48,9 @@ class StackingSpec(DenoiserSpec):
     validation: int = param(
         96, help="Held-out training images the weights are learned from.", low=8, high=4096, alias="judges"
     )
-    bands: int = param(1, help="Bands of principal components, each with weights of its own.", low=1, high=64)
+    bands: int = param(
+        1, help="Bands of principal components, each with weights of its own.", low=1, high=64, later=True
+    )
 
     @property
     def exempt(self) -> Mapping[str, str]:
@@ -60,13 +62,6 @@ class StackingSpec(DenoiserSpec):
     @property
     def tolerance(self) -> Mapping[str, float]:
         return {"chunks_change_nothing": 1e-6}  # what is learned is kept in float32
-
-    def key(self) -> dict[str, Any]:
-        """A stack of one band is what it was before there were bands."""
-        options = super().key()
-        if self.bands == 1:
-            del options["bands"]
-        return options
 
     def note(self, available: int) -> str:
         if any(self._limited(spec, available) != spec for spec in self.specs()):

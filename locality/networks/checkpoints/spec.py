@@ -30,11 +30,9 @@ class ExternalSpec(NetworkSpec):
     kind: str = param("UNet2DModel", help="The class it was made by.", choices=KINDS)
     options: str = param("{}", help="Options of that class, as JSON.")
     schedule: str = param("{}", help="Options that fix the noise of each timestep, as JSON.")
-    image_class: str = param("", help="The class asked for, by number, or mean; of a Transformer by default none.")
-
-    def key(self) -> dict[str, Any]:
-        """Without the class where none is asked for."""
-        return {option: value for option, value in super().key().items() if (option, value) != ("image_class", "")}
+    image_class: str = param(
+        "", help="The class asked for, by number, or mean; of a Transformer by default none.", later=True
+    )
 
     @property
     def classes(self) -> int:

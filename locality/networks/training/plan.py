@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from locality.errors import BadInput
 from locality.specs import Spec, param
@@ -31,17 +30,17 @@ class TrainSpec(Spec):
         help="From this sigma up, train on copies noised once at it, below on clean images (Shah et al. 2025); 0: off.",
         low=0.0,
         high=80.0,
+        later=True,
     )
-    schedule: str = param("cosine", help="Decay of the rate: to 0 at the end, or open-ended.", choices=SCHEDULES)
+    schedule: str = param(
+        "cosine", help="Decay of the rate: to 0 at the end, or open-ended.", choices=SCHEDULES, later=True
+    )
     plateau: int = param(
-        100_000, help="Images at the full rate before inverse_sqrt decays it.", low=1, high=10_000_000_000
+        100_000, help="Images at the full rate before inverse_sqrt decays it.", low=1, high=10_000_000_000, later=True
     )
-    optimiser: str = param("adamw", help="Optimiser of the weight matrices; AdamW for all else.", choices=OPTIMISERS)
-
-    def key(self) -> dict[str, Any]:
-        """As every spec's; without the later options where they are as before, so that older trainings can go on."""
-        later = {"ambient": 0.0, "schedule": "cosine", "plateau": 100_000, "optimiser": "adamw"}
-        return {name: value for name, value in super().key().items() if name not in later or value != later[name]}
+    optimiser: str = param(
+        "adamw", help="Optimiser of the weight matrices; AdamW for all else.", choices=OPTIMISERS, later=True
+    )
 
     @property
     def open_ended(self) -> bool:
