@@ -16,6 +16,7 @@ from locality.denoisers.parts.groups import decompose_groups, merge_lone
 from locality.denoisers.parts.kmeans import cluster
 from locality.denoisers.parts.ladder import Ladder, counted, unpack_ladder
 from locality.denoisers.parts.mixture import Mixture, pack, unpack
+from locality.denoisers.parts.rows import in_parts
 from locality.denoisers.parts.rungs import bytes_of, learn_ladder, rungs
 from locality.denoisers.parts.spec import DENOISERS, DenoiserSpec
 from locality.denoisers.parts.thin import thin_groups
@@ -27,7 +28,7 @@ from locality.schedule import check_sigma
 from locality.specs import param
 from locality.store import Artifact, Store
 from locality.types import Denoiser, ImageShape
-from locality.work import Progress, heartbeat, map_progress
+from locality.work import Progress, map_progress
 
 KIND, VERSION = "gaussian_mixture", 1
 _MOST_BYTES = 4 * 10**9  # of eigenvectors; the local cache holds no more either
@@ -201,11 +202,8 @@ class GaussianMixtureDenoiser:
         """
         self.shape.check(x)
         check_sigma(sigma)
-        parts = []
-        for part in x.split(max(1, self.memory // (_ARRAYS * self.shape.d * x.element_size()))):
-            parts.append(self.mixture(part, sigma))
-            heartbeat(sum(map(len, parts)) / max(1, len(x)))
-        return torch.cat(parts)
+        rows = self.memory // (_ARRAYS * self.shape.d * x.element_size())
+        return in_parts(x, rows, lambda part: self.mixture(part, sigma))
 
     def jacobian_rows(
         self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float

@@ -12,11 +12,11 @@ from locality.denoisers.parts import mixture as gaussians
 from locality.denoisers.parts.blend import Blend
 from locality.denoisers.parts.mixture import Mixture
 from locality.denoisers.parts.patches import fold, places, unfold
+from locality.denoisers.parts.rows import in_parts
 from locality.linear.wiener import WienerFilter
 from locality.schedule import check_sigma
 from locality.store import Artifact
 from locality.types import ImageShape
-from locality.work import heartbeat
 
 ARRAYS = 8  # working arrays of the size of the patches in one call
 BLOCK = 8192  # patches at a time at most: larger blocks leave the processor's cache
@@ -51,12 +51,12 @@ class PatchMixtureDenoiser:
         per_image = places(self.shape, self.window)
         per_patch = self.mixture.means.shape[1] * x.element_size() * ARRAYS + 24 * len(self.mixture.weights)
         rows = min(BLOCK, max(1, self.memory // per_patch))
-        answers: list[Tensor] = []
-        for part in x.split(max(1, rows // per_image)):
+
+        def answer(part: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
             patches = unfold(part, self.shape, self.window).split(rows)
-            answers.append(fold(torch.cat([self.mixture(u, sigma) for u in patches]), self.shape, self.window))
-            heartbeat(sum(map(len, answers)) / max(1, len(x)))
-        return torch.cat(answers)
+            return fold(torch.cat([self.mixture(u, sigma) for u in patches]), self.shape, self.window)
+
+        return in_parts(x, rows // per_image, answer)
 
 
 def pack(fitted: PatchMixtureDenoiser, *, compact: bool) -> Artifact:

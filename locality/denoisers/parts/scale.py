@@ -10,10 +10,10 @@ from torch import Tensor
 
 from locality.denoisers.parts.patches import fold, regions, unfold
 from locality.denoisers.parts.patchwise import ARRAYS, BLOCK
+from locality.denoisers.parts.rows import in_parts
 from locality.denoisers.parts.subspace import SubspaceMixture
 from locality.device import sent
 from locality.types import ImageShape
-from locality.work import heartbeat
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,8 @@ class Scale:
         sizes = torch.bincount(where).tolist()
         per_patch = self.mixtures[0].basis.shape[0] * x.element_size() * ARRAYS
         rows = min(BLOCK, max(1, self.memory // per_patch))
-        answers: list[Tensor] = []
-        for part in x.split(max(1, rows // len(where))):
+
+        def answer(part: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:
             patches = unfold(part, self.shape, self.window).unflatten(0, (len(part), len(where)))
             means, trusts = [], []
             for mixture, region in zip(self.mixtures, patches[:, order].split(sizes, dim=1), strict=True):
@@ -55,9 +55,9 @@ class Scale:
                         trusts.append(1.0 / found.variance)
             mean = self._ordered(means, len(part), sizes, back)
             trust = self._ordered(trusts, len(part), sizes, back) if trusts else None
-            answers.append(fold(mean, self.shape, self.window, trust))
-            heartbeat(sum(map(len, answers)) / max(1, len(x)))
-        return torch.cat(answers)
+            return fold(mean, self.shape, self.window, trust)
+
+        return in_parts(x, rows // len(where), answer)
 
     def _ordered(self, found: list[Tensor], images: int, sizes: list[int], back: Tensor) -> Float[Tensor, "n m"]:
         """Answers region by region, image by image, as `unfold` has the patches."""
