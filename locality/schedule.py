@@ -7,6 +7,7 @@ x = x0 + sigma * eps,   x_t = sqrt(alpha_bar) x,   sigma = sqrt((1 - alpha_bar) 
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 
@@ -87,6 +88,14 @@ def log_grid(low: float, high: float, count: int) -> list[float]:
         return [low]
     ratio = math.log(high / low) / (count - 1)
     return [low * math.exp(ratio * i) for i in range(count)]
+
+
+def between(levels: Sequence[float], known: Float[Tensor, " s *f"], sigma: float) -> Float[Tensor, " *f"]:
+    """What is known at ascending noise levels, at another one: linear in ln sigma, constant outside of them."""
+    above = min(max(bisect.bisect(levels, check_sigma(sigma)), 1), len(levels) - 1)
+    low, high = math.log(levels[above - 1]), math.log(levels[above])
+    part = min(max((math.log(sigma) - low) / (high - low), 0.0), 1.0)
+    return torch.lerp(known[above - 1], known[above], part)
 
 
 def edm_grid(steps: int, low: float = EDM_LOW, high: float = EDM_HIGH, rho: float = 7.0) -> list[float]:

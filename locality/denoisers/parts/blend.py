@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from torch import Tensor
 from locality.fields.codec import TABLE_SIGMAS
 from locality.linear.wiener import WienerFilter
 from locality.noise import field_noise
-from locality.schedule import check_sigma
+from locality.schedule import between
 from locality.types import Denoiser
 from locality.work import Progress
 
@@ -30,17 +29,7 @@ class Blend:
 
     def weight(self, sigma: float) -> float:
         """a(sigma), constant outside the range of TABLE_SIGMAS."""
-        return float(between_levels(self.weights, sigma))
-
-
-def between_levels(weights: Float[Tensor, " s *f"], sigma: float) -> Float[Tensor, " *f"]:
-    """What is known at TABLE_SIGMAS, at sigma: linear in ln sigma, constant outside their range."""
-    low, high = math.log(TABLE_SIGMAS[0]), math.log(TABLE_SIGMAS[-1])
-    last = len(weights) - 1
-    at = min(max((math.log(check_sigma(sigma)) - low) / (high - low) * last, 0.0), float(last))
-    below = min(int(at), last - 1)
-    found: Tensor = torch.lerp(weights[below], weights[below + 1], at - below)
-    return found
+        return float(between(TABLE_SIGMAS, self.weights, sigma))
 
 
 def estimate_weights(

@@ -8,9 +8,7 @@ at most, linear in ln sigma between the levels.
 
 from __future__ import annotations
 
-import bisect
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,7 +19,7 @@ from torch import Tensor
 from locality.denoisers.parts.mixture import Mixture, pack, unpack
 from locality.fields.jacobian import field_rows
 from locality.linear.wiener import WienerFilter
-from locality.schedule import check_sigma, log_grid
+from locality.schedule import between, log_grid
 from locality.store import Artifact
 
 SIGMAS = log_grid(0.05, 20.0, 9)  # noise levels the blend is chosen at
@@ -64,10 +62,7 @@ class Ladder:
 
     def weights_at(self, sigma: float) -> Float64[Tensor, " f"]:
         """a_f(sigma), linear in ln sigma between the levels, constant outside of them."""
-        above = min(max(bisect.bisect(SIGMAS, check_sigma(sigma)), 1), len(SIGMAS) - 1)
-        low, high = math.log(SIGMAS[above - 1]), math.log(SIGMAS[above])
-        part = min(max((math.log(sigma) - low) / (high - low), 0.0), 1.0)
-        return torch.lerp(self.weights[above - 1], self.weights[above], part)
+        return between(SIGMAS, self.weights, sigma)
 
     def _active(self, sigma: float) -> Iterator[tuple[float, WienerFilter | Mixture]]:
         members: tuple[WienerFilter | Mixture, ...] = (self.wiener, *self.mixtures)

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from locality.dataset import Dataset
 from locality.denoisers.parts import mixture as gaussians
-from locality.denoisers.parts.blend import between_levels, held_out
+from locality.denoisers.parts.blend import held_out
 from locality.denoisers.parts.combine import estimate_mix
 from locality.denoisers.parts.scale import Scale
 from locality.denoisers.parts.scale_fit import Plan, learn_scale
 from locality.denoisers.parts.subspace import SubspaceMixture
+from locality.fields.codec import TABLE_SIGMAS
 from locality.linear.wiener import WienerFilter
-from locality.schedule import check_sigma
+from locality.schedule import between
 from locality.store import Artifact
 from locality.types import ImageShape
 from locality.work import Progress, map_progress, within
@@ -49,7 +50,7 @@ class ScalesDenoiser:
             NonFinite: x holds NaN or infinity.
         """
         self.shape.check(x)
-        weights = between_levels(self.weights, check_sigma(sigma)).tolist()
+        weights = between(TABLE_SIGMAS, self.weights, sigma).tolist()
         linear = self.wiener(x, sigma)
         answer, used = linear, [(scale, a) for scale, a in zip(self.scales, weights, strict=True) if a]
         for i, (scale, a) in enumerate(used):

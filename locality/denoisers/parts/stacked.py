@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -14,7 +12,7 @@ from torch import Tensor
 from locality.denoisers.parts.bands import Bands
 from locality.device import placed
 from locality.fields.jacobian import field_rows
-from locality.schedule import check_sigma, log_grid
+from locality.schedule import between, check_sigma, log_grid
 from locality.types import Denoiser, ImageShape
 from locality.work import within
 
@@ -69,10 +67,7 @@ class StackDenoiser:
 
     def weights_at(self, sigma: float) -> Float[Tensor, "k f"]:
         """a_kf(sigma), linear in ln sigma between the levels."""
-        above = min(max(bisect.bisect(SIGMAS, sigma), 1), len(SIGMAS) - 1)
-        low, high = math.log(SIGMAS[above - 1]), math.log(SIGMAS[above])
-        part = min(max((math.log(sigma) - low) / (high - low), 0.0), 1.0)
-        return torch.lerp(self.weights[above - 1], self.weights[above], part)
+        return between(SIGMAS, self.weights, sigma)
 
     def _asked(self, weights: Float[Tensor, "k f"]) -> list[int]:
         """The members that count, the first one where none does."""
