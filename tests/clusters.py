@@ -39,6 +39,13 @@ class Cluster:
             _until(lambda: len(client.nthreads()) >= before + count)
         return made
 
+    def until(self, count: int) -> None:
+        """Wait until the scheduler knows that many."""
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            _until(lambda: len(client.nthreads()) == count)
+
     def end(self, some: Sequence[subprocess.Popen[bytes]] | None = None) -> None:
         """End these processes, or all."""
         for process in self._started if some is None else some:

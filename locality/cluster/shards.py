@@ -99,7 +99,10 @@ class Shards:
                 )
                 for worker, rows in left
             ]
-            found = [self.team.result(one) for one in asked]
+            found = [
+                self.team.result(one) if worker in self.team.members else None  # what a lost one was asked never comes
+                for (worker, _), one in zip(left, asked, strict=True)
+            ]
             there = [one for one, read in zip(left, found, strict=True) if read]
             left = [one for one, read in zip(left, found, strict=True) if read is False]
         for worker, rows in left:

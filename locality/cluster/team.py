@@ -93,9 +93,11 @@ class Team:
 
     def send(self, worker: str, value: Any) -> Future[Any] | None:
         """A value larger than a message should be, on one worker; None where that is gone."""
+        if worker not in self.members:
+            return None
         try:
             (found,) = self._client.scatter([value], workers=[worker], hash=False, timeout=_PATIENCE)
-        except (OSError, TimeoutError, ValueError):
+        except (OSError, TimeoutError, ValueError, KeyError):  # the last: the scheduler knows no such worker any more
             self.look()
             return None
         return found  # type: ignore[no-any-return]

@@ -240,13 +240,38 @@ def test_a_worker_without_memory_is_refused(team: ClusterCompute) -> None:
         team.shards(eight_bit(1000))
 
 
-def test_a_worker_killed_before_it_has_anything(dask: Cluster, store: Store) -> None:
+@pytest.mark.parametrize("noticed", [True, False], ids=["scheduler knows", "nobody knows"])
+def test_a_worker_killed_before_it_has_anything(noticed: bool, dask: Cluster, store: Store) -> None:
     compute, images = ClusterCompute(cluster=dask.address), eight_bit(900)
     try:
         one, x = fit("optimal", images, store), noisy(images, 4, 0.5, dtype=torch.float32)
         os.kill(next(iter(compute.team.members.values())).pid, signal.SIGKILL)
+        if noticed:
+            dask.until(WORKERS - 1)
         torch.testing.assert_close(compute.spread(one, images)(x, 0.5), one(x, 0.5), rtol=0, atol=1e-6)
         assert len(compute.team.lost) == 1
+    finally:
+        leave(dask.address)
+        dask.workers(1)
+
+
+def test_a_loss_noticed_while_another_reads_its_files(dask: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    compute, source = ClusterCompute(cluster=dask.address), Source.parse("digits", 300)
+    try:
+        team = compute.team
+        ours, victim = team.result, list(team.members.values())[-1]
+
+        def noticing(future: object) -> object:
+            if victim.address in team.members:
+                os.kill(victim.pid, signal.SIGKILL)
+                dask.until(WORKERS - 1)
+                team.look()
+            return ours(future)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(team, "result", noticing)
+        pieces = compute.shards(source).pieces
+        assert set(pieces) == set(team.members)
+        assert sum(stop - start for rows in pieces.values() for start, stop in rows) == 300
     finally:
         leave(dask.address)
         dask.workers(1)
