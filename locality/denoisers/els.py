@@ -19,6 +19,7 @@ from locality.denoisers.parts.evidence import TOP, Evidence, Heaviest
 from locality.denoisers.parts.patch_walk import WIDEST, patch_posterior
 from locality.denoisers.parts.shards import merged
 from locality.denoisers.parts.spec import DENOISERS
+from locality.denoisers.parts.turned import turned_posterior
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute, sent
 from locality.posterior import PosteriorMean, stream
@@ -39,7 +40,9 @@ class EquivariantLocalScore(WindowedSpec):
     """Posterior mean of each pixel over the P x P patches at all positions of all images, on the torus."""
 
     paper: ClassVar[str] = "Kamb, Ganguli 2025 (arXiv 2412.20292)"
-    cost: ClassVar[str] = "N (h w)^2 c per image and step, whatever the window; less for small ones"
+    cost: ClassVar[str] = (
+        "N (h w)^2 c per image and step; less for small windows, and for whole images N h w c log(h w)"
+    )
     examples: ClassVar[tuple[str, ...]] = ("els:window=3", "els:window=6")
     published: ClassVar[Mapping[tuple[str, str], WindowSchedule]] = KAMB_GANGULI
 
@@ -87,7 +90,8 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EquivariantDenoiser:
-    """Small patches: all pairs, walked or by one product. Else, for every shift, maps of differences, box-filtered.
+    """Small patches: all pairs, walked or by one product. Whole images: all shifts at once, by Fourier transforms.
+    Else, for every shift, maps of differences, box-filtered.
 
     Memory: a few maps of h w floats per image of a chunk, within the budget of Compute.
     """
@@ -120,6 +124,8 @@ class EquivariantDenoiser:
                 return found
         if once and size**2 * self.shape.c <= _FEW:
             return self.by_patches(x, sigma, size)
+        if self.is_whole(size):
+            return turned_posterior(self.bank, x, sigma)
         return self.by_shifts(x, sigma, size)
 
     def by_patches(self, x: Float[Tensor, "b d"], sigma: float, size: int) -> PosteriorMean:
@@ -198,6 +204,10 @@ class EquivariantDenoiser:
             return stream(x, parts(), partial, bank.count(k) * len(downs) * len(rights))
 
         return merged(self.bank, x, average).flat()
+
+    def is_whole(self, size: int) -> bool:
+        """Whether every patch is its whole image, turned."""
+        return size // 2 >= max(self.shape.h, self.shape.w) // 2
 
     def bands(self, size: int) -> tuple[Float[Tensor, "h h"], Float[Tensor, "w w"]]:
         """Windows along rows and columns: around the torus."""

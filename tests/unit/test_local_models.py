@@ -17,6 +17,7 @@ from locality.denoisers.els import EquivariantDenoiser
 from locality.denoisers.ls import KAMB_GANGULI, LocalScoreDenoiser
 from locality.denoisers.parts.bank import AveragingSpec
 from locality.denoisers.parts.boxes import cut_bands, inner_bands, round_bands
+from locality.denoisers.parts.turned import turned_posterior
 from locality.denoisers.parts.windows import WindowSchedule, weights_digest
 from locality.denoisers.pspc_square import SquarePatches, SquarePatchesDenoiser
 from locality.device import Compute
@@ -112,6 +113,21 @@ def test_shifts_equal_plain_loops(name: str, size: int) -> None:
     assert isinstance(model, EquivariantDenoiser)
     x = noisy(SMALL, 2, 0.4)
     close(model.by_shifts(x, 0.4, size).mean(), by_loops(MODELS[name][1], x, COLOUR, pictures(SMALL), 0.4, size), 1e-10)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.4, 8.0])
+def test_whole_images_turned_by_transforms_are_those_of_all_shifts(sigma: float) -> None:
+    model = made("els", SMALL, 7, flips=True)
+    assert isinstance(model, EquivariantDenoiser)
+    assert model.is_whole(7)
+    assert not model.is_whole(5)
+    x = noisy(SMALL, 3, sigma).requires_grad_(True)
+    found = turned_posterior(model.bank, x, sigma).mean()
+    expected = model.by_shifts(x, sigma, 7).mean()
+    close(found, expected, 1e-9)
+    direction = noisy(SMALL, 3, 1.0)
+    ours, theirs = (torch.autograd.grad((each * direction).sum(), x)[0] for each in (found, expected))
+    close(ours, theirs, 1e-7)
 
 
 # --- closed forms
