@@ -11,6 +11,7 @@ import torch
 from benchmarks import (
     agreement,
     averages,
+    bands,
     browser,
     calm,
     cluster,
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "agreement": agreement.run,
     "denoisers": denoisers.run,
     "averages": averages.run,
+    "bands": bands.run,
     "calm": calm.run,
     "browser": browser.run,
     "cluster": cluster.run,
