@@ -1,7 +1,7 @@
-"""Where the analytic models miss a UNet: by band of principal components and noise level, and the images least explained.
+"""Where analytic models miss a UNet: by band of principal components and noise level; the images least explained.
 
-Reads the finished cells of the leaderboards (`python -m benchmarks.leaderboards`) where they are in the cache, and draws
-them where they are not; models are asked at the network's noisy images.
+Reads the finished cells of the leaderboards (`python -m benchmarks.leaderboards`) where they are in the cache, and
+draws them where they are not; models are asked at the network's noisy images.
 """
 
 from __future__ import annotations

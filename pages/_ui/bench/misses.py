@@ -27,8 +27,8 @@ def show_misses(made: Bench, model: str) -> None:
     with st.expander(f"The {len(worst)} images it explains least", icon=":material/trending_down:"):
         st.table(misses(made, model, worst), hide_index=True)
         st.caption(
-            f"Of {len(places)} images; number k is drawn from the k-th noise, as in the pictures above. Below R² final: "
-            f"{METRICS['r2_trajectory'].title} of {plain(made, model)} by noise level, of the same noisy image."
+            f"Of {len(places)} images; number k is drawn from the k-th noise, as in the pictures above. Below R² "
+            f"final: {METRICS['r2_trajectory'].title} of {plain(made, model)} by noise level, of the same noisy image."
         )
 
 
