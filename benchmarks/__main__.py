@@ -27,6 +27,7 @@ from benchmarks import (
     load,
     patches,
     shipped,
+    steps,
     training,
 )
 
@@ -49,6 +50,7 @@ BENCHMARKS = {
     "load": load.run,
     "patches": patches.run,
     "shipped": shipped.run,
+    "steps": steps.run,
     "training": training.run,
 }
 
