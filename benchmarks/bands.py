@@ -23,7 +23,7 @@ from locality.studies.benchmark.competitors import Competitor, Setup
 from locality.studies.benchmark.sampling import chunks
 from locality.studies.benchmark.setup import enter
 
-SETS = ("mnist", "fashion_mnist", "afhq_cats", "cifar10")
+SETS = ("fashion_mnist", "mnist", "afhq_cats", "cifar10")
 MODELS = ("wiener", "gaussian_mixture:groups=clusters", "prism")
 LEVELS = (0.1, 0.3, 1.0, 3.0, 10.0)  # of the sampling levels those nearest to them
 COUNT, BANDS, LEAST = 128, 8, 8
