@@ -85,12 +85,13 @@ class SingleTally:
         assert isinstance(self._r, Tensor)
         assert isinstance(self._counts, Tensor)
         assert isinstance(self._varying, Tensor)
+        assert isinstance(self._weight, Tensor)
         k = len(self._r)
         each = self._r / torch.where(self._counts > 0, self._counts, torch.nan)
         total = self._varying.sum(dim=0)
         # Without image j the sum of products about the mean is less by k / (k - 1) of its own (Welford 1962).
         left = _normed(total - self._varying * (k / (k - 1)), self._weight * (k - 1))
-        share = total.diagonal() / ((k - 1) * torch.where(self._weight > 0, self._weight, torch.nan))  # type: ignore[operator]
+        share = total.diagonal() / ((k - 1) * torch.where(self._weight > 0, self._weight, torch.nan))
         return Single(
             value=each.mean(dim=0),
             stderr=each.std(dim=0) / k**0.5,
@@ -102,7 +103,7 @@ class SingleTally:
         )
 
 
-def _normed(products: Float64[Tensor, "*k n n"], most: Tensor | float) -> Float64[Tensor, "*k n n"]:
+def _normed(products: Float64[Tensor, "*k n n"], most: Float64[Tensor, " n"]) -> Float64[Tensor, "*k n n"]:
     """Products over the lengths on their diagonal; nan where one is rounding of `most`, the length it might have."""
     own = products.diagonal(dim1=-2, dim2=-1)
     own = torch.where(own > _ROUNDING * most, own, torch.nan)

@@ -180,5 +180,5 @@ def unpack(kept: Artifact, dataset: str, plan: AgreementPlan, models: Sequence[M
         kept.meta["weights"],
         *(parts(name, Similarity) for name in MEASURES),
         *(parts(name, Explained) for name in ("r2_outputs", "r2_samples")),
-        parts("single", Single),
+        single=parts("single", Single),
     )
