@@ -25,7 +25,7 @@ from locality.studies.benchmark.setup import enter
 
 SETS = ("fashion_mnist", "mnist", "afhq_cats", "cifar10")
 MODELS = ("wiener", "gaussian_mixture:groups=clusters", "prism")
-LEVELS = (0.1, 0.3, 1.0, 3.0, 10.0)  # of the sampling levels those nearest to them
+LEVELS = (0.3, 1.0, 3.0, 10.0)  # of the sampling levels those nearest to them
 COUNT, BANDS, LEAST = 128, 8, 8
 
 
