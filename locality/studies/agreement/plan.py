@@ -90,6 +90,15 @@ class Explained:
     images: Int[Tensor, "*s n n"]
 
 
+Kind = type[Similarity] | type[Explained] | type[Single]
+_PARTS: dict[str, Kind] = {
+    **dict.fromkeys(MEASURES, Similarity),
+    "r2_outputs": Explained,
+    "r2_samples": Explained,
+    "single": Single,
+}  # of a study, in the order of its fields
+
+
 @dataclass(frozen=True, eq=False)
 class Agreement:
     """How far the models of a dataset agree; `ABOUT` says what each number is.
@@ -131,7 +140,7 @@ class Agreement:
     def arrays(self) -> dict[str, Tensor]:
         """Every array by name: `pearson`, `pearson_stderr`, `pearson_chance`, ..., `r2_samples_images`."""
         flat = {}
-        for name in (*MEASURES, "r2_outputs", "r2_samples", "single"):
+        for name in _PARTS:
             part = getattr(self, name)
             if part is not None:
                 for item in dataclasses.fields(part):
@@ -165,7 +174,7 @@ def pick_rows(name: str, array: Tensor, rows: Sequence[int]) -> Tensor:
 def unpack(kept: Artifact, dataset: str, plan: AgreementPlan, models: Sequence[Mapping[str, Any]]) -> Agreement:
     """The study of an artefact: its arrays and facts, and the models in the order of the arrays."""
 
-    def parts(name: str, kind: type[Similarity] | type[Explained] | type[Single]) -> Any:
+    def parts(name: str, kind: Kind) -> Any:
         if name not in kept.arrays:
             return None
         names = [item.name for item in dataclasses.fields(kind)]
@@ -178,7 +187,5 @@ def unpack(kept: Artifact, dataset: str, plan: AgreementPlan, models: Sequence[M
         kept.meta["pixels"],
         kept.meta["held_out"],
         kept.meta["weights"],
-        *(parts(name, Similarity) for name in MEASURES),
-        *(parts(name, Explained) for name in ("r2_outputs", "r2_samples")),
-        single=parts("single", Single),
+        *(parts(name, kind) for name, kind in _PARTS.items()),
     )
