@@ -11,6 +11,7 @@ import torch
 from benchmarks import (
     agreement,
     averages,
+    bands,
     browser,
     calm,
     cluster,
@@ -26,6 +27,7 @@ from benchmarks import (
     load,
     patches,
     shipped,
+    steps,
     training,
 )
 
@@ -35,6 +37,7 @@ BENCHMARKS = {
     "agreement": agreement.run,
     "denoisers": denoisers.run,
     "averages": averages.run,
+    "bands": bands.run,
     "calm": calm.run,
     "browser": browser.run,
     "cluster": cluster.run,
@@ -47,6 +50,7 @@ BENCHMARKS = {
     "load": load.run,
     "patches": patches.run,
     "shipped": shipped.run,
+    "steps": steps.run,
     "training": training.run,
 }
 

@@ -20,7 +20,7 @@ from locality.networks.checkpoints.steps import own_levels
 from locality.networks.parts.spec import NETWORKS, NetworkDenoiser, NetworkSpec
 from locality.networks.training.loop import HELD_OUT_SIGMA, Training
 from locality.networks.training.machine import ALONE, Machine
-from locality.networks.training.moments import read_moments
+from locality.networks.training.moments import of_training, read_moments
 from locality.networks.training.plan import Budget, TrainSpec
 from locality.networks.training.speed import parameter_count, training_speed
 from locality.networks.training.state import STATE
@@ -53,6 +53,7 @@ __all__ = [
     "load_network",
     "load_weights",
     "network_spec",
+    "of_training",
     "open_code",
     "own_levels",
     "parameter_count",

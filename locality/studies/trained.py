@@ -21,6 +21,7 @@ from locality.networks import (
     NetworkDenoiser,
     classed,
     load_checkpoint,
+    of_training,
     open_code,
     read_checkpoint,
 )
@@ -219,9 +220,12 @@ def read_named(text: str, shape: ImageShape | None = None) -> Trained:
 def read_trained(path: Path, shape: ImageShape | None = None) -> Trained:
     """The network of a folder written here, or of any checkpoint `locality.networks.read_checkpoint` takes.
 
+    A moment of a finished training is a network of its images.
+
     Raises BadInput (not one, or without a dataset), TooLarge, CheckpointMismatch.
     """
     folder, manifest = read_checkpoint(path, shape)
+    manifest = of_training(folder, manifest)
     if not isinstance(manifest.get("dataset"), str):
         raise BadInput(f"{folder / MANIFEST} does not name the dataset the network was trained on.")
     found = Trained(folder.absolute().name, folder, manifest)

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from locality.datasets import Source
 from locality.published import FIGURES
 from locality.studies import Bench, BenchPlan, bench, finish
+from pages._ui.bench.misses import least, misses
 from pages._ui.bench.names import plain
 from pages._ui.bench.page import _joined
 from pages._ui.bench.ranking import lowest, ranked
@@ -83,6 +84,30 @@ def test_a_picked_cell_shows_its_curve_difference_and_images(made: Bench) -> Non
     assert at.query_params["cell"] in (["optimal|denoise_ratio"], "optimal|denoise_ratio")
     assert len(at.get("plotly_chart")) == 2, "the ranking and the curve"
     assert any('alt="optimal, image 1"' in html.proto.body for html in at.get("html"))
+
+
+def test_the_images_it_explains_least_are_named_and_come_first(made: Bench) -> None:
+    """By R2 final, image by image, with R2 by noise level; the network itself has no such images."""
+    values = made.values("optimal", "r2_final").tolist()
+    worst = sorted(range(3), key=values.__getitem__)
+    assert worst != [0, 1, 2], "the order as drawn would do"
+    assert least(made, "optimal") == worst
+    assert least(made, "optimal", 2) == [i for i in worst if i < 2]
+    at = open_page(dataset="digits", run=RUN, cell="optimal|r2_final")
+    assert any(one.label == "The 3 images it explains least" for one in at.expander)
+    rows = misses(made, "optimal", worst)
+    assert [row[f"Image {worst[0] + 1}"] for row in rows[:2]] == [
+        f"{values[worst[0]]:.2f}",
+        f"{float(made.values('optimal', 'r2_trajectory', made.levels('optimal', 'r2_trajectory')[0])[worst[0]]):.2f}",
+    ]
+    assert rows[0]["Mean of all"] == f"{sum(values) / 3:.2f}"
+    assert [row[""] for row in rows] == ["R² final", *(f"σ = {s:.3g}" for s in made.result("optimal").sigmas)]
+    at.session_state["bench_order"] = "Lowest R² first"
+    at.run()
+    grid = next(html.proto.body for html in at.get("html") if 'alt="optimal, image 1"' in html.proto.body)
+    assert sorted(range(3), key=lambda i: grid.index(f'alt="optimal, image {i + 1}"')) == worst
+    at = open_page(dataset="digits", run=RUN, cell="mine|denoise_ratio")
+    assert not any("explains least" in one.label for one in at.expander)
 
 
 def test_the_answer_names_the_best_its_lead_and_the_second_network(made: Bench) -> None:

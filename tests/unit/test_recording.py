@@ -13,13 +13,15 @@ from locality.datasets import Source
 from locality.errors import BadInput
 from locality.fields.jacobian import reduce_inputs
 from locality.metrics import error_ratio
-from locality.networks import Budget, TrainSpec, load_network, read_moments
+from locality.networks import MANIFEST, Budget, TrainSpec, load_network, read_moments
 from locality.networks.resnet import ResNet
 from locality.store import Store
 from locality.studies import (
+    BenchPlan,
     Draws,
     Recording,
     RecordingPlan,
+    bench,
     finish,
     fit_wiener,
     learned_field,
@@ -28,6 +30,7 @@ from locality.studies import (
     shipped_recordings,
     train_network,
 )
+from locality.studies.trained import read_trained
 from locality.studies.training.record import places
 from locality.studies.training.recording import pack, unpack
 from locality.types import Pixel
@@ -110,6 +113,25 @@ def test_shipped_it_comes_back_by_dataset(made: Recording, folder: Path, home: S
     (found,) = shipped_recordings("digits", store=home)
     assert found.images == made.images
     assert shipped_recordings("mnist", store=home) == []
+
+
+def test_a_moment_is_a_network_of_its_trainings_images(folder: Path, home: Store) -> None:
+    """It can be explained like any other; without the training's manifest nobody knows of which images it is."""
+    place = read_moments(folder)[1024]
+    moment = read_trained(place)
+    assert (moment.name, moment.dataset) == ("1024", "digits")
+    assert moment.manifest["images_seen"] == 1024
+    assert moment.manifest["fingerprint"] == DIGITS.fingerprint
+    assert "error_ratio" not in moment.manifest  # which is of the training's end
+    alone = BenchPlan(reference=str(place), count=2, steps=2, sigmas=(0.5,), features="none", ceiling="none")
+    made = finish(bench(DIGITS, alone, store=home))
+    assert made.result(str(place)).notes == ()
+    (folder / MANIFEST).rename(folder / "away")
+    try:
+        with pytest.raises(BadInput, match="does not name the dataset the network was trained on"):
+            read_trained(place)
+    finally:
+        (folder / "away").rename(folder / MANIFEST)
 
 
 def test_what_is_no_training_is_refused(tmp_path: Path, folder: Path, home: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from locality.errors import BadInput
 from locality.networks.checkpoints.files import MANIFEST, load_manifest, save_network
@@ -12,6 +13,7 @@ from locality.networks.training.plan import Budget
 
 MOMENTS = "moments"
 _FIRST = 1024  # images at the first moment
+_SHARED = ("dataset", "licence", "source", "fingerprint", "train", "command")  # by a training and its moments
 
 
 def moments_of(budget: Budget, count: int) -> tuple[int, ...]:
@@ -40,6 +42,19 @@ def read_moments(folder: Path) -> dict[int, Path]:
     """
     places = [path.parent for path in (folder / MOMENTS).glob(f"*/{MANIFEST}")]
     return dict(sorted((int(load_manifest(place)["images_seen"]), place) for place in places))
+
+
+def of_training(place: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """A moment's manifest with what that of its finished training says of both; any other as it is.
+
+    Raises:
+        BadInput: a damaged manifest of the training.
+    """
+    training = place.absolute().parents[1]
+    if "dataset" in manifest or place.absolute().parent.name != MOMENTS or not (training / MANIFEST).exists():
+        return manifest
+    whole = load_manifest(training)
+    return {**{fact: whole[fact] for fact in _SHARED if fact in whole}, **manifest}
 
 
 def forget_moments(folder: Path) -> None:

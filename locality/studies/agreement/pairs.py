@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -15,6 +16,7 @@ from locality.errors import TooLarge
 from locality.fields.corrected import LEAST, memory_per_pixel
 from locality.fields.jacobian import draw_inputs
 from locality.fields.similarity import MEASURES, Similarity, Tally
+from locality.fields.single import Single, SingleTally
 from locality.metrics import explained
 from locality.sampler import ddim, initial, start_noise
 from locality.studies.agreement.asked import Asked, fields_here
@@ -43,6 +45,8 @@ def compare_fields(
 ) -> Generator[Progress, None, Arrays]:
     """Similarity of every pair by noise level: arrays `pearson`, `pearson_stderr`, ... [s n n], reliabilities [s n].
 
+    With `plan.single` also `single`, ...: at each image, of the models that are one each (nan for the others).
+
     Args:
         every: of each model its denoiser, or one for each initialisation: these are asked at the first few draws only.
         share: how much each pixel counts.
@@ -61,9 +65,9 @@ def compare_fields(
         for number in range(len(denoisers))
     ]
     found = fields_here(source, every, asked, plan, compute) if ask is None else ask(asked)
-    levels, done, total = [], 0, len(plan.sigmas) * len(pixels) * sum(counts)
+    levels, singles, done, total = [], [], 0, len(plan.sigmas) * len(pixels) * sum(counts)
     for sigma in plan.sigmas:
-        whole, few = Tally(), Tally(intervals=False)
+        whole, few, single = Tally(), Tally(intervals=False), SingleTally()
         for start, part in zip(range(0, len(pixels), size), chunks, strict=True):
             centres = torch.tensor([row * source.shape.w + col for row, col in part])
             fields: list[list[Float[Tensor, "p k q"]]] = []
@@ -75,19 +79,22 @@ def compare_fields(
                     done += len(part)
             counted = share[start : start + size]
             if one:
-                whole.add(torch.stack([fields[i][0] for i in one], dim=2), centres, counted)
+                alone = torch.stack([fields[i][0] for i in one], dim=2)
+                whole.add(alone, centres, counted)
+                if plan.single:
+                    single.add(alone, centres, counted)
             if several:
                 flat = [field[:, :FEW] for group in fields for field in group]
                 few.add(torch.stack(flat, dim=2), centres, counted)
         measured = whole.similarities() if one else {}
         over = few.similarities() if several else {}
         levels.append({name: joined(measured.get(name), over.get(name), counts) for name in MEASURES})
-    arrays = {}
+        if plan.single and one:
+            singles.append(single.result().among(one, len(counts)))
+    arrays: Arrays = {}
     for measure in MEASURES:
-        for item in (part.name for part in dataclasses.fields(Similarity)):
-            name = measure if item == "value" else f"{measure}_{item}"
-            arrays[name] = torch.stack([getattr(level[measure], item) for level in levels])
-    return arrays
+        arrays |= _stacked(measure, Similarity, [level[measure] for level in levels])
+    return arrays | (_stacked("single", Single, singles) if singles else {})
 
 
 def compare_outputs(
@@ -126,6 +133,15 @@ def compare_samples(
             images.append(finite(step.x0_hat, "A model", step.sigma))
         scores.append(_scores(images))
     return _summary("r2_samples", torch.cat(scores, dim=2))
+
+
+def _stacked(name: str, kind: type[Similarity] | type[Single], levels: Sequence[Any]) -> Arrays:
+    """Every part of a measure, noise levels first, by name: `value` by that of the measure."""
+    parts = [part.name for part in dataclasses.fields(kind)]
+    return {
+        name if part == "value" else f"{name}_{part}": torch.stack([getattr(level, part) for level in levels])
+        for part in parts
+    }
 
 
 def _chunk(source: Source, single: int, every: int, plan: AgreementPlan, compute: Compute) -> int:

@@ -15,6 +15,7 @@ from locality.errors import BadInput, UnknownName
 from locality.fields.codec import LEARNED_SIGMAS
 from locality.fields.corrected import LEAST
 from locality.fields.similarity import MEASURES, Similarity
+from locality.fields.single import Single
 from locality.schedule import HIGHEST, LOWEST
 from locality.specs import Spec, param
 from locality.store import Artifact
@@ -39,6 +40,13 @@ ABOUT = {
     "spread": "standard deviation over initialisations, for pairs with an untrained network; else null",
     "pixels": "pixels that the mean is over",
     "weights": "share of each pixel in the means",
+    "single": "with single=true: correlation of two fields at the same noisy image, excluding the field's own pixel: "
+    "mean over the pixels as for pearson, then over images [sigma, model, model]; `stderr` over images; `each` by "
+    "image [sigma, image, model, model]",
+    "varying": "single_varying: the same of what changes with the image (the mean over images of each pixel's field "
+    "taken away, pixels and images in one correlation); not defined (null) for a linear model; error by the jackknife "
+    "over images; single_left: without each image in turn",
+    "share": "single_share: of the squared length of a model's fields what changes with the image [sigma, model]",
     "untrained": "an untrained network is the mean over `seeds` initialisations, its fields over the first "
     f"{LEAST} draws; estimates and samples are those of the first",
     "r2_outputs": "1 - sum (a - u)^2 / sum (u - mean u)^2 per held-out noisy image, mean over images "
@@ -60,6 +68,9 @@ class AgreementPlan(Spec):
     samples: int = param(128, help="Images every model generates from the same noise; 0 for none.", low=0, high=4096)
     steps: int = param(10, help="Sampling steps.", low=2, high=1000)
     sigmas: tuple[float, ...] = param(LEARNED_SIGMAS, help="Noise levels.", low=LOWEST, high=HIGHEST)
+    single: bool = param(
+        False, help="Also compare the fields at each noisy image, which no linear model follows.", later=True
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,6 +88,15 @@ class Explained:
     value: Float64[Tensor, "*s n n"]
     stderr: Float64[Tensor, "*s n n"]
     images: Int[Tensor, "*s n n"]
+
+
+Kind = type[Similarity] | type[Explained] | type[Single]
+_PARTS: dict[str, Kind] = {
+    **dict.fromkeys(MEASURES, Similarity),
+    "r2_outputs": Explained,
+    "r2_samples": Explained,
+    "single": Single,
+}  # of a study, in the order of its fields
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +118,7 @@ class Agreement:
     cosine: Similarity
     r2_outputs: Explained | None
     r2_samples: Explained | None
+    single: Single | None
 
     @property
     def names(self) -> list[str]:
@@ -119,7 +140,7 @@ class Agreement:
     def arrays(self) -> dict[str, Tensor]:
         """Every array by name: `pearson`, `pearson_stderr`, `pearson_chance`, ..., `r2_samples_images`."""
         flat = {}
-        for name in (*MEASURES, "r2_outputs", "r2_samples"):
+        for name in _PARTS:
             part = getattr(self, name)
             if part is not None:
                 for item in dataclasses.fields(part):
@@ -144,16 +165,16 @@ class Agreement:
 
 
 def pick_rows(name: str, array: Tensor, rows: Sequence[int]) -> Tensor:
-    """An array of a study for some of its models: reliabilities have one axis of models, the others two."""
+    """An array of a study for some of its models: reliabilities and shares have one axis of models, the others two."""
     index = torch.tensor(list(rows))
     array = array.index_select(-1, index)
-    return array if name.endswith("_reliability") else array.index_select(-2, index)
+    return array if name.endswith(("_reliability", "_share")) else array.index_select(-2, index)
 
 
 def unpack(kept: Artifact, dataset: str, plan: AgreementPlan, models: Sequence[Mapping[str, Any]]) -> Agreement:
     """The study of an artefact: its arrays and facts, and the models in the order of the arrays."""
 
-    def parts(name: str, kind: type[Similarity] | type[Explained]) -> Any:
+    def parts(name: str, kind: Kind) -> Any:
         if name not in kept.arrays:
             return None
         names = [item.name for item in dataclasses.fields(kind)]
@@ -166,6 +187,5 @@ def unpack(kept: Artifact, dataset: str, plan: AgreementPlan, models: Sequence[M
         kept.meta["pixels"],
         kept.meta["held_out"],
         kept.meta["weights"],
-        *(parts(name, Similarity) for name in MEASURES),
-        *(parts(name, Explained) for name in ("r2_outputs", "r2_samples")),
+        *(parts(name, kind) for name, kind in _PARTS.items()),
     )

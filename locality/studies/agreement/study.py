@@ -102,6 +102,7 @@ def ship_agreement(source: Source, made: Agreement, folder: Path, *, store: Stor
     counts = ("step", "draws", "seed", "seeds", "outputs", "samples", "steps")
     words = ["agreement", *source.words, "--networks", write_list(made.names)]
     words += [word for name in counts for word in (f"--{name}", getattr(plan, name))]
+    words += ["--single"] if plan.single else []
     words += [] if plan.sigmas == AgreementPlan().sigmas else ["--sigmas", ",".join(map(repr, plan.sigmas))]
     about = {"models": made.names, "command": command(*words, "--ship", "cache/shipped")}
     return ship(source, source.slug, KIND, *_packed(members, made), about, folder, store=store)

@@ -15,12 +15,14 @@ from locality.studies.benchmark import METRICS, Result
 from locality.studies.benchmark.metrics import NEAREST, OF_IMAGES
 from locality.types import ImageShape
 from pages._ui.architectures.entries import COLOURS
+from pages._ui.bench.misses import least, show_misses
 from pages._ui.bench.names import plain
 from pages._ui.bench.table import Picked
 from pages._ui.charts import GREY, figure, name_lines, show
 from pages._ui.images import Tile, grid, photo, signed
 
 _SHOWN = 8
+_ORDERS = ("As drawn", "Lowest R² first")
 
 
 def show_detail(made: Bench, cell: Picked) -> None:
@@ -31,6 +33,7 @@ def show_detail(made: Bench, cell: Picked) -> None:
         st.caption(f"{typeset(about.sentence)}.")
     _differences(made, cell)
     _images(made, cell)
+    show_misses(made, cell.model)
     _curve(made, cell)
 
 
@@ -120,15 +123,16 @@ def _images(made: Bench, cell: Picked) -> None:
         return
     paired = ours.kind not in ("reference", "control")
     st.markdown("**Images from the same noise**" if paired else f"**Images**: {ours.name}")
-    tiles = (
-        [_tile(theirs.images[i], made.shape, f"{theirs.name}, image {i + 1}") for i in range(count)] if paired else []
-    )
+    shown = list(range(count))
+    if paired and len(ranked := least(made, ours.name, count)) == count:
+        order = st.segmented_control("Order", _ORDERS, default=_ORDERS[0], required=True, key="bench_order")
+        shown = ranked if order == _ORDERS[1] else shown
+    tiles = [_tile(theirs.images[i], made.shape, f"{theirs.name}, image {i + 1}") for i in shown] if paired else []
     tiles += [
-        _tile(ours.images[i], made.shape, f"{ours.name}, image {i + 1}", _score(made, ours, cell, i))
-        for i in range(count)
+        _tile(ours.images[i], made.shape, f"{ours.name}, image {i + 1}", _score(made, ours, cell, i)) for i in shown
     ]
     if paired:
-        tiles += [_difference(ours, theirs, made.shape, i) for i in range(count)]
+        tiles += [_difference(ours, theirs, made.shape, i) for i in shown]
     grid(tiles, wide=count, narrow=count, gap="4px")  # a row of a grid is a model: it never wraps
     if paired:
         st.caption(

@@ -9,7 +9,7 @@ from pages._ui.lessons.lesson import Figure, Lesson, Result, signed
 
 MODELS = {
     "wiener": "Wiener",  # as the page Benchmark calls them
-    "gaussian_mixture": "Gaussian mixture",
+    "prism": "Prism",
     "patch_mixture": "Patch mixture",
     "optimal": "Optimal",
     "nearest": "Nearest",
@@ -51,7 +51,7 @@ def figure() -> Figure:
             f"R² of the best of the five, {MODELS[best]}: share of the variance of the network’s samples that its "
             f"samples explain, mean of {means[best].n} ± [[standard error]]; {gap.mean:.3f} more than the Wiener "
             f"filter (95 % interval {gap.low:.3f} to {gap.high:.3f}, paired). r above: {agreed.means}.",
-            "`python -m locality bench fashion_mnist --reference unet --model gaussian_mixture -n 128`",
+            "`python -m locality bench fashion_mnist --reference unet --model prism -n 128`",
         ),
         data={
             "side": 28,
@@ -107,9 +107,9 @@ the filter then draw the same images?
 Start both from the same noise, denoise step by step, and compare the images by $R²$: 1 for the network’s very image, 0
 for one no closer to it than a grey square, less for one that is farther.
 
-Four others join in, named as on the page *Benchmark*: **Gaussian mixture**, ten Wiener filters, one for each class of
-clothes; **Patch mixture**, a mixture of Gaussians over patches; **Optimal**, the optimal denoiser (lesson 7); and
-**Nearest**, the training image nearest to the noisy one.
+Four others join in, named as on the page *Benchmark*: **Prism**, Wiener filters of all images, of kinds of images and
+of patches in one; **Patch mixture**, a mixture of Gaussians over patches; **Optimal**, the optimal denoiser (lesson 7);
+and **Nearest**, the training image nearest to the noisy one.
 """,
     guess=Order(
         """
@@ -124,7 +124,7 @@ No. The best of the five, {best_name}, has a mean $R²$ of {best} over {samples}
 {wiener}.{ties}
 
 Its images do [[correlate|Pearson r]] with the network’s, at {pearson}. But a single covariance knows how pixels vary
-together over *all* images, not that this one is a shoe; a filter for each class knows a little more. {last} comes
+together over *all* images, not that this one is a shoe; filters for kinds of images know a little more. {last} comes
 last ({worst}): a sharp picture of another shoe is farther away than a blur of the right kind.
 """,
     trying="""
