@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -54,6 +55,22 @@ def over_patches(x: Tensor, bank: Bank, model: EquivariantDenoiser, size: int, s
     return answer.flatten(1)
 
 
+class Answer(NamedTuple):
+    """What a noisy image has at some coordinates in float64, and by the plain form in float32."""
+
+    image: int
+    values: Tensor
+    exact: Tensor
+    single: Tensor
+
+
+def errors(found: Tensor, answers: list[Answer]) -> tuple[float, float]:
+    """Largest differences of `found`, and of the plain form, from float64, in the noisy images of `found`."""
+    known = [answer for answer in answers if answer.image < len(found)]
+    ours = max(float((found[answer.image, answer.values] - answer.exact).abs().max()) for answer in known)
+    return ours, max(float((answer.single - answer.exact).abs().max()) for answer in known)
+
+
 @dataclass(frozen=True)
 class Patches:
     """The formula of a model of square patches at one noise level, for some noisy images."""
@@ -66,6 +83,10 @@ class Patches:
     def banks(self) -> list[Bank]:
         return [self.model.bank] * len(self.x)
 
+    def first(self, count: int) -> Patches:
+        """Of the first noisy images only."""
+        return replace(self, x=self.x[:count])
+
     def seconds(self, part: int, sigma: float) -> float:
         """Time of the plain form over all images, from `part` of them."""
         some = self.model.bank.pick(torch.arange(min(part, len(self.model.bank))))
@@ -76,15 +97,12 @@ class Patches:
             over_patches(self.x, some, self.model, self.size, sigma)
         return (time.process_time() - start) * len(self.model.bank) / len(some)
 
-    def errors(self, found: Tensor, sigma: float) -> tuple[float, float]:
-        """Largest differences of `found`, and of the same sums in float32, from float64, at a few pixels."""
+    def answers(self, sigma: float) -> Iterator[Answer]:
+        """A few pixels of the first noisy image."""
         c, h, w = self.model.shape
-        chosen, ours, plain = torch.linspace(0, h * w - 1, _CHECKED).long().tolist(), 0.0, 0.0
-        for place in chosen:
+        for place in torch.linspace(0, h * w - 1, _CHECKED).long().tolist():
             exact, single = (self._answer(place, sigma, dtype) for dtype in (torch.float64, torch.float32))
-            ours = max(ours, float((found[0].reshape(c, -1)[:, place] - exact).abs().max()))
-            plain = max(plain, float((single - exact).abs().max()))
-        return ours, plain
+            yield Answer(0, torch.arange(c) * h * w + place, exact, single)
 
     def _answer(self, place: int, sigma: float, dtype: torch.dtype) -> Tensor:
         return (
