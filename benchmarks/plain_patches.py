@@ -15,7 +15,7 @@ from locality.denoisers.parts.bank import Bank
 from locality.denoisers.pspc_square import SquarePatchesDenoiser
 from locality.types import ImageShape
 
-_CHECKED = 6  # pixels of a noisy image whose error is found
+_CHECKED = 4  # pixels of a noisy image whose error is found
 _AT_ONCE = 256  # images a product meets
 
 
@@ -100,16 +100,15 @@ class Patches:
     def answers(self, sigma: float) -> Iterator[Answer]:
         """A few pixels of the first noisy image."""
         c, h, w = self.model.shape
-        for place in torch.linspace(0, h * w - 1, _CHECKED).long().tolist():
-            exact, single = (self._answer(place, sigma, dtype) for dtype in (torch.float64, torch.float32))
-            yield Answer(0, torch.arange(c) * h * w + place, exact, single)
+        places = torch.linspace(0, h * w - 1, _CHECKED).long().tolist()
+        exact, single = (self._answers(places, sigma, dtype) for dtype in (torch.float64, torch.float32))
+        for place, *both in zip(places, exact, single, strict=True):
+            yield Answer(0, torch.arange(c) * h * w + place, *both)
 
-    def _answer(self, place: int, sigma: float, dtype: torch.dtype) -> Tensor:
-        return (
-            self._composed(place, sigma, dtype)
-            if isinstance(self.model, SquarePatchesDenoiser)
-            else self._met(place, sigma, dtype)
-        )
+    def _answers(self, places: list[int], sigma: float, dtype: torch.dtype) -> list[Tensor]:
+        if isinstance(self.model, SquarePatchesDenoiser):
+            return [self._composed(place, sigma, dtype) for place in places]
+        return self._met(places, sigma, dtype)
 
     def _chunks(self, dtype: torch.dtype) -> Iterator[Tensor]:
         bank = self.model.bank
@@ -133,13 +132,17 @@ class Patches:
             values.append(part.reshape(-1, c, h * w)[:, :, place])
         return (torch.softmax(torch.cat(logits, dim=1), dim=1) @ torch.cat(values)).mean(dim=0)
 
-    def _met(self, place: int, sigma: float, dtype: torch.dtype) -> Tensor:
-        """els and bbels at a pixel: its patch meets every patch of its border type."""
+    def _met(self, places: list[int], sigma: float, dtype: torch.dtype) -> list[Tensor]:
+        """els and bbels at some pixels: the patch of each meets every patch of its border type."""
         assert isinstance(self.model, EquivariantDenoiser)
-        group = next(group for group in self.model.groups(self.size) if place in group)
-        query, logits, values = self.model.patches(self.x[:1].to(dtype), self.size)[0, place], [], []
+        groups = [next(group for group in self.model.groups(self.size) if place in group) for place in places]
+        queries = self.model.patches(self.x[:1].to(dtype), self.size)[0]
+        met: list[list[tuple[Tensor, Tensor]]] = [[] for _ in places]
         for part in self._chunks(dtype):
-            there = self.model.patches(part, self.size)[:, group].flatten(0, 1)
-            logits.append((there - query).square().sum(dim=1) / (-2 * sigma**2))
-            values.append(part.reshape(len(part), self.model.shape.c, -1)[:, :, group].transpose(1, 2).flatten(0, 1))
-        return torch.softmax(torch.cat(logits), dim=0) @ torch.cat(values)
+            patches, centres = self.model.patches(part, self.size), part.reshape(len(part), self.model.shape.c, -1)
+            own = patches.square().sum(dim=2) / 2
+            for place, group, some in zip(places, groups, met, strict=True):
+                logits = ((patches @ queries[place] - own) / sigma**2)[:, group]
+                some.append((logits.flatten(), centres[:, :, group].transpose(1, 2).flatten(0, 1)))
+        each = [tuple(map(torch.cat, zip(*some, strict=True))) for some in met]
+        return [torch.softmax(logits, dim=0) @ values for logits, values in each]
