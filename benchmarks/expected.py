@@ -26,9 +26,8 @@ from locality.studies import Sampling, find_model, finish
 from locality.studies.costs import law
 from locality.studies.costs.expected import sampling_cost
 
-AVERAGING = ["optimal", "nearest", "smoothed", "ls", "pspc_square", "pspc_flex", "golddiff"]
-AVERAGING += ["pca_locality", "pca_locality:mask_rule=code"]
-MODELS = ["wiener", *(f"{name}{',' if ':' in name else ':'}first=10000" for name in AVERAGING), "els", "bbels"]
+AVERAGING = ["optimal", "nearest", "smoothed", "ls", "pspc_square", "pspc_flex", "golddiff", "pca_locality"]
+MODELS = ["wiener", *(f"{name}:first=10000" for name in AVERAGING), "els:first=100", "bbels:first=100"]
 MODELS += ["gaussian_mixture", "gaussian_mixture:groups=clusters", "patch_mixture", "stack", "prism", "unet"]
 
 
