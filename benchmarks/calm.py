@@ -1,14 +1,26 @@
-"""Two threads of PyTorch beside other processes that want the same cores: threads that spin, and threads that wait."""
+"""Work beside other processes that want the same cores: threads of PyTorch that spin or wait, `stats`, and clicks.
+
+What is fair is measured: the time in which one thread with an equal claim, a busy loop beside the work, gets as many
+processor-seconds as the work takes without the loops. That holds whatever else runs.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import random
+import resource
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from benchmarks.load import PAGE, processor_seconds, shared_server, visitor_of
 from locality.calm import wait_calmly
 
 _NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -25,8 +37,25 @@ print(time.perf_counter() - start)
 """
 
 
+_CLICKS = 20
+
+
+@dataclass
+class Spent:
+    """Wall and processor-seconds of some work, and the processor-seconds that each busy loop got meanwhile."""
+
+    wall: float = 0.0
+    own: float = 0.0
+    loop: float = 0.0
+
+
 def run() -> None:
-    """Print the table."""
+    """Print both tables. Needs the images of CIFAR-10."""
+    _threads()
+    _fair()
+
+
+def _threads() -> None:
     cores = os.cpu_count() or 1
     print(f"| 40 passes through six small convolutions, {cores} cores | alone | beside {cores} busy processes |")
     print("|---|---|---|")
@@ -50,12 +79,64 @@ def _seconds(threads: int, *, calm: bool) -> float:
     return statistics.median(float(out.stdout) for out in runs)
 
 
+def _fair() -> None:
+    """Print what `stats` and a reader's clicks take beside busy loops, one for each core."""
+    cores = os.cpu_count() or 1
+    print(f"\n| beside {cores} busy loops | processor-s without | with | took without, s | with | fair, s ", end="")
+    print("| took / fair |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    _row("`stats cifar10 --first 10000 --exact`, nothing kept", _stats(0), _stats(cores))
+    with TemporaryDirectory() as folder, shared_server(Path(folder)) as (url, process):
+        _, *rounds = (asyncio.run(_page(url, process, n, seed)) for seed, n in enumerate((0, 0, cores)))  # warm by one
+        for (name, alone), (_, beside) in zip(*rounds, strict=True):
+            _row(name, alone, beside)
+
+
+def _row(name: str, alone: Spent, beside: Spent) -> None:
+    fair = alone.own / (beside.loop / beside.wall)
+    taken = f"{alone.own:.2f} | {beside.own:.2f} | {alone.wall:.2f} | {beside.wall:.2f} | {fair:.2f}"
+    print(f"| {name} | {taken} | {beside.wall / fair:.2f} |", flush=True)
+
+
+def _stats(loops: int) -> Spent:
+    with TemporaryDirectory() as cache:
+        command = [sys.executable, "-m", "locality", "stats", "cifar10", "--first", "10000", "--exact"]
+        with _spent(loops, lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])) as spent:
+            subprocess.run(command, env={**os.environ, "LOCALITY_CACHE": cache}, capture_output=True, check=True)
+    return spent
+
+
+async def _page(url: str, process: int, loops: int, seed: int) -> list[tuple[str, Spent]]:
+    """Clicks of one visitor one after the other, then questions for sixteen more draws."""
+    visitor, draw, found = await visitor_of(url), random.Random(seed), []
+    await visitor.open(PAGE)
+    for name, ask in (("click", lambda: visitor.click(draw)), ("16 more draws", visitor.draws)):
+        await ask()
+        with _spent(loops, lambda: processor_seconds(process)) as spent:
+            for _ in range(_CLICKS):
+                await ask()
+        found.append((f"{_CLICKS} times: {name}", spent))
+    await visitor.stream.close()
+    return found
+
+
 @contextmanager
-def _busy(count: int) -> Iterator[None]:
-    """Processes that compute without end."""
+def _spent(loops: int, own: Callable[[], float]) -> Iterator[Spent]:
+    """Filled in at the end; `own` counts the work's processor-seconds."""
+    spent = Spent()
+    with _busy(loops) as others:
+        before, began, start = sum(map(processor_seconds, others)), time.perf_counter(), own()
+        yield spent
+        spent.wall, spent.own = time.perf_counter() - began, own() - start
+        spent.loop = (sum(map(processor_seconds, others)) - before) / max(loops, 1)
+
+
+@contextmanager
+def _busy(count: int) -> Iterator[list[int]]:
+    """Processes that compute without end; their numbers."""
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
-        yield
+        yield [other.pid for other in others]
     finally:
         for other in others:
             other.kill()

@@ -122,12 +122,12 @@ class Visitor:
 
 def run() -> None:
     """Print the table. Needs the CIFAR-10 and Fashion-MNIST images."""
-    with tempfile.TemporaryDirectory() as folder, _shared_server(Path(folder)) as (url, process):
+    with tempfile.TemporaryDirectory() as folder, shared_server(Path(folder)) as (url, process):
         asyncio.run(_lecture(url, process))
 
 
 @contextmanager
-def _shared_server(folder: Path) -> Iterator[tuple[str, int]]:
+def shared_server(folder: Path) -> Iterator[tuple[str, int]]:
     """The app in shared mode, on this machine alone; its address and process."""
     log = folder / "log"
     with started_app(folder / "cache", log, {**os.environ, "LOCALITY_SHARED": "1"}) as (url, process):
@@ -136,7 +136,7 @@ def _shared_server(folder: Path) -> Iterator[tuple[str, int]]:
     print(f"\nTracebacks in the server's log: {len(wrong)}")
 
 
-async def _visitor(url: str) -> Visitor:
+async def visitor_of(url: str) -> Visitor:
     stream = await websockets.connect(
         f"ws://{url}/_stcore/stream", max_size=None, subprotocols=[websockets.Subprotocol("streamlit")]
     )
@@ -146,24 +146,24 @@ async def _visitor(url: str) -> Visitor:
 async def _lecture(url: str, process: int) -> None:
     print(f"{VISITORS} visitors, each with a click on CIFAR-10 every {PAUSE:.0f} s on average\n")
     print("| | median | 95 % | largest | n |\n|---|--:|--:|--:|--:|")
-    first = await _visitor(url)
+    first = await visitor_of(url)
     _row("first visit of a fresh server", [await first.open(PAGE)])
     await first.click(random.Random(0))
-    visitors = [first, *[await _visitor(url) for _ in range(VISITORS - 1)]]
+    visitors = [first, *[await visitor_of(url) for _ in range(VISITORS - 1)]]
     arrivals = [_later(10 * i / VISITORS, visitor.open(PAGE)) for i, visitor in enumerate(visitors[1:])]
     _row("page opened, all within 10 s", list(await asyncio.gather(*arrivals)))
     tables = sorted((ROOT / "static").glob("*.bin"), key=lambda path: path.stat().st_size)[-12:]
     fetched = [asyncio.to_thread(_fetch, f"http://{url}/app/static/{path.name}") for path in tables * VISITORS]
     _row(f"a table for hovering and dragging, {sum(p.stat().st_size for p in tables) / 1e6:.0f} MB each visitor",
          list(await asyncio.gather(*fetched)))  # fmt: skip
-    before = _processor(process)
+    before = processor_seconds(process)
     alone = await asyncio.gather(*(_clicks(visitor, i) for i, visitor in enumerate(visitors)))
     _row("click to the exact prediction and the stored field", [one for some in alone for one in some])
     _row(
         "... 16 more draws, asked for up to 8 times by each who rests", [one for some in visitors for one in some.drawn]
     )
-    spent = (_processor(process) - before) / max(sum(map(len, alone)), 1)
-    other = await _visitor(url)
+    spent = (processor_seconds(process) - before) / max(sum(map(len, alone)), 1)
+    other = await visitor_of(url)
     await other.open(PAGE)
     generating = asyncio.create_task(_generations(other))
     beside = await asyncio.gather(*(_clicks(visitor, 100 + i) for i, visitor in enumerate(visitors)))
@@ -224,7 +224,7 @@ def _memory(process: int, name: str) -> float:
     return int(line.split()[1]) / 1e6
 
 
-def _processor(process: int) -> float:
+def processor_seconds(process: int) -> float:
     """Seconds of the processor so far."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from locality.denoisers.parts.bank import Bank
 from locality.denoisers.pspc_square import SquarePatchesDenoiser
 from locality.types import ImageShape
 
-_CHECKED = 6  # pixels of a noisy image whose error is found
+_CHECKED = 4  # pixels of a noisy image whose error is found
 _AT_ONCE = 256  # images a product meets
 
 
@@ -54,6 +55,22 @@ def over_patches(x: Tensor, bank: Bank, model: EquivariantDenoiser, size: int, s
     return answer.flatten(1)
 
 
+class Answer(NamedTuple):
+    """What a noisy image has at some coordinates in float64, and by the plain form in float32."""
+
+    image: int
+    values: Tensor
+    exact: Tensor
+    single: Tensor
+
+
+def errors(found: Tensor, answers: list[Answer]) -> tuple[float, float]:
+    """Largest differences of `found`, and of the plain form, from float64, in the noisy images of `found`."""
+    known = [answer for answer in answers if answer.image < len(found)]
+    ours = max(float((found[answer.image, answer.values] - answer.exact).abs().max()) for answer in known)
+    return ours, max(float((answer.single - answer.exact).abs().max()) for answer in known)
+
+
 @dataclass(frozen=True)
 class Patches:
     """The formula of a model of square patches at one noise level, for some noisy images."""
@@ -66,6 +83,10 @@ class Patches:
     def banks(self) -> list[Bank]:
         return [self.model.bank] * len(self.x)
 
+    def first(self, count: int) -> Patches:
+        """Of the first noisy images only."""
+        return replace(self, x=self.x[:count])
+
     def seconds(self, part: int, sigma: float) -> float:
         """Time of the plain form over all images, from `part` of them."""
         some = self.model.bank.pick(torch.arange(min(part, len(self.model.bank))))
@@ -76,22 +97,18 @@ class Patches:
             over_patches(self.x, some, self.model, self.size, sigma)
         return (time.process_time() - start) * len(self.model.bank) / len(some)
 
-    def errors(self, found: Tensor, sigma: float) -> tuple[float, float]:
-        """Largest differences of `found`, and of the same sums in float32, from float64, at a few pixels."""
+    def answers(self, sigma: float) -> Iterator[Answer]:
+        """A few pixels of the first noisy image."""
         c, h, w = self.model.shape
-        chosen, ours, plain = torch.linspace(0, h * w - 1, _CHECKED).long().tolist(), 0.0, 0.0
-        for place in chosen:
-            exact, single = (self._answer(place, sigma, dtype) for dtype in (torch.float64, torch.float32))
-            ours = max(ours, float((found[0].reshape(c, -1)[:, place] - exact).abs().max()))
-            plain = max(plain, float((single - exact).abs().max()))
-        return ours, plain
+        places = torch.linspace(0, h * w - 1, _CHECKED).long().tolist()
+        exact, single = (self._answers(places, sigma, dtype) for dtype in (torch.float64, torch.float32))
+        for place, *both in zip(places, exact, single, strict=True):
+            yield Answer(0, torch.arange(c) * h * w + place, *both)
 
-    def _answer(self, place: int, sigma: float, dtype: torch.dtype) -> Tensor:
-        return (
-            self._composed(place, sigma, dtype)
-            if isinstance(self.model, SquarePatchesDenoiser)
-            else self._met(place, sigma, dtype)
-        )
+    def _answers(self, places: list[int], sigma: float, dtype: torch.dtype) -> list[Tensor]:
+        if isinstance(self.model, SquarePatchesDenoiser):
+            return [self._composed(place, sigma, dtype) for place in places]
+        return self._met(places, sigma, dtype)
 
     def _chunks(self, dtype: torch.dtype) -> Iterator[Tensor]:
         bank = self.model.bank
@@ -115,13 +132,17 @@ class Patches:
             values.append(part.reshape(-1, c, h * w)[:, :, place])
         return (torch.softmax(torch.cat(logits, dim=1), dim=1) @ torch.cat(values)).mean(dim=0)
 
-    def _met(self, place: int, sigma: float, dtype: torch.dtype) -> Tensor:
-        """els and bbels at a pixel: its patch meets every patch of its border type."""
+    def _met(self, places: list[int], sigma: float, dtype: torch.dtype) -> list[Tensor]:
+        """els and bbels at some pixels: the patch of each meets every patch of its border type."""
         assert isinstance(self.model, EquivariantDenoiser)
-        group = next(group for group in self.model.groups(self.size) if place in group)
-        query, logits, values = self.model.patches(self.x[:1].to(dtype), self.size)[0, place], [], []
+        groups = [next(group for group in self.model.groups(self.size) if place in group) for place in places]
+        queries = self.model.patches(self.x[:1].to(dtype), self.size)[0]
+        met: list[list[tuple[Tensor, Tensor]]] = [[] for _ in places]
         for part in self._chunks(dtype):
-            there = self.model.patches(part, self.size)[:, group].flatten(0, 1)
-            logits.append((there - query).square().sum(dim=1) / (-2 * sigma**2))
-            values.append(part.reshape(len(part), self.model.shape.c, -1)[:, :, group].transpose(1, 2).flatten(0, 1))
-        return torch.softmax(torch.cat(logits), dim=0) @ torch.cat(values)
+            patches, centres = self.model.patches(part, self.size), part.reshape(len(part), self.model.shape.c, -1)
+            own = patches.square().sum(dim=2) / 2
+            for place, group, some in zip(places, groups, met, strict=True):
+                logits = ((patches @ queries[place] - own) / sigma**2)[:, group]
+                some.append((logits.flatten(), centres[:, :, group].transpose(1, 2).flatten(0, 1)))
+        each = [tuple(map(torch.cat, zip(*some, strict=True))) for some in met]
+        return [torch.softmax(logits, dim=0) @ values for logits, values in each]

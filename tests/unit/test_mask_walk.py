@@ -21,7 +21,7 @@ from locality.types import ImageShape
 from locality.work import listening
 
 SHAPE = ImageShape(2, 5, 6)
-KINDS = {"integer": 1, "portable": 2, "direct": 3}
+KINDS = {"integer": (1, 1), "portable": (2, 1), "direct": (3, 1), "two codes": (1, 2)}  # and codes of x
 
 
 @pytest.fixture(autouse=True)
@@ -117,10 +117,11 @@ def test_the_way_is_short() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("n", "b"), [(1, 1), (7, 3), (100, 9)])
 def test_every_kind_of_sums_equals_the_dense_product(name: str, kind: str, n: int, b: int) -> None:
-    """Fewer images than lanes, more noisy ones than a pass takes; sixteen bits of x, or floats, at sigma 1."""
+    """Fewer images than lanes, more noisy ones than a pass takes; sixteen bits of x, twice, or floats, at sigma 1."""
     bank, sigma = bank_of(n), 1.0
     x = noisy(bank, b, sigma)
-    form = Form(1 if b == 1 else 8, 1, processor()[0], KINDS[kind])
+    sums, parts = KINDS[kind]
+    form = Form(1 if b == 1 else 8 // parts, 1, processor()[0], sums, parts)
     found = answered(Walk(bank, each_own(MASKS[name]), sigma, form, b, 2), x)
     torch.testing.assert_close(found.double(), dense(bank, MASKS[name], x, sigma), rtol=0, atol=1e-4)
 
@@ -286,6 +287,23 @@ def test_what_the_walk_does_not_take_goes_to_dense_products(tiles: list[int]) ->
     assert len(tiles) == 4
     posterior_mean(bank, each_own(torch.ones(60, 60).bool()), x.double(), 1.0)  # rows of everything: optimal
     assert len(tiles) == 4
+
+
+@pytest.mark.parametrize(("share", "sigma"), [(0.97, 0.9), (0.5, 0.35)])
+def test_wide_masks_are_walked_with_a_second_code_of_x(share: float, sigma: float, tiles: list[int]) -> None:
+    """Rows of hundreds of columns, for which 16 bits of x are too few; like images, so that many count."""
+    shape = ImageShape(1, 30, 30)
+    bank, mask = bank_of(200, shape), (rand(900, 900) < share) | torch.eye(900).bool()
+    bank.data.copy_((128 + 20 * rand(200, 900, seed=1)).to(torch.uint8))
+    x, masks = noisy(bank, 5, sigma), each_own(mask, shape)
+    found, exact = posterior_mean(bank, masks, x, sigma), dense(bank, mask, x, sigma)
+    assert not tiles
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=5e-6)
+    one = answered(Walk(bank, masks, sigma, Form(8, 1, *processor()), 5, 1), x)
+    assert float((found - exact).abs().max()) < 0.3 * float((one - exact).abs().max())
+    torch.testing.assert_close(posterior_mean(bank, masks, x[:1], sigma), found[:1], rtol=0, atol=0)
+    posterior_mean(bank, masks, x, 0.1)  # logits so large that floats do not hold them
+    assert tiles
 
 
 def test_a_small_budget_takes_fewer_noisy_images_and_threads_then_dense_products(tiles: list[int]) -> None:

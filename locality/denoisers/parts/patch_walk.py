@@ -54,7 +54,8 @@ def patch_posterior(
     bordered = torch.cat([x, x.new_full((len(x), 1), (_OUTSIDE - 127.5) / 127.5)], dim=1)
     nothing = torch.zeros(len(x), c, h * w, dtype=torch.float64)
     found = PosteriorMean(nothing, torch.ones_like(nothing), torch.zeros_like(nothing))
-    for number, group in enumerate(groups):
+    pairs, done = sum(len(group) ** 2 for group in groups), 0
+    for group in sorted(groups, key=len, reverse=True):  # the largest first: its pace is that of the whole call
         queries = bordered[:, index[group]].flatten(0, 1)
         ways: dict[Bank, Walk] = {}
         for part in bank.parts:
@@ -63,7 +64,8 @@ def patch_posterior(
             if walk is None:
                 return None
             ways[part] = walk
-        with within(number / len(groups), (number + 1) / len(groups)):
+        begun, done = done, done + len(group) ** 2
+        with within(begun / pairs, done / pairs):
             answers = merged(bank, queries, lambda part, q, ways=ways: ways[part].average(q))  # type: ignore[misc]
         for every, values in zip(found, answers, strict=True):  # [c b*g 1], or [b*g 1] of all channels
             every[:, :, group] = values.reshape(-1, len(x), len(group)).transpose(0, 1)

@@ -3,7 +3,8 @@
     S_q = sum_{p in M_q} (code_p p_i - step p_i (p_i + 1) / 2),    x_p = step code_p, p_i = u_i - 128
 
 Sums are whole numbers of 32 bits, so nothing drifts; the softmax is fused, so no logit is ever stored. Where 16 bits of
-x are too few (little noise, small masks) each row sums (x_p - p_i)^2 in floats from nothing instead.
+x are too few each row of small masks sums (x_p - p_i)^2 in floats from nothing instead; for wide masks a second code
+holds what the first leaves out.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from locality.work import Progress, heartbeat, within
 R = TypeVar("R")
 _ERROR = 1e-3  # of a logit, below which 16 bits of x serve
 _WIDEST = 384  # columns a row may have on average for sums from nothing to pay
+_SHARPEST = 5000  # support / noise^2, above which rounding of logits in floats shows, whatever the code
 _QUERIES = 32  # noisy images that share one turning of the training images
 _SHORTEST = 128  # batches of the softmax below this would leave most lanes empty
 
@@ -66,7 +68,7 @@ def quick_posterior(
     """As `masked_posterior`: the optimal denoiser where rows compare everything, else the walk; None if neither serves.
 
     The walk does not for images that are not of 8 bits or not on a CPU, x not float32, a gradient, tiny batches of the
-    softmax, wide masks at little noise, without Numba, or with a budget below what it takes for one noisy image.
+    softmax, wide masks at very little noise, without Numba, or with a budget below what it takes for one noisy image.
     """
     if not batch and masks.narrowest == masks.shape.d:
         return OptimalDenoiser(bank, temperature).posterior(x, sigma)
@@ -89,7 +91,8 @@ def ready(values: int) -> Generator[Progress, None, None]:
         yield Progress(0.0, 1.0, "Numba does not run here: slower products serve (pip install -r requirements.txt)")
         return
     lanes, whole = loops.processor()
-    forms = [Form(queries, values, lanes, kind) for kind in (whole, loops.DIRECT) for queries in (1, 8)]
+    kinds = ((whole, 1), (loops.DIRECT, 1), (whole, 2))
+    forms = [Form(queries, values, lanes, kind, parts) for kind, parts in kinds for queries in (1, 8 // parts)]
     missing = [form for form in forms if not loops.compiled(form.typed())]
     kept = "once, then kept" if loops.KEPT else "in every process: set NUMBA_CACHE_DIR to a folder that can be written"
     masks = Masks(torch.ones(1, values).bool(), torch.arange(values)[None], ImageShape(values, 1, 1))
@@ -125,14 +128,18 @@ class Walk:
         if loops is None or not runs_compiled(bank, x) or 0 < batch < min(_SHORTEST, len(bank)):
             return None
         lanes, kind = loops.processor()
+        parts = 1
         # Coding x moves a logit by step / sqrt(12) |x_i| / noise^2, |x_i| about sqrt(support) / 2
         step = (1.0 + 4.5 * sigma) / min(TOP, LARGEST / (129 * masks.widest))
         if step / 12**0.5 * 0.5 * masks.support**0.5 / noise**2 > _ERROR:
-            if masks.support > _WIDEST:
+            if masks.support <= _WIDEST:
+                kind = loops.DIRECT
+            elif masks.support / noise**2 > _SHARPEST:
                 return None
-            kind = loops.DIRECT
+            else:
+                parts = 2
         for queries in (min(most, len(x)), min(8, len(x)), 1):
-            form = Form(1 if queries == 1 else 8, masks.outputs.shape[1], lanes, kind)
+            form = Form(1 if queries == 1 else 8 // parts, masks.outputs.shape[1], lanes, kind, parts)
             for threads in range(torch.get_num_threads(), 0, -1):
                 walk = Walk(bank, masks, noise, form, queries, threads)
                 if walk.memory(batch) <= bank.memory:

@@ -2,8 +2,9 @@
 
 Images lie across the lanes of a vector: 2 w of them (w: lanes of 32 bits), pixels as 16-bit whole numbers u - 128.
 A `form` says by the lengths of its tuples how many noisy images share a pass, how many coordinates a row answers,
-w, and how sums are made (INTEGER, PORTABLE or DIRECT); each form is compiled once. LLVM makes one `vpdpwssd`
-(AVX-512 VNNI) or `vpmaddwd` and `vpaddd` (AVX2, SSE2) of each pair of columns and vector of sums, all in registers.
+w, how sums are made (INTEGER, PORTABLE or DIRECT) and of how many codes of a noisy image; each form is compiled once.
+LLVM makes one `vpdpwssd` (AVX-512 VNNI) or `vpmaddwd` and `vpaddd` (AVX2, SSE2) of each pair of columns and vector of
+sums, all in registers.
 
 In one file, because Numba keeps compiled code by the date of the file that a function is in.
 """
@@ -48,7 +49,8 @@ class _Code:
 
     def __init__(self, builder, form):
         self.b = builder
-        self.queries, self.values, self.w, self.kind = (part.count for part in form.types)
+        self.queries, self.values, self.w, self.kind, self.parts = (part.count for part in form.types)
+        self.codes = self.queries * self.parts
         self.bytes = 4 * self.w
         self.ints, self.floats = ir.VectorType(_I32, self.w), ir.VectorType(_F32, self.w)
         self.shorts = ir.VectorType(_I16, 2 * self.w)
@@ -146,12 +148,12 @@ class _Code:
 def _collect(typing, form, source, target, images, columns, factors, signs, count):
     """Sums of one row: those at `source` (0: none) and `count` more pairs of columns, to `target`.
 
-    Of each noisy image sum code_p p_i, then of all sum p_i (p_i + 1), low and high lanes; DIRECT: sum (x_p - p_i)^2.
+    Of each code of x sum code_p p_i, then of all sum p_i (p_i + 1), low and high lanes; DIRECT: sum (x_p - p_i)^2.
     """
 
     def integer(code, args):
         _, source, _, images, columns, factors, signs, count = args
-        b, sums = code.b, 2 * code.queries + 2
+        b, sums = code.b, 2 * code.codes + 2
         entry = b.block
         with b.if_then(b.icmp_signed("!=", source, code.whole(0))):
             found = [code.load(code.along(source, code.bytes * i), code.ints) for i in range(sums)]
@@ -168,9 +170,9 @@ def _collect(typing, form, source, target, images, columns, factors, signs, coun
                 where = b.mul(b.zext(column, _I64), code.whole(code.bytes))
                 two.append(code.load(code.along(images, where), code.shorts))
             pairs = code.side_by_side(*two)
-            row = code.along(factors, b.mul(number, code.whole(4 * code.queries)))
+            row = code.along(factors, b.mul(number, code.whole(4 * code.codes)))
             sign = code.pair(code.along(signs, b.mul(number, code.whole(4))))
-            each = [[code.pair(code.along(row, 4 * q))] * 2 for q in range(code.queries)]
+            each = [[code.pair(code.along(row, 4 * q))] * 2 for q in range(code.codes)]
             each.append([b.add(b.mul(half, sign), sign) for half in pairs])
             flat = [(pairs[h], factor[h]) for factor in each for h in range(2)]
             return [code.add_products(total, *two) for total, two in zip(totals, flat, strict=True)]
@@ -207,7 +209,7 @@ def _collect(typing, form, source, target, images, columns, factors, signs, coun
 def _weigh(typing, form, sums, values, own, scales, mute, running, peaks):
     """Add one row's images to its running softmax: [1 + values] vectors and a peak of each noisy image.
 
-    Logits (base 2) are sums * scale + own * last sums + mute, which is -inf in lanes without an image.
+    Logits (base 2) are sums * scale (of each code) + own * last sums + mute, which is -inf in lanes without an image.
     """
 
     def codegen(context, builder, signature, args):
@@ -221,14 +223,16 @@ def _weigh(typing, form, sums, values, own, scales, mute, running, peaks):
             return b.sitofp(code.load(code.along(sums, code.bytes * number), code.ints), code.floats)
 
         if code.kind != DIRECT:
-            base = [code.fma(total(2 * code.queries + h), code.splat(own), base[h]) for h in range(2)]
+            base = [code.fma(total(2 * code.codes + h), code.splat(own), base[h]) for h in range(2)]
         pixels = []
         for v in range(code.values):
             where = code.load(code.along(values, 8 * v), _I64, 8)
             pixels.append(code.halves(code.load(where, code.shorts)))
         for q in range(code.queries):
-            scale = code.splat(code.load(code.along(scales, 4 * q), _F32, 4))
-            logits = [code.fma(total(2 * q + h), scale, base[h]) for h in range(2)]
+            logits = base
+            for part in range(code.parts * q, code.parts * (q + 1)):
+                scale = code.splat(code.load(code.along(scales, 4 * part), _F32, 4))
+                logits = [code.fma(total(2 * part + h), scale, logits[h]) for h in range(2)]
             at, old = code.along(peaks, 4 * q), code.load(code.along(peaks, 4 * q), _F32, 4)
             mine = [code.along(running, code.bytes * ((1 + code.values) * q + v)) for v in range(1 + code.values)]
             largest = code.larger(*logits)
@@ -312,12 +316,13 @@ def walk(
     Blocks of images lie in a core's cache; within one, chains of rows run over each 2 w images in turn.
     """
     queries, values, w = len(form[0]), len(form[1]), len(form[2])
+    codes = queries * len(form[4])
     per, rows_apart = (1, 0) if len(form[3]) == 3 else (2, 1)
     n, d = images.shape
     rows, groups, lanes, size = len(outputs), factors.shape[0], 2 * w, 4 * w
     wide = max(d, 16)
     turned = _aligned(block * wide * lanes * 2).view(np.int16).reshape(block, wide, lanes)
-    room = size * (2 * queries + 2)
+    room = size * (2 * codes + 2)
     sums = _aligned(slots * block * room)
     running = _aligned(groups * rows * queries * (1 + values) * size).view(np.float32)
     running[:] = 0.0
@@ -354,12 +359,12 @@ def walk(
                             out = np.int64(sums.ctypes.data) + (source[m] * block + s) * room
                         o = starts[m]
                         some = np.int64(columns.ctypes.data) + 4 * per * o
-                        code = np.int64(factors.ctypes.data) + 4 * queries * (g * factors.shape[1] + rows_apart * o)
+                        code = np.int64(factors.ctypes.data) + 4 * codes * (g * factors.shape[1] + rows_apart * o)
                         sign = np.int64(signs.ctypes.data) + 4 * o
                         _collect(form, out, into, base, some, code, sign, starts[m + 1] - o)
                         for v in range(values):
                             where[v] = base + np.int64(outputs[m, v]) * lanes * 2
-                        scale = np.int64(scales.ctypes.data) + 4 * queries * g
+                        scale = np.int64(scales.ctypes.data) + 4 * codes * g
                         to = np.int64(running.ctypes.data) + size * (1 + values) * queries * (g * rows + m)
                         top = np.int64(peaks.ctypes.data) + 4 * queries * (g * rows + m)
                         at = np.int64(where.ctypes.data)

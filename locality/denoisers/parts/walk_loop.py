@@ -17,12 +17,18 @@ _LOG2_E = 1.4426950408889634
 
 
 class Form(NamedTuple):
-    """What one compiled loop serves: noisy images at a time, coordinates a row answers, lanes, kind of sums."""
+    """What one compiled loop serves: noisy images at a time, coordinates a row answers, lanes, sums, codes of x."""
 
     queries: int
     values: int
     lanes: int
     kind: int
+    parts: int = 1
+
+    @property
+    def codes(self) -> int:
+        """Of all noisy images that share a pass."""
+        return self.queries * self.parts
 
     def typed(self) -> tuple[tuple[int, ...], ...]:
         """As types that differ: tuples of these lengths."""
@@ -36,8 +42,8 @@ class Form(NamedTuple):
         """Bytes of a thread's arrays, and of those that all share."""
         columns = self.groups(noisy) * self.queries
         sums = columns * len(steps.rows) * (1 + self.values) * (4 * self.lanes + 24)
-        block = 4 * self.lanes * _BLOCK * (max(d, 16) + steps.slots * (2 * self.queries + 2))
-        return sums + block, columns * (6 * len(steps.signs) + 20 * d)
+        block = 4 * self.lanes * _BLOCK * (max(d, 16) + steps.slots * (2 * self.codes + 2))
+        return sums + block, columns * self.parts * (6 * len(steps.signs) + 20 * d)
 
 
 class Sums(NamedTuple):
@@ -73,8 +79,8 @@ class Work:
     form: Form
     steps: Steps
     outputs: Int64[np.ndarray, "m v"]
-    scales: Shaped[np.ndarray, "g q"]
-    factors: Num[np.ndarray, "g p q"]
+    scales: Shaped[np.ndarray, "g c"]
+    factors: Num[np.ndarray, "g p c"]
     own: float
 
     @staticmethod
@@ -82,7 +88,7 @@ class Work:
         form: Form, steps: Steps, outputs: Int64[np.ndarray, "m v"], x: Float64[np.ndarray, "b d"], noise: float
     ) -> Work:
         """x in units of a grey level, for sums of squared differences."""
-        pixels = np.ascontiguousarray(_grouped(form, x * 127.5 - 0.5).transpose(0, 2, 1), np.float32)
+        pixels = np.ascontiguousarray(_grouped(form.codes, x * 127.5 - 0.5).transpose(0, 2, 1), np.float32)
         scales = np.full(pixels.shape[::2], -0.5 * _LOG2_E / (127.5 * noise) ** 2, np.float32)
         return Work(form, steps, outputs, scales, pixels, 0.0)
 
@@ -97,16 +103,22 @@ class Work:
     ) -> Work:
         """x as 16-bit whole numbers, no larger than sums of `widest` products with 8-bit pixels allow.
 
+        With two codes, in front of each stands one of what it leaves out.
         (x - x_i)^2 = const - 2 x p / 127.5 + p (p + 1) / 127.5^2 for x_i = (p + 1/2) / 127.5.
         """
         size = abs(x)
         most = -np.sort(-size, axis=1)[:, :widest].sum(axis=1)
         step = np.maximum(size.max(axis=1) / TOP, 128 * most / (LARGEST - 129 * widest)).clip(1e-30)
-        codes = _grouped(form, np.rint(x / step[:, None]))
-        pairs = codes.astype(np.int16).transpose(0, 2, 1)[:, steps.columns] * steps.signs[:, None]
+        codes, steps_of = [np.rint(x / step[:, None])], [step]
+        if form.parts == 2:
+            finer = 2 * min(TOP, LARGEST // (129 * widest))
+            codes.insert(0, np.rint((x / step[:, None] - codes[0]) * finer))
+            steps_of.insert(0, step / finer)
+        coded = np.stack(codes, axis=1).reshape(-1, x.shape[1])
+        pairs = _grouped(form.codes, coded).astype(np.int16).transpose(0, 2, 1)[:, steps.columns] * steps.signs[:, None]
         g, p, q = pairs.shape
         packed = np.ascontiguousarray(pairs.reshape(g, p // 2, 2, q).transpose(0, 1, 3, 2)).view(np.int32)[..., 0]
-        scales = _grouped(form, (_LOG2_E / noise**2 / 127.5 * step)[:, None])[..., 0]
+        scales = _grouped(form.codes, (_LOG2_E / noise**2 / 127.5 * np.stack(steps_of, axis=1)).reshape(-1, 1))[..., 0]
         return Work(form, steps, outputs, scales.astype(np.float32), packed, -0.5 * _LOG2_E / (127.5 * noise) ** 2)
 
     def run(self, images: UInt8[np.ndarray, "k d"]) -> Sums:
@@ -123,9 +135,9 @@ class Work:
         )  # fmt: skip
 
 
-def _grouped(form: Form, rows: Float64[np.ndarray, "b k"]) -> Float64[np.ndarray, "g q k"]:
-    """In groups of `form.queries`, the last filled up by zeros."""
-    groups = form.groups(len(rows))
-    full = np.zeros((groups * form.queries, rows.shape[1]))
+def _grouped(size: int, rows: Float64[np.ndarray, "b k"]) -> Float64[np.ndarray, "g q k"]:
+    """In groups of so many, the last filled up by zeros."""
+    groups = -(-len(rows) // size)
+    full = np.zeros((groups * size, rows.shape[1]))
     full[: len(rows)] = rows
-    return full.reshape(groups, form.queries, -1)
+    return full.reshape(groups, size, -1)

@@ -27,42 +27,53 @@ _LEAST = 1e-14  # weights below this part of the largest are nothing
 @kept(fastmath={"reassoc", "contract"})
 @no_type_check
 def _squares(images, x, found):
-    """found[i, q] = sum_p (x_qp - u_ip)^2, four noisy images at a time."""
+    """found[i, q] = sum_p (x_qp - u_ip)^2, two images and four noisy ones at a time."""
     k, d = images.shape
     four = len(x) // 4 * 4
-    for i in range(k):
+    for i in range(0, k, 2):
+        j = min(i + 1, k - 1)
         for q in range(0, four, 4):
-            a = b = c = e = np.float32(0.0)
+            a = b = c = e = f = g = h = m = np.float32(0.0)
             for p in range(d):
-                u = np.float32(images[i, p])
+                u, v = np.float32(images[i, p]), np.float32(images[j, p])
                 a += (x[q, p] - u) * (x[q, p] - u)
                 b += (x[q + 1, p] - u) * (x[q + 1, p] - u)
                 c += (x[q + 2, p] - u) * (x[q + 2, p] - u)
                 e += (x[q + 3, p] - u) * (x[q + 3, p] - u)
+                f += (x[q, p] - v) * (x[q, p] - v)
+                g += (x[q + 1, p] - v) * (x[q + 1, p] - v)
+                h += (x[q + 2, p] - v) * (x[q + 2, p] - v)
+                m += (x[q + 3, p] - v) * (x[q + 3, p] - v)
             found[i, q], found[i, q + 1], found[i, q + 2], found[i, q + 3] = a, b, c, e
+            found[j, q], found[j, q + 1], found[j, q + 2], found[j, q + 3] = f, g, h, m
         for q in range(four, len(x)):
-            a = np.float32(0.0)
+            a = f = np.float32(0.0)
             for p in range(d):
-                apart = x[q, p] - np.float32(images[i, p])
-                a += apart * apart
-            found[i, q] = a
+                u, v = x[q, p] - np.float32(images[i, p]), x[q, p] - np.float32(images[j, p])
+                a += u * u
+                f += v * v
+            found[i, q], found[j, q] = a, f
 
 
 @kept(fastmath={"contract"})
 @no_type_check
 def _averages(images, weights, least, total):
-    """total[q] += sum_i weights[i, q] (u_i - 128), four images at a time; weights below `least` are left out."""
+    """total[q] += sum_i weights[i, q] (u_i - 128), four images, two q at a time; weights below `least` are left out."""
     k, d = images.shape
-    four = np.zeros((4, d), np.float32)
+    four, nobody = np.zeros((4, d), np.float32), np.zeros(d, np.float32)
+    w = np.empty((4, 2), np.float32)
     for i in range(0, k, 4):
         here = min(4, k - i)
         seen = False
-        for q in range(len(total)):
-            w = np.zeros(4, np.float32)
+        for q in range(0, len(total), 2):
+            both = q + 1 < len(total)
+            w[:] = 0.0
             some = False
             for j in range(here):
-                w[j] = weights[i + j, q]
-                some = some or w[j] > least
+                for r in range(1 + both):
+                    if weights[i + j, q + r] > least:
+                        w[j, r] = weights[i + j, q + r]
+                        some = True
             if not some:
                 continue
             if not seen:
@@ -70,9 +81,12 @@ def _averages(images, weights, least, total):
                 for j in range(here):
                     for p in range(d):
                         four[j, p] = np.float32(images[i + j, p]) - np.float32(128.0)
-            w0, w1, w2, w3 = w[0], w[1], w[2], w[3]
+            a0, a1, a2, a3 = w[0, 0], w[1, 0], w[2, 0], w[3, 0]
+            b0, b1, b2, b3 = w[0, 1], w[1, 1], w[2, 1], w[3, 1]
+            one, other = total[q], (total[q + 1] if both else nobody)
             for p in range(d):
-                total[q, p] += w0 * four[0, p] + w1 * four[1, p] + w2 * four[2, p] + w3 * four[3, p]
+                one[p] += a0 * four[0, p] + a1 * four[1, p] + a2 * four[2, p] + a3 * four[3, p]
+                other[p] += b0 * four[0, p] + b1 * four[1, p] + b2 * four[2, p] + b3 * four[3, p]
 
 
 def whole_posterior(bank: Bank, x: Float[Tensor, "b d"], noise: float) -> PosteriorMean:

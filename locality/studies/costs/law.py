@@ -83,7 +83,7 @@ def law_of(
     kept = store.get(KIND, key)
     if kept is not None:
         return Law.read(kept.meta)
-    made = yield from _measure(model, batch, levels, store, compute)
+    made = yield from measured(model, batch, levels, store, compute)
     if made.seconds:  # a fit that was not waited for may be kept by the next time
         store.put(KIND, key, Artifact({}, asdict(made)))
     return made
@@ -111,9 +111,10 @@ def _some(levels: list[float]) -> tuple[float, ...]:
     return tuple(levels[round(i * (len(levels) - 1) / (_LEVELS - 1))] for i in range(_LEVELS))
 
 
-def _measure(
+def measured(
     model: Model, batch: int, sigmas: tuple[float, ...], store: Store, compute: Compute
 ) -> Generator[Progress, None, Law]:
+    """The law at these noise levels (decreasing), measured now. Raises as `law_of`."""
     yield Progress(0.0, 1.0, "Timing the model")
     now, peak, began = pulse(), PeakMemory(compute.device), time.perf_counter()
     before = peak.start()
