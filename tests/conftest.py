@@ -13,6 +13,8 @@ import hypothesis
 import pytest
 import torch
 
+from locality.datasets import Source
+from locality.store import Store
 from tests.clusters import Cluster, cluster
 from tests.shell import Shell
 
@@ -98,3 +100,17 @@ def team(dask: Cluster) -> Iterator[Any]:
 
     yield ClusterCompute(cluster=dask.address)
     leave(dask.address)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty one, that reads nothing shipped."""
+    made = Store(tmp_path / "store")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def digits() -> Source:
+    """Small, and in every clone."""
+    return Source.parse("digits")

@@ -48,18 +48,6 @@ FIELDS = AgreementPlan(step=3, draws=4, seeds=2, outputs=0, samples=0, sigmas=(0
 
 
 @pytest.fixture
-def digits() -> Source:
-    return Source.parse("digits")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "store")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def linear() -> Iterator[dict[str, Tensor]]:
     """Two registered models x -> A x with A by name; nothing about them depends on x or sigma."""
     matrices = {name: torch.randn(64, 64, generator=torch.Generator().manual_seed(k)) for k, name in enumerate("ab")}

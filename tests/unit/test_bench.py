@@ -41,13 +41,6 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return network(folder / "a", 0), network(folder / "b", 1)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "store")
-    yield made
-    made.close()
-
-
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """For tests that look at numbers alone: what one has made, another finds."""
@@ -60,11 +53,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def two() -> Iterator[tuple[Calls, Calls]]:
     with ExitStack() as stack:
         yield stack.enter_context(shrinking("weak", 0.4)), stack.enter_context(shrinking("strong", 0.9))
-
-
-@pytest.fixture
-def digits() -> Source:
-    return Source.parse("digits")
 
 
 def denoiser(source: Source, text: str, store: Store) -> Denoiser:

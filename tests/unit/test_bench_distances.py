@@ -6,7 +6,6 @@ import hashlib
 import io
 import math
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,13 +41,6 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("classifiers") / "digits"
     finish(train_classifier(Source.parse("digits"), ClassifierPlan(images=500), folder))
     return folder
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "store")
-    yield made
-    made.close()
 
 
 class Quarters(torch.nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,13 +21,6 @@ from tests.shell import Shell, refused
 from tests.small_sets import COLOUR, eight_bit, floats
 
 FEW = CostPlan(images=(20, 40), pools=(1, 2), batches=(1, 3), base_images=30, base_batch=2, sigmas=(0.5,), repeats=1)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "store")
-    yield made
-    made.close()
 
 
 def made_of(points: list[tuple[float, float, float | None]], axis: str = "N") -> Costs:

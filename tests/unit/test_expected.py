@@ -38,13 +38,6 @@ DIGITS = Source.parse("digits")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "store")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Seconds that nothing else on the machine moves; the pulse takes a tenth of one."""
     made = SimpleNamespace(now=0.0, pulse=0.1)

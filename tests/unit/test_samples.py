@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,18 +41,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 T = TypeVar("T")
 SHAPE = ImageShape(1, 8, 8)
 SHORT = Sampling(count=3, steps=4, seed=5)
-
-
-@pytest.fixture
-def digits() -> Source:
-    return Source.parse("digits")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "store")
-    yield made
-    made.close()
 
 
 def events(work: Generator[Progress, None, T]) -> tuple[list[Progress], T]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,18 +18,6 @@ from tests.made_up import made_up
 PLAN = AgreementPlan(step=3, draws=6, outputs=0, samples=0, sigmas=(0.5, 2.0), single=True)
 SHARE = torch.tensor([0.1, 0.3, 0.0, 0.4, 0.2], dtype=torch.float64)
 CENTRES = torch.arange(5) * 2 + 1
-
-
-@pytest.fixture
-def digits() -> Source:
-    return Source.parse("digits")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "store")
-    yield made
-    made.close()
 
 
 def fields_of(images: int = 6, models: int = 3) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,6 @@ from tests.benches import network, shrinking
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 DIGITS = Source.parse("digits")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "store")
-    yield made
-    made.close()
 
 
 def test_what_is_explained_by_band_is_that_of_projections() -> None:
