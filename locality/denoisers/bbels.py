@@ -11,10 +11,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from locality.dataset import Images
-from locality.denoisers.els import DEFAULT_FIRST, EquivariantDenoiser, Move
+from locality.denoisers.els import DEFAULT_FIRST, EquivariantDenoiser
 from locality.denoisers.ls import KAMB_GANGULI, local_score, local_windows
 from locality.denoisers.parts.boxes import cut_bands
 from locality.denoisers.parts.evidence import TOP, Evidence
+from locality.denoisers.parts.moves import Move, inner_moves
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
@@ -43,7 +44,6 @@ class BorderLocalScore(WindowedSpec):
             **super().exempt,
             "noise_drowns_everything": "the mean over all places at the same distance from the border",
             "averages_stay_in_range": "patches come from other places: within the range of the channel alone",
-            "heartbeats_follow_the_chunks": "there is one after every border type, whatever the chunks",
         }
 
     def fit(
@@ -62,6 +62,8 @@ class BorderDenoiser(EquivariantDenoiser):
     A window as large as the image touches every border everywhere: only the same place is left, the
     local score model.
     """
+
+    around: ClassVar[bool] = False
 
     def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
         size = self.windows.at(sigma)
@@ -90,14 +92,7 @@ class BorderDenoiser(EquivariantDenoiser):
 
     def moves(self, n: int, size: int) -> list[Move]:
         """Shifts that take a place to one of the same border type: inner places to inner ones, others nowhere."""
-        margin, band = size // 2, cut_bands(n, size)
-        found = []
-        for by in range(2 * margin + 1 - n, n - 2 * margin):
-            seen = slice(max(0, -by), n - max(0, by))
-            answered = slice(max(margin, margin - by), n - max(margin, margin + by)) if by else slice(0, n)
-            there, centre = (slice(part.start + by, part.stop + by) for part in (seen, answered))
-            found.append(Move(seen, there, answered, centre, band[answered, seen]))
-        return found
+        return inner_moves(n, size)
 
     def extended(self, items: Float[Tensor, "c h w k"]) -> Float[Tensor, "c h w k"]:
         """Nothing wraps around."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,7 +16,7 @@ from locality.denoisers.parts.bank import Bank, precise
 from locality.denoisers.parts.boxes import box, planes, round_bands, squared_difference
 from locality.denoisers.parts.compiled import runs_compiled
 from locality.denoisers.parts.evidence import TOP, Evidence, Heaviest
-from locality.denoisers.parts.patch_walk import WIDEST, patch_posterior
+from locality.denoisers.parts.moves import Move, round_moves
 from locality.denoisers.parts.shards import merged
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.turned import turned_posterior
@@ -33,6 +33,9 @@ _FEW = 300  # values of a patch up to which a product over all pairs of patches 
 _PATCHES = 1 << 13  # candidate patches of one product
 DEFAULT_FIRST = 1000  # all positions of all 50,000 CIFAR-10 images take hours on a CPU
 
+# Images, repeated where the torus asks for it, a shift down and to the right, and the bands of its windows
+Shift = tuple[Float[Tensor, "c H W k"], Move, Move, tuple[Float[Tensor, "a s"], Float[Tensor, "e t"]]]
+
 
 @DENOISERS.register("els")
 @dataclass(frozen=True)
@@ -40,9 +43,7 @@ class EquivariantLocalScore(WindowedSpec):
     """Posterior mean of each pixel over the P x P patches at all positions of all images, on the torus."""
 
     paper: ClassVar[str] = "Kamb, Ganguli 2025 (arXiv 2412.20292)"
-    cost: ClassVar[str] = (
-        "N (h w)^2 c per image and step; less for small windows, and for whole images N h w c log(h w)"
-    )
+    cost: ClassVar[str] = "N (h w)^2 c per image and step, whatever the window; for whole images N h w c log(h w)"
     examples: ClassVar[tuple[str, ...]] = ("els:window=3", "els:window=6")
     published: ClassVar[Mapping[tuple[str, str], WindowSchedule]] = KAMB_GANGULI
 
@@ -74,27 +75,15 @@ class EquivariantLocalScore(WindowedSpec):
         return EquivariantDenoiser(bank, windows)
 
 
-class Move(NamedTuple):
-    """One axis of a shift between query and candidate, as slices of places.
-
-    `seen` of the query is compared with `there` of the items; `band` sums windows around the places
-    `answered`, whose candidates are at `centre` of the items.
-    """
-
-    seen: slice
-    there: slice
-    answered: slice
-    centre: slice
-    band: Float[Tensor, "a s"]
-
-
 @dataclass(frozen=True, eq=False)
 class EquivariantDenoiser:
-    """Small patches: all pairs, walked or by one product. Whole images: all shifts at once, by Fourier transforms.
-    Else, for every shift, maps of differences, box-filtered.
+    """For every shift, maps of differences, box-filtered: compiled where that runs, else small patches by one product
+    over all pairs. Whole images: all shifts at once, by Fourier transforms.
 
     Memory: a few maps of h w floats per image of a chunk, within the budget of Compute.
     """
+
+    around: ClassVar[bool] = True  # whether beyond an edge is the opposite one
 
     bank: Bank
     windows: WindowSchedule
@@ -116,12 +105,13 @@ class EquivariantDenoiser:
         self.shape.check(x)
         size = self.windows.at(check_sigma(sigma))
         once = size % 2 == 1 and size <= min(self.shape.h, self.shape.w)  # a patch holds no pixel of the torus twice
-        if once and size**2 * self.shape.c <= WIDEST and runs_compiled(self.bank, x):
-            found = patch_posterior(
-                self.bank, x, sigma, self.index(size), [group for group in self.groups(size) if len(group)]
-            )
-            if found is not None:
-                return found
+        if once and runs_compiled(self.bank, x):
+            from locality.denoisers.parts import shifts  # Numba takes half a second to load
+
+            memory = shifts.memory(self.shape, len(x))
+            if all(memory <= part.memory for part in self.bank.parts):
+                moves = self.moves(self.shape.h, size), self.moves(self.shape.w, size)
+                return shifts.shift_posterior(self.bank, x, sigma, size, moves, self.around)
         if once and size**2 * self.shape.c <= _FEW:
             return self.by_patches(x, sigma, size)
         if self.is_whole(size):
@@ -165,12 +155,6 @@ class EquivariantDenoiser:
         padded = torch.nn.functional.pad(flat.reshape(-1, *self.shape), (size // 2,) * 4, mode="circular")
         return torch.nn.functional.unfold(padded, size).transpose(1, 2)
 
-    def index(self, size: int) -> Int[Tensor, "p v"]:
-        """Where in a flat image the patch around every pixel lies; d for what is outside."""
-        numbers = torch.arange(1, self.shape.d + 1, dtype=torch.float64)[None]
-        found = self.patches(numbers, size)[0].long() - 1
-        return torch.where(found < 0, self.shape.d, found)
-
     def groups(self, size: int) -> list[Int[Tensor, " p"]]:
         """Pixels whose patches are compared with each other's: all of them."""
         return [torch.arange(self.shape.h * self.shape.w)]
@@ -180,26 +164,29 @@ class EquivariantDenoiser:
         _, h, w = self.shape
         scale = -0.5 / sigma**2
 
-        def partial(queries: Float[Tensor, "b d"], part: tuple[Float[Tensor, "c H W k"], Move, Move]) -> PosteriorMean:
-            items, down, right = part
+        def partial(queries: Float[Tensor, "b d"], part: Shift) -> PosteriorMean:
+            items, down, right, bands = part
             there, centre = items[:, down.there, right.there], items[:, down.centre, right.centre]
             each = []
             for query in queries.reshape(-1, *self.shape)[:, :, down.seen, right.seen]:
-                logits = box(squared_difference(query, there), down.band, right.band)
+                logits = box(squared_difference(query, there), *bands)
                 each.append(PosteriorMean.of(logits, lambda e: weigh(e, centre)))
             peak, weight, total = map(torch.stack, zip(*each, strict=True))
             around = (right.answered.start, w - right.answered.stop, down.answered.start, h - down.answered.stop)
             return PosteriorMean(peak, weight, total.transpose(0, 1)).padded(*around)
 
         def average(bank: Bank, x: Float[Tensor, "b d"]) -> PosteriorMean:
-            downs = [move._replace(band=sent(move.band, x.device).to(x)) for move in self.moves(h, size)]
-            rights = [move._replace(band=sent(move.band, x.device).to(x) * scale) for move in self.moves(w, size)]
+            rows, cols = (sent(band, x.device).to(x) for band in self.bands(size))
+            downs, rights = self.moves(h, size), self.moves(w, size)
             k = bank.fit(x.dtype.itemsize * (6 * self.shape.d + 5 * h * w), most=CHUNK)
 
-            def parts() -> Iterator[tuple[Float[Tensor, "c H W k"], Move, Move]]:
+            def parts() -> Iterator[Shift]:
                 for x_kd in bank.chunks(k, x.dtype):
                     items = self.extended(planes(x_kd, self.shape))
-                    yield from ((items, down, right) for down in downs for right in rights)
+                    for down in downs:
+                        for right in rights:
+                            bands = rows[down.answered, down.seen], cols[right.answered, right.seen] * scale
+                            yield items, down, right, bands
 
             return stream(x, parts(), partial, bank.count(k) * len(downs) * len(rights))
 
@@ -215,8 +202,7 @@ class EquivariantDenoiser:
 
     def moves(self, n: int, size: int) -> list[Move]:
         """All shifts along an axis of n places on a circle."""
-        every, band = slice(0, n), round_bands(n, size)
-        return [Move(every, slice(by, by + n), every, slice(by, by + n), band) for by in range(n)]
+        return round_moves(n)
 
     def extended(self, items: Float[Tensor, "c h w k"]) -> Float[Tensor, "c H W k"]:
         """Images repeated to the right and below, so that every shift on the torus is a view."""

@@ -18,13 +18,13 @@ from locality.posterior import PosteriorMean
 from locality.work import heartbeat, within
 
 _QUERIES = 8  # noisy images whose sums a core's cache holds
-_PART = 1024  # images that are one piece of work
+PART = 1024  # images that are one piece of work
 FIRST = 0.32  # of the time, the first pass: from 0.25 (windows of most of the image) to 0.45 (one noisy image)
 
 
 def memory(noisy: int, d: int, hw: int) -> int:
     """Bytes of a call's arrays in every thread, and of those that all share."""
-    each = 4 * LANES * (d + 12 * hw + noisy * (d + 2 * hw)) + 3 * _PART * d
+    each = 4 * LANES * (d + 12 * hw + noisy * (d + 2 * hw)) + 3 * PART * d
     return torch.get_num_threads() * each + 4 * LANES * noisy * (d + 6 * hw)
 
 
@@ -46,7 +46,7 @@ def _block(bank: Bank, x: Float[Tensor, "b d"], size: int, sigma: float) -> Floa
 
     def normaliser(bank: Bank, x: Float[Tensor, "b d"]) -> PosteriorMean:
         peak, weight = np.full(shape[:2], -1e30), np.zeros(shape[:2])
-        for tops, sums in _each(bank, lambda part: normalisers(part, greys, c, h, w, size, scale)):
+        for tops, sums in each_part(bank, lambda part: normalisers(part, greys, c, h, w, size, scale)):
             top = tops.reshape(shape).astype(np.float64)
             highest = np.maximum(peak, top.max(axis=2))
             new = (sums.reshape(shape) * np.exp(top - highest[..., None])).sum(axis=2)
@@ -60,7 +60,7 @@ def _block(bank: Bank, x: Float[Tensor, "b d"], size: int, sigma: float) -> Floa
 
     def weighed(bank: Bank, x: Float[Tensor, "b d"]) -> Float64[np.ndarray, "b d"]:
         total = np.zeros(x.shape)
-        for sums in _each(bank, lambda part: averages(part, greys, c, h, w, size, scale, log_weight)):
+        for sums in each_part(bank, lambda part: averages(part, greys, c, h, w, size, scale, log_weight)):
             total += sums.reshape(*x.shape, LANES).sum(axis=2, dtype=np.float64)
         return total
 
@@ -71,12 +71,12 @@ def _block(bank: Bank, x: Float[Tensor, "b d"], size: int, sigma: float) -> Floa
     return torch.from_numpy(total / cover / 127.5 - 1.0)
 
 
-def _each(bank: Bank, work: Callable[[UInt8[np.ndarray, "k d"]], Any]) -> Iterator[Any]:
-    """work(part) for all parts in order."""
-    starts = range(0, len(bank), _PART)
+def each_part(bank: Bank, work: Callable[[UInt8[np.ndarray, "k d"]], Any], size: int = PART) -> Iterator[Any]:
+    """work(part) for all parts of `size` images in order, on all threads; a heartbeat after each."""
+    starts = range(0, len(bank), size)
     pool = ThreadPoolExecutor(torch.get_num_threads(), "averages")
     try:
-        parts = pool.map(lambda start: work(bank.stored(start, min(start + _PART, len(bank))).numpy()), starts)
+        parts = pool.map(lambda start: work(bank.stored(start, min(start + size, len(bank))).numpy()), starts)
         for done, part in enumerate(parts, start=1):
             yield part
             heartbeat(done / len(starts))

@@ -44,16 +44,13 @@ def lane_order(w):
     return low, [i + 4 for i in low]
 
 
-class _Code:
+class Vectors:
     """Writes LLVM's instructions for vectors of w lanes; addresses are whole numbers, vectors lie aligned."""
 
-    def __init__(self, builder, form):
-        self.b = builder
-        self.queries, self.values, self.w, self.kind, self.parts = (part.count for part in form.types)
-        self.codes = self.queries * self.parts
-        self.bytes = 4 * self.w
-        self.ints, self.floats = ir.VectorType(_I32, self.w), ir.VectorType(_F32, self.w)
-        self.shorts = ir.VectorType(_I16, 2 * self.w)
+    def __init__(self, builder, w):
+        self.b, self.w = builder, w
+        self.bytes = 4 * w
+        self.ints, self.floats = ir.VectorType(_I32, w), ir.VectorType(_F32, w)
 
     def whole(self, number):
         return ir.Constant(_I64, number)
@@ -77,10 +74,6 @@ class _Code:
         nothing = ir.Constant(ir.VectorType(scalar.type, self.w), ir.Undefined)
         return self.pick(self.b.insert_element(nothing, scalar, ir.Constant(_I32, 0)), nothing, [0] * self.w)
 
-    def pair(self, address):
-        """Two 16-bit numbers, in every lane."""
-        return self.b.bitcast(self.splat(self.load(address, _I32, 4)), self.shorts)
-
     def call(self, name, result, *args):
         kind = ir.FunctionType(result, [arg.type for arg in args])
         return self.b.call(get_or_insert_function(self.b.module, kind, name), args)
@@ -90,26 +83,6 @@ class _Code:
 
     def larger(self, a, b):
         return self.b.select(self.b.fcmp_ordered(">", a, b), a, b)
-
-    def halves(self, shorts):
-        """Low and high lanes as floats."""
-        parts = [self.b.sext(self.pick(shorts, shorts, part), self.ints) for part in lane_order(self.w)]
-        return [self.b.sitofp(part, self.floats) for part in parts]
-
-    def side_by_side(self, first, second):
-        """Pairs of 16-bit numbers, in the low lanes and in the high ones."""
-        n = 2 * self.w
-        return [self.pick(first, second, [j for i in part for j in (i, n + i)]) for part in lane_order(self.w)]
-
-    def add_products(self, total, pairs, factors):
-        """total_i + pairs_2i factors_2i + pairs_2i+1 factors_2i+1, in 32 bits."""
-        if self.kind == INTEGER:
-            return self.b.add(total, self.call(_MADD[self.w], self.ints, pairs, factors))
-        for odd in range(2):
-            lanes = range(odd, 2 * self.w, 2)
-            left, right = (self.b.sext(self.pick(v, v, lanes), self.ints) for v in (pairs, factors))
-            total = self.b.add(total, self.b.mul(left, right))
-        return total
 
     def exp2(self, y):
         """2^y for y <= 0; below -115 as -115, so that nothing is denormal."""
@@ -141,6 +114,40 @@ class _Code:
             phi.add_incoming(before, head)
             phi.add_incoming(new, last)
         return ends
+
+
+class _Code(Vectors):
+    """Those of a form: vectors are w images, or pairs of 16-bit numbers of them."""
+
+    def __init__(self, builder, form):
+        self.queries, self.values, w, self.kind, self.parts = (part.count for part in form.types)
+        super().__init__(builder, w)
+        self.codes = self.queries * self.parts
+        self.shorts = ir.VectorType(_I16, 2 * self.w)
+
+    def pair(self, address):
+        """Two 16-bit numbers, in every lane."""
+        return self.b.bitcast(self.splat(self.load(address, _I32, 4)), self.shorts)
+
+    def halves(self, shorts):
+        """Low and high lanes as floats."""
+        parts = [self.b.sext(self.pick(shorts, shorts, part), self.ints) for part in lane_order(self.w)]
+        return [self.b.sitofp(part, self.floats) for part in parts]
+
+    def side_by_side(self, first, second):
+        """Pairs of 16-bit numbers, in the low lanes and in the high ones."""
+        n = 2 * self.w
+        return [self.pick(first, second, [j for i in part for j in (i, n + i)]) for part in lane_order(self.w)]
+
+    def add_products(self, total, pairs, factors):
+        """total_i + pairs_2i factors_2i + pairs_2i+1 factors_2i+1, in 32 bits."""
+        if self.kind == INTEGER:
+            return self.b.add(total, self.call(_MADD[self.w], self.ints, pairs, factors))
+        for odd in range(2):
+            lanes = range(odd, 2 * self.w, 2)
+            left, right = (self.b.sext(self.pick(v, v, lanes), self.ints) for v in (pairs, factors))
+            total = self.b.add(total, self.b.mul(left, right))
+        return total
 
 
 @intrinsic
