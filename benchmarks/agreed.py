@@ -19,6 +19,11 @@ def shipped_agreement(name: str) -> Agreement | None:
     return found_agreement(source, ["wiener", *networks, *(f"untrained:{network}" for network in networks)])
 
 
+def notes(name: str) -> list[str]:
+    """What must be said of the training of a set's networks."""
+    return [f"- `{network.name}`: {network.note}." for network in networks_for(Source.parse(name)) if network.note]
+
+
 def lines(study: Agreement) -> Iterator[str]:
     """The section of one set."""
     trained = [name for name in study.names if name != "wiener" and not name.startswith("untrained:")]
@@ -47,6 +52,7 @@ def lines(study: Agreement) -> Iterator[str]:
             cells = dict(zip(study.names, _pm(values, errors), strict=True))
             yield _row(name, ["" if other == name else cells[other] for other in shown])
     yield ""
+    yield from notes(study.dataset)
 
 
 def _pm(values: Tensor, errors: Tensor) -> list[str]:

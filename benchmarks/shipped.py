@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks import agreed
+from benchmarks import agreed, boards
 from locality.datasets import Source
 from locality.edits import parse_edit
 from locality.studies import Bench, Sweep, shipped_benches, shipped_costs, shipped_sweeps
-from locality.studies.benchmark import markdown
+from locality.studies.benchmark import METRICS, markdown
 
 NAMES = ("mnist", "fashion_mnist", "cifar10")
 
@@ -20,8 +20,10 @@ def run() -> None:
     for name in NAMES:
         for made in shipped_sweeps(Source.parse(name), parse_edit("pattern:W")):
             _planted(made)
-    for bench in (one for one in shipped_benches() if not one.plan.presets):
+    made = [one for one in shipped_benches() if not one.plan.presets]
+    for bench in made:
         board(bench)
+    boards.run(made)
     rows = [(one, row) for one in shipped_benches() for row in one.ablations()]
     if rows:
         _ablations(rows)
@@ -62,7 +64,7 @@ def _planted(made: Sweep) -> None:
             )
         )
     _table(heads, body)
-    lines = [fit for fit in made.fits() if fit["quantity"] in ("mass_on_pattern", "non_locality") and fit["n"] > 2]
+    lines = [fit for fit in made.fits() if fit["quantity"] in ("mass_on_pattern", "non_locality")]
     for fit in lines:
         interval = f"{fit['slope']:.3f} [{fit['slope_low']:.3f}, {fit['slope_high']:.3f}]"
         about = f"{fit['model']}, {fit['quantity']} against the {fit['against']}"
@@ -74,12 +76,10 @@ def board(bench: Bench) -> None:
     """A leaderboard with its command, and every model against the best one."""
     print(f"### Leaderboard, {bench.dataset} against {bench.reference}\n\n    {bench.facts.get('command', '')}\n")
     print(markdown(bench))
-    best = bench.best("r2_final")
-    rows = [r for r in bench.differences() if r["to"] == best and r["sigma"] is None and r["metric"] == "r2_final"]
-    reported = ", ".join(
-        f"{row['model']} {row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" for row in rows if row["n"] > 1
-    )
-    print(f"R2 final minus that of {best}, paired, 95 % intervals: {reported}.\n")
+    for metric in ("r2_final", "r2_second"):
+        if found := boards.leads(bench, metric):
+            title = METRICS[metric].title
+            print(f"{title}, minus that of {bench.best('r2_final')}, paired, 95 % intervals: {found}.\n")
     for note in bench.notes:
         print(f"- {note}")
     print()

@@ -116,7 +116,7 @@ def _text(made: Sweep) -> str:
     parts += [table(lines, named)] if lines else []
     bent = [f"{curve['model']}, {curve['quantity']} against the {curve['against']}" for curve in made.bent()]
     parts += [f"No line, the curve is bent: {'; '.join(bent)}."] if bent else []
-    parts += [] if lines or bent else ["Fewer than three strengths: no line."]
+    parts += [] if lines or bent else ["Fewer than four strengths: no line."]
     return "\n\n".join([*parts, *made.notes])
 
 

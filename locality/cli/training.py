@@ -168,6 +168,8 @@ def networks(
     for network in found:
         if source is not None and (warning := network.warning(source)):
             typer.echo(f"Note: {warning}", err=True)
+        if network.note:
+            typer.echo(f"Note: {network.name} of {network.dataset}: {network.note}.", err=True)
     rows = [network.summary() for network in found]
     shown = [
         {

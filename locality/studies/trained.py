@@ -54,6 +54,11 @@ class Trained:
         trained = _parsed(self.dataset)
         return trained is not None and trained.is_variant(source)
 
+    @property
+    def note(self) -> str:
+        """What must be said of its training wherever it is listed; "" for nothing."""
+        return str(self.manifest.get("note", ""))
+
     def warning(self, source: Source) -> str:
         """What must be said where it is used for these images; "" where it was trained on them."""
         if self.is_of_variant(source):

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import locality
-from benchmarks import shipped
+from benchmarks import leaderboards, shipped
 from locality.datasets import Source
 from locality.device import Compute
 from locality.store import Store
@@ -29,6 +29,7 @@ pytestmark = pytest.mark.timeout(600)
 SETS = ("cifar10", "fashion_mnist", "mnist", "afhq_cats")
 SLOW = bool(os.environ.get("LOCALITY_SLOW"))
 slow = pytest.mark.skipif(not SLOW, reason="takes minutes: LOCALITY_SLOW=1 runs it")
+FIRST = ("mean", "optimal", "gaussian_mixture", "patch_mixture")  # seconds each, their fits shipped or short
 AGAIN = ("wiener", "unet")  # quick ones; cells of 16 images are the same whatever else takes part
 
 
@@ -84,6 +85,25 @@ def test_the_same_command_with_fewer_images_gives_the_same_numbers(name: str, st
         assert abs(here.mean - there.mean) <= 4 * math.hypot(here.stderr, there.stderr)
 
 
+def test_the_first_cell_of_four_models_is_made_again(store: Store) -> None:
+    """Image for image: the 16 of the first cell, R2 final and on-trajectory, error, and the images themselves."""
+    source, made = Source.parse("fashion_mnist"), leaderboard("fashion_mnist")
+    if not source.available:
+        pytest.skip("the fashion_mnist images are not under LOCALITY_DATA")
+    plan = replace(made.plan, models=FIRST, count=16, ceiling=NONE, features="none")
+    again = finish(bench(source, plan, store=store))
+    assert {*FIRST} <= {*again.names}
+    for model in FIRST:
+        for metric in ("r2_final", "r2_trajectory", "mse"):
+            torch.testing.assert_close(
+                again.values(model, metric), made.values(model, metric)[:16], rtol=1e-2, atol=5e-3, msg=model
+            )
+        errors = made.result(model).of("errors")[:, :16]
+        torch.testing.assert_close(again.result(model).of("errors"), errors, rtol=1e-2, atol=1e-3, msg=model)
+        apart = again.result(model).images[:8].int() - made.result(model).images.int()
+        assert apart.abs().float().mean() < 1.0, model  # grey levels of 255
+
+
 @pytest.mark.parametrize("name", ["mnist", *(pytest.param(name, marks=slow) for name in SETS if name != "mnist")])
 def test_every_model_of_a_leaderboard_denoises_as_it_says(name: str, store: Store) -> None:
     """The squared errors of two held-out images at two noise levels: all models, from all their images."""
@@ -110,12 +130,39 @@ def test_every_model_of_a_leaderboard_denoises_as_it_says(name: str, store: Stor
     assert {*tried, "prism"} >= {result.name for result in made.results if result.kind not in left_out}
 
 
-def test_results_say_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture(scope="module")
+def results() -> str:
+    return (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8")
+
+
+def test_results_say_what_is_shipped(results: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every row, list and difference that the command prints."""
     shipped.run()
-    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    assert len(rows) > 100
-    written = (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8").splitlines()
-    assert set(rows) <= set(written)
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("|", "- ", "R2 "))]
+    assert len(said) > 100
+    missing = [line for line in said if line not in set(results.splitlines())]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_results_have_the_note_of_every_row(name: str, results: str) -> None:
+    made = leaderboard(name)
+    section = results.partition(f"### Leaderboard, {name} against")[2].partition("\n### ")[0]
+    for result in made.results:
+        for note in result.notes:
+            assert any(f"`{result.name}`" in line and note in line for line in section.splitlines()), (name, note)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_command_makes_the_shipped_models(name: str) -> None:
+    """`make leaderboards` and the shipped table name the same models, but for those that APART names."""
+    if not Source.parse(name).available:
+        pytest.skip(f"the {name} images are not under LOCALITY_DATA")
+    (_, plan), *_ = leaderboards.tables([name])
+    apart, there = leaderboards.APART.get(name, {}), {*leaderboard(name).names}
+    assert {*plan.models} - there == {*apart}
+    stand_in = {row for row in apart.values() if row in there}
+    assert {*leaderboard(name).plan.models} - {*plan.models} == stand_in
 
 
 def test_the_readme_says_what_is_shipped() -> None:

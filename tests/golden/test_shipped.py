@@ -64,6 +64,7 @@ def test_a_shipped_network_counts_as_trained(name: str, network: str) -> None:
         assert all(ratio < 1.0 for sigma, ratio in ratios.items() if sigma <= last), ratios
     source = Source.parse(name)
     assert manifest["fingerprint"] == source.fingerprint
+    assert ", then" not in manifest["command"], "a command that is refused today"
     assert manifest["command"].startswith(f"python -m locality train {name} --network {network}")
     assert f"--out cache/shipped/networks/{source.slug}-{network}" in manifest["command"]
 

@@ -226,6 +226,20 @@ def test_networks_that_were_not_trained_alike_are_told_apart(store: Store) -> No
         (folder / "manifest.json").write_text(json.dumps(manifest))
     made = run(plan("one", count=1, ceiling="two"), store)
     assert made.result("two").notes == ("trained with flips, one without flips",)
+    assert not any("flips" in note for note in made.notes)
+    mirrored = run(plan("two", "ls:window=3,flips=true", count=1, ceiling="none"), store)
+    (said,) = (note for note in mirrored.notes if "flips;" in note)
+    assert said.startswith("two was trained with flips; analytic models have the images as they are, ")
+    assert said.endswith("but for ls:window=3,flips=true.")
+
+
+def test_what_a_network_says_of_its_training_stands_in_the_table(store: Store) -> None:
+    for seed, name in enumerate(("one", "two")):
+        network(store.local / "networks" / f"digits-{name}", seed)
+    place = store.local / "networks" / "digits-two" / "manifest.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"note": "trained twice"}))
+    made = run(plan("one", count=1, ceiling="two"), store)
+    assert made.result("two").notes == ("trained twice",)
 
 
 def test_a_model_that_uses_labels_stands_beside_one_that_does_not(shared: Store, nets: tuple[str, str]) -> None:

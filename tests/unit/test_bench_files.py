@@ -96,9 +96,13 @@ def test_the_leaderboard_has_the_reference_first_and_models_by_r2(made: Bench) -
 
 
 def test_markdown_and_latex_hold_the_same_cells(made: Bench) -> None:
-    lines = [line.strip("| ").split(" | ") for line in markdown(made).splitlines()]
+    board, _, notes = markdown(made).partition("\n\n")
+    lines = [line.strip("| ").split(" | ") for line in board.splitlines()]
     assert len(lines) == 2 + len(made.results)
     assert lines[1] == ["---"] * len(lines[0])
+    said = {(one.name, note) for one in made.results for note in one.notes}
+    assert said, "a table without a note tells nothing here"
+    assert all(any(f"`{name}`" in line and note in line for line in notes.splitlines()) for name, note in said)
     text = latex(made)
     assert text.startswith(r"\begin{tabular}{l")
     assert r"pca\_locality@clip=false" in text

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import leaderboards
 from locality.datasets import Source
-from locality.studies import PRESETS, BenchPlan
+from locality.errors import BadInput, UnknownName
+from locality.store import default_store
+from locality.studies import PRESETS, BenchPlan, bench, shipped_benches
 from locality.studies.benchmark.presets import PAPER
 
 
@@ -54,4 +57,23 @@ def test_an_unknown_table_is_refused(capsys: pytest.CaptureFixture[str]) -> None
 def test_without_a_second_unet_the_best_other_network_stands_in() -> None:
     (_, plan), *_ = leaderboards.tables(["faces"])
     assert plan.ceiling == BenchPlan().ceiling
-    assert leaderboards._training(Source.parse("faces")).startswith("python -m locality train faces --network unet")
+
+
+def test_a_second_unet_that_is_not_here_is_named_with_its_training() -> None:
+    source = Source.parse("faces")
+    with pytest.raises(BadInput) as refusal:
+        next(bench(source, BenchPlan(models=("mean",), count=1, ceiling=leaderboards.SECOND)))
+    assert "train faces --network unet" in str(refusal.value)
+    assert str(refusal.value).count("--option seed=1") == 1
+    with pytest.raises(UnknownName):
+        next(bench(source, BenchPlan(models=("mean",), count=1, ceiling="unet-c")))
+
+
+def test_a_table_with_another_second_network_leaves_the_shipped_one_alone() -> None:
+    made = next(one for one in shipped_benches() if one.dataset == "mnist" and not one.plan.presets)
+    source, store = Source.parse("mnist"), default_store()
+    assert leaderboards.place_of(source, made) == store.shipped_root
+    assert leaderboards.place_of(source, replace(made, second="dit")) == store.local / "leaderboards"
+    ablation = next(one for one in shipped_benches() if one.plan.presets)
+    small = Source.parse(ablation.dataset, leaderboards.FEW)
+    assert leaderboards.place_of(small, replace(ablation, second="nobody")) == store.local / "leaderboards"

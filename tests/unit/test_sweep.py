@@ -37,7 +37,7 @@ from tests.shell import Shell, refused
 
 SHAPE = ImageShape(1, 8, 8)
 EDIT = parse_edit("pattern:X,strength=0.5")
-ABOUT_MINE = {"model": "mine", "quantity": "non_locality", "against": "strength"}
+ABOUT_WIENER = {"model": "wiener", "quantity": "non_locality", "against": "strength"}
 PLAN = SweepPlan(sigma=1.5, strengths=(0.0, 0.5, 1.0), pixels=3, draws=3)
 
 
@@ -167,17 +167,16 @@ def test_networks_take_part_where_they_are_trained(store: Store) -> None:
     ]
     assert made.notes == ["other: no network of its architecture is trained on the images as they are."]
     assert all(row["mass_on_pattern_stderr"] > 0 for row in made.rows if row["model"] == "mine")
-    lines = {(fit["model"], fit["quantity"], fit["against"]): fit for fit in made.fits()}
+    lines = made.fits()
     points = made.curve("mine", "non_locality")
     assert [point[0] for point in points] == [0.0, 0.5, 1.0]
     line = stats.linregress([point[0] for point in points], [point[1] for point in points])
     found = fit_line(points)
     assert found is not None
-    assert lines.get(("mine", "non_locality", "strength")) == (None if bends(points) else {**ABOUT_MINE, **found})
+    assert not lines, "three points leave one degree of freedom"
     assert found["slope"] == pytest.approx(line.slope)
     assert found["slope_stderr"] == pytest.approx(line.stderr)
     assert found["r2"] == pytest.approx(line.rvalue**2)
-    assert ("other", "non_locality", "strength") not in lines  # one strength is no line
     only = finish(run_sweep(source, EDIT, networks=["other"], plan=PLAN, store=store))
     assert {row["model"] for row in only.rows} == {"wiener", "other"}
     with pytest.raises(UnknownName, match=r"Unknown network trained on edited digits images 'nobody'.*mine, other\."):
@@ -232,13 +231,26 @@ def test_a_curve_that_saturates_is_no_line() -> None:
     assert not bends(points_of([(c, 0.3 + 0.5 * c) for c in strengths]))
     assert not bends(points_of([(c, 0.3 + 0.5 * c + 0.06 * (-1) ** i) for i, c in enumerate(strengths)], error=0.05))
     assert bends(points_of(saturating, error=0.02))
-    rows = [row_of("wiener", c, {"non_locality": y, "non_locality_stderr": None}, None, EDIT) for c, y in saturating]
+    made = swept(saturating)
+    assert made.fits() == []
+    assert made.bent() == [{"model": "wiener", "quantity": "non_locality", "against": "strength"}]
+
+
+def test_a_line_needs_four_points() -> None:
+    straight = [(c, 0.3 + 0.5 * c) for c in (0.0, 0.25, 0.5, 0.75)]
+    (line,) = swept(straight).fits()
+    assert ABOUT_WIENER.items() <= line.items()
+    assert line["slope"] == pytest.approx(0.5)
+    assert swept(straight[:3]).fits() == []
+
+
+def swept(points: list[tuple[float, float]]) -> Sweep:
+    """A sweep of the prediction alone, its non-locality as given."""
+    rows = [row_of("wiener", c, {"non_locality": y, "non_locality_stderr": None}, None, EDIT) for c, y in points]
     for row in rows:
         row |= dict.fromkeys(("mass_on_pattern", "mass_without_own"))
         row |= {f"{name}_stderr": None for name in ("mass_on_pattern", "mass_without_own")}
-    made = Sweep("digits", EDIT.text(), PLAN, [[0, 0]], 0.25, 0.2, rows, [], [])
-    assert made.fits() == []
-    assert made.bent() == [{"model": "wiener", "quantity": "non_locality", "against": "strength"}]
+    return Sweep("digits", EDIT.text(), PLAN, [[0, 0]], 0.25, 0.2, rows, [], [])
 
 
 def test_chance_is_that_of_a_field_without_a_pattern(store: Store) -> None:

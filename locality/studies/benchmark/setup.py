@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
-from locality.errors import BadInput, DataUnavailable, LocalityError
+from locality.errors import BadInput, DataUnavailable, LocalityError, UnknownName
 from locality.networks import UNKNOWN
 from locality.store import Store
-from locality.studies.alike import training_difference
+from locality.studies.alike import TWIN, twin_command
 from locality.studies.benchmark.competitors import (
     ANALYTIC,
     CONTROL,
@@ -26,6 +26,7 @@ from locality.studies.benchmark.competitors import (
 )
 from locality.studies.benchmark.plan import AUTO, NONE, BenchPlan, Entry
 from locality.studies.benchmark.presets import find_presets
+from locality.studies.benchmark.said import compared, flip_notes, model_notes, network_notes, plan_notes
 from locality.studies.benchmark.sampling import SamplingConfig
 from locality.studies.edited import trained_on_these
 from locality.studies.models import Model, find_model
@@ -52,9 +53,9 @@ def enter(source: Source, plan: BenchPlan, store: Store) -> Setup:
     competitors = [entering.competitor(entry, reference) for entry in dict.fromkeys(entries)]
     if second is not None:
         competitors = [e for e in competitors if not (e.kind == NETWORK and e.key == second.key)] + [second]
-    competitors = [_said(competitor, reference) for competitor in competitors]
+    competitors = [compared(competitor, reference) for competitor in competitors]
     control = Competitor(HELD_OUT, CONTROL, reference.sampling, source, None)
-    notes += entering.plan_notes(reference)
+    notes += plan_notes(source, plan) + flip_notes(reference, competitors)
     return Setup(source, whole, plan, reference, tuple(competitors), control, tuple(groups), tuple(notes))
 
 
@@ -77,7 +78,7 @@ class _Entering:
         assert model.network is not None
         self.check_dataset(model.network, text)
         sampling = SamplingConfig(self.plan.steps, True, self.plan.seed)
-        return Competitor(text, kind, sampling, self.whole, model, tuple(self.network_notes(model.network)))
+        return Competitor(text, kind, sampling, self.whole, model, tuple(network_notes(model.network, self.whole)))
 
     def check_dataset(self, network: Trained, text: str) -> None:
         if network.dataset not in (self.source.text, UNKNOWN) and not network.is_of_variant(self.source):
@@ -86,23 +87,13 @@ class _Entering:
                 f"Give a network trained on {self.source.text}, or run the benchmark of {network.dataset}."
             )
 
-    def network_notes(self, network: Trained) -> list[str]:
-        if network.dataset == UNKNOWN:
-            return ["a checkpoint made elsewhere: which images it was trained on is not known"]
-        if warning := network.warning(self.whole):
-            return [warning.removeprefix(f"{network.name} was ").removesuffix(".")]
-        seen = network.manifest.get("fingerprint")
-        if seen is not None and seen != self.whole.fingerprint:
-            return [f"trained on other images than the {self.whole.count():,} training images here"]
-        return []
-
     def second(self, reference: Competitor) -> tuple[Competitor | None, list[str]]:
         """The second network; with "auto" the other one with the lowest held-out error."""
         text = self.plan.ceiling
         if text == NONE:
             return None, []
         if text != AUTO:
-            found = self.network(text, SECOND, "--second")
+            found = self._asked(text, reference)
             if found.key == reference.key:
                 raise BadInput(f"--second {text!r} is the reference itself. Give another network, or none.")
             return found, []
@@ -112,6 +103,20 @@ class _Entering:
                 return found, []
         return None, [f"No second network is trained on {self.source.text}: the table has none."]
 
+    def _asked(self, text: str, reference: Competitor) -> Competitor:
+        """The second network of a name; where it is the reference's twin, and not there, with the way to it."""
+        try:
+            return self.network(text, SECOND, "--second")
+        except UnknownName:
+            assert reference.model is not None
+            known = reference.model.network
+            if text != f"{reference.name}{TWIN}" or known is None or "command" not in known.manifest:
+                raise
+        raise BadInput(
+            f"--second {text}: no such network is here. It is {reference.name}'s training from another seed: "
+            f"{twin_command(self.source, known)}. Or give --second auto, the best of the others, or none."
+        )
+
     def named(self, network: Trained) -> Competitor:
         """A network of this dataset, by its name; one of these images under another name, by its architecture."""
         listed = network.dataset == self.whole.text
@@ -119,7 +124,9 @@ class _Entering:
         named = network.folder.name if network.architecture in taken else network.architecture
         name = network.name if listed else named
         sampling = SamplingConfig(self.plan.steps, True, self.plan.seed)
-        notes = self.network_notes(network) if listed else [f"trained on {network.dataset}, which leaves the images"]
+        notes = (
+            network_notes(network, self.whole) if listed else [f"trained on {network.dataset}, which leaves the images"]
+        )
         return Competitor(name, SECOND, sampling, self.whole, Model(self.whole, None, network), tuple(notes))
 
     def competitor(self, entry: Entry, reference: Competitor) -> Competitor:
@@ -138,15 +145,8 @@ class _Entering:
         sampling = SamplingConfig(entry.steps or self.plan.steps, entry.clip is not False, self.plan.seed)
         kind = ANALYTIC if model.spec is not None else NETWORK
         known = model.network if model.spec is None else None
-        notes = self.model_notes(model) if known is None else self.network_notes(known)
+        notes = model_notes(model, self.whole) if known is None else network_notes(known, self.whole)
         return Competitor(str(entry), kind, sampling, source if known is None else self.whole, model, tuple(notes))
-
-    def model_notes(self, model: Model) -> list[str]:
-        """What keeps an analytic model from being exact over all training images; [] for nothing."""
-        assert model.spec is not None
-        seen, whole = model.source.count(), self.whole.count()
-        part = [f"fitted to the first {seen:,} of {whole:,} training images"] if seen < whole else []
-        return part + model.spec.approximations(seen)
 
     def with_unlabelled(self, entries: list[Entry]) -> list[Entry]:
         """The entries, each that uses labels followed by the same without: what labels give is no merit of a model."""
@@ -188,27 +188,6 @@ class _Entering:
             notes.append(f"Preset {preset} without {entry}: {error}")
             return False
         return True
-
-    def plan_notes(self, reference: Competitor) -> list[str]:
-        """What must be said of the whole table."""
-        notes, count, held_out = [], self.plan.count, len(self.source.held_out)
-        if count == 1:
-            notes.append("One image: nothing has an error bar. Draw at least two, better 128.")
-        elif count < 128:
-            notes.append(f"{count} images: differences are often smaller than the errors. Tables use at least 128.")
-        if held_out < count:
-            notes.append(f"{self.source.text} has {held_out} held-out images: denoise_ratio and the control use them.")
-        return notes
-
-
-def _said(competitor: Competitor, reference: Competitor) -> Competitor:
-    """A trained network with a note on how its training differs from the reference's."""
-    assert reference.model is not None
-    ours, theirs = competitor.model, reference.model.network
-    if ours is None or ours.spec is not None or ours.network is None or theirs is None:
-        return competitor
-    apart = training_difference(ours.network, theirs)
-    return replace(competitor, notes=(*competitor.notes, apart)) if apart else competitor
 
 
 def _mean_ratio(network: Trained) -> float:

@@ -117,11 +117,18 @@ def text_rows(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     return headings, rows
 
 
+def row_notes(bench: Bench) -> list[str]:
+    """What must be said of single rows, and of which: fewer images, labels, another training."""
+    notes = dict.fromkeys(note for one in bench.results for note in one.notes)
+    return [f"{', '.join(f'`{one.name}`' for one in bench.results if note in one.notes)}: {note}." for note in notes]
+
+
 def markdown(bench: Bench) -> str:
-    """The leaderboard as a Markdown table."""
+    """The leaderboard as a Markdown table, below it what must be said of its rows."""
     headings, rows = text_rows(leaderboard(bench))
     lines = [[cell.replace("|", r"\|") for cell in line] for line in (headings, ["---"] * len(headings), *rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    notes = "".join(f"- {note}\n" for note in row_notes(bench))
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + (f"\n{notes}" if notes else "")
 
 
 def latex(bench: Bench) -> str:

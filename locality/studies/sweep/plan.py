@@ -16,6 +16,7 @@ from locality.specs import Spec, param
 
 PREDICTED = "wiener"
 Point = tuple[float, float, float]  # x, y, standard error of y or nan
+LEAST = 4  # points of a line: with three a slope has one degree of freedom, and an interval of 12.7 errors
 BENT = 0.05  # of the range of a curve: the most that a point may be off its line
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ABOUT = {
@@ -28,7 +29,7 @@ ABOUT = {
     "chance": "the pattern's share of the pixels, beside `mass_on_pattern`",
     "chance_without_own": "its share of all pixels but the field's own, beside `mass_without_own`",
     "fits": "least-squares line of a quantity against the strength, or against the prediction's (`against`), with "
-    "Student's 95 % interval of the slope [slope_low, slope_high]; three points or more, and only where no point is "
+    "Student's 95 % interval of the slope [slope_low, slope_high]; four points or more, and only where no point is "
     f"farther from it than {BENT:.0%} of their range and two of its standard errors: a curve that saturates has no "
     "slope; errors are over the points, which are one training each",
     "bent": "the curves that are no lines",
@@ -85,7 +86,8 @@ class Sweep:
 
     def fits(self) -> list[dict[str, Any]]:
         """Lines through the curves that are lines: against the strength, and a network's against the prediction's."""
-        return [about | line for about, points in self._curves() if not bends(points) and (line := fit_line(points))]
+        lines = ((about, fit_line(points)) for about, points in self._curves() if not bends(points))
+        return [about | line for about, line in lines if line is not None and line["n"] >= LEAST]
 
     def bent(self) -> list[dict[str, Any]]:
         """The curves that no line fits, since they saturate, say: model, quantity, against."""

@@ -155,7 +155,7 @@ def _tables(made: Sweep) -> None:
     with st.expander("Fits, data and commands"):
         if lines:
             st.table(lines, hide_index=True)
-        st.caption("A line only through three points or more, where the curve is straight; one training a point.")
+        st.caption("A line only through four points or more, where the curve is straight; one training a point.")
         for text in made.notes:
             st.caption(text)
         strengths = ",".join(map(value_text, made.plan.strengths))
