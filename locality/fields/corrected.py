@@ -15,6 +15,7 @@ Sources: Spearman 1904 (Am. J. Psychol. 15:72), 1910; Brown 1910 (Br. J. Psychol
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -116,6 +117,22 @@ def memory_per_pixel(draws: int, models: int, size: int) -> int:
     """Bytes that the tallies take for a pixel, the fields included."""
     rows = 1 + RESAMPLES
     return 8 * (8 * draws * models * size + 2 * (draws * models) ** 2 + rows * models**2 * (draws + 6))
+
+
+def noise_of_mean(each: Float[Tensor, "k q"], own: int) -> tuple[float, float]:
+    """How much of the squared length of a field averaged over k draws is their noise: what two different draws lack.
+
+    Of the field less its mean value, as Pearson's r compares it: with all pixels, and without the pixel `own`. 1 less
+    its share of that length is the reliability c, and r / sqrt(c) the r of a field without noise, against another
+    without. nan for one draw.
+    """
+    found = []
+    for kept in (each, torch.cat([each[:, :own], each[:, own + 1 :]], dim=1)):
+        rows = kept.double() - kept.double().mean(dim=1, keepdim=True)
+        count, mean = len(rows), rows.mean(dim=0)
+        squares = float(rows.square().sum()) / count
+        found.append((squares - float(mean.square().sum())) / (count - 1) if count > 1 else math.nan)
+    return found[0], found[1]
 
 
 def variance_weights(

@@ -80,8 +80,7 @@ class Model:
         """What must be said beside every result of this model; "" for nothing."""
         said = "" if self.network is None else self.network.warning(self.source)
         if self.spec is None:
-            trained = f"{self.network.name}: {self.network.note}." if self.network and self.network.note else ""
-            return " ".join(filter(None, (said, trained)))
+            return said
         usual = self.spec.note(self.source.first or self.source.spec.count("train") or len(self.source.train))
         return " ".join(filter(None, (usual, said)))
 

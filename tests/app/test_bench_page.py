@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from streamlit.testing.v1 import AppTest
 
 from locality.datasets import Source
 from locality.published import FIGURES
-from locality.studies import Bench, BenchPlan, bench, finish
+from locality.studies import Bench, BenchPlan, bench, finish, shipped_benches
+from locality.studies.benchmark import METRICS
+from pages._ui.bench.detail import clipped
 from pages._ui.bench.misses import least, misses
 from pages._ui.bench.names import plain
 from pages._ui.bench.page import _joined
-from pages._ui.bench.ranking import lowest, ranked
+from pages._ui.bench.ranking import answer, lowest, ranked
 from pages._ui.bench.run import _parsed, _written
 from pages._ui.bench.table import COMPONENT
 from pages._ui.work import WORKS
@@ -86,6 +89,35 @@ def test_a_picked_cell_shows_its_curve_difference_and_images(made: Bench) -> Non
     assert any('alt="optimal, image 1"' in html.proto.body for html in at.get("html"))
 
 
+def test_errors_at_the_levels_of_the_steps_have_their_own_curve(made: Bench) -> None:
+    at = open_page(dataset="digits", run=RUN, cell="optimal|denoise_steps")
+    assert any("**error / Wiener, sampling levels** over noise" in text.value for text in at.markdown)
+    chart = json.loads(at.get("plotly_chart")[1].proto.spec)
+    drawn = {line["name"]: line for line in chart["data"]}
+    levels = made.levels("optimal", "denoise_steps")
+    means = [made.summary("optimal", "denoise_steps", sigma).mean for sigma in levels]
+    assert drawn["Optimal"]["x"] == pytest.approx(list(levels))
+    assert drawn["Optimal"]["y"] == pytest.approx(means)
+
+
+def test_what_leaves_the_chart_is_named() -> None:
+    """The axis ends at -1, and the page says who is below, where and by how much."""
+    table = next(one for one in shipped_benches() if one.dataset == "cifar10" and not one.plan.presets)
+    low = {sigma: one.mean for sigma, one in table.curve("nearest", "r2_trajectory") if one.mean < -1}
+    assert low
+    said = clipped(table, ["nearest", "prism"])
+    assert clipped(table, ["prism"]) == []
+    assert said == ["Nearest " + ", ".join(f"{value:.1f} at σ {sigma:.3g}" for sigma, value in low.items())]
+
+
+def test_models_are_ranked_where_they_differ(made: Bench) -> None:
+    """On-trajectory only over the middle noise levels: beyond them all models are alike."""
+    at = open_page(dataset="digits", run=RUN)
+    offered = next(one for one in at.get("button_group") if one.key == "bench_rank")
+    titles = [METRICS[name].title for name in ("r2_final", "r2_middle")]
+    assert [option.content for option in offered.proto.options] == titles
+
+
 def test_the_images_it_explains_least_are_named_and_come_first(made: Bench) -> None:
     """By R2 final, image by image, with R2 by noise level; the network itself has no such images."""
     values = made.values("optimal", "r2_final").tolist()
@@ -118,6 +150,19 @@ def test_the_answer_names_the_best_its_lead_and_the_second_network(made: Bench) 
     assert said.startswith(f"**{plain(made, best)}** explains the mine best: {found.mean:.3f} [")
     assert f"is {lead.mean:.3f} [{lead.low:.3f}, {lead.high:.3f}]" in said
     assert ("not told apart" in said) == (lead.low <= 0)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
+def test_a_lead_is_told_against_both_networks(name: str) -> None:
+    """What holds for one network only is no finding, and the sentence says so."""
+    table = next(one for one in shipped_benches() if one.dataset == name and not one.plan.presets)
+    (best, _), (other, _) = [row for row in ranked(table, "r2_final") if row[0] != table.second][:2]
+    lead = table.difference(best, other, "r2_second")
+    told = answer(table, "r2_final")
+    words = f"Against the second network it is {lead.mean:.3f} [{lead.low:.3f}, {lead.high:.3f}]"
+    assert words in told
+    assert told.partition(words)[2].startswith(": not told apart" if lead.low <= 0 <= lead.high else ".")
+    assert "Against the second" not in answer(table, "r2_middle")
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,15 @@ def test_stored_draws_come_first_and_others_are_added(page: Page) -> None:
     assert "32 of them stored" in both["about"]
 
 
+def test_more_draws_are_never_noisier_than_the_stored_ones(page: Page) -> None:
+    """Sixteen of the same noise beside 32 stored: the error is that of 48, below that of the stored field."""
+    one = 0.1 * 32**0.5  # error of a single draw
+    live = {"learned": [1.0] * 6, "stderr": [one / 4] * 6, "draws": 16}
+    stored, both = known_best(page, None, [0, 0], 0.5), known_best(page, live, [0, 0], 0.5)
+    assert both["relative"] == pytest.approx(one / 48**0.5)
+    assert both["relative"] < stored["relative"]
+
+
 def test_fewer_draws_never_replace_more(page: Page) -> None:
     """At a pixel beside the stored one: its own field is shown once it has as many draws."""
     few = {"learned": [5.0] * 6, "stderr": [0.6] * 6, "draws": 16}

@@ -107,7 +107,7 @@ def test_it_opens_with_the_saved_view_exactly(alone: Page, faces: Path) -> None:
     assert torch.allclose(learned, field.sum(dim=(0, 1)).flatten(), atol=1e-5)
     r = compare(truth.reshape(SIDE, SIDE), field.sum(dim=(0, 1)), Pixel(11, 21)).pearson
     lab.get_by_text("Numbers, and how well both agree").click()
-    assert float(lab.locator("[data-number=pearson] td").first.inner_text()) == pytest.approx(r, abs=6e-4)
+    assert float(lab.locator("[data-number=pearson] td").first.inner_text()) == pytest.approx(r, abs=6e-3)
     assert lab.locator(".agreement circle").count() == 6
 
 

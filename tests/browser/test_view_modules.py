@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from playwright.sync_api import Page
 
 from locality.edits import COLOURS, draw_mask, mask_text, parse_edit
+from locality.fields.codec import decode_rows, encode_rows
+from locality.fields.corrected import noise_of_mean
 from locality.fields.jacobian import compare, mass_on, measure
 from locality.fields.radius import half_mass_radius
 from locality.linear.gram import decompose_images
@@ -152,6 +155,61 @@ def test_the_explorer_s_numbers(page: Page) -> None:
     assert n["cosine"][0] == pytest.approx(truth.cosine, abs=1e-9)
     both = half_mass_radius(torch.stack([a, b]).flatten(1), Pixel(4, 2), ImageShape(1, 9, 7))
     assert n["radius"] == pytest.approx(both.tolist(), abs=1e-9)
+
+
+def test_r_without_the_noise_of_the_draws(page: Page) -> None:
+    """Of draws of one field with much noise: r of their mean is too small, the corrected one is that of the field."""
+    generator = torch.Generator().manual_seed(3)
+    truth, noise = torch.randn(9 * 7, generator=generator), 3.0 * torch.randn(16, 9 * 7, generator=generator)
+    truth[4 * 7 + 2] = 20.0
+    draws, own = truth + noise, 4 * 7 + 2
+    value = [truth.tolist(), draws.mean(dim=0).tolist(), list(noise_of_mean(draws, own))]
+    learned = "{ field: v[1], pixel: [4, 2], partner: v[0], noise: v[2] }"
+    ask = f"m.numbersOf({{ field: v[0], pixel: [4, 2] }}, {learned}, 9, 7, 3)"
+    n = computed(page, "explorer/numbers", ask, value)
+    assert n["pearson"][1] < 0.85
+    mean = torch.cat([draws[:, :own], draws[:, own + 1 :]], dim=1).double().mean(dim=0)
+    length = float((mean - mean.mean()).square().sum())
+    want = n["pearson"][1] / (1 - value[2][1] / length) ** 0.5
+    assert n["corrected"][1] == pytest.approx(want, rel=1e-5)
+    assert all(abs(1 - n["corrected"][i]) < abs(1 - n["pearson"][i]) for i in range(2))
+    without = computed(page, "explorer/numbers", ask, [*value[:2], None])
+    assert without["corrected"] == [None, None], "NaN: no draws are known one by one"
+    table = computed(page, "explorer/numbers", f"m.numbersTable({ask}, 3)", value)
+    shown = re.findall(r"<td>(-?\d\.\d+)</td>", table.partition("Agreement")[2])
+    assert len(shown) == 6
+    assert all(re.fullmatch(r"-?\d\.\d\d", one) for one in shown), "two decimals"
+
+
+def test_the_curve_of_agreement_leaves_the_pixel_itself_out_and_clips_nothing(page: Page) -> None:
+    a, b = torch.randn(2, 6, generator=torch.Generator().manual_seed(9))
+    codes, scale = encode_rows(torch.stack([a, b]))
+    points = computed(
+        page,
+        "explorer/charts",
+        """(() => { const table = { head: { sigmas: [0.5, 2], pixels: [[1, 2]], draws: 32 },
+            arrays: { codes: Uint8Array.from(v[0]), scale: Float32Array.from(v[1]) } }
+            return m.agreementPoints(table, [1, 2], 5, () => Float32Array.from(v[2]), 6) })()""",
+        [codes.flatten().tolist(), scale.flatten().tolist(), a.tolist()],
+    )
+    stored = decode_rows(codes, scale)
+    want = [compare(a.reshape(2, 3), one.reshape(2, 3), Pixel(1, 2)).pearson_off_centre for one in stored]
+    assert [s for s, _ in points] == [0.5, 2]
+    assert [r for _, r in points] == pytest.approx(want, abs=1e-5)
+    svg = computed(
+        page,
+        "explorer/charts",
+        "m.agreementChart({ wide: 460, here: 1, empty: '', range: [.05, 20], points: [[.1, .9], [1, -.4], [2, -.7]] })",
+    )
+    high, low, lowest = map(float, re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', svg))
+    assert (lowest - low) / (low - high) == pytest.approx(0.3 / 1.3, abs=0.01), "where they are, none at the edge"
+
+
+def test_an_axis_holds_every_point_and_its_error(page: Page) -> None:
+    """r corrected for noise may exceed 1, and r of untrained networks be anything."""
+    series = [{"points": [[0.1, 1.09, 0.06], [1, None], [2, 0.5]]}, {"points": [[0.1, -0.4, 0.1]]}]
+    assert computed(page, "lab/svg", "m.holding(v, -0.2, 1)", series) == pytest.approx([-0.5, 1.15])
+    assert computed(page, "lab/svg", "m.holding(v, -0.2, 1)", [{"points": [[1, 0.5]]}]) == [-0.2, 1]
 
 
 def test_matrices_of_agreement(page: Page) -> None:

@@ -340,12 +340,17 @@ def test_an_untrained_network_is_the_mean_over_its_initialisations(digits: Sourc
 
 def test_networks_that_were_not_trained_alike_say_so(digits: Source, store: Store, tmp_path: Path) -> None:
     spec, alike = NETWORKS.parse("resnet:channels=8"), {"train": {"flips": False}, "images_seen": 2000}
-    for name, facts in (("a", alike), ("b", alike), ("c", {**alike, "train": {"flips": True}, "images_seen": 1000})):
+    for name, facts in (
+        ("a", alike),
+        ("b", {**alike, "note": "trained twice"}),
+        ("c", {**alike, "train": {"flips": True}, "images_seen": 1000}),
+    ):
         net = NetworkDenoiser(Untrained(spec, SHAPE, ord(name)).build().net, spec, SHAPE)
         save_network(tmp_path / name, net, {"dataset": "digits", **facts})
     names = ["wiener", *(str(tmp_path / name) for name in "abc")]
     said = [facts["note"] for facts in facts_of(find_members(digits, names, 0, store=store))]
-    assert said[:3] == ["", "", ""]
+    assert said[:2] == ["", ""]
+    assert said[2].endswith("b: trained twice.")
     assert said[3].startswith("trained with flips on 1,000 images, ")
     assert said[3].endswith(" without flips on 2,000 images.")
 

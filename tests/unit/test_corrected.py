@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from locality.errors import BadInput
-from locality.fields.corrected import variance_weights
+from locality.fields.corrected import noise_of_mean, variance_weights
 from locality.fields.similarity import Similarity, Tally
 from locality.types import ImageShape, Pixel
 
@@ -170,3 +170,24 @@ def test_pixels_without_a_field_are_left_out() -> None:
 def test_three_draws_are_too_few() -> None:
     with pytest.raises(BadInput, match="at least 4 draws, got 3"):
         of(world(1.0, 0.0, draws=3))
+
+
+def test_the_noise_of_a_mean_is_that_which_was_added() -> None:
+    """One field, white noise in every draw: over many repeats what is told is what is there; r without it is 1."""
+    generator = torch.Generator().manual_seed(5)
+    field, own = smooth(1, generator, 1.0)[0], 7
+    field[own] = 3.0
+    told, there, r = [], [], []
+    for _ in range(200):
+        noise = 0.2 * torch.randn(DRAWS, SIDE * SIDE, generator=generator, dtype=torch.float64)
+        every, without = noise_of_mean(field + noise, own)
+        told.append((every, without))
+        kept = torch.arange(SIDE * SIDE) != own
+        added = noise.mean(dim=0)
+        there.append([float((part - part.mean()).square().sum()) for part in (added, added[kept])])
+        mean = (field + noise).mean(dim=0)[kept]
+        length = float((mean - mean.mean()).square().sum())
+        r.append(float(torch.corrcoef(torch.stack([mean, field[kept]]))[0, 1]) / math.sqrt(1 - without / length))
+    np.testing.assert_allclose(np.mean(told, axis=0), np.mean(there, axis=0), rtol=0.02)
+    assert np.mean(r) == pytest.approx(1.0, abs=0.02)
+    assert all(math.isnan(value) for value in noise_of_mean(field[None], own))

@@ -155,5 +155,7 @@ def facts_of(members: Sequence[Member]) -> list[dict[str, Any]]:
         facts = member.facts()
         if member.trained is not None and (apart := training_difference(member.trained, networks[0])):
             facts["note"] = " ".join(filter(None, (facts["note"], f"{apart}.")))
+        if member.trained is not None and member.trained.note:
+            facts["note"] = f"{facts['note']} {member.name}: {member.trained.note}.".strip()
         found.append(facts)
     return found

@@ -4,7 +4,7 @@ import { paintImage } from "../lab/colours.js"
 import { Lab, mounted } from "../lab/lab.js"
 import { decodeRow, largest, mean, nearest, short } from "../lab/math.js"
 import { poster } from "../lab/poster.js"
-import { chart } from "../lab/svg.js"
+import { chart, holding } from "../lab/svg.js"
 import { matrixDrawing, matrixTable } from "./matrix.js"
 import { alike, curvesOf, MEASURES, studied } from "./measures.js"
 
@@ -146,7 +146,7 @@ class Architectures extends Lab {
     const { sigmas } = this.head
     return chart({ wide, tall: 250, series: this.shown.series, here: this.sigma, empty: "Needs stored fields",
       x: { range: [sigmas[0] / 1.15, sigmas[sigmas.length - 1] * 1.15], log: true, ticks: sigmas.map(s => [s, short(+s.toPrecision(2))]), name: "noise level σ" },
-      y: { range: [-0.2, 1], ticks: [0, 0.25, 0.5, 0.75, 1].map(r => [r, r % 0.5 ? "" : short(r)]) } })
+      y: { range: holding(this.shown.series, -0.2, 1), ticks: [0, 0.25, 0.5, 0.75, 1].map(r => [r, r % 0.5 ? "" : short(r)]) } })
   }
 
   spoken() {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -23,6 +24,8 @@ from pages._ui.images import Tile, grid, photo, signed
 
 _SHOWN = 8
 _ORDERS = ("As drawn", "Lowest R² first")
+_RATIOS = ("denoise_ratio", "denoise_steps")
+_FLOOR = -1.0  # of the axis of R2: an outlier of -12 would press all others together
 
 
 def show_detail(made: Bench, cell: Picked) -> None:
@@ -77,7 +80,7 @@ def _interval(found: Difference) -> str:
 
 
 def _curve(made: Bench, cell: Picked) -> None:
-    metric = "denoise_ratio" if cell.metric == "denoise_ratio" else "r2_trajectory"
+    metric = cell.metric if cell.metric in _RATIOS else "r2_trajectory"
     title = METRICS[metric].title
     names = [cell.model, made.best("r2_final"), "wiener", made.second]
     shown = [name for name in dict.fromkeys(names) if name and made.curve(name, metric)]
@@ -90,14 +93,26 @@ def _curve(made: Bench, cell: Picked) -> None:
     for name, ink in zip(shown, (COLOURS[0], COLOURS[1], GREY, COLOURS[2]), strict=False):
         _line(fig, made, name, metric, ink)
     fig.update_xaxes(type="log", dtick=1)
-    if metric == "denoise_ratio":
+    if metric in _RATIOS:
         fig.add_hline(y=1.0, line={"color": GREY, "dash": "dot", "width": 1})
     else:
         found = [summary for name in shown for _, summary in made.curve(name, metric) if math.isfinite(summary.mean)]
         low = min(one.mean - (one.stderr if math.isfinite(one.stderr) else 0.0) for one in found)
-        fig.update_yaxes(range=[max(min(low - 0.05, 0.5), -1.0), 1.02])
+        fig.update_yaxes(range=[max(min(low - 0.05, 0.5), _FLOOR), 1.02])
+        if below := clipped(made, shown):
+            st.caption(f"The axis ends at {_FLOOR:g}. Below it: {'; '.join(below)}.")
     name_lines(fig)
     show(fig, name=f"bench_{metric}", alt=f"{title} against the noise level of {', '.join(shown)}")
+
+
+def clipped(made: Bench, names: Sequence[str]) -> list[str]:
+    """Where R2 on-trajectory leaves the chart, in words: the model, its noise levels and values there."""
+    found = []
+    for name in names:
+        low = [(sigma, one.mean) for sigma, one in made.curve(name, "r2_trajectory") if one.mean < _FLOOR]
+        if low:
+            found.append(f"{plain(made, name)} {', '.join(f'{value:.1f} at σ {sigma:.3g}' for sigma, value in low)}")
+    return found
 
 
 def _line(fig: go.Figure, made: Bench, name: str, metric: str, ink: str) -> None:

@@ -1,6 +1,6 @@
 // The explorer's two curves over noise: half-mass radius, and how well both fields agree.
 import { nearest, pearson, short } from "../lab/math.js"
-import { chart, valueAt } from "../lab/svg.js"
+import { chart, holding, valueAt } from "../lab/svg.js"
 import { best } from "./estimate.js"
 import { learnedRadii, Radii, radiusChart } from "./radii.js"
 import { predictedKnown, predictedRow } from "./tables.js"
@@ -56,14 +56,23 @@ export class Charts {
 
   agreement(pixel) {
     const { view } = this, { head: { range, empty, tables, context }, learnedTable: table, size } = view, at = this.pixelOf(pixel), place = view.$(".agreement")
-    const ready = predictedKnown(tables, view.files), title = `Pearson r of predicted and learned field${table ? ` (row ${at[0]}, column ${at[1]}, ${table.head.draws} draws)` : ""}`
-    const points = view.once("agreement", `${context} ${at} ${!!table} ${ready}`, () => (table && ready ? table.head.sigmas : []).map(s =>
-      [s, pearson(predictedRow(tables, view.files, at[0] * view.w + at[1], s, size), best(table, null, at, s, size).field)]))
+    const ready = predictedKnown(tables, view.files), title = `Pearson r of predicted and learned field, excluding the pixel itself${table ? ` (row ${at[0]}, column ${at[1]}, ${table.head.draws} draws)` : ""}`
+    const own = at[0] * view.w + at[1], points = view.once("agreement", `${context} ${at} ${!!table} ${ready}`, () =>
+      (table && ready ? agreementPoints(table, at, own, s => predictedRow(tables, view.files, own, s, size), size) : []))
     view.$(".chart-title").textContent = title
     place.setAttribute("aria-label", `${title}: ${points.map(([s, r]) => `${r.toFixed(2)} at sigma ${short(s)}`).join(", ") || empty.chart}`)
-    place.innerHTML = chart({ wide: place.clientWidth || 460, tall: 170, here: view.sigma, empty: empty.chart,
-      series: [{ title: "", ink: "var(--st-primary-color, #0b6a88)", points, dot: 3.5, tip: (s, r) => `σ ${short(s)}: r = ${r.toFixed(3)}` }],
-      x: { range, log: true, ticks: [0.1, 0.3, 1, 3, 10].map(s => [s, short(s)]), name: "noise level σ" },
-      y: { range: [Math.min(0, ...points.map(([, r]) => r)), 1], ticks: [0, 0.5, 1].map(r => [r, short(r)]) } })
+    place.innerHTML = agreementChart({ wide: place.clientWidth || 460, here: view.sigma, empty: empty.chart, range, points })
   }
+}
+
+// r of the stored and the predicted field of pixel `at`, number `own`, at every stored noise level: without the pixel
+// itself, whose large weight both have.
+export const agreementPoints = (table, at, own, predicted, size) =>
+  table.head.sigmas.map(s => [s, pearson(predicted(s), best(table, null, at, s, size).field, own)])
+
+export function agreementChart({ wide, here, empty, range, points }) {
+  const series = [{ title: "", ink: "var(--st-primary-color, #0b6a88)", points, dot: 3.5, tip: (s, r) => `σ ${short(s)}: r = ${r.toFixed(2)}` }]
+  return chart({ wide, tall: 170, here, empty, series,
+    x: { range, log: true, ticks: [0.1, 0.3, 1, 3, 10].map(s => [s, short(s)]), name: "noise level σ" },
+    y: { range: holding(series, 0, 1), ticks: [0, 0.5, 1].map(r => [r, short(r)]) } })
 }

@@ -41,7 +41,7 @@ export class Known extends Lab {
   remember() {
     const { head: { exact, learned, point }, arrays } = this
     this.keep(this.exact, exact, { predicted: arrays.predicted, projection: arrays.projection })
-    if (learned) this.keep(this.live, learned, { learned: arrays.learned, stderr: arrays.stderr, draws: learned.draws, radiusError: learned.radius_error })
+    if (learned) this.keep(this.live, learned, { learned: arrays.learned, stderr: arrays.stderr, draws: learned.draws, radiusError: learned.radius_error, noise: learned.noise })
     if (!point) return
     const found = this.points.get(`${point.pixel}`) || new Map(), [level, ...numbers] = point.at
     this.points.set(`${point.pixel}`, found.set(level, numbers))

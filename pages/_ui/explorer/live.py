@@ -10,6 +10,7 @@ import torch
 
 from locality.datasets import Source
 from locality.fields.codec import LEARNED_SIGMAS
+from locality.fields.corrected import noise_of_mean
 from locality.fields.jacobian import pixel_outputs
 from locality.fields.radius import half_mass_radius, radius_error
 from locality.store.artifact import Artifact
@@ -76,8 +77,10 @@ def reported(
     field: RunningField, pixel: Pixel, sigma: float, shape: ImageShape, options: Options
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the browser is told of a field: header and arrays; others may have drawn more than is asked for here."""
-    found, error = field.estimate(options.draws), radius_error(field.reduced(options.draws), pixel, shape)
+    found, each = field.estimate(options.draws), field.reduced(options.draws)
+    error, noise = radius_error(each, pixel, shape), noise_of_mean(each, pixel.row * shape.w + pixel.col)
     head = {"pixel": list(pixel), "sigma": sigma, "draws": found.draws, "radius_error": _finite(error)}
+    head["noise"] = [_finite(value) for value in noise]
     return head, {"learned": found.values.numpy(), "stderr": found.stderr.nan_to_num(-1.0).numpy()}
 
 

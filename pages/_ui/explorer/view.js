@@ -57,7 +57,7 @@ export class Explorer extends Known {
     const fields = { predicted: p, learned: l, projection: this.exact.get(this.key(pixel, sigma))?.projection,
       difference: partner ? partner.map((v, i) => v - l[i]) : null }
     const limit = Math.max(p ? largest([p, fields.projection], own) : 0, l ? largest([l], beside) : 0) || 1
-    const numbers = numbersOf({ field: p, pixel }, { field: l, pixel: learned?.pixel, partner }, h, w, far)
+    const numbers = numbersOf({ field: p, pixel }, { field: l, pixel: learned?.pixel, partner, noise: learned?.noise }, h, w, far)
     this.shown = { pixel, sigma, fields, exact: !!predicted?.exact, draws: learned?.draws ?? 0, live: learned?.live ?? 0, limit, numbers }
     this.strip.build(this.files.get(head.strip?.url), head.strip, this.c, h, w)
     for (const panel of this.panels) this.drawPanel(panel, fields[panel.id], limit, pixel, learned)
@@ -132,7 +132,7 @@ export class Explorer extends Known {
   poster() {
     const { head, panels, h, w, shown: { pixel: [row, col], sigma, limit, numbers: { pearson: [r], cosine: [same] } } } = this
     const tiles = panels.map(({ title, canvas }) => ({ title: title.textContent, canvas, at: [row, col] }))
-    const agree = Number.isFinite(r) ? `. Pearson r ${r.toFixed(3)}, cosine ${same.toFixed(3)}` : ""
+    const agree = Number.isFinite(r) ? `. Pearson r ${r.toFixed(2)}, cosine ${same.toFixed(2)}` : ""
     return poster({ side: 256, shape: [h, w], rows: [{ tiles }], limit, caption: `${head.name}, row ${row}, column ${col}, σ = ${short(sigma)}${agree}` })
   }
 }

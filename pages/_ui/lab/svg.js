@@ -31,6 +31,14 @@ const SIZE = 11, EDGE = { left: 44, right: 14, over: 8, under: 38 }, ROW = 17 //
  * @typedef {{ range: number[], ticks: [number, string][], name?: string, log?: boolean }} Axis
  */
 
+// The ends of an axis that reaches from `low` to `high` and as far as any point and its error: nothing is drawn at an edge
+// where it is not.
+/** @param {Series[]} series */
+export function holding(series, low, high) {
+  const known = series.flatMap(one => one.points).filter(([, v]) => v !== null && Number.isFinite(v))
+  return [Math.min(low, ...known.map(([, v, error]) => v - (error || 0))), Math.max(high, ...known.map(([, v, error]) => v + (error || 0)))]
+}
+
 /**
  * Curves over an axis with a legend above, `here` marked on it; `empty` is said where no point is known.
  * @param {{ wide: number, tall: number, x: Axis, y: Axis, series: Series[], here?: number, empty?: string }} what
