@@ -61,12 +61,13 @@ def test_the_table_of_a_small_set(store: Store, tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_step_is_timed_beside_the_network_s(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows by time; what is slow costs more, whatever else runs."""
+    """Rows by time, beside the scores of a benchmark that is there."""
     reference = network(tmp_path / "net")
     with shrinking("half", 0.5):
-        monkeypatch.setattr(steps, "MODELS", ("wiener", "half"))
-        monkeypatch.setattr(steps, "BenchPlan", lambda **how: BenchPlan(reference=reference, steps=3, **how))
-        rows = [line.strip("| ").split(" | ") for line in steps.lines(DIGITS, store, count=3)]
+        monkeypatch.setattr(steps, "MODELS", ("wiener", "half", "not in the table"))
+        plan = BenchPlan(reference=reference, models=("half",), steps=3, count=3, features="none", ceiling="none")
+        made = finish(bench(DIGITS, plan, store=store))
+        rows = [line.strip("| ").split(" | ") for line in steps.lines(DIGITS, made, store)]
     assert {row[1] for row in rows} == {"`wiener`", "`half`", f"`{reference}`"}
     spent = [float(row[2]) for row in rows]
     assert spent == sorted(spent)
