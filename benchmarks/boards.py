@@ -87,7 +87,7 @@ def interval(found: Difference, digits: int = 3) -> str:
 
 def run(benches: Sequence[Bench]) -> None:
     """Print the order, what is closed, then R2 and error by noise level."""
-    titles = ", ".join(METRICS[metric].title for metric in ORDERED)
+    titles = "; ".join(METRICS[metric].title for metric in ORDERED)
     print(f"### The order by metric\n\nPlaces of the analytic models of a table by: {titles}.\n")
     show(order(benches))
     print(f"Of what `{BASE}` leaves to the second network `{BEST}` closes (R2 final, 95 % over noises):\n")
