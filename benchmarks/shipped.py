@@ -9,7 +9,7 @@ from benchmarks import agreed, boards
 from locality.datasets import Source
 from locality.edits import parse_edit
 from locality.studies import Bench, Sweep, shipped_benches, shipped_costs, shipped_sweeps
-from locality.studies.benchmark import METRICS, markdown
+from locality.studies.benchmark import METRICS, markdown, published_table
 
 NAMES = ("mnist", "fashion_mnist", "cifar10")
 
@@ -24,6 +24,8 @@ def run() -> None:
     for bench in made:
         board(bench)
     boards.run(made)
+    for bench in shipped_benches():
+        _published(bench)
     rows = [(one, row) for one in shipped_benches() for row in one.ablations()]
     if rows:
         _ablations(rows)
@@ -83,6 +85,31 @@ def board(bench: Bench) -> None:
     for note in bench.notes:
         print(f"- {note}")
     print()
+
+
+def _published(bench: Bench) -> None:
+    """The published table beside ours, where its protocol was run."""
+    found = published_table(bench)
+    if found is None:
+        return
+    print(
+        f"### The published table, {bench.dataset} against {bench.reference}\n\n    {bench.facts.get('command', '')}\n"
+    )
+    heads = ("model, as published", "ours", "metric", "published", "here")
+    _table(
+        heads,
+        (
+            (
+                row["published_as"],
+                f"`{row['model']}`",
+                METRICS[row["metric"]].title,
+                _pm(row["published"], None),
+                _pm(row["ours"], row["stderr"]),
+            )
+            for row in found["rows"]
+        ),
+    )
+    print("".join(f"- {line}\n" for line in found["differs"]))
 
 
 def _ablations(rows: Sequence[tuple[Bench, dict[str, Any]]]) -> None:

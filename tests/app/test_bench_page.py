@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +268,23 @@ def test_published_figures_stand_apart_with_their_source() -> None:
     assert any("Not ours" in warning.value for warning in at.warning)
     for source in {figure.source for figure in FIGURES if figure.dataset == "cifar10"}:
         assert any(source in caption.value for caption in at.caption)
+
+
+def test_our_numbers_in_the_published_protocol_stand_beside_theirs(
+    networks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a benchmark with the preset `paper`: a row a model and metric, and all that differs."""
+    plan = BenchPlan(presets=("paper",), reference="mine", ceiling="none", count=1, steps=2)
+    paper = finish(bench(Source.parse("digits", 100), plan))
+    there = replace(paper, dataset="cifar10")  # of which figures are published
+    monkeypatch.setattr("pages._ui.bench.page._shipped", lambda: [there])
+    at = open_page(dataset="cifar10")
+    table = next(table.value for table in at.table if "Here" in table.value.columns)
+    wiener = table[(table["Model (as published)"] == "Wiener") & (table[""] == METRICS["r2_final"].title)].iloc[0]
+    ours = 1 - (1 - paper.summary("wiener", "r2_final").mean) * 63 / 64
+    assert wiener["Published"] == "0.553"
+    assert wiener["Here"].startswith(f"{ours:.3f}")
+    assert any("1 samples, theirs are 128" in caption.value for caption in at.caption)
 
 
 def test_a_set_without_anything_says_what_to_do() -> None:

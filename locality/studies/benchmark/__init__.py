@@ -4,6 +4,7 @@ from locality.studies.benchmark.about import ABOUT
 from locality.studies.benchmark.expected import expected_bench
 from locality.studies.benchmark.files import check_folder, write_folder
 from locality.studies.benchmark.metrics import METRICS
+from locality.studies.benchmark.paper import published_table
 from locality.studies.benchmark.plan import BenchPlan, Entry, parse_entry
 from locality.studies.benchmark.presets import PRESETS
 from locality.studies.benchmark.result import Result
@@ -42,6 +43,7 @@ __all__ = [
     "markdown",
     "number",
     "parse_entry",
+    "published_table",
     "ship_bench",
     "shipped_benches",
     "text_rows",

@@ -59,7 +59,7 @@ def show(source: Source) -> None:
     run_section(source)
     show_ablations([table for table in shipped if table.plan.presets])
     show_costs(source.text)
-    show_published(source.spec.name)
+    show_published(source.spec.name, shipped if own is None else [*shipped, own])
 
 
 def _own(source: Source) -> Bench | None:

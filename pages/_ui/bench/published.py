@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from locality.published import FIGURES, Figure
-from locality.studies.benchmark import METRICS
+from locality.studies import Bench
+from locality.studies.benchmark import METRICS, published_table
 
 
-def show_published(dataset: str) -> None:
-    """A table by source; figures of other datasets behind it."""
+def show_published(dataset: str, tables: Sequence[Bench]) -> None:
+    """Ours in the published protocol, where it was run; a table by source; figures of other datasets behind it."""
     st.header("Published figures", anchor=False)
+    for table in tables:
+        _beside_ours(table)
     st.warning(
         "Not ours, and not comparable line by line: other networks, other images, other seeds and in part other "
         "definitions. Listed for reference only.",
@@ -26,6 +31,32 @@ def show_published(dataset: str) -> None:
         with st.expander("Of other datasets"):
             for source in dict.fromkeys(figure.source for figure in others):
                 _table([figure for figure in others if figure.source == source])
+
+
+def _beside_ours(table: Bench) -> None:
+    """A row a model and metric: theirs and ours; below, all that is not as they did it."""
+    found = published_table(table)
+    if found is None:
+        return
+    st.markdown(f"**Our numbers in their protocol**, {table.dataset} against {table.reference}, n = {table.plan.count}")
+    rows = [
+        {
+            "Model (as published)": row["published_as"],
+            "Ours": row["model"],
+            "": METRICS[row["metric"]].title,
+            "Published": "" if row["published"] is None else f"{row['published']:.3f}",
+            "Here": _here(row["ours"], row["stderr"]),
+        }
+        for row in found["rows"]
+    ]
+    st.table(rows, hide_index=True)
+    st.caption(f"Published: {found['source']}. Not as published: {' '.join(found['differs'])}")
+
+
+def _here(ours: float | None, stderr: float | None) -> str:
+    if ours is None:
+        return "not measured"
+    return f"{ours:.3f}" if stderr is None else f"{ours:.3f} ± {stderr:.3f}"
 
 
 def _table(figures: list[Figure]) -> None:
