@@ -12,6 +12,7 @@ In one file, because Numba keeps compiled code by the date of the file that a fu
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, no-any-return, untyped-decorator"
 from __future__ import annotations
 
+from functools import partial
 from typing import no_type_check
 
 import numpy as np
@@ -123,6 +124,7 @@ class _Code(Vectors):
         self.queries, self.values, w, self.kind, self.parts = (part.count for part in form.types)
         super().__init__(builder, w)
         self.codes = self.queries * self.parts
+        self.together = self.w == 16  # 32 registers hold the sums of both halves of the lanes; 16 those of one
         self.shorts = ir.VectorType(_I16, 2 * self.w)
 
     def pair(self, address):
@@ -158,6 +160,16 @@ def _collect(typing, form, source, target, images, columns, factors, signs, coun
     Of each code of x sum code_p p_i, then of all sum p_i (p_i + 1), low and high lanes; DIRECT: sum (x_p - p_i)^2.
     """
 
+    def by_halves(code, count, start, body):
+        """The loop for both halves of the lanes, or for one after the other."""
+        found = list(start)
+        for halves in [[0, 1]] if code.together else [[0], [1]]:
+            places = [i for i in range(len(start)) if i % 2 in halves]
+            ends = code.loop(count, [start[i] for i in places], partial(body, halves=halves))
+            for place, end in zip(places, ends, strict=True):
+                found[place] = end
+        return found
+
     def integer(code, args):
         _, source, _, images, columns, factors, signs, count = args
         b, sums = code.b, 2 * code.codes + 2
@@ -170,37 +182,37 @@ def _collect(typing, form, source, target, images, columns, factors, signs, coun
             phi.add_incoming(code.constant(code.ints, 0), entry)
             phi.add_incoming(value, read)
 
-        def body(number, totals):
+        def body(number, totals, halves):
             two = []
             for k in range(2):
                 column = code.load(code.along(columns, b.add(b.mul(number, code.whole(8)), code.whole(4 * k))), _I32, 4)
                 where = b.mul(b.zext(column, _I64), code.whole(code.bytes))
                 two.append(code.load(code.along(images, where), code.shorts))
-            pairs = code.side_by_side(*two)
+            pairs = [code.side_by_side(*two)[h] for h in halves]
             row = code.along(factors, b.mul(number, code.whole(4 * code.codes)))
             sign = code.pair(code.along(signs, b.mul(number, code.whole(4))))
-            each = [[code.pair(code.along(row, 4 * q))] * 2 for q in range(code.codes)]
+            each = [[code.pair(code.along(row, 4 * q))] * len(halves) for q in range(code.codes)]
             each.append([b.add(b.mul(half, sign), sign) for half in pairs])
-            flat = [(pairs[h], factor[h]) for factor in each for h in range(2)]
+            flat = [(pairs[h], factor[h]) for factor in each for h in range(len(halves))]
             return [code.add_products(total, *two) for total, two in zip(totals, flat, strict=True)]
 
-        return code.loop(count, start, body)
+        return by_halves(code, count, start, body)
 
     def direct(code, args):
         _, _, _, images, columns, queries, _, count = args
         b = code.b
 
-        def body(number, totals):
+        def body(number, totals, halves):
             column = b.zext(code.load(code.along(columns, b.mul(number, code.whole(4))), _I32, 4), _I64)
-            halves = code.halves(code.load(code.along(images, b.mul(column, code.whole(code.bytes))), code.shorts))
+            each = code.halves(code.load(code.along(images, b.mul(column, code.whole(code.bytes))), code.shorts))
             row, new = code.along(queries, b.mul(column, code.whole(4 * code.queries))), []
             for q in range(code.queries):
                 x = code.splat(code.load(code.along(row, 4 * q), _F32, 4))
-                apart = [b.fsub(half, x) for half in halves]
-                new += [code.fma(a, a, totals[2 * q + h]) for h, a in enumerate(apart)]
+                apart = [b.fsub(each[h], x) for h in halves]
+                new += [code.fma(a, a, totals[len(halves) * q + k]) for k, a in enumerate(apart)]
             return new
 
-        return code.loop(count, [code.constant(code.floats, 0.0)] * (2 * code.queries), body)
+        return by_halves(code, count, [code.constant(code.floats, 0.0)] * (2 * code.queries), body)
 
     def codegen(context, builder, signature, args):
         code = _Code(builder, form)
