@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from benchmarks.timing import Spent, spent
 from locality.denoisers.els import EquivariantDenoiser
 from locality.denoisers.parts.bank import Bank
 from locality.denoisers.pspc_square import SquarePatchesDenoiser
@@ -80,22 +80,23 @@ class Patches:
     size: int
 
     @property
-    def banks(self) -> list[Bank]:
-        return [self.model.bank] * len(self.x)
+    def images(self) -> int:
+        return len(self.model.bank)
 
     def first(self, count: int) -> Patches:
         """Of the first noisy images only."""
         return replace(self, x=self.x[:count])
 
-    def seconds(self, part: int, sigma: float) -> float:
-        """Time of the plain form over all images, from `part` of them."""
-        some = self.model.bank.pick(torch.arange(min(part, len(self.model.bank))))
-        start = time.process_time()
+    def takes(self, part: int, sigma: float) -> Spent:
+        """Over all images, told from the first `part` of them."""
+        some = self.model.bank.pick(torch.arange(min(part, self.images)))
+        return spent(lambda: self._all(some, sigma))[1].times(self.images / len(some))
+
+    def _all(self, some: Bank, sigma: float) -> None:
         if isinstance(self.model, SquarePatchesDenoiser):
             over_windows(self.x, some.whole().float(), some.shape, self.size, sigma, compose=True)
         else:
             over_patches(self.x, some, self.model, self.size, sigma)
-        return (time.process_time() - start) * len(self.model.bank) / len(some)
 
     def answers(self, sigma: float) -> Iterator[Answer]:
         """A few pixels of the first noisy image."""

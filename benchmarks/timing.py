@@ -1,10 +1,52 @@
-"""Timing two implementations side by side."""
+"""Timing two implementations side by side, and what one call takes."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import torch
+
+from locality.memory import PeakMemory
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Processor-seconds of a call, and bytes at its peak beside those held before; `whole`: not told from a part."""
+
+    seconds: float
+    bytes: int
+    whole: bool = True
+
+    def times(self, factor: float) -> Spent:
+        """Told from a part of the images that is so many times smaller; memory stays that of the part."""
+        return self if factor == 1.0 else replace(self, seconds=self.seconds * factor, whole=False)
+
+
+def spent(work: Callable[[], R]) -> tuple[R, Spent]:
+    """What a call gives, and what it takes."""
+    peak = PeakMemory()
+    held, start = peak.start(), time.process_time()
+    found = work()
+    seconds, most = time.process_time() - start, peak.read()
+    return found, Spent(seconds, 0 if held is None or most is None else most - held)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Processor-seconds then say what work costs, also where other processes run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def median_ms(work: Callable[[], object], repeats: int = 9) -> float:
