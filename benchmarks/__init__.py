@@ -1,1 +1,5 @@
-"""Speed and memory beside a plain implementation, in one run: `python -m benchmarks [NAME ...]`."""
+"""Speed and memory, beside plain implementations: `python -m benchmarks`."""
+
+from locality.calm import wait_calmly
+
+wait_calmly()  # every benchmark loads torch, none before this package

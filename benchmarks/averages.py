@@ -91,10 +91,11 @@ def run(
     batches: tuple[int, ...] = (8,),
     sigmas: tuple[float, ...] = ddpm_grid(10),
     limits: Limits = USUAL,
+    dataset: str = "cifar10",
 ) -> None:
-    """Print the table. Needs the images of CIFAR-10."""
-    source = Source.parse("cifar10")
-    print("| CIFAR-10: model, noisy images | sigma | plain, s | uncompiled, s | ours, s | of them masks, s ", end="")
+    """Print the table. Needs the images of the dataset."""
+    source = Source.parse(dataset)
+    print(f"| {dataset}: model, noisy images | sigma | plain, s | uncompiled, s | ours, s | of them masks, s ", end="")
     print("| plain / ours | uncompiled / ours | plain, MB | uncompiled, MB | ours, MB | error of ours | of plain |")
     print(f"|{'---|' * 13}")
     with one_thread(), torch.no_grad():

@@ -1,4 +1,4 @@
-"""Work beside other processes that want the same cores: threads of PyTorch that spin or wait, `stats`, and clicks.
+"""Work beside other processes that want the same cores: threads that spin or wait, `stats`, training, and clicks.
 
 What is fair is measured: the time in which one thread with an equal claim, a busy loop beside the work, gets as many
 processor-seconds as the work takes without the loops. That holds whatever else runs.
@@ -86,6 +86,7 @@ def _fair() -> None:
     print("| took / fair |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     _row("`stats cifar10 --first 10000 --exact`, nothing kept", _stats(0), _stats(cores))
+    _row("`train cifar10 --network unet --images 2048`, beside one loop", _train(0), _train(1))
     with TemporaryDirectory() as folder, shared_server(Path(folder)) as (url, process):
         _, *rounds = (asyncio.run(_page(url, process, n, seed)) for seed, n in enumerate((0, 0, cores)))  # warm by one
         for (name, alone), (_, beside) in zip(*rounds, strict=True):
@@ -99,11 +100,24 @@ def _row(name: str, alone: Spent, beside: Spent) -> None:
 
 
 def _stats(loops: int) -> Spent:
-    with TemporaryDirectory() as cache:
-        command = [sys.executable, "-m", "locality", "stats", "cifar10", "--first", "10000", "--exact"]
-        with _spent(loops, lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])) as spent:
-            subprocess.run(command, env={**os.environ, "LOCALITY_CACHE": cache}, capture_output=True, check=True)
+    return _command(loops, "stats", "cifar10", "--first", "10000", "--exact")
+
+
+def _train(loops: int) -> Spent:
+    with TemporaryDirectory() as out:
+        return _command(loops, "train", "cifar10", "--network", "unet", "--images", "2048", "--out", out)
+
+
+def _command(loops: int, *words: str) -> Spent:
+    """A command whose cache is empty, as it is typed."""
+    with TemporaryDirectory() as cache, _spent(loops, _of_children) as spent:
+        environment = os.environ | {"LOCALITY_CACHE": cache}
+        subprocess.run([sys.executable, "-m", "locality", *words], env=environment, capture_output=True, check=True)
     return spent
+
+
+def _of_children() -> float:
+    return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
 
 
 async def _page(url: str, process: int, loops: int, seed: int) -> list[tuple[str, Spent]]:

@@ -13,7 +13,7 @@ from locality.linear.moments import estimate_moments
 
 _PEAK = """
 import resource, torch
-from locality.cli.parts.memory import peak_memory
+from locality.memory import peak_memory
 from locality.datasets import Source
 from locality.linear.moments import estimate_moments
 before = peak_memory()

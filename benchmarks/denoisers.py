@@ -26,7 +26,7 @@ from locality.types import Denoiser, Pixel
 
 _MEMORY = """
 import sys, time, torch
-from locality.cli.parts.memory import peak_memory
+from locality.memory import peak_memory
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
 from locality.device import Compute

@@ -2,8 +2,8 @@
 
     python -m benchmarks.expected fashion_mnist --model pca_locality:first=10000 golddiff:first=10000
 
-Fits are made before and read by both sides. Both are in processor-seconds of one thread, which say what work costs
-also where other processes run.
+Fits are made before and read by both sides. Times are processor-seconds of one thread, which say what work costs
+also where other processes run; memory is what comes on top of what the process holds before it opens the model.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from unittest.mock import patch
 
 import torch
 
+from benchmarks.timing import one_thread
 from locality.datasets import Source
 from locality.device import Compute
 from locality.errors import LocalityError
+from locality.memory import PeakMemory
 from locality.sampler import ddim, initial, start_noise
 from locality.store import default_store
 from locality.studies import Sampling, find_model, finish
@@ -37,25 +39,21 @@ def run(dataset: str = "fashion_mnist", models: list[str] = MODELS) -> None:
         f"| {dataset}, 16 images, ten steps | fit, expected s | real | steps, expected s | real | expected / real |",
         end="",
     )
-    print(" finding out, s |\n|---|--:|--:|--:|--:|--:|--:|")
+    print(" memory, expected MB | real | expected / real | finding out, s |")
+    print(f"|---|{'--:|' * 9}")
     with _processor_seconds():
         for text in models:
             try:
                 print(_row(Source.parse(dataset), text, Sampling(count=16, steps=10)), flush=True)
             except LocalityError as error:
-                print(f"| {text} | {error} | | | | | |", flush=True)
+                print(f"| {text} | {error} | | | | | | | | |", flush=True)
 
 
 @contextmanager
 def _processor_seconds() -> Iterator[None]:
     """One thread, and a clock that other processes do not move."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with patch.object(law, "time", SimpleNamespace(perf_counter=time.process_time)):
-            yield
-    finally:
-        torch.set_num_threads(before)
+    with one_thread(), patch.object(law, "time", SimpleNamespace(perf_counter=time.process_time)):
+        yield
 
 
 @torch.no_grad()
@@ -67,15 +65,17 @@ def _row(source: Source, text: str, sampling: Sampling) -> str:
     made = finish(law.measured(model, sampling.count, tuple(levels), store, compute))
     asked = time.process_time() - asked
     said = sampling_cost(made, sampling, levels, source.shape.d, law.pulse())
-    began = time.process_time()
+    peak = PeakMemory()
+    held, began = peak.start() or 0, time.process_time()
     denoiser = finish(model.open(store=store, compute=compute))
     ready = time.process_time()
     x = initial(start_noise(source.shape, sampling.count, 1), levels[0], sampling.start)
-    for _ in ddim(denoiser, x, levels, clip=sampling.clip):
-        pass
-    fit, steps = ready - began, time.process_time() - ready
+    list(ddim(denoiser, x, levels, clip=sampling.clip))  # as a sampling keeps its trajectory
+    fit, steps, taken = ready - began, time.process_time() - ready, (peak.read() or 0) - held
     calls = said.calls or 0.0
-    return f"| {text} | {said.fit:.2f} | {fit:.2f} | {calls:.3f} | {steps:.3f} | {calls / steps:.2f} | {asked:.1f} |"
+    memory = f"{(said.bytes or 0) / 1e6:,.0f} | {taken / 1e6:,.0f} | {(said.bytes or 0) / max(taken, 1):.2f}"
+    times = f"{said.fit:.2f} | {fit:.2f} | {calls:.3f} | {steps:.3f} | {calls / steps:.2f}"
+    return f"| {text} | {times} | {memory} | {asked:.1f} |"
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -14,9 +14,12 @@ from benchmarks.plain_patches import Answer
 from benchmarks.timing import Spent, spent
 from locality.denoisers.gaussian_mixture import GaussianMixtureDenoiser
 from locality.denoisers.parts.mixture import Mixture
+from locality.denoisers.parts.patches import fold, unfold
 from locality.denoisers.parts.patchwise import PatchMixtureDenoiser
 from locality.linear.wiener import WienerFilter
 from locality.types import Denoiser
+
+Call = Callable[[Tensor, float], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,25 +70,42 @@ class Dense:
         return sum(share[:, None] * answer for share, answer in zip(shares, answers, strict=True))  # type: ignore[return-value]
 
 
+@dataclass(frozen=True, eq=False)
+class Patchwise:
+    """The mixture's answer for every patch, averaged where they overlap, blended with the Wiener filter's."""
+
+    model: PatchMixtureDenoiser
+    mixture: Dense
+    linear: Dense | None
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        shape, window = self.model.shape, self.model.window
+        local = fold(self.mixture(unfold(x, shape, window), sigma), shape, window)
+        if self.linear is None or self.model.blend is None:
+            return local
+        linear = self.linear(x, sigma)
+        return linear + self.model.blend.weight(sigma) * (local - linear)
+
+
 @lru_cache(maxsize=4)
-def dense(denoiser: Denoiser, dtype: torch.dtype) -> Denoiser:
+def dense(denoiser: Denoiser, dtype: torch.dtype) -> Call:
     """The same model by dense covariances."""
     if isinstance(denoiser, WienerFilter):
-        return Dense.wiener(denoiser, dtype)  # type: ignore[return-value]
+        return Dense.wiener(denoiser, dtype)
     if isinstance(denoiser, GaussianMixtureDenoiser):
         assert isinstance(denoiser.mixture, Mixture)
-        return replace(denoiser, mixture=Dense.of(denoiser.mixture, dtype))  # type: ignore[arg-type]
+        return Dense.of(denoiser.mixture, dtype)
     assert isinstance(denoiser, PatchMixtureDenoiser)
-    blend = denoiser.blend and replace(denoiser.blend, wiener=Dense.wiener(denoiser.blend.wiener, dtype))  # type: ignore[arg-type]
-    return replace(denoiser, mixture=Dense.of(denoiser.mixture, dtype), blend=blend)  # type: ignore[arg-type]
+    linear = denoiser.blend and Dense.wiener(denoiser.blend.wiener, dtype)
+    return Patchwise(denoiser, Dense.of(denoiser.mixture, dtype), linear)
 
 
 @dataclass(frozen=True)
 class Gaussians:
     """Whole answers of a mixture, whose training images are long averaged: a part of them is nothing."""
 
-    single: Denoiser
-    double: Denoiser
+    single: Call
+    double: Call
     x: Tensor
     images = 1
 

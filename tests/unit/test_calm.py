@@ -1,4 +1,4 @@
-"""Threads wait without spinning: set before torch is loaded, by the command line and the server."""
+"""Threads wait without spinning: set before torch is loaded, by commands, the server and benchmarks."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ runpy.run_module("pages._ui.serve", run_name="__main__")
 """
 
 
+_BENCHMARKS = "import benchmarks.__main__"
+_LEADERBOARDS = "import benchmarks.leaderboards"
+
+
 def seen(code: str, **chosen: str) -> str:
     """What is set when torch is first asked for."""
     names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
@@ -44,7 +48,7 @@ def seen(code: str, **chosen: str) -> str:
     return out.stdout.strip()
 
 
-@pytest.mark.parametrize("code", [_COMMAND, _SERVER])
+@pytest.mark.parametrize("code", [_COMMAND, _SERVER, _BENCHMARKS, _LEADERBOARDS])
 def test_it_is_set_before_torch_is_loaded(code: str) -> None:
     assert seen(code) == "passive 0 0"
 
