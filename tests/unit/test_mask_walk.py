@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -352,3 +355,41 @@ def test_without_a_folder_to_keep_compiled_code_in_it_runs_and_says_so() -> None
         "Averages for this processor (compiled in every process: set NUMBA_CACHE_DIR to a folder that can be written)",
         "[[-1.0, 1.0]]",
     ], out.stderr
+
+
+_CALL = """
+import torch
+from locality.denoisers.parts.walk import posterior_mean
+from locality.denoisers.parts.walk_kernels import walk
+from locality.denoisers.parts.walk_plan import Masks
+from locality.denoisers.parts.bank import Bank
+from locality.types import ImageShape
+bank = Bank(ImageShape(1, 1, 2), torch.tensor([[0, 255]], dtype=torch.uint8), torch.zeros(1).long(), False, 10**9)
+posterior_mean(bank, Masks(torch.eye(2).bool(), torch.arange(2)[:, None], bank.shape), torch.zeros(1, 2), 1.0)
+print(sum(walk.stats.cache_hits.values()), sum(walk.stats.cache_misses.values()))
+"""
+
+
+def test_what_one_process_compiles_the_next_one_reads(tmp_path: Path) -> None:
+    """Found in the folder, and not found in it."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    found = [subprocess.check_output([sys.executable, "-c", _CALL], env=environment, text=True) for _ in range(2)]
+    assert [line.split() for line in found] == [["0", "1"], ["1", "0"]]
+
+
+@pytest.mark.parametrize(
+    ("machine", "features", "expected"),
+    [
+        ("x86_64-unknown-linux-gnu", "+avx512bw,+avx2,+sse2", (16, 1)),
+        ("x86_64-unknown-linux-gnu", "-avx512bw,+avx2,+sse2", (8, 1)),
+        ("x86_64-unknown-linux-gnu", "-avx512bw,-avx2,+sse2", (4, 1)),
+        ("aarch64-unknown-linux-gnu", "+neon", (4, 2)),
+    ],
+)
+def test_vectors_are_no_wider_than_the_processor_has(
+    machine: str, features: str, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lanes, and whether it adds 16-bit products in pairs."""
+    asked = SimpleNamespace(magic_tuple=lambda: (machine, "", features))
+    monkeypatch.setattr(kernels(), "cpu_target", SimpleNamespace(target_context=SimpleNamespace(codegen=lambda: asked)))
+    assert processor() == expected
