@@ -86,7 +86,7 @@ def _fair() -> None:
     print("| took / fair |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     _row("`stats cifar10 --first 10000 --exact`, nothing kept", _stats(0), _stats(cores))
-    _row("`train cifar10 --network unet --images 2048`, beside one loop", _train(0), _train(1))
+    _row("`train digits --network unet:channels=16-32 --images 4096`, beside one loop", _train(0), _train(1))
     with TemporaryDirectory() as folder, shared_server(Path(folder)) as (url, process):
         _, *rounds = (asyncio.run(_page(url, process, n, seed)) for seed, n in enumerate((0, 0, cores)))  # warm by one
         for (name, alone), (_, beside) in zip(*rounds, strict=True):
@@ -105,7 +105,7 @@ def _stats(loops: int) -> Spent:
 
 def _train(loops: int) -> Spent:
     with TemporaryDirectory() as out:
-        return _command(loops, "train", "cifar10", "--network", "unet", "--images", "2048", "--out", out)
+        return _command(loops, "train", "digits", "--network", "unet:channels=16-32", "--images", "4096", "--out", out)
 
 
 def _command(loops: int, *words: str) -> Spent:

@@ -20,8 +20,7 @@ with torch.no_grad():
     finish(DENOISERS.parse(sys.argv[1]).fit(source, Compute(), default_store()))(x, 1.0)
 print(time.perf_counter() - start, time.process_time() - used)
 """
-MODELS = ("pca_locality", "pspc_flex", "ls:window=3", "golddiff", "optimal", "pspc_square:window=3", "els:window=3")
-MODELS += ("bbels:window=3",)
+MODELS = ("pca_locality", "ls:window=3", "optimal", "golddiff", "pspc_square:window=3", "els:window=3")
 
 
 def run() -> None:
