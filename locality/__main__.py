@@ -9,6 +9,7 @@ import typer
 from locality.calm import wait_calmly
 from locality.cli import app
 from locality.errors import LocalityError
+from locality.heap import keep_freed
 from locality.specs import allow_files, blame, load_plugins
 
 USAGE = 2
@@ -18,6 +19,7 @@ PROGRAM = "python -m locality"
 def main() -> None:
     """Run the command line; without arguments, its help."""
     wait_calmly()  # commands load torch when they run
+    keep_freed()
     allow_files()  # whoever types a command may run code
     try:
         load_plugins()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from locality.checks.named import Checks, close, hold
 from locality.checks.specs import explained, read, reversible
-from locality.fields.jacobian import field_rows, pixel_outputs
+from locality.fields.jacobian import differentiate, field_rows, pixel_outputs
 from locality.networks import NETWORKS, NetworkDenoiser, NetworkSpec, load_network, save_network
 from locality.types import ImageShape, Pixel
 
@@ -234,3 +234,15 @@ def fields_can_be_taken(case: NetworkCase) -> None:
     change = denoiser(x + push, sigma) - denoiser(x - push, sigma)
     got, want = float(change[0, coordinate].detach() / 2), float(row @ push)
     hold(math.isclose(got, want, rel_tol=0.02), f"the push changes {got:.6g}, the row says {want:.6g}")
+
+
+@contract()
+def rows_are_those_of_a_backward_pass(case: NetworkCase) -> None:
+    """Rows that a network knows are those that autograd finds, of any output and for each image (float32: 1e-5)."""
+    for shape in (GREY8, GREY28):
+        denoiser = NetworkDenoiser(stirred(case.spec, shape), case.spec, shape)
+        x, sigma = pictures(shape).flatten(1), 0.5
+        pixels = torch.cat([pixel_outputs(shape, Pixel(row, shape.w - 1 - row)) for row in (0, 3, shape.h - 1)])
+        for outputs in (-0.5 * pixels, pixels, pixels.sum(dim=0, keepdim=True)):
+            truth = differentiate(denoiser, x, outputs, sigma)
+            close(field_rows(denoiser, x, outputs, sigma), truth, 1e-5 * float(truth.abs().max()))

@@ -62,6 +62,19 @@ class _Block(nn.Module):
         out: Tensor = h + self.second(functional.silu(self.first(inner)))
         return out
 
+    def back(
+        self, g: Float[Tensor, "m b width"], h: Float[Tensor, "b width"], label: Float[Tensor, "b label"]
+    ) -> Float[Tensor, "m b width"]:
+        """Derivatives by the output, as derivatives by the input h."""
+        scale, shift = self.level(label).chunk(2, dim=1)
+        normal, _, per = torch.native_layer_norm(h, h.shape[-1:], None, None, 1e-5)
+        gate = torch.sigmoid(u := self.first(torch.addcmul(shift, normal, 1 + scale)))
+        a = (g @ self.second.weight) * (gate * (1 + u * (1 - gate)))
+        a = (a @ self.first.weight) * (1 + scale)
+        along = (a * normal).mean(dim=-1, keepdim=True) * normal
+        found: Tensor = g + per * (a - a.mean(dim=-1, keepdim=True) - along)
+        return found
+
 
 class _MLP(nn.Module):
     """Without its blocks it is linear in the image, V diag(g(label)) U: the Wiener filters are among these."""
@@ -85,3 +98,19 @@ class _MLP(nn.Module):
         scale, shift = self.level(level).chunk(2, dim=1)
         out = torch.addcmul(self.last(torch.addcmul(shift, h, 1 + scale)), self.through(level), x)
         return out.reshape(images.shape)
+
+    def jacobian_rows(
+        self, images: Float[Tensor, "b c h w"], label: Float[Tensor, " b"], outputs: Float[Tensor, "m c h w"]
+    ) -> Float[Tensor, "m b c h w"]:
+        """All rows at once: each weight is read once for all of them, not once for each."""
+        level = self.label(label)
+        inputs = [self.first(images.flatten(1))]
+        for block in self.blocks[:-1]:
+            inputs.append(block(inputs[-1], level))
+        scale, _ = self.level(level).chunk(2, dim=1)
+        asked = outputs.flatten(1)
+        g = (asked @ self.last.weight)[:, None] * (1 + scale)
+        for i in reversed(range(len(self.blocks))):
+            g = self.blocks[i].back(g, inputs[i], level)  # type: ignore[operator]
+        rows = torch.addcmul(g @ self.first.weight, asked[:, None], self.through(level))
+        return rows.reshape(-1, *images.shape)

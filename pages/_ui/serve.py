@@ -17,6 +17,7 @@ from streamlit.web.cli import main
 from locality.calm import wait_calmly
 from locality.cluster.here import join
 from locality.errors import LocalityError
+from locality.heap import keep_freed
 from locality.places import home
 from locality.specs import load_plugins
 from pages._ui.document import dress
@@ -38,6 +39,7 @@ def address_of(options: Sequence[str]) -> str | None:
 
 if __name__ == "__main__":
     wait_calmly()  # torch is loaded with the first page
+    keep_freed()
     options = sys.argv[1:]
     if address_of(options) is None:
         options = [_ADDRESS, "127.0.0.1", *options]

@@ -16,14 +16,15 @@ from torch import Tensor, nn
 
 from locality.checks import NETWORK_CHECKS, NetworkCase, check_network
 from locality.checks.networks import COLOUR32, GREY8, GREY28, build, labels, pictures, stirred
-from locality.errors import BadInput
-from locality.networks import MANIFEST, NETWORKS, NetworkDenoiser, NetworkSpec, load_network, save_network
+from locality.errors import BadInput, NonFinite
+from locality.fields.jacobian import differentiate, pixel_outputs
+from locality.networks import MANIFEST, NETWORKS, NetworkDenoiser, NetworkSpec, adapt, load_network, save_network
 from locality.networks.dit import DiT, tokens, untokens, waves
 from locality.networks.mlp import MLP
 from locality.networks.resnet import RECEPTIVE_FIELD, ResNet
 from locality.networks.unet import UNet
 from locality.networks.unet_attention import UNetAttention
-from locality.types import ImageShape
+from locality.types import ImageShape, Pixel
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -98,6 +99,17 @@ def test_a_fault_is_found_by_the_contract_it_breaks(change: Change, fails: str) 
         NETWORK_CHECKS.run(fails, NetworkCase(spec))
 
 
+def test_a_wrong_row_is_found_by_its_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_blocks(net: nn.Module, images: Tensor, label: Tensor, outputs: Tensor) -> Tensor:
+        monkeypatch.setattr(net, "blocks", nn.ModuleList())
+        return rows(net, images, label, outputs)
+
+    rows = type(MLP(width=16).build(GREY28)).jacobian_rows
+    monkeypatch.setattr("locality.networks.mlp._MLP.jacobian_rows", without_blocks)
+    with pytest.raises(AssertionError, match="fails rows_are_those_of_a_backward_pass"):
+        NETWORK_CHECKS.run("rows_are_those_of_a_backward_pass", NetworkCase(MLP(width=16)))
+
+
 # --- presets
 
 
@@ -131,6 +143,29 @@ def test_resnet_sees_17_by_17_pixels_and_no_more(padding: str, shape: ImageShape
     want[row - 8 : row + 9, col - 8 : col + 9] = True
     assert RECEPTIVE_FIELD == 17
     assert torch.equal(support(stirred(ResNet(channels=8, padding=padding), shape), shape, row, col), want)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "circular"])
+@pytest.mark.parametrize("shape", [COLOUR32, ImageShape(2, 17, 23)], ids=str)
+def test_resnet_rows_are_those_of_a_backward_pass(padding: str, shape: ImageShape) -> None:
+    """At corners, borders and inside, of a channel and of all, whatever stands beside them; 1e-5 of float32."""
+    spec = ResNet(channels=8, padding=padding)
+    denoiser = NetworkDenoiser(stirred(spec, shape), spec, shape)
+    x = pictures(shape, 3).flatten(1)
+    places = [Pixel(0, 0), Pixel(shape.h - 1, shape.w - 1), Pixel(8, 2), Pixel(shape.h // 2, shape.w // 2)]
+    outputs = torch.cat([pixel_outputs(shape, place, channel) for place in places for channel in (None, 1)])
+    found, truth = denoiser.jacobian_rows(x, outputs, 0.5), differentiate(denoiser, x, outputs, 0.5)
+    assert found is not None
+    torch.testing.assert_close(found, truth, rtol=0, atol=1e-5 * float(truth.abs().max()))
+    alone = denoiser.jacobian_rows(x[1:2], outputs[2:3], 0.5)
+    torch.testing.assert_close(found[2:3, 1:2], alone, rtol=0, atol=1e-6 * float(truth.abs().max()))
+
+
+def test_resnet_leaves_other_outputs_and_small_images_to_autograd() -> None:
+    spec = ResNet(channels=8)
+    for shape, outputs in ((COLOUR32, torch.ones(1, COLOUR32.d)), (GREY8, torch.eye(GREY8.d)[:1])):
+        denoiser = NetworkDenoiser(stirred(spec, shape), spec, shape)
+        assert denoiser.jacobian_rows(pictures(shape).flatten(1), outputs, 0.5) is None
 
 
 def test_resnet_borders() -> None:
@@ -294,3 +329,18 @@ def test_a_network_that_changes_the_shape_is_refused_by_name() -> None:
     denoiser = NetworkDenoiser(Wide(), NETWORKS["mlp"](), GREY8)
     with pytest.raises(BadInput, match="The network mlp gives 2x8x8 for images of 1x8x8: it must keep their shape"):
         denoiser(torch.zeros(1, 64), 1.0)
+
+
+def test_rows_are_asked_for_as_the_network_is_called() -> None:
+    """The same errors; and what scales in other ways than its class leaves rows to autograd."""
+    spec = MLP(width=16)
+    denoiser = NetworkDenoiser(stirred(spec), spec, GREY8)
+    x, outputs = pictures().flatten(1), torch.eye(GREY8.d)[:1]
+    with pytest.raises(BadInput, match="sigma"):
+        denoiser.jacobian_rows(x, outputs, -1.0)
+    with pytest.raises(BadInput, match="do not fit"):
+        denoiser.jacobian_rows(x[:, 1:], outputs[:, 1:], 1.0)
+    with pytest.raises(NonFinite):
+        denoiser.jacobian_rows(x * math.nan, outputs, 1.0)
+    assert denoiser.jacobian_rows(x, outputs, 1.0) is not None
+    assert adapt(denoiser.net, shape=GREY8).jacobian_rows(x, outputs, 1.0) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -67,6 +67,17 @@ class NetworkSpec(Spec):
         """The raw network F: (images [b c h w], noise label [b]) -> [b c h w], freshly initialised."""
 
 
+@runtime_checkable
+class KnowsRows(Protocol):
+    """A raw network with a way to its Jacobian rows that is quicker than a backward pass through all of it."""
+
+    def jacobian_rows(
+        self, images: Float[Tensor, "b c h w"], label: Float[Tensor, " b"], outputs: Float[Tensor, "m c h w"]
+    ) -> Float[Tensor, "m b c h w"] | None:
+        """outputs @ J(images) for every image, but for rounding; None where a backward pass is as quick."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class NetworkDenoiser:
     """A network behind the one call every denoiser has; differentiable in x."""
@@ -79,6 +90,25 @@ class NetworkDenoiser:
         """Raises BadInput (size of x, sigma) and NonFinite (x)."""
         self.shape.check(x)
         return self.at(x, torch.full((len(x),), check_sigma(sigma), device=x.device))
+
+    @torch.no_grad()
+    def jacobian_rows(
+        self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
+    ) -> Float[Tensor, "m b d"] | None:
+        """outputs @ J(x) for every image where the network knows them; None where it does not. Raises as its call."""
+        if type(self) is not NetworkDenoiser or not isinstance(self.net, KnowsRows):  # others scale in other ways
+            return None
+        self.shape.check(x)
+        level = torch.full((len(x),), check_sigma(sigma), device=x.device)
+        c = scalars(self.spec.prediction, level, self.spec.sigma_data)
+        images = (c.c_in[:, None] * x).reshape(len(x), *self.shape)
+        rows = self.net.jacobian_rows(images, self.spec.label(level), outputs.reshape(-1, *self.shape))
+        if rows is None:
+            return None
+        found: Tensor = torch.addcmul(
+            c.c_skip[:, None] * outputs[:, None], (c.c_out * c.c_in)[:, None], rows.flatten(2)
+        )
+        return found
 
     def at(self, x: Float[Tensor, "b d"], sigma: Float[Tensor, " b"]) -> Float[Tensor, "b d"]:
         """x0_hat with one sigma per image."""
