@@ -109,7 +109,7 @@ def _published(bench: Bench) -> None:
             for row in found["rows"]
         ),
     )
-    print("".join(f"- {line}\n" for line in found["differs"]))
+    print("".join(f"- {line}\n" for line in (*found["differs"], *bench.notes)))
 
 
 def _ablations(rows: Sequence[tuple[Bench, dict[str, Any]]]) -> None:
