@@ -54,7 +54,9 @@ class Nearest(AveragingSpec):
 
 @dataclass(frozen=True, eq=False)
 class NearestDenoiser:
-    """Distances are expanded in float64, so near ties go to the right image; the first one wins a true tie."""
+    """What float32 cannot tell apart is compared again in float64, so near ties go to the right image; the first one
+    wins a true tie.
+    """
 
     bank: Bank
 
@@ -86,15 +88,38 @@ class NearestDenoiser:
 
 
 def _nearest_of(bank: Bank, x: Float64[Tensor, "b d"]) -> tuple[Float64[Tensor, " b"], Int[Tensor, " b"]]:
-    """How near the nearest item is, up to what all share, and which."""
-    size = bank.fit(8 * (3 * bank.shape.d + 3 * len(x)), most=4096)  # the chunk, the one before, squares
+    """How near the nearest item is, -|x - x_i|^2 / 2, and which."""
+    size = bank.fit(4 * (3 * bank.shape.d + 4 * len(x)), most=4096)  # the chunk, the one before, squares
     best = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
     where = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    start = 0
-    for x_kd in bank.chunks(size, torch.float64):
-        nearness = (x @ x_kd.T - 0.5 * x_kd.square().sum(dim=1)).max(dim=1)
-        where = torch.where(nearness.values > best, nearness.indices + start, where)
-        best = torch.maximum(best, nearness.values)
+    for query, items in enumerate(_possible(bank, x, size)):
+        for some in items.split(size // 2 + 1):  # of twice the bytes
+            near = ((bank.pick(some).whole() - x[query]).square().sum(dim=1) * -0.5).max(dim=0)
+            if near.values > best[query]:
+                best[query], where[query] = near.values, some[near.indices]
+    return best, where
+
+
+def _possible(bank: Bank, x: Float64[Tensor, "b d"], size: int) -> list[Int[Tensor, " k"]]:
+    """For every noisy image the items that float32 cannot tell from the nearest, in their order: all that may be it.
+
+    x x_i - |x_i|^2 / 2 in float32 is off by at most d + 8 roundings of |x| |x_i| + |x_i|^2 / 2: products, sums and
+    the rounding of x and x_i themselves.
+    """
+    single, norms = x.float(), x.norm(dim=1).float()
+    unit = (bank.shape.d + 8) * torch.finfo(torch.float32).eps
+    floor = torch.full_like(norms, -torch.inf)
+    found, start = [], 0
+    for x_kd in bank.chunks(size, torch.float32):
+        own = x_kd.square().sum(dim=1)
+        most = own.max().sqrt()
+        off = unit * (norms * most + 0.5 * most**2)
+        near = torch.addmm(-0.5 * own, single, x_kd.T)
+        floor = torch.maximum(floor, near.amax(dim=1) - off)
+        query, item = (~(near < (floor - off)[:, None])).nonzero(as_tuple=True)  # all of them where products overflow
+        found.append((query, item + start, near[query, item] + off[query]))
         start += len(x_kd)
         heartbeat(start / len(bank))
-    return best, where
+    queries, items, highest = map(torch.cat, zip(*found, strict=True))
+    kept = ~(highest < floor[queries])
+    return [items[kept & (queries == query)] for query in range(len(x))]

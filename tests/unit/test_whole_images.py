@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from locality.denoisers.nearest import NearestDenoiser
 from locality.denoisers.optimal import OptimalDenoiser
 from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.distances import half_size_distances, squared_distances
@@ -112,3 +113,18 @@ def test_the_first_pass_over_square_patches_is_told_as_the_quicker_one() -> None
     with listening(heard.append):
         patch_mean(bank, noisy(bank, 2, 1.0), 3, 1.0)
     assert heard == [pytest.approx(share) for share in (0.16, 0.32, 0.66, 1.0)]
+
+
+@pytest.mark.parametrize("far", [1.0, 80.0, 1e4, 1e37])
+def test_the_nearest_of_images_that_float32_cannot_tell_apart(far: float) -> None:
+    """One grey level in one pixel decides, which a distance of that size has no room for; the first of those alike."""
+    base = torch.full((1, SHAPE.d), 100, dtype=torch.uint8).repeat(500, 1)
+    levels = torch.randint(90, 110, (500,), generator=torch.Generator().manual_seed(3))
+    base[:, 5] = levels.to(torch.uint8)
+    bank = Bank(SHAPE, base, torch.arange(500), False, 10**9)
+    x = torch.full((2, SHAPE.d), far)
+    x[0, 5], x[1, 5] = bank.whole()[:, 5].max(), bank.whole()[:, 5].min()
+    found = NearestDenoiser(bank)._nearest(x)
+    if far < 1e8:  # beyond, float64 cannot tell them apart either: nothing but an answer is asked for
+        assert found.tolist() == [int((levels == wanted).nonzero()[0]) for wanted in (levels.max(), levels.min())]
+    assert torch.isfinite(NearestDenoiser(bank)(x, 1.0)).all()
