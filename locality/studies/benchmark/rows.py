@@ -15,6 +15,7 @@ from locality.studies.benchmark.about import ABOUT
 from locality.studies.benchmark.competitors import CONTROL, REFERENCE, WIENER
 from locality.studies.benchmark.metrics import COMPARED
 from locality.studies.benchmark.paper import published_table
+from locality.studies.benchmark.presets import PAPER
 from locality.studies.benchmark.result import Result, Scored
 
 KIND = "locality-bench"  # what a file says it holds
@@ -47,7 +48,7 @@ class Bench(Scored):
         """Every entry of a preset against its baseline: how much the setting moves R2, and the error where it can."""
         found: list[Row] = []
         for group in self.groups:
-            for variant in group.variants:
+            for variant in group.variants if group.preset != PAPER else ():
                 for metric in COMPARED:
                     if metric == "denoise_ratio" and self._same_errors(variant, group.baseline):
                         continue  # steps and clipping are nothing to a single denoising call
