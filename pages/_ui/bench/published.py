@@ -45,7 +45,7 @@ def _beside_ours(table: Bench) -> None:
             "Ours": row["model"],
             "": METRICS[row["metric"]].title,
             "Published": "" if row["published"] is None else f"{row['published']:.3f}",
-            "Here": _here(row["ours"], row["stderr"]),
+            "Here": _here(row["ours"], row["stderr"], 4 if row["metric"] == "mse01" else 3),
         }
         for row in found["rows"]
     ]
@@ -53,10 +53,10 @@ def _beside_ours(table: Bench) -> None:
     st.caption(f"Published: {found['source']}. Not as published: {' '.join(found['differs'])}")
 
 
-def _here(ours: float | None, stderr: float | None) -> str:
+def _here(ours: float | None, stderr: float | None, digits: int) -> str:
     if ours is None:
         return "not measured"
-    return f"{ours:.3f}" if stderr is None else f"{ours:.3f} ± {stderr:.3f}"
+    return f"{ours:.{digits}f}" if stderr is None else f"{ours:.{digits}f} ± {stderr:.{digits}f}"
 
 
 def _table(figures: list[Figure]) -> None:
