@@ -23,11 +23,11 @@ from torch import Tensor
 
 from benchmarks.plain import Form, form_of, masks_of
 from benchmarks.plain_patches import errors
-from benchmarks.timing import Spent, one_thread, spent
+from benchmarks.timing import Spent, spent
 from benchmarks.uncompiled import anew, uncompiled
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
-from locality.device import Compute
+from locality.device import Compute, threads
 from locality.schedule import ddpm_grid
 from locality.store import default_store
 from locality.studies import finish
@@ -98,7 +98,7 @@ def run(
     print(f"| {dataset}: model, noisy images | sigma | plain, s | uncompiled, s | ours, s | of them masks, s ", end="")
     print("| plain / ours | uncompiled / ours | plain, MB | uncompiled, MB | ours, MB | error of ours | of plain |")
     print(f"|{'---|' * 13}")
-    with one_thread(), torch.no_grad():
+    with threads(1), torch.no_grad():
         for text in models:
             names = [text] if text in LEARNED else [f"{text}{',' if ':' in text else ':'}first={n}" for n in images]
             for name in names:

@@ -17,9 +17,8 @@ from unittest.mock import patch
 
 import torch
 
-from benchmarks.timing import one_thread
 from locality.datasets import Source
-from locality.device import Compute
+from locality.device import Compute, threads
 from locality.errors import LocalityError
 from locality.memory import PeakMemory
 from locality.sampler import ddim, initial, start_noise
@@ -52,7 +51,7 @@ def run(dataset: str = "fashion_mnist", models: list[str] = MODELS) -> None:
 @contextmanager
 def _processor_seconds() -> Iterator[None]:
     """One thread, and a clock that other processes do not move."""
-    with one_thread(), patch.object(law, "time", SimpleNamespace(perf_counter=time.process_time)):
+    with threads(1), patch.object(law, "time", SimpleNamespace(perf_counter=time.process_time)):
         yield
 
 

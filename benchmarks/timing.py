@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
-
-import torch
 
 from locality.memory import PeakMemory
 
@@ -36,17 +33,6 @@ def spent(work: Callable[[], R]) -> tuple[R, Spent]:
     found = work()
     seconds, most = time.process_time() - start, peak.read()
     return found, Spent(seconds, 0 if held is None or most is None else most - held)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Processor-seconds then say what work costs, also where other processes run."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def median_ms(work: Callable[[], object], repeats: int = 9, clock: Callable[[], float] = time.perf_counter) -> float:

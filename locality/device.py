@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib.metadata import version
@@ -19,6 +20,17 @@ from locality.errors import BadInput
 from locality.work import heartbeat, listening
 
 T = TypeVar("T")
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads for torch's products; small ones are slower on two than on one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from locality.datasets import Source
+from locality.device import threads
 from locality.store import Store
 from tests.clusters import Cluster, cluster
 from tests.shell import Shell
@@ -65,10 +66,8 @@ def own_share_of_the_cores() -> None:
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """For a file of networks or images so small that they are slower on two threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with threads(1):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

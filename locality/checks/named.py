@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import unittest
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from locality.device import threads
 from locality.errors import BadInput
 from locality.specs import Spec
 
@@ -63,7 +63,7 @@ class Checks(Generic[C]):
         """
         check, _ = self._checks[name]
         try:
-            with _one_thread():
+            with threads(1):
                 check(case)
         except unittest.SkipTest:
             raise
@@ -76,17 +76,6 @@ class Checks(Generic[C]):
         """All contracts that its spec must meet. Raises as `run`."""
         for name in self.of(case.spec):
             self.run(name, case)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Small products are slower on two threads than on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def hold(condition: Any, otherwise: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +17,7 @@ from locality.cluster.tasks import Errand, in_turn
 from locality.dataset import Dataset, InMemory
 from locality.datasets import Source
 from locality.denoisers import DENOISERS, DenoiserSpec
-from locality.device import Compute
+from locality.device import Compute, threads
 from locality.errors import BadInput
 from locality.memory import PeakMemory
 from locality.noise import unit_noise
@@ -76,7 +75,7 @@ def _point(
     """Seconds and bytes of a step of a model of the first n images, averaged over squares of pixels."""
     images = pooled(source.train.first(n), pool)
     denoiser = yield from spec.fit(images, compute, store)
-    with _threads(plan.threads):
+    with threads(plan.threads):
         return _measure(denoiser, images, batch, plan, compute.device)
 
 
@@ -125,16 +124,6 @@ def _spec(text: str) -> DenoiserSpec:
     if spec.network_needed():
         raise BadInput(f"{text} follows a trained network, which has one size: its cost cannot be measured along d.")
     return spec
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @torch.no_grad()
