@@ -54,9 +54,7 @@ class Nearest(AveragingSpec):
 
 @dataclass(frozen=True, eq=False)
 class NearestDenoiser:
-    """What float32 cannot tell apart is compared again in float64, so near ties go to the right image; the first one
-    wins a true tie.
-    """
+    """Near ties go to the right image, for float64 decides them; the first one wins a true tie."""
 
     bank: Bank
 
@@ -88,7 +86,29 @@ class NearestDenoiser:
 
 
 def _nearest_of(bank: Bank, x: Float64[Tensor, "b d"]) -> tuple[Float64[Tensor, " b"], Int[Tensor, " b"]]:
-    """How near the nearest item is, -|x - x_i|^2 / 2, and which."""
+    """How near the nearest item is, up to what all parts share, and which.
+
+    In float64 throughout on an accelerator, where float32 first would have the host wait for what it cannot tell apart.
+    """
+    return _screened(bank, x) if x.device.type == "cpu" else _compared(bank, x)
+
+
+def _compared(bank: Bank, x: Float64[Tensor, "b d"]) -> tuple[Float64[Tensor, " b"], Int[Tensor, " b"]]:
+    best = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
+    where = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    size = bank.fit(8 * (3 * bank.shape.d + 3 * len(x)), most=4096)  # the chunk, the one before, squares
+    start = 0
+    for x_kd in bank.chunks(size, torch.float64):
+        nearness = (x @ x_kd.T - 0.5 * x_kd.square().sum(dim=1)).max(dim=1)
+        where = torch.where(nearness.values > best, nearness.indices + start, where)
+        best = torch.maximum(best, nearness.values)
+        start += len(x_kd)
+        heartbeat(start / len(bank))
+    return best, where
+
+
+def _screened(bank: Bank, x: Float64[Tensor, "b d"]) -> tuple[Float64[Tensor, " b"], Int[Tensor, " b"]]:
+    """What float32 cannot tell apart is compared again in float64: twice as fast."""
     size = bank.fit(4 * (3 * bank.shape.d + 4 * len(x)), most=4096)  # the chunk, the one before, squares
     best = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
     where = torch.zeros(len(x), dtype=torch.int64, device=x.device)

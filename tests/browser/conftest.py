@@ -178,10 +178,13 @@ def computed(page: Page, module: str, expression: str, value: Any = None) -> Any
     return page.evaluate(f"async ([codes, v]) => {{ {load}; return {expression} }}", [codes, value])
 
 
-# Resolves once an element has kept its place and size for a third of a second.
+# Resolves once an element has kept its place and size for a third of a second; null where it was replaced meanwhile, as
+# a chart is that is still being made.
 _STILL = """async element => {
     for (let last = "", since = 0; ;) {
-        const now = await new Promise(requestAnimationFrame), { x, y, width, height } = element.getBoundingClientRect()
+        const now = await new Promise(requestAnimationFrame)
+        if (!element.isConnected) return null
+        const { x, y, width, height } = element.getBoundingClientRect()
         const place = [x, y, width, height].join()
         if (place !== last) [last, since] = [place, now]
         else if (now - since > 300) return { x, y, width, height }
@@ -196,7 +199,8 @@ def spot(target: Locator, across: float, down: float) -> tuple[float, float]:
     """
     target.page.wait_for_load_state("networkidle")
     target.evaluate("element => element.scrollIntoView({ block: 'nearest', inline: 'nearest' })")
-    box = target.evaluate(_STILL)
+    while (box := target.evaluate(_STILL)) is None:
+        pass
     return box["x"] + across * box["width"], box["y"] + down * box["height"]
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from locality.denoisers import nearest
 from locality.denoisers.nearest import NearestDenoiser
 from locality.denoisers.optimal import OptimalDenoiser
 from locality.denoisers.parts.bank import Bank
@@ -115,9 +116,13 @@ def test_the_first_pass_over_square_patches_is_told_as_the_quicker_one() -> None
     assert heard == [pytest.approx(share) for share in (0.16, 0.32, 0.66, 1.0)]
 
 
+@pytest.mark.parametrize("way", ["_screened", "_compared"])
 @pytest.mark.parametrize("far", [1.0, 80.0, 1e4, 1e37])
-def test_the_nearest_of_images_that_float32_cannot_tell_apart(far: float) -> None:
+def test_the_nearest_of_images_that_float32_cannot_tell_apart(
+    far: float, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One grey level in one pixel decides, which a distance of that size has no room for; the first of those alike."""
+    monkeypatch.setattr(nearest, "_nearest_of", getattr(nearest, way))  # the second is an accelerator's
     base = torch.full((1, SHAPE.d), 100, dtype=torch.uint8).repeat(500, 1)
     levels = torch.randint(90, 110, (500,), generator=torch.Generator().manual_seed(3))
     base[:, 5] = levels.to(torch.uint8)

@@ -70,11 +70,11 @@ def bench(
         if extractor.is_inception:
             runner.extractor(extractor)  # a file that is refused is reported before hours of work
     every = cells(setup, extractors)
-    found = _found(every, store)
+    found = found_cells(every, store)
     if isinstance(compute, ClusterCompute):
         failed = yield from _make_there(every, found, runner, compute, inception, classifier)
     else:
-        failed = yield from _make(every, found, runner)
+        failed = yield from make_cells(every, found, runner)
     lacking = {cell.competitor.name for cell in every if cell.address not in found}
     finished = [cell for cell in every if cell.kind == FEATURES and cell.competitor.name not in lacking]
     for event in make_distances(setup, extractors, runner, finished):
@@ -97,10 +97,10 @@ def found_bench(
     setup = enter(source, plan, store)
     extractors, notes = find_extractors(source, plan, store, None, classifier)
     every = cells(setup, extractors)
-    return gather(setup, every, _found(every, store), found_distances(setup, extractors, store), notes)
+    return gather(setup, every, found_cells(every, store), found_distances(setup, extractors, store), notes)
 
 
-def _found(every: list[Cell], store: Store) -> dict[str, Artifact]:
+def found_cells(every: list[Cell], store: Store) -> dict[str, Artifact]:
     """The finished cells, by address."""
     found: dict[str, Artifact] = {}
     for cell in every:
@@ -110,7 +110,7 @@ def _found(every: list[Cell], store: Store) -> dict[str, Artifact]:
     return found
 
 
-def _make(
+def make_cells(
     every: list[Cell], found: dict[str, Artifact], runner: Runner
 ) -> Generator[Progress, None, dict[str, LocalityError]]:
     """Make the missing cells in order, keeping and telling each; models that failed, and why.
