@@ -18,6 +18,7 @@ from locality.denoisers.parts.evidence import TOP, Evidence
 from locality.denoisers.parts.fields import FieldMatrix, FieldSpec
 from locality.denoisers.parts.masked import explain_masked
 from locality.denoisers.parts.spec import DENOISERS
+from locality.denoisers.parts.threshold import Exact, exact_rows, row_mask, threshold_mask
 from locality.denoisers.parts.walk import posterior, ready
 from locality.denoisers.parts.walk_plan import Masks
 from locality.device import Compute
@@ -203,12 +204,12 @@ class PcaLocalityDenoiser:
     def _masks(self, coords: Int[Tensor, " q"], sigma: float) -> Bool[Tensor, "q d"]:
         """What some coordinates compare."""
         if self.rule == "row":
-            return row_mask(self.field.rows(coords, sigma), coords, self.tau)
+            return row_mask(exact_rows(self.field, coords, sigma), coords, self.tau)
         return self.mask(sigma)[coords]
 
     def mask(self, sigma: float) -> Bool[Tensor, "d d"]:
         """Row q: the coordinates that coordinate q compares."""
-        return threshold_mask(self.field.matrix(sigma), self.tau, self.rule)
+        return threshold_mask(self.field.matrix(sigma), self.tau, self.rule, Exact.of(self.field, sigma))
 
     def plan(self, sigma: float) -> Masks:
         """The masks of a noise level, and the way through them."""
@@ -218,25 +219,3 @@ class PcaLocalityDenoiser:
             self.plans.clear()
             self.plans[sigma] = made
         return made
-
-
-def threshold_mask(matrix: Float[Tensor, "d d"], tau: float, rule: str) -> Bool[Tensor, "d d"]:
-    """M[q, p]: whether coordinate q compares coordinate p.
-
-    row: |W_qp| >= tau W_qq. code: R_pq = W_pq / W_pp, |R_pq| >= tau max |R|. A coordinate the field
-    does not weigh at all (a constant pixel) compares itself alone; every coordinate compares itself.
-    """
-    if rule == "row":
-        return row_mask(matrix, torch.arange(len(matrix), device=matrix.device), tau)
-    own = matrix.diagonal().abs()
-    relative = (matrix / torch.where(own > 0, own, 1.0)[:, None]).abs() * (own > 0)[:, None]
-    mask = (relative >= tau * relative.max()).T & (own > 0)[:, None]
-    mask.fill_diagonal_(True)
-    return mask
-
-
-def row_mask(rows: Float[Tensor, "q d"], coords: Int[Tensor, " q"], tau: float) -> Bool[Tensor, "q d"]:
-    """|W_qp| >= tau W_qq for the given rows q."""
-    coords = coords.to(rows.device)
-    own = rows.gather(1, coords[:, None]).abs()
-    return ((rows.abs() >= tau * own) & (own > 0)).scatter(1, coords[:, None], torch.ones_like(own, dtype=torch.bool))
