@@ -7,7 +7,8 @@ Plain: the whole mask as one matrix product for each noisy image, all distances 
 images, a loop over windows, or a Cholesky factor of each covariance. Uncompiled: what the same model does where Numba
 does not run. All run over all images where that takes no longer than `--plain` and `--uncompiled` seconds, else over
 the first `--part`, scaled by their number and marked ~; a ratio of such a number is marked too. Masks are made once a
-noise level and count on all sides, and so do the way through them and their tiles.
+noise level and count on all sides, and so do the way through them and their tiles; where they come from the Wiener
+filter the other sides make them of its whole product in float32.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks.plain import Form, form_of, masks_of
+from benchmarks.plain import Form, form_of, masks_of, plain_masks
 from benchmarks.plain_patches import errors
 from benchmarks.timing import Spent, spent
 from benchmarks.uncompiled import anew, uncompiled
@@ -126,14 +127,17 @@ def _rows(
 ) -> Iterator[tuple[int, Row]]:
     """At a noise level, whose masks are made once."""
     masks = spent(lambda: masks_of(denoiser, sigma))[1].seconds
+    found, theirs = spent(lambda: plain_masks(denoiser, sigma))
+    others = masks if found is None else theirs.seconds
     form = form_of(denoiser, x, sigma)
     answers = list(form.answers(sigma))
     for batch in batches:
-        found, ours = anew(denoiser, x[:batch], sigma)
+        answered, ours = anew(denoiser, x[:batch], sigma)
         before = uncompiled(denoiser, x[:batch], sigma, limits.uncompiled, limits.part)
         plain = _plain(form.first(batch), sigma, limits)
-        plain, before, ours = (replace(side, seconds=side.seconds + masks) for side in (plain, before, ours))
-        yield batch, Row(plain, before, ours, masks, *errors(found, answers))
+        plain, before = (replace(side, seconds=side.seconds + others) for side in (plain, before))
+        ours = replace(ours, seconds=ours.seconds + masks)
+        yield batch, Row(plain, before, ours, masks, *errors(answered, answers))
 
 
 def _plain(form: Form, sigma: float, limits: Limits) -> Spent:

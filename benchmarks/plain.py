@@ -21,6 +21,7 @@ from locality.denoisers.pca_locality import PcaLocalityDenoiser
 from locality.denoisers.pspc_flex import FlexiblePatchesDenoiser
 from locality.denoisers.pspc_square import SquarePatchesDenoiser
 from locality.denoisers.smoothed import SmoothedDenoiser
+from locality.linear.wiener import WienerFilter
 from locality.types import Denoiser
 
 Form: TypeAlias = Rows | Patches | Gaussians | Together
@@ -33,6 +34,23 @@ def masks_of(denoiser: Denoiser, sigma: float) -> Masks | None:
     holder = denoiser.inner if isinstance(denoiser, GoldDiffDenoiser) else denoiser
     masked = isinstance(holder, PcaLocalityDenoiser | FlexiblePatchesDenoiser | LocalScoreDenoiser)
     return holder.plan(sigma) if masked else None
+
+
+def plain_masks(denoiser: Denoiser, sigma: float) -> Tensor | None:
+    """The same masks as anybody writes them: the whole product in float32, entries as rounding leaves them.
+
+    None where masks do not come from the Wiener filter by the paper's rule.
+    """
+    holder = denoiser.inner if isinstance(denoiser, GoldDiffDenoiser) else denoiser
+    if (
+        not isinstance(holder, PcaLocalityDenoiser)
+        or holder.rule != "row"
+        or not isinstance(holder.field, WienerFilter)
+    ):
+        return None
+    basis = holder.field.eigvecs
+    field = (basis * holder.field.gain(sigma).float()) @ basis.T
+    return field.abs() >= holder.tau * field.diagonal()[:, None]
 
 
 def form_of(denoiser: Denoiser, x: Tensor, sigma: float) -> Form:
