@@ -13,7 +13,9 @@ from torch import Tensor
 from locality.denoisers.parts.masked import MaskPlan
 from locality.types import ImageShape
 
-_NEIGHBOURS = ((0, 0, 1), (0, 1, 0), (1, 0, 0), (2, 0, 0))  # channels, rows and columns on
+# Channels, rows and columns on, with the diagonals, which spare a tenth of the changes where masks are wide; more of
+# them spare nothing.
+_NEIGHBOURS = ((0, 0, 1), (0, 1, 0), (0, 1, 1), (0, 1, -1), (1, 0, 0), (2, 0, 0))
 
 
 class Steps(NamedTuple):
@@ -83,9 +85,9 @@ class Masks:
         """Pairs of rows whose first coordinates are neighbours, or the same pixel in other channels."""
         c, h, w = self.shape
         first = self.outputs[:, 0].numpy()
-        at = np.full((c + 2, h + 1, w + 1), -1, np.int64)
-        at[first // (h * w), first // w % h, first % w] = np.arange(len(first))
-        pairs = [(at[:c, :h, :w], at[k : c + k, i : h + i, j : w + j]) for k, i, j in _NEIGHBOURS]
+        at = np.full((c + 2, h + 1, w + 2), -1, np.int64)  # a column more on either side
+        at[first // (h * w), first // w % h, first % w + 1] = np.arange(len(first))
+        pairs = [(at[:c, :h, 1 : w + 1], at[k : c + k, i : h + i, 1 + j : w + 1 + j]) for k, i, j in _NEIGHBOURS]
         one, other = (np.concatenate([pair[side].ravel() for pair in pairs]) for side in (0, 1))
         both = (one >= 0) & (other >= 0)
         return one[both], other[both]
