@@ -18,13 +18,14 @@ from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.errors import LocalityError
 from locality.store import Store, default_store
-from locality.studies import Bench, BenchPlan, ship_bench, shipped_benches
+from locality.studies import Bench, BenchPlan, find_network, ship_bench, shipped_benches
 from locality.studies.benchmark.cells import cells
 from locality.studies.benchmark.competitors import REFERENCE, SECOND
 from locality.studies.benchmark.distances import found_distances, make_distances
 from locality.studies.benchmark.extractors import find_extractors
-from locality.studies.benchmark.gather import gather
+from locality.studies.benchmark.gather import bench_command, gather
 from locality.studies.benchmark.metrics import BESIDE, FEATURES, OWN
+from locality.studies.benchmark.plan import AUTO, NONE
 from locality.studies.benchmark.result import Result
 from locality.studies.benchmark.run import found_cells, make_cells
 from locality.studies.benchmark.runner import Runner
@@ -43,17 +44,20 @@ class Changed(LocalityError):
 def extended(shipped: Bench, plan: BenchPlan, store: Store) -> Generator[Progress, None, Bench]:
     """A leaderboard by another plan of the same count, steps and noise. Resumable, cell by cell.
 
+    Where the shipped second network is no longer there its row stays, and new models have no score beside it.
+
     Raises as `bench`, and Changed.
     """
     source = Source.parse(shipped.dataset)
-    setup = enter(source, plan, store)
+    lost = plan.ceiling == shipped.plan.ceiling and not _is_here(source, plan.ceiling)
+    setup = enter(source, replace(plan, ceiling=NONE) if lost else plan, store)
     extractors, notes = find_extractors(source, plan, store, None, None)
     runner = Runner(setup, store, usual())
     second = next((one.name for one in setup.competitors if one.kind == SECOND), None)
     new = {one.name for one in setup.everyone} - {one.name for one in shipped.results if one.kind != SECOND}
     if second == shipped.second:
         new -= {second}
-    drawn = (OWN, BESIDE) if second != shipped.second else ()
+    drawn = () if lost or second == shipped.second else (OWN, BESIDE)
     every = cells(setup, extractors)
     needed = [cell for cell in every if cell.competitor.name in new or cell.kind in drawn]
     found = found_cells(needed, store)
@@ -63,7 +67,35 @@ def extended(shipped: Bench, plan: BenchPlan, store: Store) -> Generator[Progres
     features = [cell for cell in needed if cell.kind == FEATURES and cell.competitor.name in new]
     yield from make_distances(setup, extractors, runner, features)
     made = gather(setup, needed, found, found_distances(setup, extractors, store), notes)
-    return merged(shipped, made, new)
+    found_all = merged(shipped, made, new)
+    return _with_lost(found_all, shipped, plan, new) if lost else found_all
+
+
+def _is_here(source: Source, second: str) -> bool:
+    if second in (AUTO, NONE):
+        return True
+    try:
+        find_network(source, second)
+    except LocalityError:
+        return False
+    return True
+
+
+def _with_lost(made: Bench, shipped: Bench, plan: BenchPlan, new: set[str]) -> Bench:
+    """With the shipped second network's row in its place, which is the last before the control."""
+    *results, control = made.results
+    results += [one for one in shipped.results if one.kind == SECOND]
+    note = f"{', '.join(sorted(new))}: measured when {shipped.second} was no longer there, so not beside it."
+    rows = [row for row in shipped.distances if row["model"] == shipped.second]
+    return replace(
+        made,
+        plan=plan,
+        second=shipped.second,
+        results=(*results, control),
+        distances=(*made.distances, *rows),
+        notes=(*made.notes, note),
+        facts={**made.facts, "command": bench_command(Source.parse(shipped.dataset), plan)},
+    )
 
 
 def merged(shipped: Bench, made: Bench, new: set[str]) -> Bench:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -13,6 +14,7 @@ import torch
 from benchmarks.extended import Changed, extended, merged
 from locality.store import Store
 from locality.studies import Bench, finish
+from locality.studies.benchmark import markdown
 from locality.studies.benchmark.cells import BESIDE
 from tests.benches import Calls, network, plan, run, shrinking
 
@@ -60,6 +62,28 @@ def test_it_is_the_table_of_a_whole_run(
             torch.testing.assert_close(values, theirs.scores[score], rtol=0, atol=0, equal_nan=True)
         assert all(torch.equal(mask, theirs.have[kind]) for kind, mask in ours.have.items())
     assert made.result("wiener").have[BESIDE].all()
+
+
+@pytest.mark.usefixtures("weak")
+def test_a_second_network_that_is_lost_keeps_its_row(tmp_path: Path, nets: list[str]) -> None:
+    """A new model is measured beside the reference alone, which is said; nothing else changes."""
+    shipped = whole(tmp_path / "first", nets[0], "weak", ceiling=nets[1])
+    wanted = whole(tmp_path / "whole", nets[0], "weak", "strong", ceiling=nets[1])
+    shutil.rmtree(nets[1])
+    with closing(Store(tmp_path / "again")) as store:
+        made = finish(extended(shipped, wanted.plan, store))
+    assert (made.names, made.second, made.plan) == (wanted.names, wanted.second, wanted.plan)
+    assert made.facts["command"] == wanted.facts["command"]
+    assert set(made.notes) - set(wanted.notes) == {
+        f"strong: measured when {nets[1]} was no longer there, so not beside it."
+    }
+    assert sorted(made.distances, key=str) == sorted(wanted.distances, key=str)
+    for name in made.names:
+        lacking = {"r2_second"} if name == "strong" else set()
+        assert wanted.result(name).scores.keys() - made.result(name).scores.keys() == lacking
+        for score, values in made.result(name).scores.items():
+            torch.testing.assert_close(values, wanted.result(name).scores[score], rtol=0, atol=0, equal_nan=True)
+    assert any(line.startswith("| strong |") for line in markdown(made).splitlines())
 
 
 @pytest.mark.usefixtures("weak")
