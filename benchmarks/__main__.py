@@ -10,7 +10,6 @@ import torch
 
 from benchmarks import (
     agreement,
-    averages,
     bands,
     browser,
     calm,
@@ -40,7 +39,6 @@ BENCHMARKS = {
     "fields": fields.run,
     "agreement": agreement.run,
     "denoisers": denoisers.run,
-    "averages": averages.run,
     "bands": bands.run,
     "calm": calm.run,
     "browser": browser.run,

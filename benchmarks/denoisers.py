@@ -1,176 +1,164 @@
-"""Analytic denoisers against plain dense implementations, and what a step of each costs on all CIFAR-10 images."""
+"""Models that average training images, and mixtures learned from them, against plain forms of the same formulas.
+
+    python -m benchmarks.denoisers --model pca_locality --images 10000 50000 --batch 1 8 16 --sigma 12 2.04 0.342
+
+Processor-seconds of one thread, memory at the peak of a call beside what was held before, errors against float64.
+Plain: the whole mask as one matrix product for each noisy image, all distances as one product where masks are whole
+images, a loop over windows, or a Cholesky factor of each covariance. Uncompiled: what the same model does where Numba
+does not run. All run over all images where that takes no longer than `--plain` and `--uncompiled` seconds, else over
+the first `--part`, scaled by their number and marked ~; a ratio of such a number is marked too. Masks are made once a
+noise level and count on all sides, and so do the way through them and their tiles; where they come from the Wiener
+filter the other sides make them of its whole product in float32.
+"""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+import argparse
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from benchmarks.plain_patches import over_patches, over_windows
-from benchmarks.timing import alternate_ms, median_ms
-from locality.datasets import Source
-from locality.denoisers import DENOISERS, Explains
-from locality.denoisers.els import EquivariantDenoiser
-from locality.denoisers.ls import local_score
-from locality.denoisers.parts.bank import Bank
-from locality.denoisers.parts.windows import WindowSchedule
-from locality.denoisers.pspc_square import SquarePatchesDenoiser
-from locality.device import Compute
-from locality.store import default_store
-from locality.studies import finish
-from locality.types import Denoiser, Pixel
-
-_MEMORY = """
-import sys, time, torch
-from locality.memory import peak_memory
+from benchmarks.plain import Form, form_of, masks_of, plain_masks
+from benchmarks.plain_patches import errors
+from benchmarks.timing import Spent, spent
+from benchmarks.uncompiled import anew, uncompiled
 from locality.datasets import Source
 from locality.denoisers import DENOISERS
-from locality.device import Compute
-from locality.work import listening
+from locality.device import Compute, threads
+from locality.schedule import ddpm_grid
 from locality.store import default_store
 from locality.studies import finish
-class Enough(Exception): pass
-source = Source.parse("cifar10")
-began = time.perf_counter()
-denoiser = finish(DENOISERS.parse(sys.argv[1]).fit(source, Compute(), default_store()))
-fitted = time.perf_counter()
-done = [0.0]
-def listen(fraction):
-    done[0] = fraction
-    if time.perf_counter() - fitted > 60: raise Enough
-x = torch.randn(8, source.shape.d, generator=torch.Generator().manual_seed(0))
-seconds = []
-for sigma in (3.44, 0.342):
-    start = time.perf_counter()
-    fitted = start
-    try:
-        with listening(listen), torch.no_grad(): denoiser(x * sigma, sigma)
-        seconds.append(f"{time.perf_counter() - start:.1f} s")
-    except Enough:
-        seconds.append(f"about {(time.perf_counter() - start) / done[0] / 60:.0f} min (stopped after 60 s)")
-print(peak_memory() / 1e6, *seconds, sep="|")
-"""
-MODELS = ("optimal", "nearest", "wiener", "smoothed", "ls", "els", "els:first=0", "bbels", "pspc_square", "pspc_flex")
-MODELS += ("pca_locality", "golddiff", "gaussian_mixture", "patch_mixture")
+from locality.types import Denoiser
+
+MODELS = ["pca_locality", "pspc_flex:flips=false", "golddiff", "ls:window=5", "ls:window=13", "optimal", "nearest"]
+MODELS += ["smoothed", "pspc_square:flips=false", "els:window=5", "bbels:window=5"]
+LEARNED = ["gaussian_mixture", "patch_mixture", "stack"]  # of all images, whose number costs nothing later
+MODELS += LEARNED
 
 
-def run() -> None:
-    """Print the tables. Needs the images of CIFAR-10 and Fashion-MNIST."""
-    _windows()
-    _equivariant()
-    _click()
-    _costs()
+class Limits(NamedTuple):
+    """Seconds up to which a call runs over all images, and the part it else runs over."""
+
+    plain: float = 4.0
+    uncompiled: float = 60.0
+    part: int = 2000
 
 
-def _noisy(source: Source, count: int, sigma: float) -> Tensor:
-    eps = torch.randn(count, source.shape.d, generator=torch.Generator().manual_seed(0))
-    return source.held_out.x0(slice(0, count)) + sigma * eps
+USUAL = Limits()
 
 
-def _bank(source: Source, count: int) -> Bank:
-    return Bank.of(source.train, torch.arange(count), flips=False, compute=Compute())
+@dataclass(frozen=True)
+class Row:
+    """What all sides take at a noise level, masks included, and largest errors."""
+
+    plain: Spent
+    before: Spent
+    ours: Spent
+    masks: float
+    error: float
+    other: float
+
+    @staticmethod
+    def over(rows: list[Row]) -> Row:
+        """Of all noise levels: seconds summed, memory at the highest, largest errors."""
+        sides = []
+        for side in ("plain", "before", "ours"):
+            each: list[Spent] = [getattr(row, side) for row in rows]
+            most = max(one.bytes for one in each)
+            sides.append(Spent(sum(one.seconds for one in each), most, all(one.whole for one in each)))
+        masks = sum(row.masks for row in rows)
+        return Row(*sides, masks, max(row.error for row in rows), max(row.other for row in rows))
+
+    def __str__(self) -> str:
+        sides = [self.plain, self.before, self.ours]
+        times = " | ".join(f"{_about(side)}{side.seconds:.3g}" for side in sides)
+        ratios = " | ".join(f"{_about(side)}{side.seconds / self.ours.seconds:.3g}x" for side in sides[:2])
+        memory = " | ".join(f"{side.bytes / 1e6:,.0f}" if side.whole else "" for side in sides)
+        wrong = " | ".join("" if math.isnan(error) else f"{error:.0e}" for error in (self.error, self.other))
+        return f"{times} | {self.masks:.2f} | {ratios} | {memory} | {wrong} |"
 
 
-def _windows() -> None:
-    source = Source.parse("cifar10")
-    print("| square windows, 4 noisy CIFAR-10 images, 4,000 training images | |\n|---|---|")
-    _window("ls", local_score, source, compose=False)
-    _window("pspc_square", _square, source, compose=True)
-    print()
+def _about(side: Spent) -> str:
+    return "" if side.whole else "~"
 
 
-def _window(name: str, made: Callable[[Bank, int], Denoiser], source: Source, *, compose: bool) -> None:
-    bank, few, sigma = _bank(source, 4000), _bank(source, 300), 1.0
-    x = _noisy(source, 4, sigma)
-    everything, some = bank.whole().float(), few.whole().float()
-    small, large = alternate_ms(lambda: made(bank, 3)(x, sigma), lambda: made(bank, 17)(x, sigma), repeats=5)
-    ours, optimal = alternate_ms(lambda: made(bank, 17)(x, sigma), lambda: _elementwise(x, everything, sigma), 5)
-    print(f"| {name}: P = 17 against P = 3 | {large / small:.2f}x |")
-    print(f"| {name}, P = 17, against `optimal` computed elementwise | {ours / optimal:.2f}x |")
-    spent, took = alternate_ms(
-        lambda: made(few, 17)(x, sigma),
-        lambda: over_windows(x, some, source.shape, 17, sigma, compose=compose),
-        repeats=3,
-    )
-    plain = over_windows(x, some, source.shape, 17, sigma, compose=compose)
-    print(f"| {name}, P = 17, 300 images, against a plain loop over windows | {took / spent:.0f}x faster |")
-    print(f"| ... largest difference of the outputs | {float((made(few, 17)(x, sigma) - plain).abs().max()):.1e} |")
+def run(
+    models: list[str] = MODELS,
+    images: tuple[int, ...] = (10_000,),
+    batches: tuple[int, ...] = (8,),
+    sigmas: tuple[float, ...] = ddpm_grid(10),
+    limits: Limits = USUAL,
+    dataset: str = "cifar10",
+) -> None:
+    """Print the table. Needs the images of the dataset."""
+    source = Source.parse(dataset)
+    print(f"| {dataset}: model, noisy images | sigma | plain, s | uncompiled, s | ours, s | of them masks, s ", end="")
+    print("| plain / ours | uncompiled / ours | plain, MB | uncompiled, MB | ours, MB | error of ours | of plain |")
+    print(f"|{'---|' * 13}")
+    with threads(1), torch.no_grad():
+        for text in models:
+            names = [text] if text in LEARNED else [f"{text}{',' if ':' in text else ':'}first={n}" for n in images]
+            for name in names:
+                _table(name, source, batches, sigmas, limits)
+    print(f"\n~: over the first {limits.part:,} images, times how many more there are.")
 
 
-def _elementwise(x: Tensor, items: Tensor, sigma: float) -> Tensor:
-    """The optimal denoiser without a matrix product."""
-    logits = torch.cat([((x[:, None] - part) ** 2).sum(dim=2) for part in items.split(256)], dim=1)
-    weights = torch.softmax(-logits / (2 * sigma**2), dim=1)
-    return torch.stack([(weights[i, :, None] * items).sum(dim=0) for i in range(len(x))])
+def _table(name: str, source: Source, batches: tuple[int, ...], sigmas: tuple[float, ...], limits: Limits) -> None:
+    denoiser: Denoiser = finish(DENOISERS.parse(name).fit(source, Compute(), default_store()))
+    for batch in batches:
+        denoiser(torch.zeros(batch, source.shape.d), 1.0)  # loops are loaded, or compiled
+    rows: dict[int, list[Row]] = {batch: [] for batch in batches}
+    for sigma in sigmas:
+        eps = torch.randn(max(batches), source.shape.d, generator=torch.Generator().manual_seed(0))
+        x = source.held_out.x0(slice(0, max(batches))) + sigma * eps
+        for batch, row in _rows(denoiser, x, batches, sigma, limits):
+            rows[batch].append(row)
+            print(f"| {name}, {batch} | {sigma:.3g} | {row}", flush=True)
+    for batch, some in rows.items():
+        print(f"| {name}, {batch} | **all of these** | {Row.over(some)}", flush=True)
 
 
-def _square(bank: Bank, size: int) -> SquarePatchesDenoiser:
-    return SquarePatchesDenoiser(bank, WindowSchedule((1.0,), (size,)))
+def _rows(
+    denoiser: Denoiser, x: Tensor, batches: tuple[int, ...], sigma: float, limits: Limits
+) -> Iterator[tuple[int, Row]]:
+    """At a noise level, whose masks are made once."""
+    masks = spent(lambda: masks_of(denoiser, sigma))[1].seconds
+    found, theirs = spent(lambda: plain_masks(denoiser, sigma))
+    others = masks if found is None else theirs.seconds
+    form = form_of(denoiser, x, sigma)
+    answers = list(form.answers(sigma))
+    for batch in batches:
+        answered, ours = anew(denoiser, x[:batch], sigma)
+        before = uncompiled(denoiser, x[:batch], sigma, limits.uncompiled, limits.part)
+        plain = _plain(form.first(batch), sigma, limits)
+        plain, before = (replace(side, seconds=side.seconds + others) for side in (plain, before))
+        ours = replace(ours, seconds=ours.seconds + masks)
+        yield batch, Row(plain, before, ours, masks, *errors(answered, answers))
 
 
-def _equivariant() -> None:
-    source = Source.parse("fashion_mnist")
-    bank, few, sigma = _bank(source, 1000), _bank(source, 100), 1.0
-    x = _noisy(source, 1, sigma)
-    small, large = alternate_ms(
-        lambda: _shifting(bank, 3).by_shifts(x, sigma, 3), lambda: _shifting(bank, 17).by_shifts(x, sigma, 17), 3
-    )
-    print("| els, one noisy Fashion-MNIST image | |\n|---|---|")
-    print(f"| 1,000 training images by integral maps, P = 17 | {large / 1e3:.1f} s |")
-    print(f"| P = 17 against P = 3, integral maps | {large / small:.2f}x |")
-    quick = median_ms(lambda: _shifting(bank, 3)(x, sigma), 3)
-    print(f"| 1,000 training images, P = 3, as the model does it | {quick / 1e3:.1f} s |")
-    for size in (3, 17, 27):
-        _shift(x, few, sigma, size)
-    print()
+def _plain(form: Form, sigma: float, limits: Limits) -> Spent:
+    told = form.takes(limits.part, sigma)
+    return told if told.whole or told.seconds > limits.plain else form.takes(form.images, sigma)
 
 
-def _shift(x: Tensor, bank: Bank, sigma: float, size: int) -> None:
-    model = _shifting(bank, size)
-    ours, plain = alternate_ms(lambda: model(x, sigma), lambda: over_patches(x, bank, model, size, sigma), repeats=3)
-    difference = float((model(x, sigma) - over_patches(x, bank, model, size, sigma)).abs().max())
-    print(
-        f"| {len(bank)} images, P = {size}, against plain patches and one matrix product | {plain / ours:.1f}x faster |"
-    )
-    print(f"| ... largest difference of the outputs | {difference:.1e} |")
+def main() -> None:
+    """Options of one's own; without any, as `python -m benchmarks denoisers`."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks.denoisers", description=__doc__)
+    options.add_argument("--model", nargs="+", default=MODELS)
+    options.add_argument("--images", nargs="+", type=int, default=[10_000])
+    options.add_argument("--batch", nargs="+", type=int, default=[8])
+    options.add_argument("--sigma", nargs="+", type=float, default=list(ddpm_grid(10)))
+    options.add_argument("--part", type=int, default=USUAL.part)
+    options.add_argument("--plain", type=float, default=USUAL.plain)
+    options.add_argument("--uncompiled", type=float, default=USUAL.uncompiled)
+    chosen = options.parse_args()
+    limits = Limits(chosen.plain, chosen.uncompiled, chosen.part)
+    run(chosen.model, tuple(chosen.images), tuple(chosen.batch), tuple(chosen.sigma), limits)
 
 
-def _shifting(bank: Bank, size: int) -> EquivariantDenoiser:
-    return EquivariantDenoiser(bank, WindowSchedule((1.0,), (size,)))
-
-
-def _click() -> None:
-    source = Source.parse("cifar10")
-    print("| what decided a clicked pixel, all 50,000 CIFAR-10 images | sigma 3.44 | sigma 0.342 |\n|---|---|---|")
-    for name in ("ls:window=9", "pca_locality", "pspc_flex"):
-        denoiser = finish(DENOISERS.parse(name).fit(source, Compute(), default_store()))
-        cells = [_explained_ms(denoiser, _noisy(source, 1, sigma)[0], sigma) for sigma in (3.44, 0.342)]
-        print(f"| {name} | {cells[0]:.0f} ms | {cells[1]:.0f} ms |")
-    print()
-
-
-def _explained_ms(denoiser: Denoiser, x: Tensor, sigma: float) -> float:
-    assert isinstance(denoiser, Explains)
-    return median_ms(lambda: denoiser.explain(x, Pixel(16, 16), sigma), 3)
-
-
-def _costs() -> None:
-    print("| all 50,000 CIFAR-10 images, 8 noisy ones: a step at | sigma 3.44 | sigma 0.342 | peak memory |")
-    print("|---|---|---|---|")
-    for name in MODELS:
-        out = subprocess.run([sys.executable, "-c", _MEMORY, name], capture_output=True, text=True, check=False)
-        if out.returncode:
-            print(f"| {name} | {out.stderr.strip().splitlines()[-1]} | | |")
-            continue
-        peak, high, low = out.stdout.strip().split("|")
-        print(f"| {name} | {high} | {low} | {float(peak):,.0f} MB |", flush=True)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+if __name__ == "__main__":
+    main()

@@ -19,24 +19,19 @@ _CHECKED = 4  # pixels of a noisy image whose error is found
 _AT_ONCE = 256  # images a product meets
 
 
-def over_windows(x: Tensor, items: Tensor, shape: ImageShape, size: int, sigma: float, *, compose: bool) -> Tensor:
-    """Every window on its own: distances over its pixels, softmax, weighted sum; all of it, or its centre."""
+def over_windows(x: Tensor, items: Tensor, shape: ImageShape, size: int, sigma: float) -> Tensor:
+    """Every window on its own: distances over its pixels, softmax, weighted sum; their mean at each pixel."""
     c, h, w = shape
-    noisy, images, half = x.reshape(-1, c, h, w), items.reshape(-1, c, h, w), size // 2
+    noisy, images = x.reshape(-1, c, h, w), items.reshape(-1, c, h, w)
     answer, cover = torch.zeros_like(noisy), torch.zeros(h, w, dtype=x.dtype)
-    rows, cols = (range(h - size + 1), range(w - size + 1)) if compose else (range(h), range(w))
-    for row in rows:
-        for col in cols:
-            down = slice(row, row + size) if compose else slice(max(0, row - half), row + half + 1)
-            right = slice(col, col + size) if compose else slice(max(0, col - half), col + half + 1)
+    for row in range(h - size + 1):
+        for col in range(w - size + 1):
+            down, right = slice(row, row + size), slice(col, col + size)
             far = ((noisy[:, None, :, down, right] - images[None, :, :, down, right]) ** 2).sum(dim=(2, 3, 4))
             weights = torch.softmax(-far / (2 * sigma**2), dim=1)
-            if compose:
-                answer[:, :, down, right] += torch.einsum("bn,nchw->bchw", weights, images[:, :, down, right])
-                cover[down, right] += 1
-            else:
-                answer[:, :, row, col] = weights @ images[:, :, row, col]
-    return (answer / cover if compose else answer).flatten(1)
+            answer[:, :, down, right] += torch.einsum("bn,nchw->bchw", weights, images[:, :, down, right])
+            cover[down, right] += 1
+    return (answer / cover).flatten(1)
 
 
 def over_patches(x: Tensor, bank: Bank, model: EquivariantDenoiser, size: int, sigma: float) -> Tensor:
@@ -94,7 +89,7 @@ class Patches:
 
     def _all(self, some: Bank, sigma: float) -> None:
         if isinstance(self.model, SquarePatchesDenoiser):
-            over_windows(self.x, some.whole().float(), some.shape, self.size, sigma, compose=True)
+            over_windows(self.x, some.whole().float(), some.shape, self.size, sigma)
         else:
             over_patches(self.x, some, self.model, self.size, sigma)
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import averages
-from benchmarks.averages import Limits, Row
+from benchmarks import denoisers
+from benchmarks.denoisers import Limits, Row
 from benchmarks.plain import form_of
 from benchmarks.plain_patches import errors
 from benchmarks.timing import Spent
@@ -97,7 +97,7 @@ def test_a_number_told_from_a_part_is_marked_and_says_nothing_of_memory() -> Non
 
 def test_the_table_has_every_level_and_says_what_is_scaled(capsys: pytest.CaptureFixture[str]) -> None:
     limits = Limits(plain=0.0, uncompiled=1e9, part=100)
-    averages.run(["ls:window=3", "gaussian_mixture"], (300,), (1, 2), (3.0, 0.3), limits, dataset="digits")
+    denoisers.run(["ls:window=3", "gaussian_mixture"], (300,), (1, 2), (3.0, 0.3), limits, dataset="digits")
     text = capsys.readouterr().out
     rows = [line for line in text.splitlines() if re.match(r"\| (ls|gaussian)", line)]
     assert len(rows) == 2 * 2 * 3  # models, batches, levels and their sum
