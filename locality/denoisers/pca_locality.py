@@ -18,7 +18,7 @@ from locality.denoisers.parts.evidence import TOP, Evidence
 from locality.denoisers.parts.fields import FieldMatrix, FieldSpec
 from locality.denoisers.parts.masked import explain_masked
 from locality.denoisers.parts.spec import DENOISERS
-from locality.denoisers.parts.threshold import Exact, exact_rows, row_mask, threshold_mask
+from locality.denoisers.parts.threshold import exact_of, exact_rows, row_mask, threshold_mask
 from locality.denoisers.parts.walk import posterior, ready
 from locality.denoisers.parts.walk_plan import Masks
 from locality.device import Compute
@@ -209,7 +209,7 @@ class PcaLocalityDenoiser:
 
     def mask(self, sigma: float) -> Bool[Tensor, "d d"]:
         """Row q: the coordinates that coordinate q compares."""
-        return threshold_mask(self.field.matrix(sigma), self.tau, self.rule, Exact.of(self.field, sigma))
+        return threshold_mask(self.field.matrix(sigma), self.tau, self.rule, exact_of(self.field, sigma))
 
     def plan(self, sigma: float) -> Masks:
         """The masks of a noise level, and the way through them."""

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
@@ -24,7 +24,7 @@ from locality.schedule import check_sigma
 from locality.types import ImageShape, Pixel
 
 _ROUNDING = 1e-13  # variance below this share of the largest is rounding of float64 sums
-_BLOCK = 256  # rows of W, and products of a sum, at a time
+BLOCK = 256  # rows of W, and products of a sum, at a time
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class WienerFilter:
 
     def rows(self, coords: Int[Tensor, " p"], sigma: float) -> Float[Tensor, "p d"]:
         """Rows of W: how the estimate of each coordinate weighs every input coordinate; float32."""
-        return self._rows(coords, self.gain(sigma), self._rest_gain(sigma))
+        return self._rows(coords, self.gain(sigma), self.rest_gain(sigma))
 
     def projection_rows(self, coords: Int[Tensor, " p"], sigma: float) -> Float[Tensor, "p d"]:
         """Rows of the projection on components above the noise, lambda_k > sigma^2: a rough proxy of W."""
@@ -117,58 +117,21 @@ class WienerFilter:
     def matrix(self, sigma: float) -> Float[Tensor, "d d"]:
         """W in full; float32, symmetric to the last bit: the half on one side of the diagonal is computed.
 
-        Off by at most `rounding` sqrt(W_qq W_pp).
+        Off by at most `locality.linear.exact.rounding` sqrt(W_qq W_pp).
         """
-        rest, (d, k) = self._rest_gain(sigma), self.eigvecs.shape
+        rest, (d, k) = self.rest_gain(sigma), self.eigvecs.shape
         gain = (self.gain(sigma) - rest).float()
         found = self.eigvecs.new_empty(d, d)
-        for start in range(0, d, _BLOCK):
-            rows, below = slice(start, start + _BLOCK), slice(start + _BLOCK, d)
+        for start in range(0, d, BLOCK):
+            rows, below = slice(start, start + BLOCK), slice(start + BLOCK, d)
             left, block = self.eigvecs[rows] * gain, found[rows, start:]
             block.zero_()
-            for part in range(0, k, _BLOCK):  # short sums of short sums: their rounding is bounded
-                some = slice(part, part + _BLOCK)
+            for part in range(0, k, BLOCK):  # short sums of short sums: their rounding is bounded
+                some = slice(part, part + BLOCK)
                 block.addmm_(left[:, some], self.eigvecs[start:, some].T)
             found[below, rows] = found[rows, below].T
             found[rows, rows] = found[rows, rows].triu() + found[rows, rows].triu(1).T
         found.diagonal().add_(rest)
-        return found
-
-    @property
-    def rounding(self) -> float:
-        """What entries of `matrix` are off by at most, in units of sqrt(W_qq W_pp).
-
-        Of sums of n products in any order, at most n 2^-24 of the sum of their sizes (Higham 2002, section 3.1), which
-        is at most that root (Cauchy-Schwarz); sums of parts and the rounding of gain, product and reader come on top.
-        """
-        k = self.eigvecs.shape[1]
-        return (min(_BLOCK, k) + -(-k // _BLOCK) + 8) * 2.0**-24
-
-    def diagonal(self, sigma: float) -> Float64[Tensor, " d"]:
-        """W_qq: how much every coordinate weighs itself."""
-        rest = self._rest_gain(sigma)
-        gain, found = self.gain(sigma) - rest, []
-        for rows in self.eigvecs.split(_BLOCK):
-            squares = rows.double()
-            found.append(squares.mul_(squares) @ gain)
-        return rest + torch.cat(found)
-
-    def exact_rows(self, coords: Int[Tensor, " q"], sigma: float) -> Float64[Tensor, "q d"]:
-        """Rows of W in float64."""
-        rest = self._rest_gain(sigma)
-        left = self.eigvecs[coords].double().mul_(self.gain(sigma) - rest)
-        found = torch.cat([left @ part.double().T for part in self.eigvecs.split(_BLOCK)], dim=1)
-        found[torch.arange(len(coords)), coords] += rest
-        return found
-
-    def entries(self, rows: Int[Tensor, " n"], columns: Int[Tensor, " n"], sigma: float) -> Float64[Tensor, " n"]:
-        """W_qp of single pairs, in float64."""
-        rest = self._rest_gain(sigma)
-        gain = self.gain(sigma) - rest
-        found = (rows == columns).double() * rest
-        for some in torch.arange(len(rows), device=rows.device).split(_BLOCK):
-            left = self.eigvecs[rows[some]].double().mul_(gain)
-            found[some] += left.mul_(self.eigvecs[columns[some]]).sum(dim=1)
         return found
 
     def pixel_matrix(self, sigma: float, places: Int[Tensor, " p"] | None = None) -> Float[Tensor, "p hw"]:
@@ -176,7 +139,7 @@ class WienerFilter:
         hw = self.shape.h * self.shape.w
         summed = self.eigvecs.reshape(self.shape.c, hw, -1).sum(dim=0)
         places = torch.arange(hw) if places is None else places
-        rest = self._rest_gain(sigma)
+        rest = self.rest_gain(sigma)
         found = (summed[places] * (self.gain(sigma) - rest).float()) @ summed.T
         found[torch.arange(len(places)), places] += rest * self.shape.c
         return found
@@ -190,13 +153,13 @@ class WienerFilter:
         """
         self.shape.check(x)
         basis, mean = self.eigvecs.to(x), self.mean.to(x)
-        rest, away = self._rest_gain(sigma), x - mean
+        rest, away = self.rest_gain(sigma), x - mean
         inside = (away @ basis * (self.gain(sigma) - rest).to(x)) @ basis.T
         return mean + inside + rest * away if rest else mean + inside
 
     def expected_error(self, sigma: float) -> float:
         """Mean squared error summed over coordinates, sigma^2 tr W, in [-1, 1] units squared."""
-        return check_sigma(sigma) ** 2 * (float(self.gain(sigma).sum()) + self._rest_gain(sigma) * self._outside)
+        return check_sigma(sigma) ** 2 * (float(self.gain(sigma).sum()) + self.rest_gain(sigma) * self._outside)
 
     def above_noise(self, sigma: float) -> int:
         """Number of principal components with variance above sigma^2."""
@@ -217,7 +180,8 @@ class WienerFilter:
         """Directions that share the variance `rest`."""
         return self.shape.d - len(self.eigvals)
 
-    def _rest_gain(self, sigma: float) -> float:
+    def rest_gain(self, sigma: float) -> float:
+        """That of every direction outside of the basis."""
         return self.rest / (self.rest + self._noise(sigma))
 
     def _noise(self, sigma: float) -> float:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from locality.denoisers.parts.threshold import Exact, exact_rows, row_mask, threshold_mask
+from locality.denoisers.parts.threshold import exact_rows, row_mask, threshold_mask
+from locality.linear.exact import Exact, rounding
 from locality.linear.wiener import WienerFilter
 from locality.types import ImageShape
 
@@ -27,7 +28,7 @@ def world(seed: int = 0, rest: float = 0.0, kept: int = SHAPE.d) -> WienerFilter
 
 
 def truth(field: WienerFilter, sigma: float) -> Tensor:
-    return field.exact_rows(torch.arange(SHAPE.d), sigma)
+    return Exact(field, sigma).rows(torch.arange(SHAPE.d))
 
 
 @pytest.mark.parametrize(("rest", "kept"), [(0.0, SHAPE.d), (1e-4, 400)])
@@ -41,14 +42,14 @@ def test_the_product_is_symmetric_and_within_its_bound(rest: float, kept: int, s
         SHAPE.d
     ).double()
     torch.testing.assert_close(truth(field, sigma), wanted, rtol=0, atol=1e-14)
-    torch.testing.assert_close(field.diagonal(sigma), wanted.diagonal(), rtol=0, atol=1e-14)
+    torch.testing.assert_close(Exact(field, sigma).own, wanted.diagonal(), rtol=0, atol=1e-14)
     some = torch.tensor([0, 7, 599, 300, 300]), torch.tensor([599, 3, 599, 300, 2])
-    torch.testing.assert_close(field.entries(*some, sigma), wanted[some], rtol=0, atol=1e-14)
+    torch.testing.assert_close(Exact(field, sigma).entries(*some), wanted[some], rtol=0, atol=1e-14)
     found, root = field.matrix(sigma), wanted.diagonal().sqrt()
     assert torch.equal(found, found.T)
     off = (found.double() - wanted).abs()
-    assert (off <= field.rounding * root[:, None] * root).all()
-    assert field.rounding < 2e-5
+    assert (off <= rounding(kept) * root[:, None] * root).all()
+    assert rounding(kept) < 2e-5
     assert off.max() > 0
 
 
@@ -57,8 +58,7 @@ def test_the_product_is_symmetric_and_within_its_bound(rest: float, kept: int, s
 def test_entries_at_the_threshold_are_decided_in_float64(rule: str, rest: float) -> None:
     """The threshold passes an entry by 1e-12 of it, above and below: float32 cannot tell, the mask must."""
     field, sigma = world(rest=rest, kept=400), 0.3
-    exact, matrix, wanted = Exact.of(field, sigma), field.matrix(sigma), truth(field, sigma)
-    assert exact is not None
+    exact, matrix, wanted = Exact(field, sigma), field.matrix(sigma), truth(field, sigma)
     relative = wanted.abs() / torch.where(exact.own > 0, exact.own, 1.0)[:, None]
     most = 1.0 if rule == "row" else float(relative.max())
     if rule == "code":
@@ -81,7 +81,7 @@ def test_entries_at_the_threshold_are_decided_in_float64(rule: str, rest: float)
 def test_rows_alone_have_the_masks_of_the_whole(tau: float) -> None:
     """Also at thresholds below what float32 resolves, where whole rows are computed again."""
     field, sigma, coords = world(3), 2.0, torch.tensor([7, 0, 599, 256])
-    mask = threshold_mask(field.matrix(sigma), tau, "row", Exact.of(field, sigma))
+    mask = threshold_mask(field.matrix(sigma), tau, "row", Exact(field, sigma))
     assert torch.equal(row_mask(exact_rows(field, coords, sigma), coords, tau), mask[coords])
     assert mask[7].nonzero().flatten().tolist() == [7]
     assert mask.diagonal().all()
@@ -90,5 +90,5 @@ def test_rows_alone_have_the_masks_of_the_whole(tau: float) -> None:
 def test_a_field_that_weighs_nothing() -> None:
     field = WienerFilter(SHAPE, 10, torch.zeros(SHAPE.d), torch.zeros(SHAPE.d).double(), torch.eye(SHAPE.d))
     for rule in ("row", "code"):
-        mask = threshold_mask(field.matrix(1.0), 0.1, rule, Exact.of(field, 1.0))
+        mask = threshold_mask(field.matrix(1.0), 0.1, rule, Exact(field, 1.0))
         assert torch.equal(mask, torch.eye(SHAPE.d).bool())

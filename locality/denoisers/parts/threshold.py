@@ -8,55 +8,27 @@ to it than rounding may move them, some hundreds of millions, are computed again
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from locality.fields.rows import Linear
+from locality.linear.exact import Exact
 from locality.linear.wiener import WienerFilter
 
 _ROWS = 64  # at a time: their temporaries stay in a core's cache
 _MANY = 16  # entries in question of so many: the product of whole rows takes less
 
 
+def exact_of(field: object, sigma: float) -> Exact | None:
+    """What decides; None for a stored field, whose values are what they are."""
+    return Exact(field, sigma) if isinstance(field, WienerFilter) else None
+
+
 def exact_rows(field: Linear, coords: Int[Tensor, " q"], sigma: float) -> Float[Tensor, "q d"]:
     """Rows of a field as masks are made of them: of a Wiener filter in float64, else as they are stored."""
-    return field.exact_rows(coords, sigma) if isinstance(field, WienerFilter) else field.rows(coords, sigma)
-
-
-@dataclass(frozen=True, eq=False)
-class Exact:
-    """What decides where float32 cannot: a Wiener filter at a noise level, in float64; `own` are its W_qq."""
-
-    field: WienerFilter
-    sigma: float
-    own: Float64[Tensor, " d"]
-
-    @staticmethod
-    def of(field: object, sigma: float) -> Exact | None:
-        """None for a stored field, whose values are what they are."""
-        return Exact(field, sigma, field.diagonal(sigma)) if isinstance(field, WienerFilter) else None
-
-    def off(self, own: Float64[Tensor, " q"]) -> Float32[Tensor, "q d"]:
-        """How far entries in float32 may be off, in rows that weigh themselves by `own`."""
-        return (self.field.rounding * own[:, None].sqrt()).float() * self.own.sqrt().float()
-
-    def decide(
-        self,
-        found: Bool[Tensor, "q d"],
-        near: Bool[Tensor, "q d"],
-        coords: Int[Tensor, " q"],
-        least: Float64[Tensor, " q"],
-    ) -> None:
-        """Put right which of the entries in question are at least so large, row by row."""
-        rows, columns = near.nonzero(as_tuple=True)
-        if _MANY * len(rows) > near.numel():
-            values = self.field.exact_rows(coords, self.sigma)[rows, columns]
-        else:
-            values = self.field.entries(coords[rows], columns, self.sigma)
-        found[rows, columns] = values.abs() >= least[rows]
+    exact = exact_of(field, sigma)
+    return field.rows(coords, sigma) if exact is None else exact.rows(coords)
 
 
 def threshold_mask(
@@ -89,9 +61,25 @@ def row_mask(
         found = size >= near_least
         if exact is not None and tau > 0.0:
             near = size.sub_(near_least).abs_() <= exact.off(own[part])
-            exact.decide(found, near & weighs, coords[part], least)
+            _decide(exact, found, near & weighs, coords[part], least)
         mask[part] = found & weighs
     return mask.scatter_(1, coords[:, None], torch.ones_like(mask[:, :1]))
+
+
+def _decide(
+    exact: Exact,
+    found: Bool[Tensor, "q d"],
+    near: Bool[Tensor, "q d"],
+    coords: Int[Tensor, " q"],
+    least: Float64[Tensor, " q"],
+) -> None:
+    """Put right which of the entries in question are at least so large, row by row."""
+    rows, columns = near.nonzero(as_tuple=True)
+    if _MANY * len(rows) > near.numel():
+        values = exact.rows(coords)[rows, columns]
+    else:
+        values = exact.entries(coords[rows], columns)
+    found[rows, columns] = values.abs() >= least[rows]
 
 
 def _own(rows: Float[Tensor, "q d"], coords: Int[Tensor, " q"], exact: Exact | None) -> Float[Tensor, " q"]:
@@ -114,5 +102,5 @@ def _largest(matrix: Float[Tensor, "d d"], exact: Exact | None) -> float:
     if exact is None:
         return float(top)
     first = coords[torch.cat(most) > top]
-    found = [exact.field.exact_rows(part, exact.sigma).abs().amax(dim=1) / own[part] for part in first.split(_ROWS)]
+    found = [exact.rows(part).abs().amax(dim=1) / own[part] for part in first.split(_ROWS)]
     return float(torch.cat([top.clamp(max=1.0)[None], *found]).max())

@@ -132,7 +132,7 @@ class Architectures extends Lab {
     const focused = this.$(".matrix button:focus")?.dataset.reference
     this.$(".matrix").innerHTML = matrixTable(entries, matrices[level], reference)
     if (focused) this.$(`[data-reference="${focused}"]`).focus()
-    this.$(".matrix-note").textContent = whole ? study.note : "Between the fields above, all input pixels. Click a row label to make it the reference of the curves."
+    this.$(".matrix-note").textContent = whole ? study.note : "Between the fields above, all input pixels, with the noise of their draws, which lowers r; the study is corrected for it. Click a row label to make it the reference of the curves."
     this.$(".curves-title").textContent = over
     this.$(".chart").innerHTML = this.curves(this.$(".chart").clientWidth || 480)
     const now = others.map(i => `${entries[i].title} ${matrices[level].value[reference][i]?.toFixed(2) ?? "not computed"}`).join(", ")
