@@ -17,8 +17,9 @@ from locality.denoisers.parts.compiled import holds_bytes
 from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_logits, softmax_weights
 from locality.denoisers.parts.shards import ShardedBank, over_parts
 from locality.denoisers.parts.spec import DENOISERS
+from locality.denoisers.parts.threshold_spec import ThresholdSpec
 from locality.denoisers.parts.walk import posterior_mean, ready
-from locality.denoisers.pca_locality import PcaLocalityDenoiser, ThresholdSpec
+from locality.denoisers.pca_locality import PcaLocalityDenoiser
 from locality.device import Compute, sent
 from locality.schedule import check_sigma
 from locality.specs import param

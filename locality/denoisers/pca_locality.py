@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,14 +15,14 @@ from locality.dataset import Images
 from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.covariance import posterior_rows
 from locality.denoisers.parts.evidence import TOP, Evidence
-from locality.denoisers.parts.fields import FieldMatrix, FieldSpec
+from locality.denoisers.parts.fields import FieldMatrix
 from locality.denoisers.parts.masked import explain_masked
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.threshold import exact_of, exact_rows, row_mask, threshold_mask
+from locality.denoisers.parts.threshold_spec import ThresholdSpec
 from locality.denoisers.parts.walk import posterior, ready
 from locality.denoisers.parts.walk_plan import Masks
 from locality.device import Compute
-from locality.errors import BadInput
 from locality.linear.wiener import coordinates
 from locality.posterior import PosteriorMean
 from locality.schedule import check_sigma
@@ -30,52 +30,6 @@ from locality.specs import param
 from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel
 from locality.work import Progress
-
-# Lukoianov et al. 2025 (arXiv 2509.09672), released configurations.
-PUBLISHED_TAU = {"mnist": 0.005, "fashion_mnist": 0.005, "cifar10": 0.05, "celeba_hq": 0.02, "afhqv2": 0.02}
-OTHER_TAU = 0.02
-T = TypeVar("T", bound="ThresholdSpec")
-
-
-@dataclass(frozen=True)
-class ThresholdSpec(FieldSpec):
-    """What the models that cut the field at a threshold share."""
-
-    tau: str = param(
-        "published",
-        help="Pixels whose weight is at least tau times the pixel's own are compared: a number in [0, 1], or "
-        "published (the paper's value for the dataset; 0.02 where it has none).",
-    )
-    mask_rule: str = param(
-        "row",
-        help="row: relative to the coordinate's own weight (the paper). code: relative to the largest of the whole "
-        "matrix, taken by columns (the released code).",
-        choices=("row", "code"),
-    )
-    temperature: float = param(1.0, help="T: above 1 averages more images, below 1 fewer.", low=0.01, high=1000.0)
-
-    @property
-    def exempt(self) -> Mapping[str, str]:
-        mixed = "channels differ in their weights; evidence has the mean"
-        return {**super().exempt, "evidence_makes_every_channel": mixed}
-
-    def check(self, dataset: str, shape: ImageShape) -> None:
-        self.threshold(dataset)
-
-    def settled(self: T, dataset: str) -> T:
-        return dataclasses.replace(self, tau=str(self.threshold(dataset)))
-
-    def threshold(self, dataset: str) -> float:
-        """tau as a number. Raises BadInput."""
-        if self.tau == "published":
-            return PUBLISHED_TAU.get(dataset, OTHER_TAU)
-        try:
-            tau = float(self.tau)
-        except ValueError:
-            tau = -1.0
-        if not 0.0 <= tau <= 1.0:
-            raise BadInput(f"{self.name}:tau={self.tau!r} is not a threshold. Give a number in [0, 1], or published.")
-        return tau
 
 
 @DENOISERS.register("pca_locality")

@@ -16,7 +16,8 @@ from locality.denoisers.parts.fields import LearnedField
 from locality.denoisers.parts.masked import MaskPlan, Tile, masked_posterior
 from locality.denoisers.parts.products import FloatProducts, IntegerProducts, products_for
 from locality.denoisers.parts.threshold import threshold_mask
-from locality.denoisers.pca_locality import PUBLISHED_TAU, PcaLocalityDenoiser
+from locality.denoisers.parts.threshold_spec import PUBLISHED_TAU
+from locality.denoisers.pca_locality import PcaLocalityDenoiser
 from locality.denoisers.pspc_flex import FlexiblePatchesDenoiser, smallest_sets
 from locality.device import Compute
 from locality.errors import BadInput, TooLarge
