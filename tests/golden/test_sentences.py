@@ -69,7 +69,7 @@ NUMBERS = (
     ("fashion_mnist", "denoise_ratio", "pspc_square", "that of `pspc_square` ({}; `prism` 0.613,"),
     ("fashion_mnist", "denoise_steps", "prism", "`prism`, which is the lowest ({})."),
     ("cifar10", "denoise_steps", "prism", "lowest by both (0.868 and {}), on cats"),
-    ("fashion_mnist", "r2_final", "pspc_square", "1,000 images to {} with 60,000"),
+    ("fashion_mnist", "r2_final", "pspc_square", "1,000 images to {} with 60,000 (Fashion"),
     ("afhq_cats", "denoise_steps", "stack", "`stack` (0.905 and {};"),
 )
 
