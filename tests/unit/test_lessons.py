@@ -223,7 +223,7 @@ def test_places_of_lesson_8_tie_where_intervals_overlap() -> None:
     }
     assert {tuple(pair) for pair in figure.guess["ties"]} == found
     assert found == {(names.index("wiener"), names.index("patch_mixture"))}
-    assert figure.facts["second_r2"].startswith("0.841")
+    assert figure.facts["second_r2"].startswith("0.794")
 
 
 def test_lessons_are_reached_by_number() -> None:
