@@ -16,7 +16,7 @@ from pathlib import Path
 from locality.cli.parts.app import watch
 from locality.cluster.here import usual
 from locality.datasets import Source
-from locality.errors import LocalityError
+from locality.errors import LocalityError, UnknownName
 from locality.store import Store, default_store
 from locality.studies import Bench, BenchPlan, find_network, ship_bench, shipped_benches
 from locality.studies.benchmark.cells import cells
@@ -145,7 +145,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of shipped results")
     asked = parser.parse_args(words)
     try:
-        shipped = next(one for one in shipped_benches() if one.dataset == asked.dataset and not one.plan.presets)
+        boards = {one.dataset: one for one in shipped_benches() if not one.plan.presets}
+        if asked.dataset not in boards:
+            raise UnknownName("shipped leaderboard", asked.dataset, boards)
+        shipped = boards[asked.dataset]
         models = [model for model in shipped.plan.models if model not in asked.without]
         models += [model for model in asked.model if model not in models]
         plan = replace(shipped.plan, models=tuple(models), ceiling=asked.second or shipped.plan.ceiling)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.extended import Changed, extended, merged
+from benchmarks.extended import Changed, extended, main, merged
 from locality.store import Store
 from locality.studies import Bench, finish
 from locality.studies.benchmark import markdown
@@ -94,3 +94,9 @@ def test_other_images_than_the_shipped_ones_are_refused(tmp_path: Path, nets: li
     shipped = replace(made, results=tuple(other if each.name == "weak" else each for each in made.results))
     with pytest.raises(Changed, match=r"weak: mean R2 is off"):
         merged(shipped, made, set())
+
+
+def test_a_table_that_is_not_shipped_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"Unknown shipped leaderboard 'photos'.*Known: .*mnist"):
+        main(["photos", "--out", str(tmp_path)])
+    assert not list(tmp_path.iterdir())
