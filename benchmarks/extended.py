@@ -8,17 +8,17 @@ reference must come out as they were shipped, or nothing is written. New models 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.leaderboards import is_here, told
 from locality.cli.parts.app import watch
 from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.errors import LocalityError, UnknownName
 from locality.store import Store, default_store
-from locality.studies import Bench, BenchPlan, find_network, ship_bench, shipped_benches
+from locality.studies import Bench, BenchPlan, ship_bench, shipped_benches
 from locality.studies.benchmark.cells import cells
 from locality.studies.benchmark.competitors import REFERENCE, SECOND
 from locality.studies.benchmark.distances import found_distances, make_distances
@@ -49,7 +49,8 @@ def extended(shipped: Bench, plan: BenchPlan, store: Store) -> Generator[Progres
     Raises as `bench`, and Changed.
     """
     source = Source.parse(shipped.dataset)
-    lost = plan.ceiling == shipped.plan.ceiling and not _is_here(source, plan.ceiling)
+    same = plan.ceiling == shipped.plan.ceiling
+    lost = same and plan.ceiling not in (AUTO, NONE) and not is_here(source, plan.ceiling)
     setup = enter(source, replace(plan, ceiling=NONE) if lost else plan, store)
     extractors, notes = find_extractors(source, plan, store, None, None)
     runner = Runner(setup, store, usual())
@@ -66,19 +67,8 @@ def extended(shipped: Bench, plan: BenchPlan, store: Store) -> Generator[Progres
         raise next(iter(failed.values()))
     features = [cell for cell in needed if cell.kind == FEATURES and cell.competitor.name in new]
     yield from make_distances(setup, extractors, runner, features)
-    made = gather(setup, needed, found, found_distances(setup, extractors, store), notes)
-    found_all = merged(shipped, made, new)
-    return _with_lost(found_all, shipped, plan, new) if lost else found_all
-
-
-def _is_here(source: Source, second: str) -> bool:
-    if second in (AUTO, NONE):
-        return True
-    try:
-        find_network(source, second)
-    except LocalityError:
-        return False
-    return True
+    made = merged(shipped, gather(setup, needed, found, found_distances(setup, extractors, store), notes), new)
+    return _with_lost(made, shipped, plan, new) if lost else made
 
 
 def _with_lost(made: Bench, shipped: Bench, plan: BenchPlan, new: set[str]) -> Bench:
@@ -144,7 +134,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--without", action="append", default=[], help="left out; again for more")
     parser.add_argument("--out", type=Path, required=True, help="folder of shipped results")
     asked = parser.parse_args(words)
-    try:
+    with told():
         boards = {one.dataset: one for one in shipped_benches() if not one.plan.presets}
         if asked.dataset not in boards:
             raise UnknownName("shipped leaderboard", asked.dataset, boards)
@@ -154,10 +144,6 @@ def main(words: Sequence[str] | None = None) -> None:
         plan = replace(shipped.plan, models=tuple(models), ceiling=asked.second or shipped.plan.ceiling)
         made = watch(extended(shipped, plan, default_store()))
         print(f"Written: {ship_bench(Source.parse(made.dataset), made, asked.out)}")
-    except LocalityError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("Stopped. Every finished cell is kept: run the same command to go on.")
 
 
 if __name__ == "__main__":

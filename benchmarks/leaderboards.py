@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import shipped
 from locality.cli.parts.app import duration, watch
 from locality.datasets import Source
-from locality.errors import LocalityError, UnknownName
+from locality.errors import BadInput, LocalityError
 from locality.store import default_store
 from locality.studies import (
     PRESETS,
@@ -79,11 +80,16 @@ def _labelled(source: Source) -> bool:
 
 def _second(source: Source) -> str:
     """The second UNet where it is trained; else the best of the other networks, which is said."""
+    return SECOND if is_here(source, SECOND) else BenchPlan().ceiling
+
+
+def is_here(source: Source, network: str) -> bool:
+    """Whether a network of that name, or folder, can be asked."""
     try:
-        find_network(source, SECOND)
-    except UnknownName:
-        return BenchPlan().ceiling
-    return SECOND
+        find_network(source, network)
+    except BadInput:
+        return False
+    return True
 
 
 def tell_hours(made: list[Table]) -> None:
@@ -123,6 +129,17 @@ def place_of(source: Source, made: Bench) -> Path:
     return store.shipped_root if all(one.second == made.second for one in same) else store.local / "leaderboards"
 
 
+@contextmanager
+def told() -> Iterator[None]:
+    """What stops a command that makes cells ends it with one line."""
+    try:
+        yield
+    except LocalityError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Stopped. Every finished cell is kept: run the same command to go on.")
+
+
 def main(words: list[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.leaderboards", description=__doc__.split("\n")[0])
@@ -133,7 +150,7 @@ def main(words: list[str] | None = None) -> None:
     asked = parser.parse_args(words)
     if unknown := set(asked.datasets) - set(SETS):
         parser.error(f"no leaderboard of {', '.join(sorted(unknown))}. There are: {', '.join(SETS)}.")
-    try:
+    with told():
         made = list(tables(asked.datasets or list(SETS)))
         tell_hours(made)
         for source, plan in [] if asked.hours else made:
@@ -141,10 +158,6 @@ def main(words: list[str] | None = None) -> None:
             found = made_again(source, plan, asked.out)
             if not plan.presets:
                 shipped.board(found)
-    except LocalityError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit("Stopped. Every finished cell is kept: run the same command to go on.")
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def test_play_sweeps_the_noise(page: Page, server: str) -> None:
 
 
 def saved(page: Page, press: Callable[[], None], folder: Path) -> bytes:
-    """What a button saves; pressed again where the page was drawn anew under the first click, as anybody would."""
+    """What a button saves; pressed again, as anybody would, where nothing comes on a busy machine."""
     try:
         with page.expect_download(timeout=20_000) as waiting:
             press()

@@ -25,6 +25,7 @@ SAID = (
     ("fashion_mnist", BOTH, "prism", CLUSTERS, "On Fashion-MNIST it is {} and {} (clusters)"),
     ("fashion_mnist", BOTH, "prism", CLUSTERS, "over clusters {} against our UNet, {} against the second network"),
     ("fashion_mnist", FINAL, "unet-b", "prism", "`prism` 0.799 ± 0.019 ({};"),
+    ("fashion_mnist", ("r2_second",), "unet", "prism", "the other way {}; 1.12"),
     ("fashion_mnist", STEP, "unet-b", "prism", "0.976 and 0.955 ({}); on cats"),
     ("mnist", BOTH, "prism", CLASSES, "by classes: {} and {} on MNIST"),
     ("fashion_mnist", BOTH, "prism", CLASSES, "{} and {} on Fashion-MNIST, 0.090"),

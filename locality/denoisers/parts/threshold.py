@@ -56,7 +56,7 @@ def row_mask(
     mask = torch.empty(rows.shape, dtype=torch.bool, device=rows.device)
     for start in range(0, len(rows), _ROWS):
         part = slice(start, start + _ROWS)
-        size, weighs, least = rows[part].abs(), own[part, None] > 0, (tau * own[part])
+        size, weighs, least = rows[part].abs(), own[part, None] > 0, tau * own[part]
         near_least = least.to(rows.dtype)[:, None]
         found = size >= near_least
         if exact is not None and tau > 0.0:
