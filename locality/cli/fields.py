@@ -25,7 +25,7 @@ from locality.cli.parts.app import (
 )
 from locality.cli.parts.machine import SpaceOpt, decomposing
 from locality.cli.parts.models import tell_note
-from locality.cli.parts.npz import write_npz
+from locality.cli.parts.npz import check_out, write_npz
 from locality.errors import BadInput
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def field(
     coords, pairs = coordinates(source.shape, spot), Draws(draws, seed)
     check_sigma(sigma)
     tell_note(find_model(source, model))
-    out.parent.mkdir(parents=True, exist_ok=True)
+    check_out(out)
     if solve and (exact or leading or approximate):
         raise BadInput("--solve needs no components: leave --exact, --leading and --approximate out.")
     if solve and model != "wiener":

@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from locality.linear.moments import BLOCK, Moments, PixelMoments, ValueMoments
+from locality.store.atomic import draft_of
 
 _FORMAT = 2
 _ROWS = 64  # of the sums, written at a time
@@ -75,7 +75,7 @@ class Unfinished:
 
     def write(self, parts: Sequence[Moments]) -> None:
         """Keep the sums in place of older ones. A disk that does not take them stops nothing: it is logged."""
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.{threading.get_ident()}")
+        draft = draft_of(self.path)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._sweep()

@@ -9,13 +9,20 @@ import os
 import threading
 from pathlib import Path
 
+_SHOWN = 40  # characters of the file's own name in its draft's: at most 160 of the 255 bytes a name may have
+
 
 def write_atomic(path: Path, payload: bytes) -> None:
     """Write a file so that a reader sees the old bytes or the new ones, never half; makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    draft = draft_of(path)
     draft.write_bytes(payload)
     os.replace(draft, path)
+
+
+def draft_of(path: Path) -> Path:
+    """Where this thread writes a file before it takes its place: beside it, hidden, with a name that always fits."""
+    return path.with_name(f".{path.name[:_SHOWN]}.{os.getpid()}.{threading.get_ident()}")
 
 
 def write_pair(path: Path, payload: bytes, manifest: Path, text: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -311,12 +312,18 @@ def test_places_that_cannot_be_written_are_reported_before_the_work(shell: Shell
     (tmp_path / "file").write_text("not a folder")
     np.savez(tmp_path / "f.npz", x=np.zeros((1, 1, 8, 8)))
     io = ("--input", tmp_path / "f.npz", "--sigma", 1)
-    for out in (tmp_path / "file" / "s.npz", tmp_path / ("s" * 250), Path("/proc/none/s.npz"), Path("/dev/null")):
-        for command in (("sample", "digits"), ("denoise", "digits", *io)):
-            line = refused(shell(*command, "--model", never, "--out", out))
+    os.mkfifo(tmp_path / "pipe")  # stands for /dev/null, which a fault here would replace by a file
+    too_long = tmp_path / ("s" * (os.pathconf(tmp_path, "PC_NAME_MAX") + 1))
+    for out in (tmp_path / "file" / "s.npz", too_long, Path("/proc/none/s.npz"), tmp_path / "pipe"):
+        for command in (
+            ("sample", "digits", "--model", never),
+            ("denoise", "digits", "--model", never, *io),
+            ("field", "digits", "--pixel", "3,3", "--sigma", 1),
+        ):
+            line = refused(shell(*command, "--out", out))
             assert f"--out {out} cannot be written (" in line or "is a folder or a device" in line
-    assert not Path("/dev/null").is_file()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.npz", "file"]
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.npz", "file", "pipe"]
 
 
 def test_a_network_that_is_missing_is_one_line(shell: Shell, tmp_path: Path) -> None:
@@ -375,6 +382,18 @@ def test_a_failure_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
         npz.write_npz(out, x=torch.zeros(3).numpy(), y=Unwritable())
     assert out.read_bytes() == b"what was there"
     assert [path.name for path in tmp_path.iterdir()] == ["s.npz"]
+
+
+@pytest.mark.parametrize("process", [7, 4_194_303])
+def test_every_name_the_folder_takes_can_be_written(
+    tmp_path: Path, process: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: process)
+    out = tmp_path / ("s" * os.pathconf(tmp_path, "PC_NAME_MAX"))
+    npz.check_out(out)
+    assert list(tmp_path.iterdir()) == []
+    npz.write_npz(out, x=np.arange(3))
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
 def test_a_link_is_written_through(tmp_path: Path) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from locality.errors import BadInput, NonFinite, TooLarge
+from locality.store.atomic import draft_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -40,12 +41,13 @@ def check_out(out: Path) -> None:
     Raises:
         BadInput: not a place for a file, or no right to write there.
     """
-    if out.exists() and not out.is_file():
-        raise BadInput(f"--out {out} is a folder or a device. Name a file, for example {out / 'samples.npz'}.")
     try:
+        if out.exists() and not out.is_file():
+            raise BadInput(f"--out {out} is a folder or a device. Name a file, for example {out / 'samples.npz'}.")
         out.parent.mkdir(parents=True, exist_ok=True)
-        with _draft(out) as (draft, _):
+        with _draft(out) as (draft, _), contextlib.suppress(FileNotFoundError):
             draft.unlink()
+            out.stat()  # a name too long for the file itself
     except OSError as error:
         raise BadInput(f"--out {out} cannot be written ({error.strerror}). Choose another folder or name.") from None
 
@@ -115,11 +117,11 @@ def _header(file: Any) -> tuple[tuple[int, ...], bool, Any]:
     return header
 
 
-@contextmanager
+@contextlib.contextmanager
 def _draft(out: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """A new file beside `out`, gone when the block ends unless it was moved to its place."""
     target = out.resolve()
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    draft = draft_of(target)
     with draft.open("wb") as file:
         try:
             yield draft, file
