@@ -26,7 +26,7 @@ INTEGER, PORTABLE, DIRECT = 1, 2, 3
 _HEADROOM = 12.0  # a new peak is set 2^12 above the largest logit, so that sums are seldom rescaled
 _I8, _I16, _I32, _I64, _F32 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
 _NODES = np.cos((np.arange(64) + 0.5) * np.pi / 64) / 2
-_EXP2 = np.polyfit(_NODES, np.exp2(_NODES), 6).astype(np.float32).tolist()  # 2^f, |f| <= 1/2, right to 1e-8
+_EXP2 = np.polyfit(_NODES, np.exp2(_NODES), 5).astype(np.float32).tolist()  # 2^f, |f| <= 1/2, right to 1e-7
 _MADD = {16: "llvm.x86.avx512.pmaddw.d.512", 8: "llvm.x86.avx2.pmadd.wd", 4: "llvm.x86.sse2.pmadd.wd"}
 
 
@@ -124,7 +124,7 @@ class _Code(Vectors):
         self.queries, self.values, w, self.kind, self.parts = (part.count for part in form.types)
         super().__init__(builder, w)
         self.codes = self.queries * self.parts
-        self.together = self.w == 16  # 32 registers hold the sums of both halves of the lanes; 16 those of one
+        self.together = self.w == 16  # 32 registers hold all sums of eight noisy images; 16 those of four
         self.shorts = ir.VectorType(_I16, 2 * self.w)
 
     def pair(self, address):
@@ -141,6 +141,15 @@ class _Code(Vectors):
         n = 2 * self.w
         return [self.pick(first, second, [j for i in part for j in (i, n + i)]) for part in lane_order(self.w)]
 
+    def in_turn(self, count, start, turns, body):
+        """The loop for all sums, from those at `start`: some places of them after the others."""
+        found = list(start)
+        for places in turns:
+            ends = self.loop(count, [start[i] for i in places], partial(body, places=places))
+            for place, end in zip(places, ends, strict=True):
+                found[place] = end
+        return found
+
     def add_products(self, total, pairs, factors):
         """total_i + pairs_2i factors_2i + pairs_2i+1 factors_2i+1, in 32 bits."""
         if self.kind == INTEGER:
@@ -154,65 +163,61 @@ class _Code(Vectors):
 
 @intrinsic
 @no_type_check
-def _collect(typing, form, source, target, images, columns, factors, signs, count):
+def _collect(typing, form, source, target, images, columns, factors, count):
     """Sums of one row: those at `source` (0: none) and `count` more pairs of columns, to `target`.
 
-    Of each code of x sum code_p p_i, then of all sum p_i (p_i + 1), low and high lanes; DIRECT: sum (x_p - p_i)^2.
+    Of each code of x sum code_p p_i, then of all sum p_i^2, low and high lanes; DIRECT: sum (x_p - p_i)^2.
+    Where registers are few, some sums after the others: a pair of columns is read again for them.
     """
 
-    def by_halves(code, count, start, body):
-        """The loop for both halves of the lanes, or for one after the other."""
-        found = list(start)
-        for halves in [[0, 1]] if code.together else [[0], [1]]:
-            places = [i for i in range(len(start)) if i % 2 in halves]
-            ends = code.loop(count, [start[i] for i in places], partial(body, halves=halves))
-            for place, end in zip(places, ends, strict=True):
-                found[place] = end
-        return found
-
     def integer(code, args):
-        _, source, _, images, columns, factors, signs, count = args
-        b, sums = code.b, 2 * code.codes + 2
+        _, source, _, images, _, rows, count = args
+        b, own, wide = code.b, code.codes, 4 * (3 + code.codes)
+
+        def read(number):
+            """Of the pair of columns, its row and its pixels, in the low lanes and in the high ones."""
+            row = code.along(rows, b.mul(number, code.whole(wide)))
+            places = [b.zext(code.load(code.along(row, 4 * k), _I32, 4), _I64) for k in range(2)]
+            return row, code.side_by_side(*(code.load(code.along(images, at), code.shorts) for at in places))
+
+        def body(number, totals, places):
+            row, pairs = read(number)
+            new = []
+            for total, place in zip(totals, places, strict=True):
+                k, half = place // 2, pairs[place % 2]
+                factor = code.pair(code.along(row, 8 if k == own else 12 + 4 * k))
+                new.append(code.add_products(total, half, b.mul(half, factor) if k == own else factor))
+            return new
+
         entry = b.block
         with b.if_then(b.icmp_signed("!=", source, code.whole(0))):
-            found = [code.load(code.along(source, code.bytes * i), code.ints) for i in range(sums)]
-            read = b.block
+            found = [code.load(code.along(source, code.bytes * i), code.ints) for i in range(2 * own + 2)]
+            inside = b.block
         start = [b.phi(code.ints) for _ in found]
         for phi, value in zip(start, found, strict=True):
             phi.add_incoming(code.constant(code.ints, 0), entry)
-            phi.add_incoming(value, read)
-
-        def body(number, totals, halves):
-            two = []
-            for k in range(2):
-                column = code.load(code.along(columns, b.add(b.mul(number, code.whole(8)), code.whole(4 * k))), _I32, 4)
-                where = b.mul(b.zext(column, _I64), code.whole(code.bytes))
-                two.append(code.load(code.along(images, where), code.shorts))
-            pairs = [code.side_by_side(*two)[h] for h in halves]
-            row = code.along(factors, b.mul(number, code.whole(4 * code.codes)))
-            sign = code.pair(code.along(signs, b.mul(number, code.whole(4))))
-            each = [[code.pair(code.along(row, 4 * q))] * len(halves) for q in range(code.codes)]
-            each.append([b.add(b.mul(half, sign), sign) for half in pairs])
-            flat = [(pairs[h], factor[h]) for factor in each for h in range(len(halves))]
-            return [code.add_products(total, *two) for total, two in zip(totals, flat, strict=True)]
-
-        return by_halves(code, count, start, body)
+            phi.add_incoming(value, inside)
+        each, most = [own, *range(own)], 1 + own if code.together else 5
+        turns = [[2 * k + h for k in each[i : i + most] for h in range(2)] for i in range(0, 1 + own, most)]
+        return code.in_turn(count, start, turns, body)
 
     def direct(code, args):
-        _, _, _, images, columns, queries, _, count = args
+        _, _, _, images, columns, queries, count = args
         b = code.b
 
-        def body(number, totals, halves):
+        def body(number, totals, places):
             column = b.zext(code.load(code.along(columns, b.mul(number, code.whole(4))), _I32, 4), _I64)
-            each = code.halves(code.load(code.along(images, b.mul(column, code.whole(code.bytes))), code.shorts))
+            halves = code.halves(code.load(code.along(images, b.mul(column, code.whole(code.bytes))), code.shorts))
             row, new = code.along(queries, b.mul(column, code.whole(4 * code.queries))), []
-            for q in range(code.queries):
-                x = code.splat(code.load(code.along(row, 4 * q), _F32, 4))
-                apart = [b.fsub(each[h], x) for h in halves]
-                new += [code.fma(a, a, totals[len(halves) * q + k]) for k, a in enumerate(apart)]
+            for total, place in zip(totals, places, strict=True):
+                x = code.splat(code.load(code.along(row, 4 * (place // 2)), _F32, 4))
+                apart = b.fsub(halves[place % 2], x)
+                new.append(code.fma(apart, apart, total))
             return new
 
-        return by_halves(code, count, [code.constant(code.floats, 0.0)] * (2 * code.queries), body)
+        every, most = range(2 * code.queries), 1 if code.together else 2  # one half of the lanes, then the other
+        turns = [every[i::most] for i in range(most)]
+        return code.in_turn(count, [code.constant(code.floats, 0.0)] * len(every), turns, body)
 
     def codegen(context, builder, signature, args):
         code = _Code(builder, form)
@@ -220,7 +225,7 @@ def _collect(typing, form, source, target, images, columns, factors, signs, coun
             code.store(total, code.along(args[2], code.bytes * number))
         return context.get_dummy_value()
 
-    return types.void(form, source, target, images, columns, factors, signs, count), codegen
+    return types.void(form, source, target, images, columns, factors, count), codegen
 
 
 @intrinsic
@@ -327,16 +332,14 @@ def _aligned(size):
 
 @kept()
 @no_type_check
-def walk(
-    form, images, order, columns, factors, signs, starts, source, target, slots, outputs, own, scales, block, chain
-):
+def walk(form, images, order, columns, factors, starts, source, target, slots, outputs, own, scales, block, chain):
     """Softmax averages of all rows over images [n d]: peaks [g m q] (base 2), weights and sums [g 1+v q m] of g groups.
 
     Blocks of images lie in a core's cache; within one, chains of rows run over each 2 w images in turn.
     """
     queries, values, w = len(form[0]), len(form[1]), len(form[2])
     codes = queries * len(form[4])
-    per, rows_apart = (1, 0) if len(form[3]) == 3 else (2, 1)
+    rows_apart = 0 if len(form[3]) == 3 else 1
     n, d = images.shape
     rows, groups, lanes, size = len(outputs), factors.shape[0], 2 * w, 4 * w
     wide = max(d, 16)
@@ -377,10 +380,10 @@ def walk(
                         if source[m] >= 0:
                             out = np.int64(sums.ctypes.data) + (source[m] * block + s) * room
                         o = starts[m]
-                        some = np.int64(columns.ctypes.data) + 4 * per * o
-                        code = np.int64(factors.ctypes.data) + 4 * codes * (g * factors.shape[1] + rows_apart * o)
-                        sign = np.int64(signs.ctypes.data) + 4 * o
-                        _collect(form, out, into, base, some, code, sign, starts[m + 1] - o)
+                        some = np.int64(columns.ctypes.data) + 4 * o
+                        row = g * factors.shape[1] + rows_apart * o
+                        code = np.int64(factors.ctypes.data) + 4 * factors.shape[2] * row
+                        _collect(form, out, into, base, some, code, starts[m + 1] - o)
                         for v in range(values):
                             where[v] = base + np.int64(outputs[m, v]) * lanes * 2
                         scale = np.int64(scales.ctypes.data) + 4 * codes * g

@@ -12,7 +12,7 @@ from locality.denoisers.parts.compiled import kernels
 from locality.denoisers.parts.walk_plan import Steps
 
 TOP, LARGEST = 32767, 2**31 - 1  # a code of x, and a sum of products
-_BLOCK, _CHAIN = 8, 32  # vectors of images in a core's cache; rows that run over one of them at a time
+_BLOCK, _CHAIN = 4, 32  # vectors of images in a core's cache; rows that run over one of them at a time
 _LOG2_E = 1.4426950408889634
 
 
@@ -43,7 +43,8 @@ class Form(NamedTuple):
         columns = self.groups(noisy) * self.queries
         sums = columns * len(steps.rows) * (1 + self.values) * (4 * self.lanes + 24)
         block = 4 * self.lanes * _BLOCK * (max(d, 16) + steps.slots * (2 * self.codes + 2))
-        return sums + block, columns * self.parts * (6 * len(steps.signs) + 20 * d)
+        codes = columns * self.parts * (6 * len(steps.signs) + 20 * d)
+        return sums + block, codes + self.groups(noisy) * 6 * len(steps.signs)
 
 
 class Sums(NamedTuple):
@@ -80,7 +81,7 @@ class Work:
     steps: Steps
     outputs: Int64[np.ndarray, "m v"]
     scales: Shaped[np.ndarray, "g c"]
-    factors: Num[np.ndarray, "g p c"]
+    factors: Num[np.ndarray, "g p r"]
     own: float
 
     @staticmethod
@@ -103,9 +104,10 @@ class Work:
     ) -> Work:
         """x as 16-bit whole numbers, no larger than sums of `widest` products with 8-bit pixels allow.
 
-        With two codes, in front of each stands one of what it leaves out.
-        (x - x_i)^2 = const - 2 x p / 127.5 + p (p + 1) / 127.5^2 for x_i = (p + 1/2) / 127.5.
+        With two codes, in front of each stands one of what it leaves out. Half a grey level lower, an image is a whole
+        number of levels p: (x - p / 127.5)^2 = const - 2 x p / 127.5 + p^2 / 127.5^2.
         """
+        x = x - 0.5 / 127.5
         size = abs(x)
         most = -np.sort(-size, axis=1)[:, :widest].sum(axis=1)
         step = np.maximum(size.max(axis=1) / TOP, 128 * most / (LARGEST - 129 * widest)).clip(1e-30)
@@ -117,20 +119,22 @@ class Work:
         coded = np.stack(codes, axis=1).reshape(-1, x.shape[1])
         pairs = _grouped(form.codes, coded).astype(np.int16).transpose(0, 2, 1)[:, steps.columns] * steps.signs[:, None]
         g, p, q = pairs.shape
-        packed = np.ascontiguousarray(pairs.reshape(g, p // 2, 2, q).transpose(0, 1, 3, 2)).view(np.int32)[..., 0]
+        factors = np.empty((g, p // 2, 3 + q), np.int32)
+        factors[..., :2] = steps.columns.reshape(-1, 2) * (4 * form.lanes)
+        factors[..., 2] = steps.signs.view(np.int32)
+        factors.view(np.int16).reshape(g, p // 2, 3 + q, 2)[:, :, 3:] = pairs.reshape(g, p // 2, 2, q).swapaxes(2, 3)
         scales = _grouped(form.codes, (_LOG2_E / noise**2 / 127.5 * np.stack(steps_of, axis=1)).reshape(-1, 1))[..., 0]
-        return Work(form, steps, outputs, scales.astype(np.float32), packed, -0.5 * _LOG2_E / (127.5 * noise) ** 2)
+        return Work(form, steps, outputs, scales.astype(np.float32), factors, -0.5 * _LOG2_E / (127.5 * noise) ** 2)
 
     def run(self, images: UInt8[np.ndarray, "k d"]) -> Sums:
         """Softmax sums over these images; other threads run meanwhile."""
         loops, steps = kernels(), self.steps
         assert loops is not None
         order = np.array(loops.lane_order(self.form.lanes)).ravel()
-        signs = steps.signs if len(steps.signs) else np.zeros(2, np.int16)
         return Sums(
             *loops.walk(
-                self.form.typed(), images, order, steps.columns, self.factors, signs, steps.starts, steps.source,
-                steps.target, steps.slots, self.outputs, np.float32(self.own), self.scales, _BLOCK, _CHAIN,
+                self.form.typed(), images, order, steps.columns, self.factors, steps.starts, steps.source, steps.target,
+                steps.slots, self.outputs, np.float32(self.own), self.scales, _BLOCK, _CHAIN,
             )
         )  # fmt: skip
 
