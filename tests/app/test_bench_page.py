@@ -112,7 +112,7 @@ def test_what_leaves_the_chart_is_named() -> None:
 
 
 def test_models_are_ranked_where_they_differ(made: Bench) -> None:
-    """On-trajectory only over the middle noise levels: beyond them all models are alike."""
+    """On-trajectory only over the middle noise levels: beyond them the best are nearly alike."""
     at = open_page(dataset="digits", run=RUN)
     offered = next(one for one in at.get("button_group") if one.key == "bench_rank")
     titles = [METRICS[name].title for name in ("r2_final", "r2_middle")]

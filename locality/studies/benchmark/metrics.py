@@ -12,7 +12,7 @@ HIGHER, LOWER, NEITHER = "higher", "lower", ""
 # The kinds of cells: see `locality.studies.benchmark.cells`.
 OWN, TRAJECTORY, HELD_OUT, NEAREST, FEATURES = "own", "trajectory", "held_out", "nearest", "features"
 BESIDE, LEVELS = "beside", "levels"
-MIDDLE = (0.3, 10.0)  # noise levels between which methods differ; beyond them every R2 on-trajectory is near 1
+MIDDLE = (0.3, 10.0)  # noise levels between which the best methods differ most; beyond them they are nearly alike
 _SCORE = "score-"  # and the name of a metric plug-in, whose cells are its own
 
 
@@ -68,8 +68,9 @@ _TABLE = (
         "by noise level, and with sigma null each image's mean over all steps",
         limits="at most 1", brief="network’s trajectory"),
     Metric("r2_middle", "R2 on-trajectory, sigma .3 to 10", TRAJECTORY, HIGHER, {"r2": "r2_trajectory"}, compared=True,
-        about="the same, each image's mean over the steps with sigma from .3 to 10 alone: beyond them all methods are "
-        "alike, and count in `r2_trajectory` as much", limits="at most 1", brief="where methods differ"),
+        about="the same, each image's mean over the steps with sigma from .3 to 10 alone, where the best methods "
+        "differ most: beyond them they are nearly alike (copies at little noise are not), and count in "
+        "`r2_trajectory` as much", limits="at most 1", brief="where the best differ"),
     Metric("r2_second", "R2 final, second network", BESIDE, HIGHER, {"r2": "r2_second"}, brief="another reference",
         about="as r2_final with the second network in the reference's place: what holds for one network only is no "
         "finding", limits="at most 1, can be negative"),

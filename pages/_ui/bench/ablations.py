@@ -21,7 +21,7 @@ def show_ablations(tables: Sequence[Bench]) -> None:
     st.header("What moves R2?", anchor=False)
     st.markdown(
         "Each setting against its baseline, with the same noise, network and images. Compare these differences with "
-        "those between methods."
+        "those between methods; with more training images they may be others, even of the other sign."
     )
     found = [(table, row) for table in tables for row in table.ablations()]
     if not found:

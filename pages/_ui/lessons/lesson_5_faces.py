@@ -66,6 +66,12 @@ def figure() -> Figure:
             found += (most // 32 - r) ** 2 + (most % 32 - turned + c) ** 2 <= MIRROR**2
         return found / len(sided)
 
+    def as_far_apart() -> float:
+        """Weight at the other of two pixels of a row as far apart as the eyes, mean over CIFAR-10's pixels."""
+        fields, apart = filters["cifar10"].pixel_matrix(SIGMA), other.col - eye.col
+        here = places[(col < 32 - apart) if apart > 0 else (col >= -apart)]
+        return float((fields[here, here + apart] / fields[here].abs().amax(dim=1)).mean())
+
     wide = [
         measure(pixel_rows(filters["cats"], [eye], level)[0].reshape(32, 32), eye).radius
         for level in (SIGMA, LEVELS[-1])
@@ -124,7 +130,7 @@ def figure() -> Figure:
                 for when, row in zip(("low", "high"), reach, strict=True)
                 for name, one in zip(NETWORKS, row, strict=True)
             },
-            "times": f"{share(exact['cats']) / share(exact['cifar10']):.0f}",
+            "far_apart": f"{as_far_apart():.3f}",
         },
     )
 
@@ -152,8 +158,8 @@ The yellow square is the pixel being denoised: an eye of the photograph ({eye}),
         near=2.5,
     ),
     answer="""
-At the other eye: the weight there is {cats} of the largest one, {times} times that of the same two places on CIFAR-10
-({cifar10}), where nothing is aligned.
+At the other eye: the weight there is {cats} of the largest one. On CIFAR-10, where nothing is aligned, it is {cifar10}
+at the same two places, and {far_apart} on average over places as far apart.
 
 No architecture is in this picture: it is $S (S + σ² I)^{−1}$ of the photographs.
 

@@ -22,7 +22,7 @@ def figure() -> Figure:
     import torch
 
     from pages._ui.bench.names import plain
-    from pages._ui.lessons.parts import agreement_with_wiener, leaderboard_of
+    from pages._ui.lessons.parts import agreement_with_wiener, leaderboard_of, percent
 
     made = leaderboard_of("fashion_mnist", "unet")
     names = [name for name in MODELS if name in made.names]
@@ -40,6 +40,7 @@ def figure() -> Figure:
     theirs = made.summary(second, "r2_final")
     each = torch.stack([made.values(name, "r2_final")[:SHOWN] for name in names])
     hard = int(each[ranked[0]].argmin())
+    nearer = (made.values(second, "r2_final") > made.values(best, "r2_final")).double().mean()
     gap = made.difference(best, "wiener", "r2_final")
     pearson = made.summary("wiener", "pearson")
     agreed = agreement_with_wiener("fashion_mnist", "unet", 2.0)
@@ -80,6 +81,7 @@ def figure() -> Figure:
             "last": MODELS[names[ranked[-1]]],
             "samples": str(means[best].n),
             "second": plain(made, second),
+            "nearer": percent(float(nearer)),
             "second_r2": f"{theirs.mean:.3f} ± {theirs.stderr:.3f}",
             "hard": str(hard + 1),
             "hard_r2": signed(f"{float(each[ranked[0], hard]):.2f}"),
@@ -99,10 +101,10 @@ LESSON = Lesson(
     number=8,
     title="What a linear filter misses",
     minutes=2.5,
-    summary="Similar fields do not make equal images: five models, ordered by what they explain of a network.",
+    summary="Fields alike on average do not make equal images: five models, by what they explain of a network.",
     claim="""
-On Fashion-MNIST the [[Wiener filter]]’s fields and a [[UNet]]’s agree ([[$r$|Pearson r]] = {r} at $σ$ = {sigma}). Does
-the filter then draw the same images?
+On Fashion-MNIST the [[Wiener filter]]’s fields and a [[UNet]]’s, averaged over images, agree ([[$r$|Pearson r]] = {r}
+at $σ$ = {sigma}). Does the filter then draw the same images?
 
 Start both from the same noise, denoise step by step, and compare the images by $R²$: 1 for the network’s very image, 0
 for one no closer to it than a grey square, less for one that is farther.
@@ -124,7 +126,8 @@ No. The best of the five, {best_name}, has a mean $R²$ of {best} over {samples}
 {wiener}.{ties}
 
 Its images do [[correlate|Pearson r]] with the network’s, at {pearson}. But a single covariance knows how pixels vary
-together over *all* images, not that this one is a shoe; filters for kinds of images know a little more. {last} comes
+together over *all* images, not that this one is a shoe, and its field is the same at every image, where the network’s
+changes from one to the next; filters for kinds of images know a little more. {last} comes
 last ({worst}): a sharp picture of another shoe is farther away than a blur of the right kind.
 """,
     trying="""
@@ -134,8 +137,9 @@ Step through the eight samples and find the one where the best model fails most:
 Sample {hard}: $R²$ = {hard_r2}, the caption says “its worst”; sample {easy} is its best, with {easy_r2}.
 """,
     not_shown="""
-What would count as the same: another network trained on these images, {second}, explains this one with $R²$ =
-{second_r2}. That, not 1, is what the {best} of {best_name} is to be compared with.
+What would count as the same: another network trained on these images, {second}, explains this one with a mean $R²$ of
+{second_r2}, not 1, beside the {best} of {best_name}. It is the nearer one in {nearer} of the samples, but far off in
+some, and a mean feels those.
 
 In one sentence: the data’s covariance says where a denoiser looks, networks learn much of that from images alone, and
 an image takes more. Go on with all models on the page *Benchmark*, every pixel in the *Explorer*, your network in
