@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from locality.errors import BadInput, NonFinite, TooLarge
-from locality.store.atomic import draft_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -120,6 +119,8 @@ def _header(file: Any) -> tuple[tuple[int, ...], bool, Any]:
 @contextlib.contextmanager
 def _draft(out: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """A new file beside `out`, gone when the block ends unless it was moved to its place."""
+    from locality.store.atomic import draft_of
+
     target = out.resolve()
     draft = draft_of(target)
     with draft.open("wb") as file:
