@@ -14,7 +14,7 @@ from locality.fields.codec import LEARNED_SIGMAS
 from locality.fields.jacobian import compare
 from locality.linear.wiener import coordinates
 from locality.studies import find_network, finish, fit_wiener, learned_table, pixel_grid, table_row
-from locality.types import ImageShape, Pixel
+from locality.types import Pixel
 from tests.browser.conftest import centre_of, pictures
 
 pytestmark = pytest.mark.browser
@@ -130,13 +130,8 @@ def test_screens(screen: Page, server: str) -> None:
     pictures(screen, "architectures")
 
 
-def test_without_images_all_shipped_sets_work(page: Page, bare_server: str) -> None:
-    for name in ("cifar10", "fashion_mnist", "mnist"):  # faces are always on the machine: the tests above
-        lab = open_page(page, bare_server, f"dataset={name}")
-        count = page.locator("[data-panel]").count() - 1
-        shows(lab, rf" {count}/{count}$")
-        assert count >= 2
-
-
-def test_grid() -> None:
-    assert Pixel(11, 21) in pixel_grid(ImageShape(3, 32, 32), 2)
+def test_without_images_a_shipped_set_works(page: Page, bare_server: str) -> None:
+    lab = open_page(page, bare_server, "dataset=cifar10")
+    count = page.locator("[data-panel]").count() - 1
+    shows(lab, rf" {count}/{count}$")
+    assert count >= 2
