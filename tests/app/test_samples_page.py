@@ -16,7 +16,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from locality.dataset import Images
-from locality.datasets import DATASETS, Source
+from locality.datasets import Source
 from locality.studies import Expected, Sampling, finish, found_samples, nearest_training, sample, shipped_grid
 from locality.types import Denoiser, Pixel
 from locality.work import heartbeat
@@ -501,4 +501,3 @@ def test_the_menu_has_the_page_with_an_icon_of_its_own() -> None:
     from pages._ui.frame import _ICONS
 
     assert "Samples" in _ICONS
-    assert DATASETS  # the sidebar's choice

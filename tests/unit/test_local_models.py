@@ -95,12 +95,9 @@ def test_models_equal_plain_loops(name: str, size: int, sigma: float) -> None:
     close(model(x.float(), sigma), expected, 1e-4)
 
 
-@pytest.mark.parametrize("size", [1, 3, 5])
-@pytest.mark.parametrize("name", ["els", "bbels"])
+@pytest.mark.parametrize(("name", "size"), [("els", 1), ("els", 3), ("els", 5), ("bbels", 1), ("bbels", 3)])
 def test_both_ways_to_compare_all_patches_agree(name: str, size: int) -> None:
     """All pairs by one product, and map by map: bbels at 5 would be ls, so only its smaller sizes."""
-    if name == "bbels" and size == 5:
-        size = 1
     model = made(name, floats(9), size)
     assert isinstance(model, EquivariantDenoiser)
     x = noisy(floats(9), 3, 0.4)
