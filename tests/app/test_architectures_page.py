@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit as st
 import torch
 
 from locality.datasets import Source
@@ -24,22 +22,9 @@ from pages._ui.architectures.entries import entries_of
 from tests.app.opened import open_page
 from tests.buffer import sent
 
-PAGE, SAMPLES = "pages/explore/04_Architectures.py", "pages/explore/03_Samples.py"
+pytestmark = pytest.mark.usefixtures("bare_machine")
+MENU = ("04_Architectures", "03_Samples")
 FOUR = ("cifar10", "fashion_mnist", "mnist", "faces")
-
-
-@pytest.fixture(autouse=True)
-def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No image files, no own networks; nothing remembered from another test; a first run opens this page."""
-    monkeypatch.delenv("LOCALITY_DATA", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True), st.Page(SAMPLES)]})
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    yield
-    st.cache_resource.clear()
-    st.cache_data.clear()
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from locality.datasets import Source
@@ -24,26 +22,16 @@ from pages._ui.bench.ranking import answer, lowest, ranked
 from pages._ui.bench.run import _parsed, _written
 from pages._ui.bench.table import COMPONENT
 from pages._ui.work import WORKS
-from tests.app.opened import open_page
+from tests.app.opened import button, open_page
 from tests.buffer import sent
 from tests.own_networks import own_networks
 
-PAGE = "pages/explore/07_Benchmark.py"
+MENU = ("07_Benchmark",)
 RUN = "reference=mine n=3 steps=3 seed=0 first=0 wiener optimal"
-pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
-
-
-@pytest.fixture(autouse=True)
-def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.delenv("LOCALITY_DATA", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    yield
-    st.cache_resource.clear()
-    st.cache_data.clear()
+pytestmark = [
+    pytest.mark.timeout(300),  # seconds on an idle machine; others may be at work
+    pytest.mark.usefixtures("bare_machine"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +206,7 @@ def test_run_and_pause_and_go_on(networks: None) -> None:
     at.text_input(key="bench_entries").set_value("optimal@first=50")
     at.number_input(key="bench_n").set_value(2)
     at.number_input(key="bench_steps").set_value(3)
-    next(button for button in at.button if button.label == "Run").click().run()
+    button(at, "Run").click().run()
     assert not at.exception
     assert not at.error, at.error
     for work in list(WORKS._known.values()):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
@@ -21,17 +19,12 @@ from pages._ui.explorer import basis, files
 from tests.app.opened import open_page
 from tests.buffer import sent, unpacked
 
+pytestmark = pytest.mark.usefixtures("bare_machine")
+
 
 @pytest.fixture(autouse=True)
-def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No image files, tables in a folder of the test's own, nothing remembered from another test."""
-    monkeypatch.delenv("LOCALITY_DATA", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
+def own_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(files, "_STATIC", tmp_path / "static")
-    st.cache_resource.clear()
-    yield
-    st.cache_resource.clear()
 
 
 def look_at(at: AppTest, row: int, col: int, sigma: float, kind: str = "click") -> None:

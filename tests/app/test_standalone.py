@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 import locality
 from locality.datasets import Source
@@ -27,6 +26,7 @@ from locality.types import ImageShape, Pixel
 from pages._ui.explorer import facts, fields, options, standalone
 from pages._ui.explorer.view import View
 from pages._ui.lab.modules import linked
+from tests.app.opened import open_page
 
 OPTIONS = options.Options("Mean image", 0, True, "mean", None, "sum", 16, False, ())
 VIEW = View(Pixel(2, 5), 0.7, Pixel(0, 0), 9)
@@ -210,8 +210,5 @@ def test_without_images_the_learned_fields_are_those_of_the_network_s_table(
 
 
 def test_the_page_offers_it_with_its_size() -> None:
-    at = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=110)
-    at.query_params["dataset"] = "digits"
-    at.run()
-    assert not at.exception, at.exception
-    assert any("One HTML file (≈ 0.11 MB)" in button.label for button in at.get("download_button"))
+    buttons = open_page(dataset="digits").get("download_button")
+    assert any("One HTML file (≈ 0.11 MB)" in button.label for button in buttons)
