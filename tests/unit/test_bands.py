@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,13 +27,6 @@ from tests.small_sets import COLOUR, eight_bit, fit, given, noisy
 FORTY = eight_bit(40)
 VALIDATION = 8
 SHIPPED = Path(locality.__file__).parents[1] / "cache" / "shipped" / "stack"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
 
 
 def close(found: Tensor, expected: Tensor, atol: float) -> None:

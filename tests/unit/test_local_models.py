@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -47,13 +46,6 @@ CASES = [
     *(("bbels", size) for size in (1, 3, 5, 7)),
     *(("pspc_square", size) for size in (1, 2, 3, 4, 5)),
 ]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
 
 
 def made(name: str, images: Given, size: int, *, flips: bool = False) -> Denoiser:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,13 +30,6 @@ from tests.small_sets import COLOUR, Given, eight_bit, fit, floats, given, noisy
 
 FORTY = eight_bit(40)
 VALIDATION = 8
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
 
 
 def close(found: Tensor, expected: Tensor, atol: float) -> None:
