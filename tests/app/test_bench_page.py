@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from locality.datasets import Source
 from locality.published import FIGURES
-from locality.studies import Bench, BenchPlan, bench, finish, shipped_benches
+from locality.studies import Bench, BenchPlan, bench, finish
 from locality.studies.benchmark import METRICS
 from pages._ui.bench.detail import clipped
 from pages._ui.bench.misses import least, misses
@@ -23,6 +23,7 @@ from pages._ui.bench.run import _parsed, _written
 from pages._ui.bench.table import COMPONENT
 from pages._ui.work import WORKS
 from tests.app.opened import button, open_page
+from tests.benches import leaderboard
 from tests.buffer import sent
 from tests.own_networks import own_networks
 
@@ -91,7 +92,7 @@ def test_errors_at_the_levels_of_the_steps_have_their_own_curve(made: Bench) -> 
 
 def test_what_leaves_the_chart_is_named() -> None:
     """The axis ends at -1, and the page says who is below, where and by how much."""
-    table = next(one for one in shipped_benches() if one.dataset == "cifar10" and not one.plan.presets)
+    table = leaderboard("cifar10")
     low = {sigma: one.mean for sigma, one in table.curve("nearest", "r2_trajectory") if one.mean < -1}
     assert low
     said = clipped(table, ["nearest", "prism"])
@@ -144,7 +145,7 @@ def test_the_answer_names_the_best_its_lead_and_the_second_network(made: Bench) 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
 def test_a_lead_is_told_against_both_networks(name: str) -> None:
     """What holds for one network only is no finding, and the sentence says so."""
-    table = next(one for one in shipped_benches() if one.dataset == name and not one.plan.presets)
+    table = leaderboard(name)
     (best, _), (other, _) = [row for row in ranked(table, "r2_final") if row[0] != table.second][:2]
     lead = table.difference(best, other, "r2_second")
     told = answer(table, "r2_final")

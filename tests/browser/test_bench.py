@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from locality.studies import shipped_benches
+from tests.benches import leaderboard
 from tests.browser.conftest import pictures
 
 pytestmark = pytest.mark.browser
@@ -28,7 +28,7 @@ def order(lab: Locator) -> list[str]:
 
 def test_sort_filter_and_pick(page: Page, bare_server: str) -> None:
     lab = open_page(page, bare_server)
-    made = next(one for one in shipped_benches() if one.dataset == SET and not one.plan.presets)
+    made = leaderboard(SET)
     models = [result.name for result in made.results if result.kind in ("analytic", "network")]
     by_final = sorted(models, key=lambda name: -made.summary(name, "r2_final").mean)
     assert [name for name in order(lab) if name in models] == by_final
