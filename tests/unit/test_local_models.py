@@ -26,7 +26,7 @@ from locality.store import Store
 from locality.types import Denoiser, ImageShape, Pixel
 from tests import naive
 from tests.problems import Lattice, Single, TwoPoints
-from tests.small_sets import COLOUR, Given, SmallNetwork, eight_bit, fit, floats, given, noisy
+from tests.small_sets import COLOUR, Given, SmallNetwork, close, eight_bit, fit, floats, given, noisy, pictures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -55,21 +55,12 @@ def made(name: str, images: Given, size: int, *, flips: bool = False) -> Denoise
     return MODELS[name][0](spec.bank(images, Compute()), WindowSchedule((1.0,), (size,)))
 
 
-def pictures(images: Given, *, flips: bool = False) -> np.ndarray:
-    plain = images.x0().reshape(-1, *images.shape).numpy()
-    return naive.with_mirrored(plain) if flips else plain
-
-
 def by_loops(
     answer: Callable[..., np.ndarray], x: Tensor, shape: ImageShape, images: np.ndarray, *rest: float
 ) -> Tensor:
     return torch.stack(
         [torch.from_numpy(answer(one.numpy(), images, *rest)).flatten() for one in x.reshape(-1, *shape)]
     )
-
-
-def close(found: Tensor, expected: Tensor, atol: float) -> None:
-    torch.testing.assert_close(found, expected.to(found), rtol=0, atol=atol)
 
 
 # --- plain loops

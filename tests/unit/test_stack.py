@@ -26,14 +26,10 @@ from locality.store import Store
 from locality.types import Denoiser
 from locality.work import finish
 from tests.made_up import made_up
-from tests.small_sets import COLOUR, Given, eight_bit, fit, floats, given, noisy
+from tests.small_sets import COLOUR, Given, close, eight_bit, fit, floats, given, noisy
 
 FORTY = eight_bit(40)
 VALIDATION = 8
-
-
-def close(found: Tensor, expected: Tensor, atol: float) -> None:
-    torch.testing.assert_close(found, expected.to(found), rtol=0, atol=atol)
 
 
 def judged(images: Given, sigma: float) -> tuple[Tensor, Tensor]:
