@@ -8,12 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from locality.datasets import Source
 from locality.fields.codec import LEARNED_SIGMAS
-from locality.networks import NetworkDenoiser, save_network
-from locality.networks.resnet import ResNet
 from locality.schedule import nearest_level
 from locality.studies import Draws, finish, fit_wiener, nearest_pixel, pixel_field, pixel_grid
 from locality.types import ImageShape, Pixel
@@ -21,6 +18,7 @@ from pages._ui.architectures import export
 from pages._ui.architectures.entries import entries_of
 from tests.app.opened import open_page
 from tests.buffer import sent
+from tests.own_networks import write_network
 
 pytestmark = pytest.mark.usefixtures("bare_machine")
 MENU = ("04_Architectures", "03_Samples")
@@ -30,15 +28,7 @@ FOUR = ("cifar10", "fashion_mnist", "mnist", "faces")
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A small network for faces, as anybody may have trained it."""
-    spec, shape = ResNet(channels=8), ImageShape(3, 32, 32)
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        net = spec.build(shape)
-        for weights in net.parameters():
-            torch.nn.init.normal_(weights, std=0.05)
-    facts = {"dataset": "faces", "error_ratio": {}, "images_seen": 0}
-    save_network(tmp_path / "my-resnet", NetworkDenoiser(net.eval(), spec, shape), facts)
-    return tmp_path / "my-resnet"
+    return write_network(tmp_path / "my-resnet", "faces", 3, ImageShape(3, 32, 32))
 
 
 @pytest.mark.parametrize("dataset", FOUR)
