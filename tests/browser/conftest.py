@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from pages._ui.lab.modules import linked
 
@@ -167,6 +169,26 @@ def pictures(page: Page, name: str, *, whole: bool = False) -> dict[str, list[st
         style = "getComputedStyle(document.body)"
         colours[str(scheme)] = [str(page.evaluate(f"{style}.{one}")) for one in ("backgroundColor", "color")]
     return colours
+
+
+def saved(page: Page, button: str | re.Pattern[str]) -> tuple[str, bytes]:
+    """Name and content of what a button saves; pressed again, as anybody would, where nothing comes."""
+    press = page.get_by_role("button", name=button).click
+    try:
+        with page.expect_download(timeout=20_000) as waiting:
+            press()
+    except PlaywrightTimeout:
+        with page.expect_download() as waiting:
+            press()
+    return waiting.value.suggested_filename, waiting.value.path().read_bytes()
+
+
+def saved_pictures(page: Page) -> dict[str, bytes]:
+    """The two pictures that a view saves, by the names of their files."""
+    found = dict(saved(page, f"Save {kind}") for kind in ("PNG", "SVG"))
+    assert [name.rpartition(".")[2] for name in found] == ["png", "svg"]
+    assert [raw[:4] for raw in found.values()] == [b"\x89PNG", b"<svg"]
+    return found
 
 
 def computed(page: Page, module: str, expression: str, value: Any = None) -> Any:

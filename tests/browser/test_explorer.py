@@ -5,20 +5,17 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from locality.datasets import Source
 from locality.fields.jacobian import compare
 from locality.studies import Draws, find_network, finish, fit_wiener, pixel_field
 from locality.types import Pixel
-from tests.browser.conftest import centre_of, pictures, spot
+from tests.browser.conftest import centre_of, pictures, saved, saved_pictures, spot
 
 pytestmark = pytest.mark.browser
 SET, SIDE = "faces", 32  # always on the machine, and a network is trained on it
@@ -146,29 +143,15 @@ def test_play_sweeps_the_noise(page: Page, server: str) -> None:
     shows(lab, "^15,15 .* exact")
 
 
-def saved(page: Page, press: Callable[[], None], folder: Path) -> bytes:
-    """What a button saves; pressed again, as anybody would, where nothing comes on a busy machine."""
-    try:
-        with page.expect_download(timeout=20_000) as waiting:
-            press()
-    except PlaywrightTimeout:
-        with page.expect_download() as waiting:
-            press()
-    path = folder / waiting.value.suggested_filename
-    waiting.value.save_as(path)
-    return path.read_bytes()
-
-
-def test_export_png_svg_and_numbers(page: Page, server: str, tmp_path: Path) -> None:
+def test_export_png_svg_and_numbers(page: Page, server: str) -> None:
     lab = open_explorer(page, server, f"?dataset={SET}&px=3.4&sigma=2")
     shows(lab, r"^3,4 2\.00000 exact ")
-    picture = Image.open(io.BytesIO(saved(page, page.get_by_role("button", name="Save PNG").click, tmp_path)))
+    raw, drawing = saved_pictures(page).values()
+    picture = Image.open(io.BytesIO(raw))
     assert picture.width > 1200
     assert len(picture.convert("RGB").getcolors(2**24) or ()) > 50
-    drawing = saved(page, page.get_by_role("button", name="Save SVG").click, tmp_path).decode()
-    assert drawing.startswith("<svg")
-    assert "row 3, column 4" in drawing
-    numbers = np.load(io.BytesIO(saved(page, page.get_by_role("button", name="Save numbers").click, tmp_path)))
+    assert "row 3, column 4" in drawing.decode()
+    numbers = np.load(io.BytesIO(saved(page, "Save numbers")[1]))
     assert tuple(numbers["pixel"]) == (3, 4)
     row = finish(pixel_field(Source.parse(SET), "wiener", Pixel(3, 4), 2.0, Draws()))
     assert np.allclose(numbers["predicted"], row.sum(dim=(0, 1)).numpy(), atol=1e-6)
