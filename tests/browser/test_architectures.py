@@ -119,9 +119,9 @@ def test_pictures_are_saved(page: Page, server: str) -> None:
     assert "UNet" in drawing.decode()
 
 
-def test_screens(screen: Page, server: str) -> None:
-    open_page(screen, server)
-    pictures(screen, "architectures")
+def test_on_a_phone(phone: Page, server: str) -> None:
+    open_page(phone, server)
+    pictures(phone, "architectures")
 
 
 def test_without_images_a_shipped_set_works(page: Page, bare_server: str) -> None:

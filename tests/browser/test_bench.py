@@ -74,6 +74,6 @@ def test_the_table_is_saved(page: Page, bare_server: str) -> None:
     assert table.startswith(b"| model |")
 
 
-def test_screens(screen: Page, bare_server: str) -> None:
-    open_page(screen, bare_server)
-    pictures(screen, "bench")
+def test_on_a_phone(phone: Page, bare_server: str) -> None:
+    open_page(phone, bare_server)
+    pictures(phone, "bench")

@@ -151,9 +151,9 @@ def test_pictures_are_saved(page: Page, bare_server: str) -> None:
     assert "Predicted field" in list(found.values())[1].decode()
 
 
-def test_screens(screen: Page, bare_server: str) -> None:
-    open_page(screen, bare_server)
-    pictures(screen, "edit")
+def test_on_a_phone(phone: Page, bare_server: str) -> None:
+    open_page(phone, bare_server)
+    pictures(phone, "edit")
 
 
 def test_a_shape_takes_the_pixel_along_and_the_learned_field_before_stays(page: Page, bare_server: str) -> None:

@@ -84,16 +84,15 @@ def test_a_page_stays_where_it_is_while_it_loads(page: Page, server: str, path: 
     assert page.evaluate("window.moved") < 0.08
 
 
-def test_the_menu_of_a_phone_can_be_seen(browser: Browser, server: str) -> None:
-    with watched(browser, 390, 844) as page:
-        open_explorer(page, server, "")
-        link = page.get_by_role("link", name="Data", exact=True).last
-        box = link.bounding_box()
-        assert box is not None
-        assert 0 <= box["x"] < 390
-        assert box["y"] < 60
-        link.click()
-        expect(page).to_have_title(re.compile("^Data"))
+def test_the_menu_of_a_phone_can_be_seen(phone: Page, server: str) -> None:
+    open_explorer(phone, server, "")
+    link = phone.get_by_role("link", name="Data", exact=True).last
+    box = link.bounding_box()
+    assert box is not None
+    assert 0 <= box["x"] < 390
+    assert box["y"] < 60
+    link.click()
+    expect(phone).to_have_title(re.compile("^Data"))
 
 
 SIGMAS = """window.sigmas = new Set()
