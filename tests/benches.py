@@ -1,10 +1,11 @@
-"""Small benchmarks on the digits: a reference and a ceiling with random weights, and models that are counted."""
+"""Small benchmarks on the digits, of networks with random weights and models that are counted; the shipped tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.networks import NETWORKS, NetworkDenoiser, save_network
 from locality.store import Store
-from locality.studies import Bench, BenchPlan, Untrained, bench, finish
+from locality.studies import Bench, BenchPlan, Untrained, bench, finish, shipped_benches
 from locality.types import ImageShape
 from tests.made_up import made_up
 
@@ -20,10 +21,15 @@ SHAPE = ImageShape(1, 8, 8)
 
 
 def network(
-    folder: Path, seed: int = 0, dataset: str = "digits", shape: ImageShape = SHAPE, ratio: float = 0.75
+    folder: Path,
+    seed: int = 0,
+    dataset: str = "digits",
+    shape: ImageShape = SHAPE,
+    ratio: float = 0.75,
+    text: str = "resnet:channels=8",
 ) -> str:
     """A network with random weights, written like a trained one; its path."""
-    spec = NETWORKS.parse("resnet:channels=8")
+    spec = NETWORKS.parse(text)
     net = Untrained(spec, shape, seed).build().net
     save_network(folder, NetworkDenoiser(net, spec, shape), {"dataset": dataset, "error_ratio": {"0.5": ratio}})
     return str(folder)
@@ -60,3 +66,9 @@ def plan(reference: str, *models: str, **options: object) -> BenchPlan:
 
 def run(plan: BenchPlan, store: Store, dataset: str = "digits", first: int | None = None) -> Bench:
     return finish(bench(Source.parse(dataset, first), plan, store=store))
+
+
+@cache
+def leaderboard(name: str) -> Bench:
+    """The shipped table of a dataset, of all models."""
+    return next(one for one in shipped_benches() if one.dataset == name and not one.plan.presets)

@@ -39,11 +39,6 @@ def apart(a: Array, b: Array) -> float:
     return float(((a - b) ** 2).sum())
 
 
-def entropy_number(weights: Iterable[float]) -> float:
-    """exp of the entropy: how many items share the weight."""
-    return math.exp(-sum(weight * math.log(weight) for weight in weights if weight > 0))
-
-
 # --- whole images
 
 

@@ -18,18 +18,22 @@ from locality.types import ImageShape
 DIGITS = ImageShape(1, 8, 8)
 
 
-def own_network(name: str, dataset: str, seed: int = 0) -> Path:
-    """A network for images of 8x8 pixels, as anybody may have trained it on a dataset."""
+def write_network(folder: Path, dataset: str, seed: int, shape: ImageShape) -> Path:
+    """A network as anybody may have trained it on a dataset."""
     spec = ResNet(channels=8)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        net = spec.build(DIGITS)
+        net = spec.build(shape)
         for weights in net.parameters():
             torch.nn.init.normal_(weights, std=0.05)
-    folder = default_store().local / "networks" / f"{slug(dataset)}-{name}"
     facts = {"dataset": dataset, "error_ratio": {}, "images_seen": 0}
-    save_network(folder, NetworkDenoiser(net.eval(), spec, DIGITS), facts)
+    save_network(folder, NetworkDenoiser(net.eval(), spec, shape), facts)
     return folder
+
+
+def own_network(name: str, dataset: str, seed: int = 0) -> Path:
+    """One for images of 8x8 pixels, among those of the dataset."""
+    return write_network(default_store().local / "networks" / f"{slug(dataset)}-{name}", dataset, seed, DIGITS)
 
 
 @contextmanager

@@ -248,3 +248,15 @@ def worlds() -> dict[str, World]:
         "shifted": Shifted(pair, by),
         "scaled": Scaled(tilted, -1.7),
     }
+
+
+class Curved:
+    """No world: a denoiser with a Jacobian that is not symmetric, x + tanh(A x / sigma) B."""
+
+    def __init__(self, shape: ImageShape, size: float = 0.25) -> None:
+        self.shape = shape
+        generator = torch.Generator().manual_seed(2)
+        self.a, self.b = (size * torch.randn(shape.d, shape.d, generator=generator) for _ in range(2))
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        return x + torch.tanh(x @ self.a.to(x).T / sigma) @ self.b.to(x)

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit as st
-import torch
 
 from locality.datasets import Source
 from locality.fields.codec import LEARNED_SIGMAS
-from locality.networks import NetworkDenoiser, save_network
-from locality.networks.resnet import ResNet
 from locality.schedule import nearest_level
 from locality.studies import Draws, finish, fit_wiener, nearest_pixel, pixel_field, pixel_grid
 from locality.types import ImageShape, Pixel
@@ -23,37 +18,17 @@ from pages._ui.architectures import export
 from pages._ui.architectures.entries import entries_of
 from tests.app.opened import open_page
 from tests.buffer import sent
+from tests.own_networks import write_network
 
-PAGE, SAMPLES = "pages/explore/04_Architectures.py", "pages/explore/03_Samples.py"
+pytestmark = pytest.mark.usefixtures("bare_machine")
+MENU = ("04_Architectures", "03_Samples")
 FOUR = ("cifar10", "fashion_mnist", "mnist", "faces")
-
-
-@pytest.fixture(autouse=True)
-def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No image files, no own networks; nothing remembered from another test; a first run opens this page."""
-    monkeypatch.delenv("LOCALITY_DATA", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True), st.Page(SAMPLES)]})
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    yield
-    st.cache_resource.clear()
-    st.cache_data.clear()
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A small network for faces, as anybody may have trained it."""
-    spec, shape = ResNet(channels=8), ImageShape(3, 32, 32)
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        net = spec.build(shape)
-        for weights in net.parameters():
-            torch.nn.init.normal_(weights, std=0.05)
-    facts = {"dataset": "faces", "error_ratio": {}, "images_seen": 0}
-    save_network(tmp_path / "my-resnet", NetworkDenoiser(net.eval(), spec, shape), facts)
-    return tmp_path / "my-resnet"
+    return write_network(tmp_path / "my-resnet", "faces", 3, ImageShape(3, 32, 32))
 
 
 @pytest.mark.parametrize("dataset", FOUR)
@@ -140,17 +115,17 @@ def test_a_set_without_networks_says_what_to_do_and_still_shows_the_prediction()
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ({"measure": "love"}, "measure “love”"),
-        ({"scope": "all"}, "scope “all”"),
-        ({"reference": "gpt"}, "reference “gpt”"),
-        ({"px": "99.1"}, "pixel 99, 1"),
-        ({"sigma": "nan"}, "not a number"),
-        ({"networks": ",".join(f"/n{i}" for i in range(12))}, "asks for 12 networks"),
+        (
+            {"measure": "love", "scope": "all", "reference": "gpt", "px": "99.1", "sigma": "nan"},
+            ["measure “love”", "scope “all”", "reference “gpt”", "pixel 99, 1", "not a number"],
+        ),
+        ({"networks": ",".join(f"/n{i}" for i in range(12))}, ["asks for 12 networks"]),
     ],
 )
-def test_links_that_ask_for_what_does_not_exist_are_reported(query: dict[str, str], said: str) -> None:
+def test_links_that_ask_for_what_does_not_exist_are_reported(query: dict[str, str], said: list[str]) -> None:
     at = open_page(dataset="faces", **query)
-    assert any(said in warning.value for warning in at.warning)
+    for text in said:
+        assert sum(text in warning.value for warning in at.warning) == 1, text
     assert sent(at)[0]["entries"][0]["id"] == "predicted"
 
 

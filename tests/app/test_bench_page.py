@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from locality.datasets import Source
 from locality.published import FIGURES
-from locality.studies import Bench, BenchPlan, bench, finish, shipped_benches
+from locality.studies import Bench, BenchPlan, bench, finish
 from locality.studies.benchmark import METRICS
 from pages._ui.bench.detail import clipped
 from pages._ui.bench.misses import least, misses
@@ -24,26 +22,17 @@ from pages._ui.bench.ranking import answer, lowest, ranked
 from pages._ui.bench.run import _parsed, _written
 from pages._ui.bench.table import COMPONENT
 from pages._ui.work import WORKS
-from tests.app.opened import open_page
+from tests.app.opened import button, open_page
+from tests.benches import leaderboard
 from tests.buffer import sent
 from tests.own_networks import own_networks
 
-PAGE = "pages/explore/07_Benchmark.py"
+MENU = ("07_Benchmark",)
 RUN = "reference=mine n=3 steps=3 seed=0 first=0 wiener optimal"
-pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
-
-
-@pytest.fixture(autouse=True)
-def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.delenv("LOCALITY_DATA", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    yield
-    st.cache_resource.clear()
-    st.cache_data.clear()
+pytestmark = [
+    pytest.mark.timeout(300),  # seconds on an idle machine; others may be at work
+    pytest.mark.usefixtures("bare_machine"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +92,7 @@ def test_errors_at_the_levels_of_the_steps_have_their_own_curve(made: Bench) -> 
 
 def test_what_leaves_the_chart_is_named() -> None:
     """The axis ends at -1, and the page says who is below, where and by how much."""
-    table = next(one for one in shipped_benches() if one.dataset == "cifar10" and not one.plan.presets)
+    table = leaderboard("cifar10")
     low = {sigma: one.mean for sigma, one in table.curve("nearest", "r2_trajectory") if one.mean < -1}
     assert low
     said = clipped(table, ["nearest", "prism"])
@@ -156,7 +145,7 @@ def test_the_answer_names_the_best_its_lead_and_the_second_network(made: Bench) 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
 def test_a_lead_is_told_against_both_networks(name: str) -> None:
     """What holds for one network only is no finding, and the sentence says so."""
-    table = next(one for one in shipped_benches() if one.dataset == name and not one.plan.presets)
+    table = leaderboard(name)
     (best, _), (other, _) = [row for row in ranked(table, "r2_final") if row[0] != table.second][:2]
     lead = table.difference(best, other, "r2_second")
     told = answer(table, "r2_final")
@@ -218,7 +207,7 @@ def test_run_and_pause_and_go_on(networks: None) -> None:
     at.text_input(key="bench_entries").set_value("optimal@first=50")
     at.number_input(key="bench_n").set_value(2)
     at.number_input(key="bench_steps").set_value(3)
-    next(button for button in at.button if button.label == "Run").click().run()
+    button(at, "Run").click().run()
     assert not at.exception
     assert not at.error, at.error
     for work in list(WORKS._known.values()):

@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
@@ -33,25 +31,8 @@ from tests.app import opened
 from tests.buffer import sent, unpacked
 from tests.own_networks import own_networks
 
-PAGE, EXPLORER, SAMPLES = (f"pages/explore/{name}.py" for name in ("06_Edit_statistics", "01_Explorer", "03_Samples"))
-
-
-@pytest.fixture(autouse=True)
-def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No image files; nothing remembered from another test; a first run opens this page."""
-    monkeypatch.delenv("LOCALITY_DATA", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    pages = [PAGE, EXPLORER, SAMPLES, "pages/explore/02_Data.py", "pages/explore/05_Train.py"]
-    monkeypatch.setattr(
-        "pages._ui.frame.sections",
-        lambda: {"": [st.Page(page, default=page == PAGE) for page in pages]},
-    )
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    yield
-    st.cache_resource.clear()
-    st.cache_data.clear()
+pytestmark = pytest.mark.usefixtures("bare_machine")
+MENU = ("06_Edit_statistics", "01_Explorer", "03_Samples", "02_Data", "05_Train")
 
 
 def open_page(**query: Any) -> AppTest:
@@ -217,7 +198,7 @@ def test_widgets_change_the_chain() -> None:
     assert link(at, "edit") == "blur:radius=1"
     wish(at, level=2.5, mask=None)
     assert link(at, "edit") == "blur:radius=2.5"
-    next(button for button in at.button if button.label == "Before all").click().run()
+    opened.button(at, "Before all").click().run()
     assert link(at, "edit") == "pattern:mask=W,strength=0.5+blur:radius=2.5"
     next(button for button in at.button if button.label.startswith("Remove")).click().run()
     assert len(parse_chain(link(at, "edit"))) == 1
@@ -229,10 +210,10 @@ def test_widgets_change_the_chain() -> None:
 def test_a_conflict_is_refused_and_the_chain_stays() -> None:
     at = open_page(edit="pattern:W")
     next(box for box in at.selectbox if box.label == "Add").set_value("mirror").run()
-    next(button for button in at.button if button.label == "After all").click().run()
+    opened.button(at, "After all").click().run()
     before = link(at, "edit")
     next(box for box in at.selectbox if box.label == "Add").set_value("mirror").run()
-    next(button for button in at.button if button.label == "After all").click().run()
+    opened.button(at, "After all").click().run()
     assert any("conflict" in warning.value for warning in at.warning)
     assert link(at, "edit") == before
 
@@ -264,7 +245,7 @@ def test_train_on_this_starts_a_training_of_the_edited_images(monkeypatch: pytes
     at = open_page(edit="pattern:ring,strength=0.75")
     at.multiselect(key="edit_networks").set_value(["unet", "dit"]).run()
     at.number_input(key="edit_minutes").set_value(2.0).run()
-    next(button for button in at.button if button.label == "Train on this").click().run()
+    opened.button(at, "Train on this").click().run()
     assert [plan.dataset for plan in started] == ["digits+pattern:mask=ring,strength=0.75"] * 2
     assert [plan.network for plan in started] == ["unet:channels=16-32-48", "dit:patch=4"]
     assert started[0].key == "digits-pattern-mask-ring-strength-0.75-unet"
@@ -399,9 +380,9 @@ def test_the_main_edit_is_the_last_that_is_no_clip() -> None:
 # --- other pages
 
 
-@pytest.mark.parametrize("page", [EXPLORER, SAMPLES, "pages/explore/02_Data.py", "pages/explore/05_Train.py"])
+@pytest.mark.parametrize("page", MENU[1:])
 def test_other_pages_take_edited_images_from_a_link(monkeypatch: pytest.MonkeyPatch, page: str) -> None:
-    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(page, default=True), st.Page(PAGE)]})
+    monkeypatch.setattr("pages._ui.frame.sections", opened.menu(page, MENU[0]))
     at = open_page(edit="pattern:W,strength=1")
     assert not at.error, at.error
     assert any("Edited images" in text.value for text in at.sidebar.markdown)
@@ -413,6 +394,6 @@ def test_other_pages_take_edited_images_from_a_link(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_wrong_edit_on_another_page_is_left_out_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(EXPLORER, default=True)]})
+    monkeypatch.setattr("pages._ui.frame.sections", opened.menu("01_Explorer"))
     at = open_page(edit="patern:W")
     assert any("The link's edits are left out. Unknown edit 'patern'" in warning.value for warning in at.warning)

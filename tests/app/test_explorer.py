@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
@@ -21,17 +19,12 @@ from pages._ui.explorer import basis, files
 from tests.app.opened import open_page
 from tests.buffer import sent, unpacked
 
+pytestmark = pytest.mark.usefixtures("bare_machine")
+
 
 @pytest.fixture(autouse=True)
-def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No image files, tables in a folder of the test's own, nothing remembered from another test."""
-    monkeypatch.delenv("LOCALITY_DATA", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
+def own_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(files, "_STATIC", tmp_path / "static")
-    st.cache_resource.clear()
-    yield
-    st.cache_resource.clear()
 
 
 def look_at(at: AppTest, row: int, col: int, sigma: float, kind: str = "click") -> None:
@@ -89,20 +82,22 @@ def test_a_browser_is_never_trusted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "text"),
+    ("query", "texts"),
     [
-        ({"px": "99.1"}, "rows 0–7 and columns 0–7"),
-        ({"px": "a.b"}, "is not ROW.COLUMN"),
-        ({"sigma": "nan"}, "is not a number"),
-        ({"sigma": "1e9"}, "the slider runs from"),
-        ({"network": "gpt"}, ""),
-        ({"scale": "cubic"}, "which does not exist"),
-        ({"index": "-3"}, "give 0–9999"),
+        (
+            {"px": "99.1", "sigma": "nan", "scale": "cubic", "index": "-3"},
+            ["rows 0–7 and columns 0–7", "is not a number", "scale “cubic”, which does not exist", "give 0–9999"],
+        ),
+        (
+            {"dataset": "mnist", "px": "a.b", "sigma": "1e9", "network": "gpt"},
+            ["is not ROW.COLUMN", "the slider runs from", "network “gpt”, which does not exist"],
+        ),
     ],
 )
-def test_wrong_links_are_explained(query: dict[str, str], text: str) -> None:
-    at = open_page(dataset="digits", **query)
-    assert any(text in warning.value for warning in at.warning) or not text
+def test_every_wrong_value_of_a_link_is_explained(query: dict[str, str], texts: list[str]) -> None:
+    at = open_page(**{"dataset": "digits", **query})
+    for text in texts:
+        assert sum(text in warning.value for warning in at.warning) == 1, text
     sent(at)
 
 

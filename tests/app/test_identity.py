@@ -26,12 +26,12 @@ from pages._ui.choice import link_to
 from pages._ui.explorer import facts, files
 from pages._ui.explorer.view import View
 from pages._ui.train.plan import Plan, plans
+from tests.app.opened import menu, open_page
 from tests.app.test_standalone import OPTIONS
 from tests.buffer import unpacked
 from tests.own_networks import own_networks
 from tests.shell import Shell
 
-APP = str(Path(__file__).parents[2] / "app.py")
 PAGES = ["01_Explorer", "02_Data", "03_Samples", "04_Architectures", "05_Train", "06_Edit_statistics", "07_Benchmark"]
 EDIT_PAGE, WITHOUT_COMMANDS = "06_Edit_statistics", ("03_Samples", "07_Benchmark")
 COMMANDS = "field|train|sample|agreement|memorisation|bench|sweep|precompute"
@@ -105,16 +105,10 @@ def _texts(value: Any) -> Iterator[str]:
 def test_pages_print_what_leads_back_to_their_images(
     page: str, source: Source, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    path = f"pages/explore/{page}.py"
-    others = [f"pages/explore/{name}.py" for name in PAGES if name != page]
-    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(path, default=True), *map(st.Page, others)]})
+    monkeypatch.setattr("pages._ui.frame.sections", menu(page, *(name for name in PAGES if name != page)))
     monkeypatch.setattr(files, "_STATIC", tmp_path / "static")
     st.cache_resource.clear()
-    at = AppTest.from_file(APP, default_timeout=110)
-    for name, value in link_to(source).items():
-        at.query_params[name] = value
-    at.run()
-    assert not at.exception, at.exception
+    at = open_page(**link_to(source))
     assert not [warning.value for warning in at.warning if "link" in warning.value.lower()]
     found = {one.fingerprint for one in images_of(printed(at))}
     edited = source if source.edits else Source.parse(f"{source.text}+pattern:W")
@@ -168,10 +162,7 @@ def test_a_network_of_other_options_is_offered_with_both_names(
 
 def test_a_link_may_give_the_dataset_as_commands_do(source: Source) -> None:
     st.cache_resource.clear()
-    at = AppTest.from_file(APP, default_timeout=110)
-    at.query_params["dataset"] = source.text
-    at.run()
-    assert not at.exception, at.exception
+    at = open_page(dataset=source.text)
     assert unpacked(at.get("bidi_component")[0].proto.bytes)[0]["name"] == source.text
     asked = {name: at.query_params[name] for name in link_to(source)}
     assert {name: value if isinstance(value, str) else value[0] for name, value in asked.items()} == link_to(source)

@@ -18,16 +18,15 @@ from locality.sharing import Sharing, readable, share
 from pages._ui import uploads
 from pages._ui.quota import QUOTA
 from pages._ui.uploads import Held
-from tests.app.opened import open_page
+from tests.app.opened import menu, open_page
 
-PAGES = [f"pages/explore/{name}.py" for name in ("09_Your_images", "01_Explorer", "02_Data", "05_Train")]
+PAGES = ("09_Your_images", "01_Explorer", "02_Data", "05_Train")
 
 
 @pytest.fixture(autouse=True)
 def first_page(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
     first = getattr(request, "param", PAGES[0])
-    pages = lambda: {"": [st.Page(page, default=page == first) for page in PAGES]}  # noqa: E731
-    monkeypatch.setattr("pages._ui.frame.sections", pages)
+    monkeypatch.setattr("pages._ui.frame.sections", menu(first, *(page for page in PAGES if page != first)))
     st.cache_resource.clear()
     yield
     st.cache_resource.clear()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from locality.dataset import Images
-from locality.datasets import DATASETS, Source
+from locality.datasets import Source
 from locality.studies import Expected, Sampling, finish, found_samples, nearest_training, sample, shipped_grid
 from locality.types import Denoiser, Pixel
 from locality.work import heartbeat
@@ -25,26 +23,19 @@ from pages._ui.samples import evidence, export, mount
 from pages._ui.samples.jobs import JOBS, Drawing, Job, Jobs
 from pages._ui.samples.marks import marked, moved
 from pages._ui.samples.rows import find_rows
-from tests.app.opened import open_page
+from tests.app.opened import button, open_page, texts
 from tests.buffer import sent
 from tests.made_up import made_up
 
-PAGE = "pages/explore/03_Samples.py"
+pytestmark = pytest.mark.usefixtures("bare_machine")
+MENU = ("03_Samples",)
 SHIPPED = ("cifar10", "mnist", "fashion_mnist")  # statistics and networks, but no images on a bare machine
 SMALL = {"digits": {}, "faces": {}, "photos": {}, "power_law": {"power_law_images": "200"}}
 
 
 @pytest.fixture(autouse=True)
-def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """No image files; nothing remembered from another test; a first run opens this page."""
-    monkeypatch.delenv("LOCALITY_DATA", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
+def nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pages._ui.samples.pace.expected_sampling", costing())
-    st.cache_resource.clear()
-    yield
-    st.cache_resource.clear()
 
 
 def costing(**seconds: float) -> Any:
@@ -55,10 +46,6 @@ def costing(**seconds: float) -> Any:
         return Expected(0.1, seconds.get(text.partition(":")[0], 0.4), 10**6)
 
     return expected
-
-
-def button(at: AppTest, label: str) -> Any:
-    return next(button for button in at.button if button.label == label)
 
 
 def generate(at: AppTest) -> AppTest:
@@ -74,10 +61,6 @@ def generate(at: AppTest) -> AppTest:
     at.run()
     assert not at.exception, at.exception
     return at
-
-
-def texts(at: AppTest) -> str:
-    return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.info, *at.header))
 
 
 @pytest.mark.parametrize("name", [*SHIPPED, *SMALL])
@@ -501,4 +484,3 @@ def test_the_menu_has_the_page_with_an_icon_of_its_own() -> None:
     from pages._ui.frame import _ICONS
 
     assert "Samples" in _ICONS
-    assert DATASETS  # the sidebar's choice

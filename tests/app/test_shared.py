@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from locality.errors import BadInput, TooLarge
 from locality.sharing import Sharing, share, shared
@@ -22,8 +21,7 @@ from pages._ui.shared import begin, described
 from pages._ui.train.plan import Plan
 from pages._ui.train.runs import Runs
 from pages._ui.work import Work, Works
-
-APP = str(Path(__file__).parents[2] / "app.py")
+from tests.app.opened import open_page
 
 
 @pytest.fixture
@@ -199,10 +197,7 @@ def test_a_checkpoint_of_a_link_is_refused(tmp_path: Path, sharing: Sharing) -> 
 def _page(tmp_path: Path, query: dict[str, str], page: str = "") -> list[Any]:
     """What a page says of a link: its errors, warnings, titles of boxes."""
     st.cache_resource.clear()
-    app = AppTest.from_file(APP, default_timeout=120)
-    for name, value in query.items():
-        app.query_params[name] = value.format(closed=tmp_path)
-    app.run()
+    app = open_page(**{name: value.format(closed=tmp_path) for name, value in query.items()})
     if page:
         app.switch_page(f"pages/{page}").run()
     assert not app.exception, app.exception[0].value

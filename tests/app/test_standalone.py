@@ -6,9 +6,7 @@ import base64
 import dataclasses
 import gzip
 import hashlib
-import json
 import re
-import struct
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from streamlit.testing.v1 import AppTest
 
 import locality
 from locality.datasets import Source
@@ -27,6 +24,8 @@ from locality.types import ImageShape, Pixel
 from pages._ui.explorer import facts, fields, options, standalone
 from pages._ui.explorer.view import View
 from pages._ui.lab.modules import linked
+from tests.app.opened import open_page
+from tests.buffer import unpacked
 
 OPTIONS = options.Options("Mean image", 0, True, "mean", None, "sum", 16, False, ())
 VIEW = View(Pixel(2, 5), 0.7, Pixel(0, 0), 9)
@@ -61,17 +60,6 @@ class Page(HTMLParser):
 
     def table(self, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return unpacked(gzip.decompress(base64.b64decode(self.scripts[name])))
-
-
-def unpacked(buffer: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    length = struct.unpack_from("<I", buffer)[0]
-    head = json.loads(buffer[4 : 4 + length])
-    kinds = {"f4": np.float32, "u1": np.uint8, "i1": np.int8}
-    arrays = {
-        part["name"]: np.frombuffer(buffer, kinds[part["kind"]], part["count"], 4 + length + part["at"])
-        for part in head["arrays"]
-    }
-    return head, arrays
 
 
 @pytest.fixture(scope="module")
@@ -210,8 +198,5 @@ def test_without_images_the_learned_fields_are_those_of_the_network_s_table(
 
 
 def test_the_page_offers_it_with_its_size() -> None:
-    at = AppTest.from_file(str(Path(__file__).parents[2] / "app.py"), default_timeout=110)
-    at.query_params["dataset"] = "digits"
-    at.run()
-    assert not at.exception, at.exception
-    assert any("One HTML file (≈ 0.11 MB)" in button.label for button in at.get("download_button"))
+    buttons = open_page(dataset="digits").get("download_button")
+    assert any("One HTML file (≈ 0.11 MB)" in button.label for button in buttons)

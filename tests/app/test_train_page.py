@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
@@ -31,53 +30,38 @@ from pages._ui.train.plan import PLAN, Plan, free_name, load_plan, plans
 from pages._ui.train.runs import OUTCOME, RUNS, Run, Runs, state_of
 from pages._ui.train.view import smoothed
 from tests.app import opened
+from tests.app.opened import button, texts
 from tests.buffer import sent
 
 pytestmark = pytest.mark.timeout(300)  # seconds on an idle machine; others may be at work
-PAGE = "pages/explore/05_Train.py"
+MENU = ("05_Train",)
 TINY = "resnet:channels=8"  # without the slow imports of the U-Net
 QUICK = {"batch": "8", "bfloat16": "false", "warmup": "8"}
 
 
 @pytest.fixture(autouse=True)
-def own_networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """A cache of its own, no image files, a first run that opens this page, and a pace that is not measured."""
+def own_networks(bare_machine: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A cache of its own on a bare machine, and a pace that is not measured."""
     store = Store(tmp_path / "cache", None)
     for module in (plans_module, runs):
         monkeypatch.setattr(module, "default_store", lambda: store)
     monkeypatch.setattr("locality.studies.trained.default_store", lambda: store)
-    monkeypatch.delenv("LOCALITY_DATA", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
     monkeypatch.setattr(runs, "_NICE", 0)  # the test waits for it
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # networks this small are slower on two threads than on one
     monkeypatch.setattr("pages._ui.train.pace.training_speed", lambda *_: 1000.0)
     monkeypatch.setattr("pages._ui.train.board.shipped_recordings", list)
-    st.cache_resource.clear()
-    st.cache_data.clear()
     yield tmp_path / "cache" / "networks"
     for run in RUNS.active():
         RUNS.cancel(run.plan)
         assert run.ended.wait(60)
-    st.cache_resource.clear()
 
 
 def open_page(**query: Any) -> AppTest:
     return opened.open_page(**{"dataset": "digits", **query})
 
 
-def button(at: AppTest, label: str) -> Any:
-    return next(button for button in at.button if button.label == label)
-
-
 def labels(at: AppTest) -> list[str]:
     return [button.label for button in at.button]
-
-
-def texts(at: AppTest) -> str:
-    shown = (*at.markdown, *at.caption, *at.info, *at.header, *at.error, *at.code)
-    return "\n".join(element.value for element in shown)
 
 
 def tiny(name: str = "mine", **options: Any) -> Plan:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
@@ -17,29 +14,16 @@ from locality.studies import find_network, found_agreement
 from locality.types import ImageShape, Pixel
 from pages._ui.why.numbers import agreed, out_of_reach, reach
 from tests.app import opened
+from tests.app.opened import texts
 
-PAGE = "pages/explore/08_Why_not_exactly_equal.py"
-
-
-@pytest.fixture(autouse=True)
-def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.delenv("LOCALITY_DATA", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setattr("pages._ui.frame.sections", lambda: {"": [st.Page(PAGE, default=True)]})
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    yield
-    st.cache_resource.clear()
+pytestmark = pytest.mark.usefixtures("bare_machine")
+MENU = ("08_Why_not_exactly_equal",)
 
 
 def open_page(**query: str) -> AppTest:
     at = opened.open_page(**query)
     assert not at.error
     return at
-
-
-def texts(at: AppTest) -> str:
-    return "\n".join(element.value for element in at.markdown)
 
 
 def said_small(at: AppTest) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from pages._ui.lab.modules import linked
 
@@ -144,6 +146,13 @@ def page(browser: Browser) -> Iterator[Page]:
         yield opened
 
 
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[Page]:
+    """A page as narrow as a phone's."""
+    with watched(browser, 390, 844) as opened:
+        yield opened
+
+
 @pytest.fixture(params=[(1440, 900), (390, 844)], ids=["wide", "phone"])
 def screen(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page as wide as a laptop's, and one as narrow as a phone's."""
@@ -151,22 +160,45 @@ def screen(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
         yield opened
 
 
-def pictures(page: Page, name: str, *, whole: bool = False) -> dict[str, list[str]]:
-    """Keep a picture in light and one in dark to be looked at; nothing may be wider than the screen.
+def picture(page: Page, name: str, scheme: Literal["light", "dark"], *, whole: bool = False) -> list[str]:
+    """Turn a page light or dark and keep a picture to be looked at; nothing may be wider than the screen.
 
-    Returns the page's background and text colour in either.
+    Returns the page's background and text colour.
     """
     assert page.viewport_size is not None
-    width, colours = page.viewport_size["width"], {}
+    width = page.viewport_size["width"]
     SHOTS.mkdir(exist_ok=True)
-    for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme)
-        page.wait_for_timeout(300)  # the page turns
-        page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=whole)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        style = "getComputedStyle(document.body)"
-        colours[str(scheme)] = [str(page.evaluate(f"{style}.{one}")) for one in ("backgroundColor", "color")]
-    return colours
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_timeout(300)  # the page turns
+    page.screenshot(path=SHOTS / f"{name}-{width}-{scheme}.png", full_page=whole)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    style = "getComputedStyle(document.body)"
+    return [str(page.evaluate(f"{style}.{one}")) for one in ("backgroundColor", "color")]
+
+
+def pictures(page: Page, name: str, *, whole: bool = False) -> dict[str, list[str]]:
+    """A picture in light and one in dark, and the colours of either."""
+    return {scheme: picture(page, name, scheme, whole=whole) for scheme in SCHEMES}
+
+
+def saved(page: Page, button: str | re.Pattern[str]) -> tuple[str, bytes]:
+    """Name and content of what a button saves; pressed again, as anybody would, where nothing comes."""
+    press = page.get_by_role("button", name=button).click
+    try:
+        with page.expect_download(timeout=20_000) as waiting:
+            press()
+    except PlaywrightTimeout:
+        with page.expect_download() as waiting:
+            press()
+    return waiting.value.suggested_filename, waiting.value.path().read_bytes()
+
+
+def saved_pictures(page: Page) -> dict[str, bytes]:
+    """The two pictures that a view saves, by the names of their files."""
+    found = dict(saved(page, f"Save {kind}") for kind in ("PNG", "SVG"))
+    assert [name.rpartition(".")[2] for name in found] == ["png", "svg"]
+    assert [raw[:4] for raw in found.values()] == [b"\x89PNG", b"<svg"]
+    return found
 
 
 def computed(page: Page, module: str, expression: str, value: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""Every page in a browser under axe-core: no violation, light and dark, views and frame alike."""
+"""Every page in a browser as wide as a laptop's, light and dark: no violation under axe-core, nothing too wide."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.browser.conftest import ROOT, SCHEMES
+from tests.browser.conftest import ROOT, SCHEMES, picture
 
 pytestmark = pytest.mark.browser
 FILES = sorted((ROOT / "pages").glob("[a-z]*/[0-9][0-9]_*.py"), key=lambda path: path.name)
@@ -43,8 +43,7 @@ def test_no_violation(name: str, page: Page, bare_server: str) -> None:
     settle(page)
     found = {}
     for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme)
-        page.wait_for_timeout(400)  # the page turns
+        picture(page, f"page-{name or 'explorer'}", scheme)
         if lines := violations(page):
             found[str(scheme)] = lines
     assert not found, "\n".join(f"{scheme}: {line}" for scheme, lines in found.items() for line in lines)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from locality.studies import shipped_benches
-from tests.browser.conftest import pictures
+from tests.benches import leaderboard
+from tests.browser.conftest import pictures, saved
 
 pytestmark = pytest.mark.browser
 SET = "fashion_mnist"
@@ -28,7 +27,7 @@ def order(lab: Locator) -> list[str]:
 
 def test_sort_filter_and_pick(page: Page, bare_server: str) -> None:
     lab = open_page(page, bare_server)
-    made = next(one for one in shipped_benches() if one.dataset == SET and not one.plan.presets)
+    made = leaderboard(SET)
     models = [result.name for result in made.results if result.kind in ("analytic", "network")]
     by_final = sorted(models, key=lambda name: -made.summary(name, "r2_final").mean)
     assert [name for name in order(lab) if name in models] == by_final
@@ -68,15 +67,13 @@ def test_every_column_can_be_reached(page: Page, bare_server: str) -> None:
     assert lab.locator(".scroll").evaluate(last) < 10
 
 
-def test_the_table_is_saved(page: Page, bare_server: str, tmp_path: Path) -> None:
+def test_the_table_is_saved(page: Page, bare_server: str) -> None:
     open_page(page, bare_server)
     page.get_by_role("button", name="Copy or save").click()
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name=re.compile("^Save bench-fashion_mnist")).click()
-    waiting.value.save_as(tmp_path / "table.md")
-    assert (tmp_path / "table.md").read_text().startswith("| model |")
+    _, table = saved(page, re.compile("^Save bench-fashion_mnist"))
+    assert table.startswith(b"| model |")
 
 
-def test_screens(screen: Page, bare_server: str) -> None:
-    open_page(screen, bare_server)
-    pictures(screen, "bench")
+def test_on_a_phone(phone: Page, bare_server: str) -> None:
+    open_page(phone, bare_server)
+    pictures(phone, "bench")

@@ -19,10 +19,12 @@ from pages._ui.lessons.standalone import standalone
 from tests.browser.conftest import pictures, watched
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
-LESSONS = pytest.mark.parametrize("this", lessons(), ids=lambda this: f"{this.number}")
 WIDE, PROJECTOR, PHONE = (1440, 900), (1024, 768), (390, 844)
 SLOW = bool(os.environ.get("LOCALITY_SLOW"))  # as elsewhere: any value
 STEPS = ("claim", "guess", "answer", "try", "not shown")
+# How many colours a picture has.
+_COLOURS = """canvas => new Set(new Uint32Array(
+    canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
 
 
 def on_screens(*sizes: tuple[int, int]) -> pytest.MarkDecorator:
@@ -133,7 +135,7 @@ def wrong(this: Lesson, answer: Any) -> Any:
 
 @on_screens(WIDE, PROJECTOR, PHONE)
 def test_a_lesson_by_keyboard(place: Page, bare_server: str, this: Lesson) -> None:
-    """Wrong, then right, then on to the next one; nothing of the answer is on the page before."""
+    """A word explained; wrong, then right, then on to the next one; nothing of the answer is on the page before."""
     lesson, answer = opened(place, f"{bare_server}/{this.address}"), figure_of(this.number).answer
     expect(place).to_have_title(re.compile(re.escape(this.title)))
     expect(lesson.locator("h1")).to_have_text(this.title)
@@ -142,6 +144,13 @@ def test_a_lesson_by_keyboard(place: Page, bare_server: str, this: Lesson) -> No
     ready = isinstance(this.guess, Order)  # the order given may be the answer
     expect(lesson.locator(".reveal")).to_be_enabled() if ready else expect(lesson.locator(".reveal")).to_be_disabled()
     pictures(place, f"lesson-{this.number}")
+
+    term = lesson.locator(".claim .term").first
+    tab_to(place, term)
+    note = lesson.locator(f"#{term.get_attribute('aria-describedby')}")
+    expect(note).to_be_visible()
+    press(place, "Escape")
+    expect(note).to_be_hidden()
 
     guess(place, lesson, this, wrong(this, answer))
     tab_to(place, lesson.locator(".reveal"))
@@ -164,7 +173,11 @@ def test_a_lesson_by_keyboard(place: Page, bare_server: str, this: Lesson) -> No
     tab_to(place, lesson.locator(".reveal"))
     press(place, "Enter")
     expect(verdict).to_have_attribute("data-kind", "right")
-    pictures(place, f"lesson-{this.number}-answered", whole=True)
+    pictures(place, f"lesson-{this.number}-answered", whole=True)  # the figure is drawn at the next frame
+    drawn = "figure canvas" if this.number == 6 else ".body canvas"  # its options are letters of one grey
+    shown = [one for one in lesson.locator(drawn).all() if one.is_visible()]
+    counts = [int(canvas.evaluate(_COLOURS)) for canvas in shown]
+    assert all(count > 2 for count in counts), counts
 
     said = verdict.inner_text()
     place.goto("about:blank")
@@ -205,18 +218,7 @@ def test_presenting(place: Page, bare_server: str, this: Lesson) -> None:
     expect(place.locator(".where")).to_have_text("4 of 5: try")
 
 
-@LESSONS
-def test_words_are_explained_on_focus(page: Page, bare_server: str, this: Lesson) -> None:
-    lesson = opened(page, f"{bare_server}/{this.address}")
-    term = lesson.locator(".claim .term").first
-    tab_to(page, term)
-    note = lesson.locator(f"#{term.get_attribute('aria-describedby')}")
-    expect(note).to_be_visible()
-    press(page, "Escape")
-    expect(note).to_be_hidden()
-
-
-@LESSONS
+@pytest.mark.parametrize("this", lessons(), ids=lambda this: f"{this.number}")
 def test_one_file_and_one_printed_page(browser: Browser, tmp_path: Path, this: Lesson) -> None:
     """Opened from the disk without a network: the same lesson, and one sheet of paper."""
     path = tmp_path / f"{this.address}.html"
@@ -234,23 +236,6 @@ def test_one_file_and_one_printed_page(browser: Browser, tmp_path: Path, this: L
     assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 1
     context.close()
     assert not errors, errors
-
-
-# How many colours a picture has.
-_COLOURS = """canvas => new Set(new Uint32Array(
-    canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
-
-
-@LESSONS
-def test_no_picture_is_empty(page: Page, bare_server: str, this: Lesson) -> None:
-    """Every picture that the answer shows has something in it."""
-    lesson = opened(page, f"{bare_server}/{this.address}#answer=1")
-    expect(lesson.locator("section.answer")).to_be_visible()
-    page.wait_for_timeout(200)  # the figure is drawn at the next frame
-    drawn = "figure canvas" if this.number == 6 else ".body canvas"  # its options are letters of one grey
-    shown = [one for one in lesson.locator(drawn).all() if one.is_visible()]
-    counts = [int(canvas.evaluate(_COLOURS)) for canvas in shown]
-    assert all(count > 2 for count in counts), counts
 
 
 def test_the_order_given_is_an_answer_and_a_tie_is_right_either_way(page: Page, bare_server: str) -> None:

@@ -182,12 +182,6 @@ def test_the_page_opens_on_shipped_samples_and_explains_them(page: Page, bare_se
     expect(page.get_by_text(re.compile("step 10 of 10, noise level"))).to_be_visible()
 
 
-def test_a_wrong_link_is_one_message_and_a_page(page: Page, server: str) -> None:
-    open_samples(page, server, "dataset=digits&model=optimum&model=wiener&n=2")
-    expect(page.get_by_text("Unknown model 'optimum'. Did you mean 'optimal'?")).to_be_visible()
-    expect(page.get_by_role("button", name="Generate")).to_be_visible()
-
-
 def test_without_images_each_model_draws_or_says_what_it_lacks(page: Page, bare_server: str) -> None:
     lab = open_samples(page, bare_server, "dataset=fashion_mnist&model=wiener&model=optimal&n=2&steps=2")
     timed(page)

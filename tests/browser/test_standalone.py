@@ -19,7 +19,7 @@ from locality.studies import Draws, find_network, finish, fit_wiener, pixel_fiel
 from locality.types import Pixel
 from pages._ui.explorer import Options, View
 from pages._ui.explorer.standalone import standalone
-from tests.browser.conftest import centre_of, pictures
+from tests.browser.conftest import centre_of, pictures, saved
 
 pytestmark = pytest.mark.browser
 SET, SIDE, SIGMA = "faces", 32, TABLE_SIGMAS[6]
@@ -160,9 +160,7 @@ def test_click_slider_play_and_keys(alone: Page, faces: Path) -> None:
     moving = lab.get_attribute("data-shown")
     expect(lab).not_to_have_attribute("data-shown", moving or "")
     alone.get_by_role("button", name="Pause the noise sweep").click()
-    with alone.expect_download() as waiting:
-        alone.get_by_role("button", name="Save PNG").click()
-    assert waiting.value.path().read_bytes().startswith(b"\x89PNG")
+    assert saved(alone, "Save PNG")[1].startswith(b"\x89PNG")
 
 
 def test_nothing_can_be_fetched_even_if_asked(browser: Browser, faces: Path) -> None:
@@ -203,11 +201,10 @@ def test_a_browser_that_cannot_unpack_says_so(alone: Page, tmp_path: Path) -> No
 def test_the_page_saves_the_view_it_shows(page: Page, alone: Page, server: str, tmp_path: Path) -> None:
     page.goto(f"{server}/?dataset=digits&px=2.6&sigma=1.25")
     page.locator('.lab[data-ready="1"]').wait_for()
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name="One HTML file").click()
-    assert waiting.value.suggested_filename == "locality-digits-2-6.html"
-    path = tmp_path / "saved.html"
-    waiting.value.save_as(path)
+    name, raw = saved(page, "One HTML file")
+    assert name == "locality-digits-2-6.html"
+    path = tmp_path / name
+    path.write_bytes(raw)
     shows(opened(alone, path), r"^2,6 1\.25000 exact none$")
     link = alone.locator("dd code").first.inner_text()
     assert {"dataset=digits", "px=2.6", "sigma=1.25"} <= set(link.removeprefix("?").split("&"))

@@ -80,6 +80,7 @@ def test_start_watch_pause_reload_resume_finish(page: Page, trainer: str) -> Non
     expect(page.get_by_text(re.compile(r"[\d,]+ images seen in 1(\.\d)? min"))).to_be_visible()
     chosen = page.get_by_test_id("stSidebar").get_by_role("combobox", name="Network")
     expect(chosen).to_have_value("tiny")  # usable at once
+    pictures(page, "train")
 
 
 def test_a_recording_is_scrubbed_and_played(page: Page, trainer: str) -> None:
@@ -110,7 +111,7 @@ def test_a_recording_is_scrubbed_and_played(page: Page, trainer: str) -> None:
     shows(last, 1)
 
 
-def test_screens(screen: Page, trainer: str) -> None:
-    open_train(screen, trainer)
-    screen.evaluate("document.fonts.ready")
-    pictures(screen, "train")
+def test_on_a_phone(phone: Page, trainer: str) -> None:
+    open_train(phone, trainer)
+    phone.evaluate("document.fonts.ready")
+    pictures(phone, "train")

@@ -17,12 +17,13 @@ from benchmarks import leaderboards, shipped
 from locality.datasets import Source
 from locality.device import Compute
 from locality.store import Store
-from locality.studies import Bench, bench, finish, shipped_benches
+from locality.studies import bench, finish, shipped_benches
 from locality.studies.benchmark import PRESETS
 from locality.studies.benchmark.plan import AUTO, NONE
 from locality.studies.benchmark.sampling import held_out_noise
 from locality.studies.benchmark.setup import enter
 from locality.studies.trained import networks_for
+from tests.benches import leaderboard
 
 ROOT = Path(locality.__file__).parents[1]
 pytestmark = pytest.mark.timeout(600)
@@ -31,10 +32,6 @@ SLOW = bool(os.environ.get("LOCALITY_SLOW"))
 slow = pytest.mark.skipif(not SLOW, reason="takes minutes: LOCALITY_SLOW=1 runs it")
 FIRST = ("mean", "optimal", "gaussian_mixture", "patch_mixture")  # seconds each, their fits shipped or short
 AGAIN = ("wiener", "unet")  # quick ones; cells of 16 images are the same whatever else takes part
-
-
-def leaderboard(name: str) -> Bench:
-    return next(one for one in shipped_benches() if one.dataset == name and not one.plan.presets)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 import locality
 from benchmarks import boards
 from locality.metrics import Difference, paired_difference
-from locality.studies import Bench, shipped_benches
+from tests.benches import leaderboard
 
 RESULTS = Path(locality.__file__).parents[1] / "benchmarks" / "RESULTS.md"
 CLUSTERS, CODE, CLASSES = "gaussian_mixture:groups=clusters", "pca_locality:mask_rule=code", "gaussian_mixture"
@@ -79,11 +78,6 @@ NUMBERS = (
     ("fashion_mnist", "r2_final", "pspc_square", "of Wiener's, with all {} and 0.582"),
     ("afhq_cats", "denoise_steps", "stack", "`stack` (0.905 and {};"),
 )
-
-
-@cache
-def leaderboard(name: str) -> Bench:
-    return next(one for one in shipped_benches() if one.dataset == name and not one.plan.presets)
 
 
 def plain(text: str) -> str:

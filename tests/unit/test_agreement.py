@@ -38,6 +38,7 @@ from locality.studies import (
 )
 from locality.studies.agreement.members import facts_of
 from locality.types import ImageShape, Pixel
+from tests.benches import network
 from tests.made_up import Call, made_up
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -59,14 +60,6 @@ def linear() -> Iterator[dict[str, Tensor]]:
 
 def times(matrix: Tensor) -> Call:
     return lambda x, sigma: x @ matrix.T.to(x)
-
-
-def network(folder: Path, text: str = "resnet:channels=8", seed: int = 0) -> Path:
-    """A network for digits with random weights, written like a trained one."""
-    spec = NETWORKS.parse(text)
-    net = Untrained(spec, SHAPE, seed).build().net
-    save_network(folder, NetworkDenoiser(net, spec, SHAPE), {"dataset": "digits", "error_ratio": {"0.5": 0.75}})
-    return folder
 
 
 # --- the measures against plain loops
@@ -272,7 +265,7 @@ def test_a_constant_answer_is_left_out_and_counted(digits: Source, store: Store)
 
 
 def test_memory_batches_and_order_of_names_change_nothing(digits: Source, tmp_path: Path) -> None:
-    names = ["wiener", str(network(tmp_path / "n")), "untrained:dit:width=16,depth=1,heads=2"]
+    names = ["wiener", network(tmp_path / "n"), "untrained:dit:width=16,depth=1,heads=2"]
     made = [
         finish(measure_agreement(digits, order, plan=SMALL, store=Store(tmp_path / f"s{i}"), compute=compute))
         for i, (order, compute) in enumerate(
@@ -356,7 +349,7 @@ def test_networks_that_were_not_trained_alike_say_so(digits: Source, store: Stor
 
 
 def test_the_twin_of_a_trained_network_has_its_options(digits: Source, store: Store) -> None:
-    network(store.local / "networks" / "digits-mine", "resnet:channels=24,padding=circular")
+    network(store.local / "networks" / "digits-mine", text="resnet:channels=24,padding=circular")
     twin, plain = find_members(digits, ["untrained:mine", "untrained:resnet"], 7, store=store)
     assert twin.model == Untrained(NETWORKS.parse("resnet:channels=24,padding=circular"), SHAPE, 7)
     assert plain.model == Untrained(NETWORKS.parse("resnet"), SHAPE, 7)
@@ -416,7 +409,7 @@ def test_a_shipped_study_answers_for_any_of_its_models_without_the_images(
 ) -> None:
     shipped = tmp_path / "shipped"
     home = Store(tmp_path / "here", shipped)
-    networks = [str(network(tmp_path / f"n{k}", seed=k)) for k in range(2)]
+    networks = [network(tmp_path / f"n{k}", seed=k) for k in range(2)]
     names = ["wiener", *networks, "untrained:resnet:channels=8"]
     made = finish(measure_agreement(digits, names, plan=FIELDS, store=home))
     path = ship_agreement(digits, made, shipped, store=home)
@@ -442,7 +435,7 @@ def test_a_shipped_study_answers_for_any_of_its_models_without_the_images(
 
 
 def test_plain_values_say_what_they_are(digits: Source, store: Store, tmp_path: Path) -> None:
-    folder = str(network(tmp_path / "n"))
+    folder = network(tmp_path / "n")
     made = finish(measure_agreement(digits, ["wiener", folder], plan=SMALL, store=store))
     reported = made.to_json()
     assert [model["kind"] for model in reported["models"]] == ["analytic", "trained"]
@@ -503,7 +496,7 @@ def test_bad_names_are_refused(digits: Source, store: Store, names: list[str], t
 
 
 def test_a_network_of_another_shape_is_refused(store: Store, tmp_path: Path) -> None:
-    folder = str(network(tmp_path / "n"))
+    folder = network(tmp_path / "n")
     for name in (folder, f"untrained:{folder}"):
         with pytest.raises(BadInput, match="was trained on 1x8x8 images of digits; those of power_law are 1x32x32"):
             finish(measure_agreement(Source.parse("power_law"), ["wiener", name], plan=FIELDS, store=store))

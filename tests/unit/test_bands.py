@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,22 +22,11 @@ from locality.fields.jacobian import differentiate
 from locality.noise import field_noise
 from locality.store import Store
 from tests.made_up import made_up
-from tests.small_sets import COLOUR, eight_bit, fit, given, noisy
+from tests.small_sets import COLOUR, close, eight_bit, fit, given, noisy
 
 FORTY = eight_bit(40)
 VALIDATION = 8
 SHIPPED = Path(locality.__file__).parents[1] / "cache" / "shipped" / "stack"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
-
-
-def close(found: Tensor, expected: Tensor, atol: float) -> None:
-    torch.testing.assert_close(found, expected.to(found), rtol=0, atol=atol)
 
 
 def three() -> Bands:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import math
-import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,17 +12,16 @@ from torch import Tensor
 from locality.datasets import Source
 from locality.errors import BadInput, DataUnavailable, DigestMismatch
 from locality.features import (
-    INCEPTION_FILE,
     ClassifierPlan,
     PixelFeatures,
     load_classifier,
     train_classifier,
 )
-from locality.features import inception as inception_module
 from locality.metrics import frechet_distance, inception_score, kid
 from locality.store import Store
 from locality.studies import Bench, Sampling, bench, finish, found_bench, sample
 from tests.benches import network, plan, run
+from tests.inception import stand_in
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -53,15 +48,7 @@ class Quarters(torch.nn.Module):
 
 @pytest.fixture
 def inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch calls TorchScript deprecated
-        torch.jit.save(torch.jit.script(Quarters()), buffer)
-    path = tmp_path / "inception.pt"
-    path.write_bytes(buffer.getvalue())
-    known = replace(INCEPTION_FILE, size=len(buffer.getvalue()), sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
-    monkeypatch.setattr(inception_module, "INCEPTION_FILE", known)
-    return path
+    return stand_in(Quarters(), tmp_path, monkeypatch)
 
 
 def reported(made: Bench, model: str) -> dict[tuple[str, str], dict[str, object]]:

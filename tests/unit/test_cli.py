@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
+from locality.cli import app
 from locality.dataset import Dataset
 from locality.datasets import DATASETS
 from locality.fields.codec import LEARNED_SIGMAS
@@ -30,28 +32,7 @@ pytestmark = [
     pytest.mark.usefixtures("one_thread"),
 ]  # seconds on an idle machine; others may be at work
 TINY = "unet:channels=16-16,groups=8"
-COMMANDS = (
-    "datasets",
-    "stats",
-    "field",
-    "precompute",
-    "sample",
-    "denoise",
-    "models",
-    "train",
-    "networks",
-    "download",
-    "agreement",
-    "checkpoint",
-    "memorisation",
-    "classifier",
-    "bench",
-    "costs",
-    "edits",
-    "sweep",
-    "app",
-    "check",
-)
+COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
 def numpy_rows(data: Dataset, coords: list[int], sigma: float) -> np.ndarray:

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 from locality.cli.agreement import _names
-from locality.networks import NETWORKS, NetworkDenoiser, save_network
-from locality.studies import Untrained
-from locality.types import ImageShape
+from tests.benches import network
 from tests.made_up import made_up
 from tests.shell import Shell, refused
 
@@ -27,16 +25,9 @@ def shifted() -> Iterator[str]:
         yield "shifted"
 
 
-def network(folder: Path) -> Path:
-    spec, shape = NETWORKS.parse("resnet:channels=8"), ImageShape(1, 8, 8)
-    net = Untrained(spec, shape, 3).build().net
-    save_network(folder, NetworkDenoiser(net, spec, shape), {"dataset": "digits", "error_ratio": {"0.5": 0.75}})
-    return folder
-
-
 def test_json_names_its_numbers_and_files_hold_them(shell: Shell, tmp_path: Path, shifted: str) -> None:
     out, ship = tmp_path / "a.npz", tmp_path / "shipped"
-    names = ["wiener", shifted, str(network(tmp_path / "n"))]
+    names = ["wiener", shifted, network(tmp_path / "n")]
     question = ("agreement", "digits", "--networks", ",".join(names), *SMALL, "--untrained", "--json")
     result = shell(*question, "--out", out, "--ship", ship)
     assert result.code == 0, result.err

@@ -45,11 +45,6 @@ MODELS = [
 ALONE = ["optimal:neighbours=3", "pca_locality:softmax=batch,batch_size=150", "wiener", "nearest"]
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
-
-
 def summed(images: Images, compute: Compute, store: Store) -> Statistics:
     return finish(_measured(images, compute, store))
 

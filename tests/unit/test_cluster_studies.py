@@ -84,23 +84,17 @@ def test_a_benchmark_whose_worker_is_killed(dask: Cluster, stores: tuple[Store, 
     ours = finish(bench(Source.parse("digits"), question, store=stores[0]))
     team = ClusterCompute(cluster=dask.address)
     victim = next(iter(team.team.members.values()))
+    killed: list[int] = []
 
     def kill(event: Progress) -> None:
-        if isinstance(event, CellFinished) and not team.team.lost:
+        if isinstance(event, CellFinished) and not killed:
             os.kill(victim.pid, signal.SIGKILL)
+            killed.append(victim.pid)
 
     try:
-        work = bench(Source.parse("digits"), question, store=stores[1], compute=team)
-        killed = [False]
-
-        def once(event: Progress) -> None:
-            if not killed[0] and isinstance(event, CellFinished):
-                kill(event)
-                killed[0] = True
-
-        same_scores(ours, finish(work, once))
+        same_scores(ours, finish(bench(Source.parse("digits"), question, store=stores[1], compute=team), kill))
         team.team.look()
-        assert [one.pid for one in team.team.lost] == [victim.pid]
+        assert [one.pid for one in team.team.lost] == killed == [victim.pid]
     finally:
         leave(dask.address)
         dask.workers(1)

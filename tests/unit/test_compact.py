@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from locality.dataset import Dataset, Images
 from locality.device import Compute
 from locality.errors import BadInput
 from locality.linear.compact import Tolerance, is_compact, measure_error, pack_compact, unpack_compact
@@ -19,6 +18,7 @@ from locality.store import Store
 from locality.store.artifact import encode
 from locality.studies import finish
 from locality.types import ImageShape
+from tests.small_sets import given
 
 COLOUR, GREY = ImageShape(3, 12, 10), ImageShape(1, 9, 8)
 
@@ -81,19 +81,8 @@ def test_tolerances_that_are_none_are_refused(field: float, row: float) -> None:
         Tolerance(field, row)
 
 
-class Given(Images):
-    name = "given"
-    shape = COLOUR
-
-    def __init__(self) -> None:
-        self._train = Dataset("given", "train", COLOUR, smooth(COLOUR, 50))
-
-    train = property(lambda self: self._train)  # type: ignore[assignment]
-    fingerprint = property(lambda self: self._train.fingerprint)  # type: ignore[assignment]
-
-
 def test_a_shipped_compact_basis_serves_and_exact_does_without(tmp_path: Path) -> None:
-    images, store = Given(), Store(tmp_path / "local", tmp_path / "shipped")
+    images, store = given(smooth(COLOUR, 50), COLOUR, name="given"), Store(tmp_path / "local", tmp_path / "shipped")
     exact = finish(fit_filter(images, Compute(), Store(tmp_path / "other")))
     artifact = pack_compact(exact, Tolerance(0.01, 0.01))
     store.ship("given", KIND, store_key(images.fingerprint), artifact, {})

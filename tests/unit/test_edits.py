@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,13 +41,6 @@ N = 60
 
 def pair(seed: int = 0, shape: ImageShape = COLOUR, count: int = N) -> Pair:
     return Pair(eight_bit(count, shape, seed, "made").data)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
 
 
 def stage(store: Store, images: Given, other: Pair | None = None) -> Stage:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +31,7 @@ from locality.features import (
 from locality.store import Store
 from locality.studies import finish
 from locality.types import ImageShape
+from tests.inception import stand_in
 from tests.mirror import serve
 from tests.shell import Shell, refused
 
@@ -56,16 +55,7 @@ class Means(torch.nn.Module):
 
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A TorchScript file, and the known digest pointed at it."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch calls TorchScript deprecated
-        torch.jit.save(torch.jit.script(Means()), buffer)
-    path = tmp_path / INCEPTION_FILE.name
-    path.write_bytes(buffer.getvalue())
-    known = replace(INCEPTION_FILE, size=len(buffer.getvalue()), sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
-    monkeypatch.setattr(inception, "INCEPTION_FILE", known)
-    return path
+    return stand_in(Means(), tmp_path, monkeypatch)
 
 
 def images(n: int, shape: ImageShape, seed: int = 0) -> Tensor:

@@ -23,24 +23,11 @@ from locality.fields.rows import Field, output_rows
 from locality.linear.moments import ValueMoments
 from locality.linear.wiener import WienerFilter
 from locality.types import ImageShape, Pixel
-from tests.problems import Gaussian, Single, World, worlds
+from tests.problems import Curved, Gaussian, Single, World, worlds
 
 SHAPE = ImageShape(2, 3, 3)
 CENTRE = Pixel(1, 1)
 WORLDS = worlds()
-
-
-class Curved:
-    """A small nonlinear denoiser with a Jacobian that is not symmetric: x + tanh(A x / sigma) B."""
-
-    shape = SHAPE
-
-    def __init__(self) -> None:
-        generator = torch.Generator().manual_seed(2)
-        self.a, self.b = (torch.randn(SHAPE.d, SHAPE.d, generator=generator) / 4 for _ in range(2))
-
-    def __call__(self, x: Tensor, sigma: float) -> Tensor:
-        return x + torch.tanh(x @ self.a.to(x).T / sigma) @ self.b.to(x)
 
 
 def noisy(count: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -87,7 +74,7 @@ def test_rows_of_every_world_are_its_jacobian(name: str) -> None:
 
 def test_rows_of_a_nonlinear_function_equal_jacrev() -> None:
     """The Jacobian is not symmetric, so a transposed field would fail."""
-    curved = Curved()
+    curved = Curved(SHAPE)
     x = noisy(4, torch.float64)
     rows = field_rows(curved, x, torch.eye(SHAPE.d, dtype=torch.float64), 0.5)
     for i in range(4):
@@ -97,7 +84,7 @@ def test_rows_of_a_nonlinear_function_equal_jacrev() -> None:
 
 
 def test_summed_outputs_sum_the_rows() -> None:
-    curved, x = Curved(), noisy(2)
+    curved, x = Curved(SHAPE), noisy(2)
     both = field_rows(curved, x, torch.cat([pixel_outputs(SHAPE, CENTRE, c) for c in range(2)]), 0.5)
     summed = field_rows(curved, x, pixel_outputs(SHAPE, CENTRE), 0.5)
     torch.testing.assert_close(summed[0], both.sum(dim=0))
@@ -115,7 +102,7 @@ def test_rows_leave_the_input_and_the_caller_alone() -> None:
     x = noisy(2)
     before = x.clone()
     with torch.no_grad():
-        rows = field_rows(Curved(), x, pixel_outputs(SHAPE, CENTRE), 0.5)
+        rows = field_rows(Curved(SHAPE), x, pixel_outputs(SHAPE, CENTRE), 0.5)
     assert torch.equal(x, before)
     assert not x.requires_grad
     assert not rows.requires_grad
@@ -127,7 +114,7 @@ def test_derivatives_that_are_not_finite_are_refused() -> None:
             return x.abs().sqrt()  # infinite slope at 0
 
     with pytest.raises(NonFinite, match=r"not finite at sigma=0\.5"):
-        field_rows(Broken(), torch.zeros(1, SHAPE.d), pixel_outputs(SHAPE, CENTRE), 0.5)
+        field_rows(Broken(SHAPE), torch.zeros(1, SHAPE.d), pixel_outputs(SHAPE, CENTRE), 0.5)
 
 
 # --- averages
@@ -138,7 +125,7 @@ def estimate_field(denoiser: Curved, x: Tensor, outputs: Tensor, sigma: float, *
 
 
 def test_average_is_the_mean_of_the_draws() -> None:
-    curved, x, outputs = Curved(), noisy(5), torch.eye(SHAPE.d)[:3]
+    curved, x, outputs = Curved(SHAPE), noisy(5), torch.eye(SHAPE.d)[:3]
     field = estimate_field(curved, x, outputs, 0.5)
     each = torch.stack([field_rows(curved, x[i : i + 1], outputs, 0.5)[:, 0] for i in range(5)]).double()
     assert field.draws == 5
@@ -148,7 +135,7 @@ def test_average_is_the_mean_of_the_draws() -> None:
 
 
 def test_absolute_average_is_the_mean_size() -> None:
-    curved, x, outputs = Curved(), noisy(6), torch.eye(SHAPE.d)[4:5]
+    curved, x, outputs = Curved(SHAPE), noisy(6), torch.eye(SHAPE.d)[4:5]
     field = output_rows(curved, outputs, 0.5, lambda _: x).average("absolute")
     sizes = field_rows(curved, x, outputs, 0.5)[0].double().abs()
     torch.testing.assert_close(field.values.flatten().double(), sizes.mean(dim=0), rtol=0, atol=1e-6)
@@ -157,14 +144,14 @@ def test_absolute_average_is_the_mean_size() -> None:
 
 @pytest.mark.parametrize("batch", [1, 2, 5, 100])
 def test_batch_never_changes_the_result(batch: int) -> None:
-    curved, x, outputs = Curved(), noisy(7, torch.float64), torch.eye(SHAPE.d, dtype=torch.float64)[:2]
+    curved, x, outputs = Curved(SHAPE), noisy(7, torch.float64), torch.eye(SHAPE.d, dtype=torch.float64)[:2]
     whole, parts = (estimate_field(curved, x, outputs, 0.5, batch=size) for size in (7, batch))
     torch.testing.assert_close(parts.values, whole.values, rtol=0, atol=1e-7)
     torch.testing.assert_close(parts.stderr, whole.stderr, rtol=0, atol=1e-7)
 
 
 def test_one_draw_has_no_standard_error() -> None:
-    field = estimate_field(Curved(), noisy(1), pixel_outputs(SHAPE, CENTRE), 0.5)
+    field = estimate_field(Curved(SHAPE), noisy(1), pixel_outputs(SHAPE, CENTRE), 0.5)
     assert field.stderr.isnan().all()
     assert field.values.isfinite().all()
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from locality.dataset import Dataset, Images
 from locality.denoisers import DENOISERS
 from locality.denoisers.parts.blend import Unseeing
 from locality.device import Compute
@@ -26,6 +25,7 @@ from locality.linear.wiener import WienerFilter
 from locality.store import Store
 from locality.studies import finish
 from locality.types import ImageShape
+from tests.small_sets import given
 
 SHAPE = ImageShape(2, 5, 6)
 SIGMAS = [0.01, 0.3, 5.0]
@@ -92,21 +92,9 @@ def test_one_image_and_values_that_are_none_are_refused() -> None:
         by_gram(data)
 
 
-class Given(Images):
-    """Images in memory."""
-
-    def __init__(self, data: torch.Tensor) -> None:
-        self._train = Dataset("given", "train", SHAPE, data)
-
-    name = "given"
-    shape = SHAPE
-    train = property(lambda self: self._train)  # type: ignore[assignment]
-    fingerprint = property(lambda self: self._train.fingerprint)  # type: ignore[assignment]
-
-
 @pytest.mark.parametrize(("n", "columns"), [(20, 19), (60, 60)])
 def test_the_way_is_chosen_by_the_number_of_images(tmp_path: Path, n: int, columns: int) -> None:
-    found = finish(fit_filter(Given(images(n)), Compute(), Store(tmp_path)))
+    found = finish(fit_filter(given(images(n), SHAPE), Compute(), Store(tmp_path)))
     assert found.eigvecs.shape == (SHAPE.d, columns)
 
 
@@ -166,14 +154,14 @@ def test_draws_have_the_variance_of_the_rest() -> None:
 
 def test_a_rank_the_images_do_not_allow_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"rank=20: the images have 19 principal components\. Give 1\.\.19, or 0"):
-        finish(DENOISERS["wiener"](rank=20).fit(Given(images(20)), Compute(), Store(tmp_path)))  # type: ignore[call-arg]
+        finish(DENOISERS["wiener"](rank=20).fit(given(images(20), SHAPE), Compute(), Store(tmp_path)))  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("n", [20, 70])
 @pytest.mark.parametrize("sigma", SIGMAS)
 def test_rows_by_a_solve_are_those_of_the_decomposition(tmp_path: Path, n: int, sigma: float) -> None:
     coords = torch.tensor([4, 7, 31])
-    found = finish(solved_rows(Given(images(n)), coords, sigma, Compute(), Store(tmp_path)))
+    found = finish(solved_rows(given(images(n), SHAPE), coords, sigma, Compute(), Store(tmp_path)))
     torch.testing.assert_close(found, direct(images(n)).rows(coords, sigma), rtol=0, atol=3e-6)
 
 
@@ -211,4 +199,4 @@ def test_a_decomposition_within_the_budget_is_not_refused() -> None:
 
 def test_the_budget_is_asked_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(TooLarge, match="The decomposition of 60 images of 2x5x6 needs"):
-        finish(fit_filter(Given(images(60)), Compute(decomposition=1000), Store(tmp_path)))
+        finish(fit_filter(given(images(60), SHAPE), Compute(decomposition=1000), Store(tmp_path)))

@@ -13,6 +13,7 @@ from locality.errors import BadInput, UnknownName
 from locality.store import default_store
 from locality.studies import PRESETS, BenchPlan, bench, shipped_benches
 from locality.studies.benchmark.presets import PAPER
+from tests.benches import leaderboard
 
 
 def test_no_model_sees_fewer_images_than_another() -> None:
@@ -71,7 +72,7 @@ def test_a_second_unet_that_is_not_here_is_named_with_its_training() -> None:
 
 
 def test_a_table_with_another_second_network_leaves_the_shipped_one_alone() -> None:
-    made = next(one for one in shipped_benches() if one.dataset == "mnist" and not one.plan.presets)
+    made = leaderboard("mnist")
     source, store = Source.parse("mnist"), default_store()
     assert leaderboards.place_of(source, made) == store.shipped_root
     assert leaderboards.place_of(source, replace(made, second="dit")) == store.local / "leaderboards"

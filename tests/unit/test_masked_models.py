@@ -27,7 +27,7 @@ from locality.schedule import edm_grid
 from locality.store import Store
 from locality.types import ImageShape, Pixel
 from tests import naive
-from tests.small_sets import COLOUR, GREY, Given, SmallNetwork, eight_bit, fit, floats, given, noisy
+from tests.small_sets import COLOUR, GREY, Given, SmallNetwork, close, eight_bit, fit, floats, given, noisy, pictures
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -42,21 +42,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     made.close()
 
 
-def pictures(images: Given, *, flips: bool = False) -> np.ndarray:
-    plain = images.x0().reshape(-1, *images.shape).numpy()
-    return naive.with_mirrored(plain) if flips else plain
-
-
 def queries(x: Tensor, shape: ImageShape) -> np.ndarray:
     return x.reshape(-1, *shape).numpy()
 
 
 def stacked(answers: list[np.ndarray]) -> Tensor:
     return torch.stack([torch.from_numpy(answer).flatten() for answer in answers])
-
-
-def close(found: Tensor, expected: Tensor, atol: float) -> None:
-    torch.testing.assert_close(found, expected.to(found), rtol=0, atol=atol)
 
 
 def sets_of(mask: Tensor) -> list[list[int]]:

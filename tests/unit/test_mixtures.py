@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Generator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,11 +89,6 @@ def by_hand(
     shares = np.exp(np.array(logits) - max(logits))
     shares /= shares.sum()
     return sum(r * answer for r, answer in zip(shares, answers, strict=True)), shares
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
 
 
 # --- the mixture of whole images ---

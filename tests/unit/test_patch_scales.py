@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -66,11 +64,6 @@ def by_hand(mixture: SubspaceMixture, u: np.ndarray, sigma: float) -> tuple[np.n
     shares = np.exp(np.array(logits) - max(logits))
     shares /= shares.sum()
     return shares @ np.stack(means), shares @ np.stack(variances)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
 
 
 def given(values: Tensor, shape: ImageShape) -> InMemory:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,7 +12,9 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.timeout(900)  # each command is a process of its own, which loads torch
+from tests.shell import Result, Shell, refused
+
+pytestmark = pytest.mark.timeout(900)  # most commands are processes of their own, which load torch
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "tests" / "outside").glob("*.py"))
 
@@ -28,18 +29,31 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def run(*words: str, plugins: object = "", cache: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(*words: str, plugins: object = "", cache: Path | None = None) -> Result:
     """A process of its own: what one loads, the others do not have."""
     env = {**os.environ, "LOCALITY_PLUGINS": str(plugins), "OMP_NUM_THREADS": "1"}
     env |= {} if cache is None else {"LOCALITY_CACHE": str(cache)}
-    return subprocess.run([sys.executable, *words], cwd=ROOT, env=env, text=True, capture_output=True, timeout=600)
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=env, text=True, capture_output=True, timeout=600)
+    return Result(done.returncode, done.stdout, done.stderr)
 
 
 def said(*words: str, plugins: object, cache: Path | None = None) -> Any:
     """What a command prints as JSON."""
     done = run("-m", "locality", *words, "--json", plugins=plugins, cache=cache)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert done.code == 0, done.err
+    return done.json
+
+
+@pytest.fixture
+def with_plugins(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Callable[[object], Result]:
+    """A command of this process, for plug-ins that fail: nothing of them stays registered."""
+    monkeypatch.setattr(sys, "path", [*sys.path])  # their folders leave it afterwards
+
+    def listed(plugins: object) -> Result:
+        monkeypatch.setenv("LOCALITY_PLUGINS", str(plugins))
+        return shell("models")
+
+    return listed
 
 
 def test_commands_have_them(folder: Path, tmp_path: Path) -> None:
@@ -61,13 +75,13 @@ def test_commands_have_them(folder: Path, tmp_path: Path) -> None:
     assert said("sample", *words, "--out", str(tmp_path / "drawn.npz"), plugins=folder)
     net, cache = tmp_path / "cache" / "networks" / "gratings-two_layers", tmp_path / "cache"
     words = ("train", "gratings", "--network", "two_layers:channels=4", "--images", "64", "--out", str(net))
-    assert run("-m", "locality", *words, plugins=folder, cache=cache).returncode == 0
+    assert run("-m", "locality", *words, plugins=folder, cache=cache).code == 0
     assert [row["name"] for row in said("networks", "gratings", plugins=folder, cache=cache)] == ["two_layers"]
     words = ("--pixel", "3,3", "--sigma", "1", "--model", "two_layers", "--draws", "2")
     assert said("field", "gratings", *words, "--out", str(tmp_path / "field.npz"), plugins=folder, cache=cache)
-    without = run("-m", "locality", "networks", "--json", cache=cache)
-    assert without.returncode == 0, without.stderr
-    assert "two_layers" not in {row["name"] for row in json.loads(without.stdout) if row["dataset"] == "gratings"}
+    without = said("networks", plugins="", cache=cache)
+    assert "two_layers" not in {row["name"] for row in without if row["dataset"] == "gratings"}
+    assert "shrunken" not in {row["name"] for row in said("models", plugins="")}
 
 
 LISTS = {"models": "shrunken", "datasets": "gratings", "edits": "fade"}
@@ -77,27 +91,24 @@ def test_the_benchmark_has_a_column_of_a_metric_from_outside(folder: Path, tmp_p
     """A model, a network, a dataset and a metric, all from outside; a changed metric is computed anew, alone."""
     net, cache = tmp_path / "net", tmp_path / "cache"
     words = ("train", "gratings", "--network", "two_layers:channels=4", "--images", "256", "--out", str(net))
-    assert run("-m", "locality", *words, plugins=folder, cache=cache).returncode == 0
+    assert run("-m", "locality", *words, plugins=folder, cache=cache).code == 0
     ask = ("bench", "gratings", "--reference", str(net), "--model", "shrunken", "-n", "3", "--steps", "2")
     ask += ("--sigmas", "0.5,2", "--features", "none", "--second", "none")
 
-    def scores(metric: str) -> dict[str, float]:
-        rows = said(*ask, plugins=folder, cache=cache)["rows"]
-        return {row["model"]: row["mean"] for row in rows if row["metric"] == metric and row["sigma"] is None}
+    def scores() -> list[dict[str, float]]:
+        rows = [row for row in said(*ask, plugins=folder, cache=cache)["rows"] if row["sigma"] is None]
+        metrics = ("sign_agreement", "r2_final")
+        return [{row["model"]: row["mean"] for row in rows if row["metric"] == metric} for metric in metrics]
 
-    found, r2 = scores("sign_agreement"), scores("r2_final")
+    found, r2 = scores()
     assert set(found) == set(r2) == {"mean", "shrunken", "wiener"}
     assert all(0 < value <= 1 for value in found.values())
     change(folder / "sign_agreement.py", "(estimate > 0) == (target > 0)", "(estimate > 0) != (target > 0)")
-    opposite = scores("sign_agreement")
+    opposite, same = scores()
     assert opposite == pytest.approx({name: 1 - value for name, value in found.items()}, abs=1e-12)
-    assert scores("r2_final") == r2
-    text = run("-m", "locality", *ask, plugins=folder, cache=cache).stdout
+    assert same == r2
+    text = run("-m", "locality", *ask, plugins=folder, cache=cache).out
     assert "Same side" in text
-
-
-def test_they_are_not_there_without_the_variable() -> None:
-    assert "shrunken" not in {row["name"] for row in said("models", plugins="")}
 
 
 CHECKS = """
@@ -120,14 +131,14 @@ for registry, check, name in (
 
 def test_they_meet_the_contracts(folder: Path) -> None:
     done = run("-c", CHECKS, plugins=folder)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) == 8
+    assert done.code == 0, done.err
+    assert len(done.out.split()) == 8
 
 
 def test_a_denoiser_that_breaks_a_contract_is_found(folder: Path) -> None:
     change(folder / "shrunken.py", "x - self.mean.to(x)) /", "x - x.mean()) /")
     done = run("-c", CHECKS, plugins=folder)
-    assert "AssertionError: Shrunken(speed=1.0) fails batch_is_one_by_one" in done.stderr
+    assert "AssertionError: Shrunken(speed=1.0) fails batch_is_one_by_one" in done.err
 
 
 KEYS = """
@@ -152,8 +163,8 @@ print(json.dumps({
 
 def keys(folder: Path) -> dict[str, Any]:
     done = run("-c", KEYS, plugins=folder)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    assert done.code == 0, done.err
+    found: dict[str, Any] = done.json
     return found
 
 
@@ -194,13 +205,13 @@ def test_a_network_is_another_one_when_its_file_changes(folder: Path, tmp_path: 
     """Its weights stay valid; what was computed with them is not found again."""
     net = tmp_path / "net"
     words = ("train", "gratings", "--network", "two_layers:channels=4", "--images", "64", "--out", str(net))
-    assert run("-m", "locality", *words, plugins=folder).returncode == 0
+    assert run("-m", "locality", *words, plugins=folder).code == 0
     ask = ("-c", OPEN.format(net=str(net)))
-    first, again = (run(*ask, plugins=folder).stdout for _ in range(2))
+    before = run(*ask, plugins=folder)
     change(folder / "two_layers.py", "torch.tanh", "torch.sigmoid")
-    changed = run(*ask, plugins=folder)
-    assert first == again != changed.stdout
-    assert changed.returncode == 0, changed.stderr
+    after = run(*ask, plugins=folder)
+    assert (before.code, after.code) == (0, 0), before.err + after.err
+    assert before.out != after.out
 
 
 OPEN = """
@@ -223,10 +234,12 @@ print(trained.manifest["sha256"])
         ("raise SystemExit(0)", r"SystemExit: 0 (line 1)"),
     ],
 )
-def test_a_file_that_fails_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_that_fails_is_named(
+    with_plugins: Callable[[object], Result], tmp_path: Path, text: str, message: str
+) -> None:
     bad = tmp_path / "bad.py"
     bad.write_text(text)
-    line = refused(run("-m", "locality", "models", plugins=bad))
+    line = refused(with_plugins(bad))
     assert line == f"Error: The plug-in {bad} (LOCALITY_PLUGINS) cannot be used. {message}"
 
 
@@ -237,32 +250,23 @@ def test_a_name_that_is_taken_is_refused(folder: Path) -> None:
     assert line.endswith("the name is taken by locality.denoisers.optimal.Optimal. Give another.")
 
 
-def test_an_incomplete_class_is_refused(folder: Path) -> None:
+def test_an_incomplete_class_is_refused(with_plugins: Callable[[object], Result], folder: Path) -> None:
     change(folder / "fade.py", '    heading: ClassVar[str] = "Fade"\n', "")
-    line = refused(run("-m", "locality", "edits", plugins=folder / "fade.py"))
+    line = refused(with_plugins(folder / "fade.py"))
     assert "The edit 'fade' (" in line
     assert line.endswith("is not complete: heading is missing.")
 
 
-def test_places_that_hold_nothing_are_refused(tmp_path: Path) -> None:
-    line = refused(run("-m", "locality", "models", plugins=tmp_path / "no.py"))
+def test_places_that_hold_nothing_are_refused(with_plugins: Callable[[object], Result], tmp_path: Path) -> None:
+    line = refused(with_plugins(tmp_path / "no.py"))
     assert line == (
         f"Error: LOCALITY_PLUGINS: {tmp_path}/no.py does not exist. Give files, or folders of files, joined by ':'."
     )
     (tmp_path / "_draft.py").write_text("1 / 0")
-    line = refused(run("-m", "locality", "models", plugins=tmp_path))
+    line = refused(with_plugins(tmp_path))
     assert line == (
         f"Error: LOCALITY_PLUGINS: the folder {tmp_path} has no plug-in, a file NAME.py. Write one, or leave it out."
     )
-
-
-def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line of an error."""
-    assert done.returncode == 2, done
-    assert done.stdout == ""
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1, done.stderr
-    return lines[0]
 
 
 def test_several_places_are_joined_as_in_path(folder: Path, tmp_path: Path) -> None:
@@ -271,9 +275,18 @@ def test_several_places_are_joined_as_in_path(folder: Path, tmp_path: Path) -> N
     other.mkdir()
     shutil.move(folder / "fade.py", other / "shrunken.py")
     both = os.pathsep.join(map(str, (folder / "shrunken.py", other, folder / "shrunken.py")))
-    names: list[Callable[[], Any]] = [lambda: said("models", plugins=both), lambda: said("edits", plugins=both)]
-    found = {row["name"] for ask in names for row in ask()}
-    assert {"shrunken", "fade"} <= found
+    done = run("-c", NAMES, plugins=both)
+    assert done.code == 0, done.err
+    assert {"shrunken", "fade"} <= set(done.out.split())
+
+
+NAMES = """
+from locality.specs import load_plugins
+load_plugins()
+from locality.denoisers import DENOISERS
+from locality.edits import EDITS
+print(*DENOISERS, *EDITS)
+"""
 
 
 PAGES = """
@@ -311,16 +324,16 @@ print([one.value for one in [*at.markdown, *at.caption]], [list(one.proto.captio
 )
 def test_pages_have_them_with_their_controls(folder: Path, page: str, query: tuple[str, ...], there: list[str]) -> None:
     done = run("-c", PAGES, f"pages/explore/{page}.py", *query, plugins=folder)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.code == 0, done.err[-3000:]
     for text in there:
-        assert text in done.stdout
+        assert text in done.out
 
 
 def test_the_app_says_which_file_fails(folder: Path) -> None:
     """Where the server was started without `serve`, which would not have begun."""
     (folder / "broken.py").write_text("1 / 0")
     done = run("-c", PAGES, "pages/explore/02_Data.py", plugins=folder)
-    assert "broken.py (LOCALITY_PLUGINS) cannot be used. ZeroDivisionError" in done.stderr
+    assert "broken.py (LOCALITY_PLUGINS) cannot be used. ZeroDivisionError" in done.err
     served = run("-m", "pages._ui.serve", "--server.headless=true", plugins=folder)
     assert "broken.py (LOCALITY_PLUGINS) cannot be used. ZeroDivisionError" in refused(served)
 
@@ -328,8 +341,8 @@ def test_the_app_says_which_file_fails(folder: Path) -> None:
 @pytest.mark.parametrize(("kind", "name", "met"), [("denoiser", "shrunken", "shrunken"), ("edit", "fade", "fade:")])
 def test_the_command_check_counts_the_contracts_of_every_example(folder: Path, kind: str, name: str, met: str) -> None:
     done = run("-m", "locality", "check", kind, name, plugins=folder)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
     assert len(lines) >= 2
     assert any(line.startswith(met) and line.endswith("contracts") for line in lines)
 
@@ -344,12 +357,12 @@ def test_a_plugin_that_fails_inside_a_command_is_one_line(folder: Path) -> None:
     assert "fails" in refused(run("-m", "locality", "check", "edit", "fade", plugins=folder))
 
 
-def test_an_edit_without_statistics_must_say_so(folder: Path) -> None:
+def test_an_edit_without_statistics_must_say_so(with_plugins: Callable[[object], Result], folder: Path) -> None:
     file = folder / "fade.py"
     change(file, "(LinearEdit)", "(EditSpec)")
     change(file, "import EDITS", "import EDITS, EditSpec")
     change(file, 'def linear(self, x: Float[Tensor, "k d"], shape: ImageShape)', "def images(self, data, stage)")
-    line = refused(run("-m", "locality", "edits", plugins=file))
+    line = refused(with_plugins(file))
     assert 'statistics() is not written: write it, or say closed = "none"' in line
 
 

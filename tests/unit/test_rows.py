@@ -21,12 +21,14 @@ from locality.linear.planted import Planted
 from locality.linear.wiener import WienerFilter
 from locality.store import Store
 from locality.types import ImageShape, Pixel
+from tests.problems import Curved
 from tests.small_sets import eight_bit, fit
 
 SHAPE = ImageShape(3, 4, 5)
 PIXELS = [Pixel(1, 2), Pixel(3, 4)]
 SIGMA = 0.7
 IMAGES = eight_bit(90, SHAPE)
+CURVED = Curved(SHAPE, 0.125)
 
 
 def wiener(text: str = "wiener") -> WienerFilter:
@@ -48,19 +50,6 @@ class Diagonal:
 
     def rows(self, coords: Tensor, sigma: float) -> Tensor:
         return torch.diag(self.gain(sigma)).float()[coords]
-
-
-class Curved:
-    """A nonlinear denoiser that knows nothing of its derivative."""
-
-    shape = SHAPE
-
-    def __init__(self) -> None:
-        generator = torch.Generator().manual_seed(2)
-        self.a, self.b = (torch.randn(SHAPE.d, SHAPE.d, generator=generator) / 8 for _ in range(2))
-
-    def __call__(self, x: Tensor, sigma: float) -> Tensor:
-        return x + torch.tanh(x @ self.a.to(x).T / sigma) @ self.b.to(x)
 
 
 def noisy(sigma: float) -> Tensor:
@@ -119,9 +108,9 @@ def test_a_planted_pattern_has_exact_fields(strength: float) -> None:
 
 def test_other_fields_are_averages_over_draws() -> None:
     """Per draw what `field_rows` says at each image; batches of three change nothing."""
-    found = rows(Curved(), PIXELS, SIGMA, noisy, batch=3)
+    found = rows(CURVED, PIXELS, SIGMA, noisy, batch=3)
     outputs = torch.cat([pixel_outputs(SHAPE, pixel) for pixel in PIXELS])
-    each = field_rows(Curved(), noisy(SIGMA), outputs, SIGMA)
+    each = field_rows(CURVED, noisy(SIGMA), outputs, SIGMA)
     assert found.draws == 7
     torch.testing.assert_close(found.each, each, rtol=0, atol=1e-6)
     field = found.average()
@@ -134,14 +123,14 @@ def test_other_fields_are_averages_over_draws() -> None:
 
 def test_a_field_that_depends_on_the_image_needs_draws() -> None:
     with pytest.raises(BadInput, match=r"depends on the noisy image\. Give draws"):
-        rows(Curved(), PIXELS, SIGMA)
+        rows(CURVED, PIXELS, SIGMA)
 
 
 def test_any_combination_of_outputs() -> None:
     """Weights too, not only channels and sums: v^T J."""
     outputs = torch.randn(2, SHAPE.d, generator=torch.Generator().manual_seed(3))
-    truth = differentiate(Curved(), noisy(SIGMA), outputs, SIGMA)
-    torch.testing.assert_close(output_rows(Curved(), outputs, SIGMA, noisy).each, truth, rtol=0, atol=1e-6)
+    truth = differentiate(CURVED, noisy(SIGMA), outputs, SIGMA)
+    torch.testing.assert_close(output_rows(CURVED, outputs, SIGMA, noisy).each, truth, rtol=0, atol=1e-6)
     whole = WienerFilter.matrix(wiener(), SIGMA)
     torch.testing.assert_close(output_rows(wiener(), outputs, SIGMA).each[:, 0], outputs @ whole, rtol=0, atol=1e-5)
 
@@ -151,14 +140,15 @@ def test_what_a_denoiser_knows_of_its_derivative_is_asked_first() -> None:
         def jacobian_rows(self, x: Tensor, outputs: Tensor, sigma: float) -> Tensor | None:
             return torch.full((len(outputs), *x.shape), 5.0) if sigma < 1 else None
 
-    assert (rows(Knowing(), PIXELS, 0.5, noisy).each == 5).all()
-    torch.testing.assert_close(rows(Knowing(), PIXELS, 2.0, noisy).each, rows(Curved(), PIXELS, 2.0, noisy).each)
+    knowing = Knowing(SHAPE, 0.125)
+    assert (rows(knowing, PIXELS, 0.5, noisy).each == 5).all()
+    torch.testing.assert_close(rows(knowing, PIXELS, 2.0, noisy).each, rows(CURVED, PIXELS, 2.0, noisy).each)
 
 
 def test_mass_of_exact_fields_has_no_error_and_that_of_draws_has() -> None:
     mask = torch.zeros(4, 5, dtype=torch.bool)
     mask[1] = True
-    exact, drawn = rows(wiener(), PIXELS, SIGMA), rows(Curved(), PIXELS, SIGMA, noisy)
+    exact, drawn = rows(wiener(), PIXELS, SIGMA), rows(CURVED, PIXELS, SIGMA, noisy)
     got = mass_fractions(exact, PIXELS, mask)
     assert got.values == mass_fractions_of_rows(exact.summed()[:, 0], PIXELS, SHAPE, mask).values
     assert got.draws is None

@@ -28,11 +28,6 @@ from tests.untimed import untimed
 TWO, SHAPE = Compute(others=("cpu",)), ImageShape(1, 5, 6)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
-
-
 def fitted(text: str, images: Given, store: Store, compute: Compute) -> Denoiser:
     return finish(DENOISERS.parse(text).fit(images, compute, store))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,21 +26,10 @@ from locality.store import Store
 from locality.types import Denoiser
 from locality.work import finish
 from tests.made_up import made_up
-from tests.small_sets import COLOUR, Given, eight_bit, fit, floats, given, noisy
+from tests.small_sets import COLOUR, Given, close, eight_bit, fit, floats, given, noisy
 
 FORTY = eight_bit(40)
 VALIDATION = 8
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
-
-
-def close(found: Tensor, expected: Tensor, atol: float) -> None:
-    torch.testing.assert_close(found, expected.to(found), rtol=0, atol=atol)
 
 
 def judged(images: Given, sigma: float) -> tuple[Tensor, Tensor]:

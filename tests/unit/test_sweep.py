@@ -16,12 +16,10 @@ from locality.datasets import Source, slug
 from locality.edits import EDITS, parse_edit
 from locality.errors import BadInput, UnknownName
 from locality.fields.mass import mass_fractions_of_draws, mass_fractions_of_rows
-from locality.networks import NETWORKS, NetworkDenoiser, save_network
 from locality.store import Store, default_store
 from locality.studies import (
     Sweep,
     SweepPlan,
-    Untrained,
     finish,
     fit_wiener,
     pixels_along,
@@ -33,6 +31,7 @@ from locality.studies import (
 from locality.studies.sweep.participants import chance_around
 from locality.studies.sweep.plan import bends, fit_line, row_of
 from locality.types import ImageShape, Pixel
+from tests import benches
 from tests.shell import Shell, refused
 
 SHAPE = ImageShape(1, 8, 8)
@@ -49,10 +48,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def network(root: Path, dataset: str, name: str, seed: int = 0, text: str = "resnet:channels=8") -> Path:
-    """A network with random weights, written like one trained on a dataset."""
-    spec, folder = NETWORKS.parse(text), root / "networks" / f"{slug(dataset)}-{name}"
-    save_network(folder, NetworkDenoiser(Untrained(spec, SHAPE, seed).build().net, spec, SHAPE), {"dataset": dataset})
-    return folder
+    """A network with random weights, where those trained on a dataset lie."""
+    return Path(benches.network(root / "networks" / f"{slug(dataset)}-{name}", seed, dataset, text=text))
 
 
 def plain(made: Sweep) -> str:
