@@ -12,6 +12,7 @@ from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers.ls import CHUNK, KAMB_GANGULI, local_windows, weigh
+from locality.denoisers.parts.averaging import AverageOfBank
 from locality.denoisers.parts.bank import Bank, precise
 from locality.denoisers.parts.boxes import box, planes, round_bands, squared_difference
 from locality.denoisers.parts.compiled import runs_compiled
@@ -76,7 +77,7 @@ class EquivariantLocalScore(WindowedSpec):
 
 
 @dataclass(frozen=True, eq=False)
-class EquivariantDenoiser:
+class EquivariantDenoiser(AverageOfBank):
     """For every shift, maps of differences, box-filtered: compiled where that runs, else small patches by one product
     over all pairs. Whole images: all shifts at once, by Fourier transforms.
 
@@ -85,20 +86,7 @@ class EquivariantDenoiser:
 
     around: ClassVar[bool] = True  # whether beyond an edge is the opposite one
 
-    bank: Bank
     windows: WindowSchedule
-
-    @property
-    def shape(self) -> ImageShape:
-        return self.bank.shape
-
-    @property
-    def merges(self) -> bool:
-        return True
-
-    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
-        """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
-        return self.posterior(x, sigma).mean().to(x.dtype)
 
     def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
         """The average before it is divided [b d]. Raises as a call."""
