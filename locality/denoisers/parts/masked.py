@@ -91,11 +91,6 @@ class MaskPlan:
         common = torch.stack([mask[members].all(dim=0) for members in groups]).float() if shared else None
         return MaskPlan(outputs[torch.cat(groups)], tiles, common, float(mask.sum(dim=1).double().mean()))
 
-    def multiplied(self) -> float:
-        """Share of the dense product that is left, in [0, 1]."""
-        size = sum(tile.rows.numel() for tile in self.tiles) + (0 if self.common is None else self.common.numel())
-        return size / (len(self.outputs) * self.outputs.numel())
-
 
 def _costs(rows: Bool[Tensor, "m d"]) -> list[float]:
     """Of a tile's product with all its columns, and with those that are not common to its rows."""
