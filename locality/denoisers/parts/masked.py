@@ -4,7 +4,7 @@
 
 Outputs near each other have masks alike, so rows are cut in tiles: the columns of a tile are
 gathered once for all queries and multiplied as one small dense product; columns that every row of a
-tile holds may be added once for all its rows. Nothing is approximated by that. See `_products` for the
+tile holds may be added once for all its rows. Nothing is approximated by that. See `products` for the
 products themselves.
 """
 
