@@ -127,10 +127,9 @@ class EquivariantDenoiser(AverageOfBank):
                         own = there.square().sum(dim=1)[None] * (-0.5 * scale)
                         logits = torch.addmm(own, ours[group] * scale, there.T)
                         parts.append(PosteriorMean.of(logits, lambda e, values=values: (e @ values).T))  # type: ignore[misc]
-                    every = [torch.cat(part, dim=-1)[..., order] for part in zip(*parts, strict=True)]
-                    each.append(every)
-                peak, weight, total = map(torch.stack, zip(*each, strict=True))
-                return PosteriorMean(peak, weight, total.transpose(0, 1))
+                    every = (torch.cat(part, dim=-1)[..., order] for part in zip(*parts, strict=True))
+                    each.append(PosteriorMean(*every))
+                return PosteriorMean.stacked(each)
 
             one = dtype.itemsize * h * w * (2 * size**2 * c + 2 * h * w + 4 * c)
             k = bank.fit(one, most=max(1, _PATCHES // (h * w)))
@@ -159,9 +158,8 @@ class EquivariantDenoiser(AverageOfBank):
             for query in queries.reshape(-1, *self.shape)[:, :, down.seen, right.seen]:
                 logits = box(squared_difference(query, there), *bands)
                 each.append(PosteriorMean.of(logits, lambda e: weigh(e, centre)))
-            peak, weight, total = map(torch.stack, zip(*each, strict=True))
             around = (right.answered.start, w - right.answered.stop, down.answered.start, h - down.answered.stop)
-            return PosteriorMean(peak, weight, total.transpose(0, 1)).padded(*around)
+            return PosteriorMean.stacked(each).padded(*around)
 
         def average(bank: Bank, x: Float[Tensor, "b d"]) -> PosteriorMean:
             rows, cols = (sent(band, x.device).to(x) for band in self.bands(size))

@@ -123,8 +123,7 @@ class LocalScoreDenoiser(AverageOfBank):
                     PosteriorMean.of(box(squared_difference(query, items), rows, cols), lambda e: weigh(e, items))
                     for query in queries.reshape(-1, *self.shape)
                 ]
-                peak, weight, total = map(torch.stack, zip(*each, strict=True))
-                return PosteriorMean(peak, weight, total.transpose(0, 1))  # value axis (channels) in front
+                return PosteriorMean.stacked(each)
 
             k = bank.fit(x.dtype.itemsize * (2 * self.shape.d + 5 * h * w), most=CHUNK)
             return stream(x, bank.chunks(k, x.dtype), partial, bank.count(k))
