@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from torch import Tensor
 
+from benchmarks.tables import pm, row, table
 from locality.datasets import Source
 from locality.studies import Agreement, found_agreement, networks_for
 
@@ -32,40 +33,31 @@ def lines(study: Agreement) -> Iterator[str]:
     command = f"python -m locality agreement {study.dataset} --untrained"
     yield f"### {study.dataset}\n\n`{command}`: {len(study.pixels)} pixels, {study.plan.draws} draws.\n"
     yield f"Against the prediction, excluding the pixel itself, at sigma {' / '.join(sigmas)}:\n"
-    yield from _head(["network", *sigmas])
+    yield from table(["network", *sigmas])
     for name in trained:
         one, twin = at[name], at[f"untrained:{name}"]
-        yield _row(name, _pm(found.value[:, 0, one], found.stderr[:, 0, one]))
-        yield _row("... untrained", _pm(found.value[:, 0, twin], found.stderr[:, 0, twin]))
-        yield _row("... reliability", [f"{float(value):.2f}" for value in found.reliability[:, one]])
+        yield row([name, *_pm(found.value[:, 0, one], found.stderr[:, 0, one])])
+        yield row(["... untrained", *_pm(found.value[:, 0, twin], found.stderr[:, 0, twin])])
+        yield row(["... reliability", *(f"{float(value):.2f}" for value in found.reliability[:, one])])
     yield "\nThe networks with each other, the same measure:\n"
-    yield from _head(["", *trained[1:]])
+    yield from table(["", *trained[1:]])
     for place, name in enumerate(trained[:-1]):
         later = [found.value[:, at[name], at[other]].tolist() for other in trained[place + 1 :]]
-        yield _row(name, [""] * place + [" / ".join(f"{value:.2f}" for value in values) for values in later])
+        yield row([name, *[""] * place, *(" / ".join(f"{value:.2f}" for value in values) for values in later)])
     if study.r2_samples is not None:
         yield f"\nR2 of {study.plan.samples} final samples from the same noise, row as the estimate of column:\n"
         shown = ["wiener", *trained]
-        yield from _head(["", *shown])
+        yield from table(["", *shown])
         for name in shown:
             values, errors = study.r2_samples.value[at[name]], study.r2_samples.stderr[at[name]]
             cells = dict(zip(study.names, _pm(values, errors), strict=True))
-            yield _row(name, ["" if other == name else cells[other] for other in shown])
+            yield row([name, *("" if other == name else cells[other] for other in shown)])
     yield ""
     yield from notes(study.dataset)
 
 
 def _pm(values: Tensor, errors: Tensor) -> list[str]:
-    return [f"{value:.2f} ± {error:.2f}" for value, error in zip(values.tolist(), errors.tolist(), strict=True)]
-
-
-def _head(heads: Sequence[str]) -> Iterator[str]:
-    yield _row(heads[0], heads[1:])
-    yield _row("---", ["---"] * (len(heads) - 1))
-
-
-def _row(first: str, cells: Sequence[str]) -> str:
-    return f"| {' | '.join([first, *cells])} |"
+    return [pm(value, error, 2) for value, error in zip(values.tolist(), errors.tolist(), strict=True)]
 
 
 def run() -> None:

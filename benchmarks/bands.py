@@ -6,12 +6,13 @@ draws them where they are not; models are asked at the network's noisy images.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from benchmarks.tables import pm, row, table
 from locality.datasets import Source
 from locality.denoisers.parts.bands import Bands, spaced
 from locality.device import Compute
@@ -73,31 +74,22 @@ def lines(source: Source, store: Store, count: int = COUNT) -> Iterator[str]:
                 asked = [denoiser(part, sigmas[step]) for part in theirs["x"][step].split(16)]
                 columns.append(explained_by_band(bands, torch.cat(asked), theirs["x0_hat"][step], mean))
         shares = [f"{float(share):.1%}" for share in missed / missed.sum()]
-        rows[competitor.name] = [shares, *([_number(one) for one in column] for column in columns)]
+        rows[competitor.name] = [shares, *([pm(one.mean, one.stderr) for one in column] for column in columns)]
     yield f"### {source.text}\n"
     there = band_squares(bands, last - mean).sum(dim=1)
     heads = ["components", "the network's variance", "what prism misses", *MODELS]
-    yield _row([*heads, *(f"prism, sigma {sigmas[step]:.2g}" for step in steps)])
-    yield _row(["---"] * (len(heads) + len(steps)))
+    yield from table([*heads, *(f"prism, sigma {sigmas[step]:.2g}" for step in steps)])
     ends = [0, *bands.ends, source.shape.d]
     for k in range(len(bands)):
         shares = [f"{float(there[k] / there.sum()):.1%}", rows[MODELS[-1]][0][k]]
         finals = [rows[name][1][k] for name in MODELS]
-        yield _row([f"{ends[k] + 1}-{ends[k + 1]}", *shares, *finals, *(column[k] for column in rows[MODELS[-1]][2:])])
+        yield row([f"{ends[k] + 1}-{ends[k + 1]}", *shares, *finals, *(column[k] for column in rows[MODELS[-1]][2:])])
     values = made.values(MODELS[-1], "r2_final")
     worst = values.argsort()[:LEAST].tolist()
     beside = made.values(MODELS[0], "r2_final")
     yield "\nLeast explained, R2 final of prism (of wiener): " + ", ".join(
         f"image {i + 1} {float(values[i]):.2f} ({float(beside[i]):.2f})" for i in worst
     ) + f"; the median image {float(values.median()):.2f}.\n"  # fmt: skip
-
-
-def _number(one: Summary) -> str:
-    return f"{one.mean:.3f} ± {one.stderr:.3f}"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def run() -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
+from benchmarks.tables import show
 from locality.metrics import Difference, Summary, paired_difference, ratio_scores
 from locality.studies import Bench
 from locality.studies.benchmark import METRICS
@@ -89,7 +90,7 @@ def run(benches: Sequence[Bench]) -> None:
     """Print the order, what is closed, then R2 and error by noise level."""
     titles = "; ".join(METRICS[metric].title for metric in ORDERED)
     print(f"### The order by metric\n\nPlaces of the analytic models of a table by: {titles}.\n")
-    show(order(benches))
+    show(*order(benches))
     print(f"Of what `{BASE}` leaves to the second network `{BEST}` closes (R2 final, 95 % over noises):\n")
     for bench in benches:
         if (found := closed(bench)) is not None:
@@ -97,12 +98,4 @@ def run(benches: Sequence[Bench]) -> None:
     for metric, title in (("r2_trajectory", "R2 on-trajectory"), ("denoise_steps", "error / Wiener")):
         for bench in benches:
             print(f"\n### {title} by noise level, {bench.dataset}\n")
-            show(by_level(bench, metric))
-
-
-def show(table: Table) -> None:
-    """A table as Markdown."""
-    heads, rows = table
-    for line in (heads, ["---"] * len(heads), *rows):
-        print(f"| {' | '.join(line)} |")
-    print()
+            show(*by_level(bench, metric))

@@ -19,8 +19,8 @@ _MOVED = """window.moved = 0
 new PerformanceObserver(list => {
   for (const one of list.getEntries()) if (!one.hadRecentInput) window.moved += one.value
 }).observe({ type: "layout-shift", buffered: true })"""
-_LAB = "[...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.lab')).find(Boolean)"
-_PAINTED = f"() => ({_LAB})?.lab?.shown?.fields.predicted"
+LAB = "[...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.lab')).find(Boolean)"
+_PAINTED = f"() => ({LAB})?.lab?.shown?.fields.predicted"
 _CLICK = """([kind, wanted]) => { window.took = null; document.addEventListener(kind, event => {
   const wait = () => {
     if (eval(wanted)) window.took = performance.now() - event.timeStamp
@@ -110,14 +110,14 @@ def _paint(browser: Browser, url: str) -> tuple[float, Page]:
 
 def _switch(page: Page, name: str) -> float:
     """Seconds from a click on a dataset's card to its predicted field, timed outside of the browser."""
-    page.evaluate(f"window.lab = ({_LAB}).lab")
+    page.evaluate(f"window.lab = ({LAB}).lab")
     if page.evaluate("lab.head.name") == name:
         return 0.0
     card = page.locator(".st-key-dataset label").filter(has_text=re.compile(rf"(?<!-){re.escape(_title(name))}"))
     start = time.perf_counter()
     card.click()
     page.wait_for_function(
-        f"name => {{ const l = ({_LAB})?.lab; return l?.head.name === name && l.shown?.fields.predicted }}", arg=name
+        f"name => {{ const l = ({LAB})?.lab; return l?.head.name === name && l.shown?.fields.predicted }}", arg=name
     )
     return time.perf_counter() - start
 
@@ -131,7 +131,7 @@ def _title(name: str) -> str:
 def _clicks(page: Page, wanted: str, offset: int = 0) -> list[float]:
     """Pointer-down to the frame in which something is so, timed in the browser."""
     page.wait_for_load_state("networkidle")
-    page.evaluate(f"window.lab = ({_LAB}).lab")
+    page.evaluate(f"window.lab = ({LAB}).lab")
     side = int(page.evaluate("lab.h"))
     box = page.locator("[data-panel=image] canvas").first.bounding_box()
     assert box is not None

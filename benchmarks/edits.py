@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.browser import LAB
 from benchmarks.timing import alternate_ms, median_ms
 from locality.datasets import Source
 from locality.edits.pattern import Pattern
@@ -21,7 +22,6 @@ from locality.types import Pixel
 from tests.browser.conftest import FLAGS, find_browser, running_app
 
 _SIGMA, _STRENGTH = 2.0, 0.5
-_LAB = "[...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector('.lab')).find(Boolean)"
 
 
 def run() -> None:
@@ -137,7 +137,7 @@ def _browser() -> None:
 def _latency(page: Page, url: str, name: str, side: int) -> dict[str, tuple[list[float], str]]:
     page.goto(f"{url}/edit-statistics?dataset={name}")
     page.locator('.lab[data-ready="1"]').wait_for(timeout=120_000)
-    page.evaluate(f"window.lab = ({_LAB}).lab")
+    page.evaluate(f"window.lab = ({LAB}).lab")
     page.wait_for_timeout(10_000)  # the rest of the page is drawn meanwhile
     rates = [page.evaluate(_FRAMES, redraw) for redraw in (True, False)]
     each = page.evaluate(_DRAWS)

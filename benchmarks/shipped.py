@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import agreed, boards
+from benchmarks.tables import pm, show
 from locality.datasets import Source
 from locality.edits import parse_edit
 from locality.studies import Bench, Sweep, shipped_benches, shipped_costs, shipped_sweeps
@@ -33,10 +34,10 @@ def run() -> None:
         found = shipped_costs(name)
         if found is not None:
             print(f"### Costs of a step, {name}\n\n{' '.join(found.notes)}\n")
-            _table(
+            show(
                 ("model", "quantity", "against", "exponent", "points"),
                 (
-                    (e["model"], e["quantity"], e["axis"], _pm(e["exponent"], e["stderr"]), e["n"])
+                    (e["model"], e["quantity"], e["axis"], pm(e["exponent"], e["stderr"]), e["n"])
                     for e in found.exponents()
                 ),
             )
@@ -59,13 +60,13 @@ def _planted(made: Sweep) -> None:
             (
                 row["model"],
                 f"{row['strength']:g}",
-                _pm(row["mass_on_pattern"], row["mass_on_pattern_stderr"]),
-                _pm(row["non_locality"], row["non_locality_stderr"]),
+                pm(row["mass_on_pattern"], row["mass_on_pattern_stderr"]),
+                pm(row["non_locality"], row["non_locality_stderr"]),
                 f"{fact['images_seen']:,}" if fact else "",
                 ", ".join(f"{ratio[sigma]:.2f}" for sigma in ("0.5", "2")) if ratio else "",
             )
         )
-    _table(heads, body)
+    show(heads, body)
     lines = [fit for fit in made.fits() if fit["quantity"] in ("mass_on_pattern", "non_locality")]
     for fit in lines:
         interval = f"{fit['slope']:.3f} [{fit['slope_low']:.3f}, {fit['slope_high']:.3f}]"
@@ -96,15 +97,15 @@ def _published(bench: Bench) -> None:
         f"### The published table, {bench.dataset} against {bench.reference}\n\n    {bench.facts.get('command', '')}\n"
     )
     heads = ("model, as published", "ours", "metric", "published", "here")
-    _table(
+    show(
         heads,
         (
             (
                 row["published_as"],
                 f"`{row['model']}`",
                 METRICS[row["metric"]].title,
-                _pm(row["published"], None),
-                _pm(row["ours"], row["stderr"]),
+                pm(row["published"], None),
+                pm(row["ours"], row["stderr"]),
             )
             for row in found["rows"]
         ),
@@ -121,22 +122,10 @@ def _ablations(rows: Sequence[tuple[Bench, dict[str, Any]]]) -> None:
             row["metric"]: row for _, row in rows if (row["preset"], row["model"], row["to"]) == (preset, model, to)
         }
         body.append((preset, model, to, *(_interval(same.get(name)) for name in ("r2_final", "r2_trajectory"))))
-    _table(("preset", "setting", "baseline", "R2 final", "R2 on-trajectory"), body)
+    show(("preset", "setting", "baseline", "R2 final", "R2 on-trajectory"), body)
 
 
 def _interval(row: dict[str, Any] | None) -> str:
     if row is None or not row["n"]:
         return ""
     return f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" if row["n"] > 1 else f"{row['mean']:+.3f}"
-
-
-def _pm(mean: float | None, stderr: float | None) -> str:
-    if mean is None:
-        return ""
-    return f"{mean:.3f}" if stderr is None or stderr != stderr else f"{mean:.3f} ± {stderr:.3f}"
-
-
-def _table(heads: Sequence[str], body: Iterable[Sequence[Any]]) -> None:
-    for line in (heads, ["---"] * len(heads), *body):
-        print(f"| {' | '.join(str(cell) for cell in line)} |")
-    print()

@@ -69,6 +69,12 @@ class PosteriorMean(NamedTuple):
         """Averages of other queries, one after the other on the first axis of all three."""
         return PosteriorMean(*map(torch.cat, zip(*parts, strict=True)))
 
+    @staticmethod
+    def stacked(parts: Sequence[PosteriorMean]) -> PosteriorMean:
+        """Averages of one query each, on a new first axis, behind the value axis of the totals."""
+        peak, weight, total = map(torch.stack, zip(*parts, strict=True))
+        return PosteriorMean(peak, weight, total.transpose(0, 1))
+
     def flat(self) -> PosteriorMean:
         """Of queries [b ...] and one value axis, their channels, in front: all three as images [b d]."""
         channels = len(self.total)

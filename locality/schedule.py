@@ -46,11 +46,6 @@ def ddpm_alpha_bar() -> Float[Tensor, " t"]:
     return torch.cumprod(1.0 - betas, dim=0)
 
 
-def alpha_bar_of(sigma: float) -> float:
-    """Signal share of a variance-preserving process: 1 / (1 + sigma^2), in (0, 1)."""
-    return 1.0 / (1.0 + check_sigma(sigma) ** 2)
-
-
 def sigma_of(alpha_bar: float) -> float:
     """Noise level of a signal share in (0, 1): sqrt((1 - alpha_bar) / alpha_bar)."""
     if not 0.0 < alpha_bar < 1.0:

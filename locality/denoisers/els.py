@@ -12,6 +12,7 @@ from torch import Tensor
 
 from locality.dataset import Images
 from locality.denoisers.ls import CHUNK, KAMB_GANGULI, local_windows, weigh
+from locality.denoisers.parts.averaging import AverageOfBank
 from locality.denoisers.parts.bank import Bank, precise
 from locality.denoisers.parts.boxes import box, planes, round_bands, squared_difference
 from locality.denoisers.parts.compiled import runs_compiled
@@ -76,7 +77,7 @@ class EquivariantLocalScore(WindowedSpec):
 
 
 @dataclass(frozen=True, eq=False)
-class EquivariantDenoiser:
+class EquivariantDenoiser(AverageOfBank):
     """For every shift, maps of differences, box-filtered: compiled where that runs, else small patches by one product
     over all pairs. Whole images: all shifts at once, by Fourier transforms.
 
@@ -85,20 +86,7 @@ class EquivariantDenoiser:
 
     around: ClassVar[bool] = True  # whether beyond an edge is the opposite one
 
-    bank: Bank
     windows: WindowSchedule
-
-    @property
-    def shape(self) -> ImageShape:
-        return self.bank.shape
-
-    @property
-    def merges(self) -> bool:
-        return True
-
-    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
-        """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
-        return self.posterior(x, sigma).mean().to(x.dtype)
 
     def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
         """The average before it is divided [b d]. Raises as a call."""
@@ -139,10 +127,9 @@ class EquivariantDenoiser:
                         own = there.square().sum(dim=1)[None] * (-0.5 * scale)
                         logits = torch.addmm(own, ours[group] * scale, there.T)
                         parts.append(PosteriorMean.of(logits, lambda e, values=values: (e @ values).T))  # type: ignore[misc]
-                    every = [torch.cat(part, dim=-1)[..., order] for part in zip(*parts, strict=True)]
-                    each.append(every)
-                peak, weight, total = map(torch.stack, zip(*each, strict=True))
-                return PosteriorMean(peak, weight, total.transpose(0, 1))
+                    every = (torch.cat(part, dim=-1)[..., order] for part in zip(*parts, strict=True))
+                    each.append(PosteriorMean(*every))
+                return PosteriorMean.stacked(each)
 
             one = dtype.itemsize * h * w * (2 * size**2 * c + 2 * h * w + 4 * c)
             k = bank.fit(one, most=max(1, _PATCHES // (h * w)))
@@ -171,9 +158,8 @@ class EquivariantDenoiser:
             for query in queries.reshape(-1, *self.shape)[:, :, down.seen, right.seen]:
                 logits = box(squared_difference(query, there), *bands)
                 each.append(PosteriorMean.of(logits, lambda e: weigh(e, centre)))
-            peak, weight, total = map(torch.stack, zip(*each, strict=True))
             around = (right.answered.start, w - right.answered.stop, down.answered.start, h - down.answered.stop)
-            return PosteriorMean(peak, weight, total.transpose(0, 1)).padded(*around)
+            return PosteriorMean.stacked(each).padded(*around)
 
         def average(bank: Bank, x: Float[Tensor, "b d"]) -> PosteriorMean:
             rows, cols = (sent(band, x.device).to(x) for band in self.bands(size))

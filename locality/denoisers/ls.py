@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from locality.dataset import Images
+from locality.denoisers.parts.averaging import AverageOfBank
 from locality.denoisers.parts.bank import Bank
 from locality.denoisers.parts.boxes import box, cut_bands, planes, squared_difference
 from locality.denoisers.parts.covariance import pixels_read, posterior_rows
@@ -19,7 +20,7 @@ from locality.denoisers.parts.evidence import TOP, Evidence, evidence, masked_lo
 from locality.denoisers.parts.shards import merged
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.walk import quick_posterior, ready
-from locality.denoisers.parts.walk_plan import Masks
+from locality.denoisers.parts.walk_plan import Masks, last_masks
 from locality.denoisers.parts.windows import WindowedSpec, WindowSchedule
 from locality.device import Compute
 from locality.linear.wiener import coordinates
@@ -94,27 +95,14 @@ def local_score(bank: Bank, size: int) -> LocalScoreDenoiser:
 
 
 @dataclass(frozen=True, eq=False)
-class LocalScoreDenoiser:
+class LocalScoreDenoiser(AverageOfBank):
     """Walks over the windows, or sums their maps where the walk does not serve or its masks exceed the budget.
 
     Memory: the budget of Compute, and at most as much for the masks of the last window size, which are kept.
     """
 
-    bank: Bank
     windows: WindowSchedule
     plans: dict[int, Masks] = field(default_factory=dict)
-
-    @property
-    def shape(self) -> ImageShape:
-        return self.bank.shape
-
-    @property
-    def merges(self) -> bool:
-        return True
-
-    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
-        """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
-        return self.posterior(x, sigma).mean().to(x.dtype)
 
     def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
         """The average before it is divided [b d]. Raises as a call."""
@@ -135,8 +123,7 @@ class LocalScoreDenoiser:
                     PosteriorMean.of(box(squared_difference(query, items), rows, cols), lambda e: weigh(e, items))
                     for query in queries.reshape(-1, *self.shape)
                 ]
-                peak, weight, total = map(torch.stack, zip(*each, strict=True))
-                return PosteriorMean(peak, weight, total.transpose(0, 1))  # value axis (channels) in front
+                return PosteriorMean.stacked(each)
 
             k = bank.fit(x.dtype.itemsize * (2 * self.shape.d + 5 * h * w), most=CHUNK)
             return stream(x, bank.chunks(k, x.dtype), partial, bank.count(k))
@@ -156,14 +143,13 @@ class LocalScoreDenoiser:
     def plan(self, sigma: float) -> Masks:
         """The windows at a noise level as masks: one row a pixel, which all its channels share."""
         size, (c, h, w) = self.windows.at(sigma), self.shape
-        made = self.plans.get(size)
-        if made is None:
+
+        def made() -> Masks:
             rows, cols = cut_bands(h, size).bool(), cut_bands(w, size).bool()
             near = (rows[:, None, :, None] & cols[None, :, None, :]).reshape(h * w, h * w)
-            made = Masks(near.repeat(1, c), torch.arange(h * w)[:, None] + torch.arange(c) * h * w, self.shape)
-            self.plans.clear()
-            self.plans[size] = made
-        return made
+            return Masks(near.repeat(1, c), torch.arange(h * w)[:, None] + torch.arange(c) * h * w, self.shape)
+
+        return last_masks(self.plans, size, made)
 
     def explain(self, x: Float[Tensor, " d"], pixel: Pixel, sigma: float, top: int = TOP) -> Evidence:
         """The images averaged at this pixel, by their window there: O(N P^2)."""

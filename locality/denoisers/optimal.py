@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from locality.dataset import Images
+from locality.denoisers.parts.averaging import AverageOfBank
 from locality.denoisers.parts.bank import AveragingSpec, Bank, precise
 from locality.denoisers.parts.compiled import runs_compiled
 from locality.denoisers.parts.covariance import posterior_rows
@@ -75,24 +76,15 @@ class Optimal(AveragingSpec):
 
 
 @dataclass(frozen=True, eq=False)
-class OptimalDenoiser:
+class OptimalDenoiser(AverageOfBank):
     """Streams the training images once a call. Memory: the budget of Compute, plus n b floats with `neighbours`."""
 
-    bank: Bank
     temperature: float = 1.0
     neighbours: int = 0
 
     @property
-    def shape(self) -> ImageShape:
-        return self.bank.shape
-
-    @property
     def merges(self) -> bool:
         return not 0 < self.neighbours < len(self.bank)
-
-    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
-        """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
-        return self.posterior(x, sigma).mean().to(x.dtype)
 
     def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
         """The average before it is divided, one weight a noisy image [b 1]. Raises as a call."""

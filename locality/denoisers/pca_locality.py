@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from locality.dataset import Images
-from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.averaging import AverageOfBank
 from locality.denoisers.parts.covariance import posterior_rows
 from locality.denoisers.parts.evidence import TOP, Evidence
 from locality.denoisers.parts.fields import FieldMatrix
@@ -21,7 +21,7 @@ from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.threshold import exact_of, exact_rows, row_mask, threshold_mask
 from locality.denoisers.parts.threshold_spec import ThresholdSpec
 from locality.denoisers.parts.walk import posterior, ready
-from locality.denoisers.parts.walk_plan import Masks
+from locality.denoisers.parts.walk_plan import Masks, last_masks
 from locality.device import Compute
 from locality.linear.wiener import coordinates
 from locality.posterior import PosteriorMean
@@ -101,10 +101,9 @@ class PcaLocality(ThresholdSpec):
 
 
 @dataclass(frozen=True, eq=False)
-class PcaLocalityDenoiser:
+class PcaLocalityDenoiser(AverageOfBank):
     """Masks are made once per noise level; the last one is kept. Memory: at most 13 d^2 bytes beside the budget."""
 
-    bank: Bank
     field: FieldMatrix
     tau: float
     rule: str
@@ -113,16 +112,8 @@ class PcaLocalityDenoiser:
     plans: dict[float, Masks] = dataclasses.field(default_factory=dict)
 
     @property
-    def shape(self) -> ImageShape:
-        return self.bank.shape
-
-    @property
     def merges(self) -> bool:
         return not self.batch
-
-    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
-        """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
-        return self.posterior(x, sigma).mean().to(x.dtype)
 
     def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
         """The average before it is divided [b d]; with softmax=batch it has no weight. Raises as a call."""
@@ -167,9 +158,5 @@ class PcaLocalityDenoiser:
 
     def plan(self, sigma: float) -> Masks:
         """The masks of a noise level, and the way through them."""
-        made = self.plans.get(sigma)  # read once: another thread may ask for another noise level meanwhile
-        if made is None:
-            made = Masks(self.mask(sigma).cpu(), torch.arange(self.shape.d)[:, None], self.shape)
-            self.plans.clear()
-            self.plans[sigma] = made
-        return made
+        outputs = torch.arange(self.shape.d)[:, None]
+        return last_masks(self.plans, sigma, lambda: Masks(self.mask(sigma).cpu(), outputs, self.shape))

@@ -12,21 +12,21 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from locality.dataset import Images
-from locality.denoisers.parts.bank import Bank
+from locality.denoisers.parts.averaging import AverageOfBank
 from locality.denoisers.parts.covariance import pixels_read, posterior_rows
 from locality.denoisers.parts.evidence import TOP, Evidence
 from locality.denoisers.parts.fields import FieldMatrix, FieldSpec
 from locality.denoisers.parts.masked import explain_masked
 from locality.denoisers.parts.spec import DENOISERS
 from locality.denoisers.parts.walk import posterior, ready
-from locality.denoisers.parts.walk_plan import Masks
+from locality.denoisers.parts.walk_plan import Masks, last_masks
 from locality.device import Compute
 from locality.linear.wiener import coordinates
 from locality.posterior import PosteriorMean
 from locality.schedule import check_sigma, edm_grid, nearest_level
 from locality.specs import param
 from locality.store import Store
-from locality.types import Denoiser, ImageShape, Pixel
+from locality.types import Denoiser, Pixel
 from locality.work import Progress
 
 # Niedoba et al. 2025 (arXiv 2411.19339): 18 steps of the EDM grid, most noise first.
@@ -59,25 +59,12 @@ class FlexiblePatches(FieldSpec):
 
 
 @dataclass(frozen=True, eq=False)
-class FlexiblePatchesDenoiser:
+class FlexiblePatchesDenoiser(AverageOfBank):
     """One mask per pixel, shared by its channels; the last noise level's is kept. Memory: as pca_locality."""
 
-    bank: Bank
     field: FieldMatrix
     fraction: float
     plans: dict[float, Masks] = dataclasses.field(default_factory=dict)
-
-    @property
-    def shape(self) -> ImageShape:
-        return self.bank.shape
-
-    @property
-    def merges(self) -> bool:
-        return True
-
-    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
-        """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
-        return self.posterior(x, sigma).mean().to(x.dtype)
 
     def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
         """The average before it is divided [b d]. Raises as a call."""
@@ -122,14 +109,9 @@ class FlexiblePatchesDenoiser:
 
     def plan(self, sigma: float) -> Masks:
         """The masks of a noise level, and the way through them."""
-        made = self.plans.get(sigma)  # read once: another thread may ask for another noise level meanwhile
-        if made is None:
-            hw = self.shape.h * self.shape.w
-            outputs = torch.arange(hw)[:, None] + torch.arange(self.shape.c) * hw
-            made = Masks(self.mask(sigma).cpu(), outputs, self.shape)
-            self.plans.clear()
-            self.plans[sigma] = made
-        return made
+        hw = self.shape.h * self.shape.w
+        outputs = torch.arange(hw)[:, None] + torch.arange(self.shape.c) * hw
+        return last_masks(self.plans, sigma, lambda: Masks(self.mask(sigma).cpu(), outputs, self.shape))
 
 
 def smallest_sets(heat: Float[Tensor, "p q"], share: float) -> Bool[Tensor, "p q"]:

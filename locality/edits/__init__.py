@@ -10,7 +10,7 @@ from locality.edits.parts.chain import (
     parse_edit,
 )
 from locality.edits.parts.masked import MaskedSpec
-from locality.edits.parts.masks import Mask, draw_mask, mask_names, mask_text, picture_mask, read_mask
+from locality.edits.parts.masks import draw_mask, mask_names, mask_text, picture_mask
 from locality.edits.parts.planted import COLOURS, PlantedSpec
 from locality.edits.parts.spec import EDITS, EditSpec, Stage
 from locality.specs import import_siblings
@@ -22,7 +22,6 @@ __all__ = [
     "EDITS",
     "Chain",
     "EditSpec",
-    "Mask",
     "MaskedSpec",
     "PlantedSpec",
     "Stage",
@@ -36,5 +35,4 @@ __all__ = [
     "parse_chain",
     "parse_edit",
     "picture_mask",
-    "read_mask",
 ]

@@ -1,15 +1,8 @@
 """What sets of images are compared by: Inception, a classifier of the dataset's own labels, or raw pixels."""
 
-from locality.features.classifier import (
-    FOLDER,
-    ClassifierFeatures,
-    find_classifier,
-    load_classifier,
-    read_classifier,
-    save_classifier,
-)
+from locality.features.classifier import FOLDER, find_classifier, load_classifier, read_classifier
 from locality.features.classifier_training import ClassifierPlan, train_classifier
-from locality.features.inception import INCEPTION, INCEPTION_FILE, InceptionFeatures, inception_features
+from locality.features.inception import INCEPTION, INCEPTION_FILE, inception_features
 from locality.features.pixels import PixelFeatures
 from locality.features.spec import Features, as_8bit
 
@@ -17,16 +10,13 @@ __all__ = [
     "FOLDER",
     "INCEPTION",
     "INCEPTION_FILE",
-    "ClassifierFeatures",
     "ClassifierPlan",
     "Features",
-    "InceptionFeatures",
     "PixelFeatures",
     "as_8bit",
     "find_classifier",
     "inception_features",
     "load_classifier",
     "read_classifier",
-    "save_classifier",
     "train_classifier",
 ]

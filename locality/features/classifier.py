@@ -5,7 +5,6 @@ Distances through it are named after it: they compare with nothing but themselve
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 from collections.abc import Mapping
@@ -15,16 +14,22 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from locality.datasets import Source, slug
-from locality.errors import BadInput, DataUnavailable, DigestMismatch
+from locality.errors import BadInput, DataUnavailable
 from locality.features.spec import as_8bit
 from locality.grammar import command
-from locality.networks import MANIFEST, WEIGHTS, load_weights, read_tensors
+from locality.networks.checkpoints.files import (
+    MANIFEST,
+    WEIGHTS,
+    checked_weights,
+    load_weights,
+    read_tensors,
+    write_weights,
+)
 from locality.store import Store
-from locality.store.atomic import settle, write_pair
+from locality.store.atomic import settle
 from locality.types import ImageShape
 
 KIND, FORMAT = "classifier", 1
@@ -86,18 +91,9 @@ class ClassifierFeatures:
 
 def save_classifier(folder: Path, net: ClassifierNet, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Write weights (float16) and manifest; returns the manifest. `facts` names at least dataset, shape and classes."""
-    halves = {name: tensor.detach().half().contiguous() for name, tensor in net.state_dict().items()}
-    payload = save(halves)
-    manifest = {
-        "format": FORMAT,
-        "kind": KIND,
-        "features": FEATURES,
-        "parameters": sum(tensor.numel() for tensor in net.parameters()),
-        "sha256": hashlib.sha256(payload).hexdigest(),
-        **facts,
-    }
-    write_pair(folder / WEIGHTS, payload, folder / MANIFEST, json.dumps(manifest, indent=1).encode() + b"\n")
-    return manifest
+    parameters = sum(tensor.numel() for tensor in net.parameters())
+    head = {"format": FORMAT, "kind": KIND, "features": FEATURES, "parameters": parameters}
+    return write_weights(folder, net, head, facts)
 
 
 def read_classifier(folder: Path) -> dict[str, Any]:
@@ -125,10 +121,7 @@ def load_classifier(folder: Path, device: str = "cpu") -> ClassifierFeatures:
         CheckpointMismatch, NonFinite: weights of another architecture, or not finite.
     """
     manifest = read_classifier(folder)
-    path = folder / WEIGHTS
-    payload = path.read_bytes() if path.is_file() else b""
-    if hashlib.sha256(payload).hexdigest() != manifest.get("sha256"):
-        raise DigestMismatch(f"{path} is missing or is not the file its manifest describes. Copy the folder again.")
+    path = checked_weights(folder, manifest.get("sha256"))
     shape = ImageShape(*manifest["shape"])
     net = ClassifierNet(shape, int(manifest["classes"]))
     load_weights(net, read_tensors(path)[0], str(folder))

@@ -7,7 +7,6 @@ Row q drawn as an image shows which input pixels the estimate of coordinate q li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -172,11 +171,6 @@ def compare(a: Float[Tensor, "h w"], b: Float[Tensor, "h w"], pixel: Pixel) -> A
         _cosine(u, v),
         float(torch.minimum(*shares).sum()),
     )
-
-
-def common_limit(fields: Sequence[Float[Tensor, "h w"]]) -> float:
-    """Largest size over fields that share one symmetric colour scale; 1 when all are zero."""
-    return max((float(f.abs().max()) for f in fields), default=0.0) or 1.0
 
 
 def _cosine(u: Float[Tensor, " n"], v: Float[Tensor, " n"]) -> float:

@@ -15,17 +15,16 @@ T = TypeVar("T")
 _QUICK = 1000  # sides of a matrix decomposed in a moment
 _SAMPLE = 512  # side of the matrix whose time is measured
 _EFFICIENCY = 0.5  # time per n^3 of a large matrix over that of the sample, measured
+_NOTE = "Eigendecomposition"
 _BEAT = 0.5  # seconds between two events
 
 
-def with_time_left(
-    work: Callable[[], T], side: int, start: float, stop: float, note: str = "Eigendecomposition"
-) -> Generator[Progress, None, T]:
+def with_time_left(work: Callable[[], T], side: int, start: float, stop: float) -> Generator[Progress, None, T]:
     """Run `work`, the decomposition of a side x side matrix, telling how much of it is done by the clock.
 
     The events fill [start, stop] of a whole of 1. A small matrix is decomposed at once.
     """
-    yield Progress(start, 1.0, note)
+    yield Progress(start, 1.0, _NOTE)
     if side <= _QUICK:
         return work()
     threads, begun = torch.get_num_threads(), time.perf_counter()
@@ -40,7 +39,7 @@ def with_time_left(
         while not future.done():
             left = expected - (time.perf_counter() - begun)
             done = 1.0 - max(left / expected, 0.01)
-            yield Progress(start + (stop - start) * done, 1.0, note, {"seconds_left": max(left, 0.0)})
+            yield Progress(start + (stop - start) * done, 1.0, _NOTE, {"seconds_left": max(left, 0.0)})
             wait([future], timeout=_BEAT)
         return future.result()
 

@@ -6,7 +6,7 @@ from locality.metrics.frechet import frechet_distance
 from locality.metrics.images import explained, pearson, squared_error, squared_error01
 from locality.metrics.kernel import kernel_sums, kid
 from locality.metrics.score import SCORES, ScoreSpec
-from locality.metrics.summary import LEVEL, Difference, Summary, paired_difference, summarise
+from locality.metrics.summary import Difference, Summary, paired_difference, summarise
 from locality.metrics.training import COPY, effective_number, is_copy
 from locality.specs import import_siblings
 
@@ -14,7 +14,6 @@ import_siblings(__name__, __path__)  # a metric plug-in of the package is one fi
 
 __all__ = [
     "COPY",
-    "LEVEL",
     "RATIO_SIGMAS",
     "SCORES",
     "Difference",

@@ -19,14 +19,14 @@ from locality.studies.benchmark import (
     shipped_benches,
 )
 from locality.studies.catalogue import edit_list, model_list, network_list
-from locality.studies.checkpoint.check import Checked, check_network_on
+from locality.studies.checkpoint.check import check_network_on
 from locality.studies.costs.expected import Expected, expected_call, expected_sampling
 from locality.studies.costs.plan import CostPlan, Costs
 from locality.studies.costs.ship import ship_costs, shipped_costs
 from locality.studies.costs.study import measure_costs
 from locality.studies.edited import Overflow, overflow, trained_on_edit
 from locality.studies.fields.draws import Draws, learned_field, pixel_field
-from locality.studies.fields.running import Estimate, RunningField
+from locality.studies.fields.running import RunningField
 from locality.studies.fields.tables import learned_table, nearest_pixel, pixel_grid, predicted_table, table_row
 from locality.studies.models import Model, find_model, fit_wiener, model_key, open_denoiser
 from locality.studies.sampling.config import OwnSampling, Sampling, Stepped, Trajectory
@@ -48,7 +48,7 @@ from locality.studies.trained import (
     trained_networks,
 )
 from locality.studies.training.journal import read_log, read_progress
-from locality.studies.training.preview import Frame, Preview, read_preview
+from locality.studies.training.preview import Preview, read_preview
 from locality.studies.training.record import RecordingPlan, record, ship_recording
 from locality.studies.training.recording import Recording, shipped_recordings
 from locality.studies.training.train import PAPER_EPOCHS, join_training, sized, train_network
@@ -63,14 +63,11 @@ __all__ = [
     "Bench",
     "BenchPlan",
     "CellFinished",
-    "Checked",
     "Copies",
     "CostPlan",
     "Costs",
     "Draws",
-    "Estimate",
     "Expected",
-    "Frame",
     "Grid",
     "Model",
     "Overflow",

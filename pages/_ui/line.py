@@ -124,10 +124,6 @@ class Line(Generic[J]):
     def _lane(self, job: J) -> Lane[J]:
         return self._lanes.setdefault(lane_of(job), Lane(self._lock, self._next))
 
-    def _waiting(self, job: J) -> Lane[J]:
-        """Set while others of its lane wait."""
-        return self._lane(job)
-
     def _next(self, lane: Lane[J]) -> None:
         """Give the lane to whose turn it is, if nobody has it."""
         order = lane.order()

@@ -18,7 +18,7 @@ class Quota:
         self._held: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def take(self, session: str, count: int, what: str = "This upload") -> None:
+    def take(self, session: str, count: int) -> None:
         """Count bytes for a session, before they are written.
 
         Raises:
@@ -27,7 +27,7 @@ class Quota:
         with self._lock:
             left = self._left(session)
             if count > left:
-                raise TooLarge(what, count, left, "Remove an earlier upload, or give fewer or smaller images.")
+                raise TooLarge("This upload", count, left, "Remove an earlier upload, or give fewer or smaller images.")
             self._held[session] += count
 
     def give_back(self, session: str, count: int | None = None) -> None:

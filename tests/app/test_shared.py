@@ -207,7 +207,7 @@ def _page(tmp_path: Path, query: dict[str, str], page: str = "") -> list[Any]:
 def test_a_job_runs_in_the_thread_of_its_lane() -> None:
     """Who gives way is known by its thread: outside of one it does nothing."""
     works = Works()
-    lane = works._waiting(Work("x", lambda: iter(()), "short"))  # type: ignore[arg-type, return-value]
+    lane = works._lane(Work("x", lambda: iter(()), "short"))  # type: ignore[arg-type, return-value]
     lane.set()
     began = time.monotonic()
     lane.give_way()

@@ -360,7 +360,7 @@ def test_one_that_waits_says_for_how_many(monkeypatch: pytest.MonkeyPatch) -> No
     waiting = Run(two)
     monkeypatch.setattr(RUNS, "_line", [blocked, waiting])
     monkeypatch.setattr(RUNS, "_lanes", {})
-    lane = RUNS._waiting(blocked)
+    lane = RUNS._lane(blocked)
     for run in (blocked, waiting):
         lane.enter(run, "somebody")
     lane.begun.append(blocked)

@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from locality.fields.codec import LEARNED_SIGMAS, TABLE_SIGMAS, decode_rows, encode_rows, mix_rows, weights_about
 from locality.fields.jacobian import compare, mass_on, measure
 from locality.fields.radius import half_mass_radius
-from locality.schedule import alpha_bar_of, t_of
+from locality.schedule import t_of
 from locality.types import ImageShape, Pixel
 from pages._ui.lab.mount import pack
 from tests.browser.conftest import computed
@@ -65,7 +65,7 @@ def test_decoding(page: Page, fields: tuple[torch.Tensor, torch.Tensor]) -> None
 @pytest.mark.parametrize("sigma", [0.05, 0.5, 1.0, 20.0])
 def test_schedule_labels(page: Page, sigma: float) -> None:
     ours = run(page, "[m.alphaBar(v), m.timestep(v)]", sigma)
-    assert ours == pytest.approx([alpha_bar_of(sigma), t_of(sigma)], rel=1e-6)
+    assert ours == pytest.approx([1 / (1 + sigma**2), t_of(sigma)], rel=1e-6)
 
 
 def test_position_between_levels(page: Page) -> None:

@@ -493,7 +493,7 @@ def test_closing_keeps_what_is_finished_and_a_reader_sees_it(
 ) -> None:
     question = plan(nets[0], "weak", "strong", count=20)
     nothing = found_bench(digits, question, store=store)
-    assert not nothing.complete
+    assert nothing.missing
     assert nothing.rows() == []
     work = bench(digits, question, store=store)
     events = []

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from locality.errors import BadInput, NonFinite
 from locality.fields.jacobian import (
-    common_limit,
     compare,
     draw_inputs,
     field_rows,
@@ -278,9 +277,3 @@ def test_constant_fields_have_no_correlation(constant: float) -> None:
     assert math.isnan(got.pearson_off_centre)
     assert math.isnan(got.cosine) == (constant == 0.0)
     assert math.isnan(got.overlap) == (constant == 0.0)
-
-
-def test_common_limit_is_the_largest_size() -> None:
-    assert common_limit([torch.tensor([[1.0, -3.0]]), torch.tensor([[2.0, 0.0]])]) == 3.0
-    assert common_limit([torch.zeros(1, 2)]) == 1.0
-    assert common_limit([]) == 1.0

@@ -12,7 +12,6 @@ import torch
 from locality.errors import BadInput, UnknownName
 from locality.schedule import (
     GRIDS,
-    alpha_bar_of,
     check_sigma,
     ddpm_alpha_bar,
     ddpm_grid,
@@ -67,11 +66,7 @@ def test_t_of_is_linear_in_ln_sigma_between_steps_and_stops_at_the_ends() -> Non
 @pytest.mark.parametrize("sigma", [1e-6, 0.01, 0.5, 1.0, 80.0, 1e6])
 def test_alpha_bar_and_sigma_invert_each_other(sigma: float) -> None:
     # 1 - alpha_bar cancels at small sigma: eps / sigma^2 relative.
-    assert sigma_of(alpha_bar_of(sigma)) == pytest.approx(sigma, rel=1e-15 / sigma**2 + 1e-12)
-
-
-def test_alpha_bar_of_unit_noise_is_one_half() -> None:
-    assert alpha_bar_of(1.0) == 0.5
+    assert sigma_of(1 / (1 + sigma**2)) == pytest.approx(sigma, rel=1e-15 / sigma**2 + 1e-12)
 
 
 def test_full_grid_falls_through_every_step() -> None:
@@ -92,7 +87,7 @@ def test_log_grid_has_both_ends_and_one_ratio() -> None:
 @pytest.mark.parametrize("sigma", [0.0, -1.0, 9e-7, 1.1e6, math.nan, math.inf, -math.inf])
 def test_what_is_no_noise_level_is_refused(sigma: float) -> None:
     text = rf"sigma={re.escape(f'{sigma:g}')} is not a noise level\. Give a positive number, 1e-06 to 1e\+06\."
-    for ask in (check_sigma, alpha_bar_of, t_of, lambda value: log_grid(value, 1.0, 3)):
+    for ask in (check_sigma, t_of, lambda value: log_grid(value, 1.0, 3)):
         with pytest.raises(BadInput, match=text):
             ask(sigma)
 

@@ -14,9 +14,9 @@ from locality.store.atomic import write_atomic
 _VERSION = 1
 
 
-def shipped_excerpt(spec: DatasetSpec, store: Store | None = None) -> Dataset | None:
+def shipped_excerpt(spec: DatasetSpec) -> Dataset | None:
     """The first `spec.excerpt` held-out images, None where they are not shipped. Raises DigestMismatch."""
-    found = (store or default_store()).get(spec.name, excerpt_key(spec)) if spec.excerpt else None
+    found = default_store().get(spec.name, excerpt_key(spec)) if spec.excerpt else None
     return None if found is None else Dataset(spec.name, "test", spec.shape, found.arrays["pixels"])
 
 

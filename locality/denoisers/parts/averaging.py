@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -10,7 +12,7 @@ from torch import Tensor
 
 from locality.denoisers.parts.bank import Bank
 from locality.posterior import PosteriorMean
-from locality.types import Denoiser
+from locality.types import Denoiser, ImageShape
 
 
 @runtime_checkable
@@ -28,6 +30,28 @@ class Averaging(Denoiser, Protocol):
     def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean:
         """The answer before it is divided: all three [b d], or one weight a noisy image [b 1]."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class AverageOfBank(ABC):
+    """One that is all `posterior`; it merges unless its options say otherwise."""
+
+    bank: Bank
+
+    @property
+    def shape(self) -> ImageShape:
+        return self.bank.shape
+
+    @property
+    def merges(self) -> bool:
+        return True
+
+    def __call__(self, x: Float[Tensor, "b d"], sigma: float) -> Float[Tensor, "b d"]:
+        """Raises BadInput (size of x, sigma), NonFinite (x), TooLarge (memory budget)."""
+        return self.posterior(x, sigma).mean().to(x.dtype)
+
+    @abstractmethod
+    def posterior(self, x: Float[Tensor, "b d"], sigma: float) -> PosteriorMean: ...
 
 
 @runtime_checkable

@@ -33,9 +33,10 @@ def inner_bands(n: int, size: int, device: torch.device = _CPU) -> Float[Tensor,
     return ((places >= start) & (places < start + size)).float()
 
 
-def round_bands(n: int, size: int, device: torch.device = _CPU) -> Float[Tensor, "n n"]:
+def round_bands(n: int, size: int) -> Float[Tensor, "n n"]:
     """Windows of `size` around each of n places on a circle; none counts a place twice."""
-    apart = (torch.arange(n, device=device)[:, None] - torch.arange(n, device=device)).abs()
+    places = torch.arange(n)
+    apart = (places[:, None] - places).abs()
     return (torch.minimum(apart, n - apart) <= size // 2).float()
 
 

@@ -4,7 +4,7 @@
 
 Outputs near each other have masks alike, so rows are cut in tiles: the columns of a tile are
 gathered once for all queries and multiplied as one small dense product; columns that every row of a
-tile holds may be added once for all its rows. Nothing is approximated by that. See `_products` for the
+tile holds may be added once for all its rows. Nothing is approximated by that. See `products` for the
 products themselves.
 """
 
@@ -90,11 +90,6 @@ class MaskPlan:
             start += len(members)
         common = torch.stack([mask[members].all(dim=0) for members in groups]).float() if shared else None
         return MaskPlan(outputs[torch.cat(groups)], tiles, common, float(mask.sum(dim=1).double().mean()))
-
-    def multiplied(self) -> float:
-        """Share of the dense product that is left, in [0, 1]."""
-        size = sum(tile.rows.numel() for tile in self.tiles) + (0 if self.common is None else self.common.numel())
-        return size / (len(self.outputs) * self.outputs.numel())
 
 
 def _costs(rows: Bool[Tensor, "m d"]) -> list[float]:

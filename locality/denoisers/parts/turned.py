@@ -31,9 +31,9 @@ def turned_posterior(bank: Bank, x: Float[Tensor, "b d"], sigma: float) -> Poste
             alike = torch.fft.irfft2((ours * theirs).sum(dim=1), s=(h, w)).flatten(1)
             logits = own - 0.5 * scale * query.square().sum() + scale * alike
             each.append(PosteriorMean.of(logits.flatten(), lambda e: turned(e.reshape(-1, h, w), theirs)))
-        peak, weight, total = map(torch.stack, zip(*each, strict=True))
+        peak, weight, total = PosteriorMean.stacked(each)
         peak, weight = (part[:, None, None].expand(-1, h, w) for part in (peak, weight))
-        return PosteriorMean(peak, weight, total.transpose(0, 1))
+        return PosteriorMean(peak, weight, total)
 
     def turned(weights: Float[Tensor, "k h w"], theirs: Complex[Tensor, "k c h f"]) -> Float[Tensor, "c h w"]:
         found: Tensor = torch.fft.irfft2((torch.fft.rfft2(weights).conj()[:, None] * theirs).sum(dim=0), s=(h, w))

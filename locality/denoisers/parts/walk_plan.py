@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Int, Int16, Int32, Int64
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from locality.denoisers.parts.masked import MaskPlan
 from locality.types import ImageShape
+
+K = TypeVar("K", int, float)  # a window size, a noise level
 
 # Channels, rows and columns on, with the diagonals, which spare a tenth of the changes where masks are wide; more of
 # them spare nothing.
@@ -91,6 +94,16 @@ class Masks:
         one, other = (np.concatenate([pair[side].ravel() for pair in pairs]) for side in (0, 1))
         both = (one >= 0) & (other >= 0)
         return one[both], other[both]
+
+
+def last_masks(kept: dict[K, Masks], key: K, make: Callable[[], Masks]) -> Masks:
+    """The masks of a key; only those asked for last are kept."""
+    made = kept.get(key)  # read once: another thread may ask for another key meanwhile
+    if made is None:
+        made = make()
+        kept.clear()
+        kept[key] = made
+    return made
 
 
 def walk_through(

@@ -28,16 +28,19 @@ FORMAT = 2  # 1: v-prediction is the negative of the usual one, and `dataset` la
 
 def save_network(folder: Path, denoiser: NetworkDenoiser, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Write weights (float16) and manifest; returns the manifest."""
-    halves = {name: tensor.detach().half().contiguous() for name, tensor in denoiser.net.state_dict().items()}
-    payload = save(halves)
-    manifest = {
+    head = {
         "format": FORMAT,
         "network": denoiser.spec.key(),
         "shape": list(denoiser.shape),
-        "parameters": sum(tensor.numel() for tensor in halves.values()),
-        "sha256": hashlib.sha256(payload).hexdigest(),
-        **facts,
+        "parameters": sum(tensor.numel() for tensor in denoiser.net.state_dict().values()),
     }
+    return write_weights(folder, denoiser.net, head, facts)
+
+
+def write_weights(folder: Path, net: nn.Module, head: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Write weights (float16) and manifest, their digest between its two parts; returns the manifest."""
+    payload = save({name: tensor.detach().half().contiguous() for name, tensor in net.state_dict().items()})
+    manifest = {**head, "sha256": hashlib.sha256(payload).hexdigest(), **facts}
     write_pair(folder / WEIGHTS, payload, folder / MANIFEST, json.dumps(manifest, indent=1).encode() + b"\n")
     return manifest
 
@@ -85,16 +88,22 @@ def load_network(folder: Path) -> NetworkDenoiser:
         NonFinite: a weight is NaN or infinite.
     """
     manifest = load_manifest(folder)
-    path = folder / WEIGHTS
-    payload = path.read_bytes() if path.is_file() else b""
-    if hashlib.sha256(payload).hexdigest() != manifest.get("weights_sha256", manifest.get("sha256")):
-        raise DigestMismatch(f"{path} is missing or is not the file its manifest describes. Copy the folder again.")
+    path = checked_weights(folder, manifest.get("weights_sha256", manifest.get("sha256")))
     spec, shape = network_spec(manifest["network"], folder), _shape(manifest["shape"])
     net = spec.build(shape)
     load_weights(net, read_tensors(path)[0], str(folder))
     if spec.prediction == "v" and manifest.get("format", 1) == 1:
         net = Negated(net)
     return NetworkDenoiser(net.eval().requires_grad_(False), spec, shape)
+
+
+def checked_weights(folder: Path, sha256: object) -> Path:
+    """The file of the weights; whatever the manifest says is their digest. Raises DigestMismatch."""
+    path = folder / WEIGHTS
+    payload = path.read_bytes() if path.is_file() else b""
+    if hashlib.sha256(payload).hexdigest() != sha256:
+        raise DigestMismatch(f"{path} is missing or is not the file its manifest describes. Copy the folder again.")
+    return path
 
 
 class Negated(nn.Module):

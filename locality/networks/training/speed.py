@@ -11,7 +11,6 @@ import torch
 from locality.dataset import Dataset
 from locality.networks.parts.spec import NetworkSpec
 from locality.networks.training.loop import Training
-from locality.networks.training.machine import Machine
 from locality.networks.training.plan import TrainSpec
 from locality.types import ImageShape
 
@@ -19,7 +18,7 @@ _BATCHES = (1, 8, 64)
 _PATIENCE = 0.2  # seconds: a network whose step takes longer is not asked for a larger one
 
 
-def training_speed(network: NetworkSpec, train: TrainSpec, shape: ImageShape, device: str = "cpu") -> float:
+def training_speed(network: NetworkSpec, train: TrainSpec, shape: ImageShape) -> float:
     """Images a second, from two steps each on 1, 8 and 64 images, the larger ones only where the smaller are quick.
 
     Raises:
@@ -28,7 +27,7 @@ def training_speed(network: NetworkSpec, train: TrainSpec, shape: ImageShape, de
     images = Dataset("noise", "train", shape, torch.full((8, shape.d), 127, dtype=torch.uint8))
     speed = 0.0
     for batch in _BATCHES:
-        seconds = _step_seconds(network, replace(train, batch=batch), images, device)
+        seconds = _step_seconds(network, replace(train, batch=batch), images)
         speed = max(speed, batch / seconds)
         if seconds > _PATIENCE:
             break
@@ -41,9 +40,9 @@ def parameter_count(network: NetworkSpec, shape: ImageShape) -> int:
         return sum(tensor.numel() for tensor in network.build(shape).parameters())
 
 
-def _step_seconds(network: NetworkSpec, train: TrainSpec, images: Dataset, device: str) -> float:
+def _step_seconds(network: NetworkSpec, train: TrainSpec, images: Dataset) -> float:
     """The second of two steps: the first one allocates."""
-    training = Training(images, network, train, Path(), machine=Machine(device))
+    training = Training(images, network, train, Path())
     float(training._step(0.0))
     began = time.perf_counter()
     float(training._step(0.0))

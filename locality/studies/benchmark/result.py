@@ -65,10 +65,6 @@ class Scored:
     )  # scores by model, metric
 
     @property
-    def complete(self) -> bool:
-        return not self.missing
-
-    @property
     def names(self) -> list[str]:
         return [result.name for result in self.results]
 

@@ -65,7 +65,7 @@ class Checked:
 
 
 def check_network_on(
-    source: Source, denoiser: NetworkDenoiser, *, images: int = IMAGES, store: Store | None = None
+    source: Source, denoiser: NetworkDenoiser, *, store: Store | None = None
 ) -> Generator[Progress, None, Checked]:
     """Held-out error at six noise levels, over the Wiener filter's, and the readings of its facts that fit better.
 
@@ -74,7 +74,7 @@ def check_network_on(
     """
     if source.shape != denoiser.shape:
         raise BadInput(f"The network takes {denoiser.shape} images; those of {source.text} are {source.shape}.")
-    x0 = source.held_out.x0(slice(0, images))
+    x0 = source.held_out.x0(slice(0, IMAGES))
     wiener = yield from fit_wiener(source, store=store)
     read = adapted(denoiser)
     sigmas = noise_levels(read.facts if read else None)

@@ -16,6 +16,7 @@ from locality.networks.adapter.facts import GIVES, TAKES
 from locality.networks.checkpoints.spec import ExternalSpec
 from locality.schedule import log_grid
 
+_LEVELS = 6  # noise levels of a check
 _VALUES = ((-1.0, 1.0), (0.0, 1.0), (-0.5, 0.5), (0.0, 255.0))
 _FORMULAS = ("linear", "scaled_linear", "cosine")
 _LABELS = (("index", "time", "fraction"), ("sigma", "log_sigma"))
@@ -92,18 +93,19 @@ def lenient(denoiser: AdaptedDenoiser, facts: Facts) -> Lenient:
     return Lenient(denoiser.net, denoiser.spec, denoiser.shape, facts)
 
 
-def noise_levels(facts: Facts | None, low: float = 0.02, high: float = 20.0, count: int = 6) -> list[float]:
+def noise_levels(facts: Facts | None) -> list[float]:
     """Noise levels to check at, rising: evenly spaced in ln sigma, those of steps where noise has steps.
 
     Never the first or the last step: of these a label that is off by one may not exist.
     """
+    low, high = 0.02, 20.0
     if facts is None:
         low, high = 0.1, 5.0
     elif facts.timeline is None:
         low, high = max(low, facts.range[0]), min(high, facts.range[1])
     else:
         inner = facts.timeline.ln_sigmas[1:-1] if len(facts.timeline.ln_sigmas) > 4 else facts.timeline.ln_sigmas
-        wanted = torch.linspace(float(inner[0]), min(float(inner[-1]), torch.tensor(high).log().item()), count)
+        wanted = torch.linspace(float(inner[0]), min(float(inner[-1]), torch.tensor(high).log().item()), _LEVELS)
         nearest = (inner[None] - wanted[:, None]).abs().argmin(dim=1).unique()
         return [float(level) for level in inner[nearest].exp()]
-    return log_grid(low, high, count)
+    return log_grid(low, high, _LEVELS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 
 import numpy as np
 import streamlit as st
@@ -15,6 +14,7 @@ from locality.linear.wiener import WienerFilter
 from locality.types import Pixel
 from pages._ui.architectures import live
 from pages._ui.architectures.entries import Entry
+from pages._ui.npz import npz
 
 
 def offer_export(source: Source, wiener: WienerFilter, entries: Sequence[Entry], pixel: Pixel, level: int) -> None:
@@ -49,7 +49,5 @@ def numbers(source: Source, wiener: WienerFilter, entries: Sequence[Entry], pixe
         found = [live.field_of(source, wiener, entry, pixel, sigma) for sigma in LEARNED_SIGMAS]
         if all(field is not None for field in found):
             fields[entry.text.replace("/", "_")] = np.stack([field for field in found if field is not None])
-    buffer = BytesIO()
     about = {"pixel": np.array(pixel), "sigmas": np.array(LEARNED_SIGMAS), "dataset": np.array(source.text)}
-    np.savez(buffer, **fields, **about)
-    return buffer.getvalue()
+    return npz(**fields, **about)

@@ -8,10 +8,9 @@ from pages._ui.data.notes import notes
 from pages._ui.data.reading import reading
 from pages._ui.data.samples import samples
 from pages._ui.data.structure import structure
-from pages._ui.data.summary import Summary, summary
+from pages._ui.data.summary import summary
 
 __all__ = [
-    "Summary",
     "averages",
     "components",
     "export",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from locality.datasets import Source
 from locality.linear.wiener import WienerFilter
 from pages._ui.charts import choose_format
 from pages._ui.data.summary import Summary
+from pages._ui.npz import npz
 
 _CODE = """\
 import numpy as np
@@ -55,7 +54,7 @@ def export(source: Source, wiener: WienerFilter, found: Summary) -> None:
         with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
             st.download_button(
                 "All numbers (npz)",
-                lambda: _npz(numbers(wiener, found)),
+                lambda: npz(**numbers(wiener, found)),
                 file,
                 "application/octet-stream",
                 icon=":material/download:",
@@ -89,9 +88,3 @@ def numbers(wiener: WienerFilter, found: Summary) -> dict[str, NDArray[np.generi
         "radial_pairs": radial.pairs,
     }
     return {"shape": np.array(wiener.shape), **{name: tensor.numpy() for name, tensor in tensors.items()}}
-
-
-def _npz(arrays: dict[str, NDArray[np.generic]]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import numpy as np
 import streamlit as st
 
@@ -15,6 +13,7 @@ from pages._ui import cached
 from pages._ui.choice import link_to
 from pages._ui.edit.filters import after_of
 from pages._ui.edit.state import Asked
+from pages._ui.npz import npz
 
 
 def offer_export(source: Source, asked: Asked) -> None:
@@ -64,7 +63,5 @@ def _numbers(source: Source, asked: Asked) -> bytes:
     }
     if asked.masked is not None:
         arrays["mask"] = draw_mask(asked.masked.mask, source.shape.h, source.shape.w)
-    buffer = BytesIO()
     where = {"pixel": np.array(asked.pixel), "sigma": np.float64(asked.sigma)}
-    np.savez(buffer, **arrays, **where, edit=np.array(asked.after(source).text))
-    return buffer.getvalue()
+    return npz(**arrays, **where, edit=np.array(asked.after(source).text))

@@ -16,7 +16,7 @@ from locality.datasets import Source
 from locality.edits import EditSpec
 from locality.grammar import command, value_text
 from locality.sharing import refusal
-from locality.store.artifact import digest
+from locality.store.artifact import defined, digest
 from locality.studies import PREDICTED, Sweep, SweepPlan, run_sweep, shipped_sweeps
 from pages._ui.charts import GREY, figure, name_lines, show
 from pages._ui.edit.networks import look
@@ -169,15 +169,7 @@ def _tables(made: Sweep) -> None:
 
 
 def _json(made: Sweep) -> str:
-    return json.dumps(_defined(made.to_json()), indent=1)
-
-
-def _defined(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _defined(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_defined(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return json.dumps(defined(made.to_json()), indent=1)
 
 
 def _csv(made: Sweep) -> str:

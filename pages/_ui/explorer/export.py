@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from io import BytesIO
 from urllib.parse import urlencode
 
 import numpy as np
@@ -17,6 +16,7 @@ from pages._ui.explorer import fields, files, live
 from pages._ui.explorer.options import Options
 from pages._ui.explorer.standalone import expected_size, standalone
 from pages._ui.explorer.view import View
+from pages._ui.npz import npz
 
 
 def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, options: Options, view: View) -> None:
@@ -33,11 +33,8 @@ def offer_export(source: Source, wiener: WienerFilter, trained: Trained | None, 
             sides = (wiener.shape.h, wiener.shape.w)
             found |= {"learned": learned.values.numpy().reshape(sides), "stderr": learned.stderr.numpy().reshape(sides)}
             found["draws"] = np.array(learned.draws)
-        buffer = BytesIO()
-        np.savez(
-            buffer, **found, pixel=np.array(view.pixel), sigma=np.float64(view.sigma), dataset=np.array(source.text)
-        )
-        return buffer.getvalue()
+        where = {"pixel": np.array(view.pixel), "sigma": np.float64(view.sigma)}
+        return npz(**found, **where, dataset=np.array(source.text))
 
     row, col = view.pixel
     name = f"field-{source.slug}-{row}-{col}-sigma{view.sigma:.3g}.npz"

@@ -305,3 +305,29 @@ export class Lab {
     return Math.max(low, Math.min(high, next))
   }
 }
+
+// A view that plays its steps once: `at` is the one shown.
+export class Walk extends Lab {
+  constructor(root) {
+    super(root)
+    this.at = this.walked = 0
+  }
+
+  steps() { return 1 } // how many there are
+  pace() { return 1 } // of them a second
+
+  // From the first where the last is shown.
+  play() {
+    this.walked = this.at = this.at < this.steps() - 1 ? this.at : 0
+    super.play()
+    this.draw()
+  }
+
+  advance(seconds) {
+    const before = this.at, last = this.steps() - 1
+    this.walked += seconds * this.pace()
+    this.at = Math.min(Math.floor(this.walked), last)
+    if (this.at >= last) this.stop()
+    return this.at !== before
+  }
+}

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from locality.datasets import Source
 from locality.studies import Sampling
 from pages._ui.images import contact_sheet, photo
+from pages._ui.npz import npz
 from pages._ui.samples.rows import Row
 
 LEFT, TOP = 190, 34  # pixels for the names of the models, and for the title
@@ -69,13 +70,10 @@ def sheet(source: Source, sampling: Sampling, rows: Sequence[Row]) -> bytes:
 def numbers(source: Source, sampling: Sampling, rows: Sequence[Row]) -> bytes:
     """npz of all steps of all finished rows."""
     shape = (len(rows), sampling.steps, sampling.count, *source.shape)
-    arrays = {
-        "x0_hat": np.stack([row.x0_hat.numpy() for row in rows]).reshape(shape),
-        "x": np.stack([row.x.numpy() for row in rows]).reshape(shape),
-        "sigmas": np.array(sampling.sigmas()),
-        "models": np.array([row.text for row in rows]),
-        "dataset": np.array(source.text),
-    }
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
+    return npz(
+        x0_hat=np.stack([row.x0_hat.numpy() for row in rows]).reshape(shape),
+        x=np.stack([row.x.numpy() for row in rows]).reshape(shape),
+        sigmas=np.array(sampling.sigmas()),
+        models=np.array([row.text for row in rows]),
+        dataset=np.array(source.text),
+    )

@@ -1,17 +1,16 @@
 // The grid of samples: rows of models, a walk through the steps, cards, and the clicked pixel.
 import { paintBytes } from "../lab/colours.js"
-import { ARROWS, bitmap, cellAt, clamp, element, Lab, mounted } from "../lab/lab.js"
+import { ARROWS, bitmap, cellAt, clamp, element, mounted, Walk } from "../lab/lab.js"
 import { short } from "../lab/math.js"
 import { imageCard, nameCard } from "./card.js"
 
 const PLAY = 3 // s for all steps
 const PACE = 0.06 // s a step at least
 
-class Samples extends Lab {
+class Samples extends Walk {
   constructor(root) {
     super(root)
     this.what = "x0_hat"
-    this.at = 0
     this.focus = [0, 0]
     this.pointer = element("i", "cursor")
     this.picked = element("i")
@@ -228,22 +227,8 @@ class Samples extends Lab {
     event.stopPropagation()
   }
 
-  // All steps once, from the first where the last is shown.
-  play() {
-    const last = this.head.shown.length - 1
-    this.walked = this.at >= last ? 0 : this.at
-    this.at = this.walked
-    super.play()
-    this.draw()
-  }
-
-  advance(seconds) {
-    const { length } = this.head.shown, before = this.at
-    this.walked += seconds / Math.max(PLAY / length, PACE)
-    this.at = Math.min(Math.floor(this.walked), length - 1)
-    if (this.at >= length - 1) this.stop()
-    return this.at !== before
-  }
+  steps() { return this.head.shown.length }
+  pace() { return 1 / Math.max(PLAY / this.steps(), PACE) }
 }
 
 export default mounted(Samples, "pick")

@@ -129,7 +129,7 @@ class Runs(Line[Run]):
             return
         run.stop(state)
         if self.leave(run):
-            run.run(self._waiting(run))  # nothing runs: only what the wish asks for
+            run.run(self._lane(run))  # nothing runs: only what the wish asks for
 
 
 def _allowed() -> None:

@@ -1,6 +1,6 @@
 // A training, moment by moment: the field predicted, the field learned so far, the error, and images from the same noise.
 import { paintBytes } from "../lab/colours.js"
-import { bitmap, element, Lab, mounted } from "../lab/lab.js"
+import { bitmap, element, mounted, Walk } from "../lab/lab.js"
 import { decodeRow, largest, nearest, pearson, short } from "../lab/math.js"
 import { box, chart } from "../lab/svg.js"
 
@@ -8,10 +8,10 @@ const PLAY = 7 // s for all moments
 const INKS = ["#56b4e9", "#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7"] // of noise levels, low to high
 const RATIOS = [0.25, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100]
 
-class Moments extends Lab {
+class Moments extends Walk {
   constructor(root) {
     super(root)
-    this.at = this.level = this.spot = 0
+    this.level = this.spot = 0
     this.colours = "symlog"
     this.$("input").oninput = () => { this.stop(); this.at = +this.$("input").value; this.ask() }
     this.on("[data-level]", ({ level }) => { this.level = +level; this.ask() })
@@ -107,21 +107,8 @@ class Moments extends Lab {
     place.setAttribute("aria-label", `Test error over the Wiener filter's by noise level: ${errorSigmas.map((sigma, e) => `${short(sigma)}: ${errors.at(-1)?.[e]?.toFixed(3) ?? "unknown"}`).join(", ")}`)
   }
 
-  play() {
-    const last = this.head.images.length - 1
-    this.walked = this.at >= last ? 0 : this.at
-    this.at = Math.floor(this.walked)
-    super.play()
-    this.draw()
-  }
-
-  advance(seconds) {
-    const { length } = this.head.images, before = this.at
-    this.walked += seconds * length / PLAY
-    this.at = Math.min(Math.floor(this.walked), length - 1)
-    if (this.at >= length - 1) this.stop()
-    return this.at !== before
-  }
+  steps() { return this.head.images.length }
+  pace() { return this.steps() / PLAY }
 }
 
 export default mounted(Moments)
