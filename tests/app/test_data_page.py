@@ -17,7 +17,8 @@ from locality.datasets import DATASETS, Source
 from locality.fields.codec import SIGMA_HIGH, SIGMA_LOW
 from locality.studies import finish, fit_wiener
 from pages._ui.data import summary
-from pages._ui.data.export import _npz, numbers, reproduce
+from pages._ui.data.export import numbers, reproduce
+from pages._ui.npz import npz
 from tests.app.opened import button, open_page, texts
 
 pytestmark = pytest.mark.usefixtures("bare_machine")
@@ -209,7 +210,7 @@ def test_bad_values_of_a_link_are_said_and_replaced(query: dict[str, str], said:
 def test_downloaded_numbers_are_those_the_shown_code_makes(tmp_path: Path) -> None:
     source = Source.parse("digits")
     wiener = finish(fit_wiener(source))
-    saved = np.load(io.BytesIO(_npz(numbers(wiener, summary(source.fingerprint, wiener)))))
+    saved = np.load(io.BytesIO(npz(**numbers(wiener, summary(source.fingerprint, wiener)))))
     code = next(element.value for element in open_page(dataset="digits").get("code"))
     assert code == reproduce("digits", "digits-statistics.npz").rstrip("\n")
     here = Path.cwd()

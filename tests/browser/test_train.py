@@ -59,7 +59,9 @@ def test_start_watch_pause_reload_resume_finish(page: Page, trainer: str) -> Non
     fill(page, "spinbutton", "Length", "0.5")  # minutes
     fill(page, "textbox", "Name", "tiny")
     page.get_by_role("button", name="As a command").click()
-    expect(page.get_by_test_id("stCode")).to_contain_text("--network resnet:channels=8 --minutes 0.5 ", timeout=PATIENCE)
+    expect(page.get_by_test_id("stCode")).to_contain_text(
+        "--network resnet:channels=8 --minutes 0.5 ", timeout=PATIENCE
+    )
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Start").click()
 
