@@ -126,8 +126,7 @@ No. The best of the five, {best_name}, has a mean $R²$ of {best} over {samples}
 {wiener}.{ties}
 
 Its images do [[correlate|Pearson r]] with the network’s, at {pearson}. But a single covariance knows how pixels vary
-together over *all* images, not that this one is a shoe, and its field is the same at every image, where the network’s
-changes from one to the next; filters for kinds of images know a little more. {last} comes
+together over *all* images, not that this one is a shoe; filters for kinds of images know a little more. {last} comes
 last ({worst}): a sharp picture of another shoe is farther away than a blur of the right kind.
 """,
     trying="""
@@ -137,9 +136,8 @@ Step through the eight samples and find the one where the best model fails most:
 Sample {hard}: $R²$ = {hard_r2}, the caption says “its worst”; sample {easy} is its best, with {easy_r2}.
 """,
     not_shown="""
-What would count as the same: another network trained on these images, {second}, explains this one with a mean $R²$ of
-{second_r2}, not 1, beside the {best} of {best_name}. It is the nearer one in {nearer} of the samples, but far off in
-some, and a mean feels those.
+What would count as the same: another network trained on these images, {second}, explains this one with $R²$ =
+{second_r2}, not 1: nearer than {best_name} in {nearer} of the samples, but far off in some.
 
 In one sentence: the data’s covariance says where a denoiser looks, networks learn much of that from images alone, and
 an image takes more. Go on with all models on the page *Benchmark*, every pixel in the *Explorer*, your network in
