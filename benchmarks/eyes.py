@@ -14,6 +14,7 @@ from locality.fields.jacobian import pixel_outputs
 from locality.linear.wiener import WienerFilter, coordinates
 from locality.studies import Draws, Trained, finish, fit_wiener, learned_field, networks_for
 from locality.types import ImageShape, Pixel
+from pages._ui.lessons.parts import weights_apart
 
 SIGMAS = (0.3, 0.7, 1.2, 3.0, 12.0)
 SETS = ("afhq_cats", "afhq_cats:resolution=64", "cifar10")
@@ -63,12 +64,7 @@ def predicted(wiener: WienerFilter, pair: tuple[Pixel, Pixel], sigma: float) -> 
 
 def anywhere(wiener: WienerFilter, pair: tuple[Pixel, Pixel], sigma: float) -> Share:
     """The same for every pair of pixels in a row that is as far apart, and the scatter over these pairs."""
-    _, h, w = wiener.shape
-    apart = abs(pair[1].col - pair[0].col)
-    rows = wiener.pixel_matrix(sigma)
-    size = rows.abs().amax(dim=1)
-    here = torch.arange(h * w).reshape(h, w)[:, : w - apart].flatten()
-    shares = torch.cat([rows[here, here + apart] / size[here], rows[here + apart, here] / size[here + apart]])
+    shares = weights_apart(wiener, abs(pair[1].col - pair[0].col), sigma)
     return Share(float(shares.mean()), float(shares.std()))
 
 

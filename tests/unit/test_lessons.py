@@ -21,7 +21,7 @@ from pages._ui.lessons import lesson_2_noise as noise
 from pages._ui.lessons import lesson_3_architecture
 from pages._ui.lessons.guess import Draw, Match, Number, Order, Pick, Point
 from pages._ui.lessons.lesson import Lesson, Result
-from pages._ui.lessons.parts import agreement_with_wiener, recording, wiener_of
+from pages._ui.lessons.parts import agreement_with_wiener, leaderboard_of, pixel_rows, recording, wiener_of
 from pages._ui.lessons.payload import figure_of, payload
 from pages._ui.lessons.registry import lesson, lessons, numbers
 from pages._ui.lessons.words import WORDS, marked, paragraphs
@@ -211,6 +211,19 @@ def test_lesson_3_says_which_fields_shrink() -> None:
     assert 2 * sleeve["w"] < min(sleeve["unet"], sleeve["mlp"])
 
 
+def test_lesson_5_has_the_mean_over_all_places_as_far_apart_as_the_eyes() -> None:
+    """Row 16, columns 11 and 20: nine columns. Pair by pair, from rows of the filter."""
+    wiener = finish(fit_wiener(Source.parse("cifar10")))
+    fields = pixel_rows(wiener, [Pixel(row, col) for row in range(32) for col in range(32)], 1.2).reshape(-1, 32, 32)
+    shares = []
+    for row in range(32):
+        for col in range(23):
+            for one, other in ((col, col + 9), (col + 9, col)):
+                field = fields[32 * row + one]
+                shares.append(float(field[row, other] / field.abs().max()))
+    assert figure_of(5).facts["far_apart"] == f"{sum(shares) / len(shares):.3f}" == "0.035"
+
+
 def test_places_of_lesson_8_tie_where_intervals_overlap() -> None:
     figure = figure_of(8)
     means, names = figure.data["means"], figure.data["names"]
@@ -224,6 +237,9 @@ def test_places_of_lesson_8_tie_where_intervals_overlap() -> None:
     assert {tuple(pair) for pair in figure.guess["ties"]} == found
     assert found == {(names.index("wiener"), names.index("patch_mixture"))}
     assert figure.facts["second_r2"].startswith("0.794")
+    made = leaderboard_of("fashion_mnist", "unet")
+    second, prism = (made.result(name).of("r2_own")[-1] for name in ("unet-b", "prism"))
+    assert figure.facts["nearer"] == f"{100 * sum((second > prism).tolist()) / 128:.0f} %" == "77 %"
 
 
 def test_lessons_are_reached_by_number() -> None:

@@ -1,6 +1,6 @@
 """Posterior means through masks by walking: sums pass from one row to the next, which adds the columns that changed.
 
-    S_q = sum_{p in M_q} (code_p p_i - step p_i^2 / 2),    x_p = step code_p + 1/2, p_i = u_i - 128, in grey levels
+    S_q = sum_{p in M_q} (code_p p_i - p_i^2 / (2 step)),    x_p = step code_p + 1/2, p_i = u_i - 128, in grey levels
 
 Sums are whole numbers of 32 bits, so nothing drifts; the softmax is fused, so no logit is ever stored. Where 16 bits of
 x are too few each row of small masks sums (x_p - p_i)^2 in floats from nothing instead; for wide masks a second code

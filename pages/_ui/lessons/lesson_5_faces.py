@@ -27,7 +27,7 @@ def figure() -> Figure:
     from locality.studies import nearest_pixel
     from locality.types import Pixel
     from pages._ui.explorer.basis import contents, leading
-    from pages._ui.lessons.parts import percent, pixel_rows, stored_fields, weight_around, wiener_of
+    from pages._ui.lessons.parts import percent, pixel_rows, stored_fields, weight_around, weights_apart, wiener_of
 
     cats = Source.parse("afhq_cats")
     eye, other = cats.spec.landmarks().values()
@@ -65,12 +65,6 @@ def figure() -> Figure:
             most = int(field.masked_fill(near_by, -torch.inf).argmax())
             found += (most // 32 - r) ** 2 + (most % 32 - turned + c) ** 2 <= MIRROR**2
         return found / len(sided)
-
-    def as_far_apart() -> float:
-        """Weight at the other of two pixels of a row as far apart as the eyes, mean over CIFAR-10's pixels."""
-        fields, apart = filters["cifar10"].pixel_matrix(SIGMA), other.col - eye.col
-        here = places[(col < 32 - apart) if apart > 0 else (col >= -apart)]
-        return float((fields[here, here + apart] / fields[here].abs().amax(dim=1)).mean())
 
     wide = [
         measure(pixel_rows(filters["cats"], [eye], level)[0].reshape(32, 32), eye).radius
@@ -130,7 +124,7 @@ def figure() -> Figure:
                 for when, row in zip(("low", "high"), reach, strict=True)
                 for name, one in zip(NETWORKS, row, strict=True)
             },
-            "far_apart": f"{as_far_apart():.3f}",
+            "far_apart": f"{float(weights_apart(filters['cifar10'], abs(other.col - eye.col), SIGMA).mean()):.3f}",
         },
     )
 

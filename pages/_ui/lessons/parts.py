@@ -128,6 +128,15 @@ def weight_around(field: Float[Tensor, " hw"], place: Pixel, width: int) -> floa
     return float(field[around].mean() / field.abs().max())
 
 
+def weights_apart(wiener: WienerFilter, apart: int, sigma: float) -> Float[Tensor, " p"]:
+    """Of every two pixels of a row so far apart the weight of one in the other's field, over its largest, both ways."""
+    _, h, w = wiener.shape
+    fields = wiener.pixel_matrix(sigma)
+    size = fields.abs().amax(dim=1)
+    here = torch.arange(h * w).reshape(h, w)[:, : w - apart].flatten()
+    return torch.cat([fields[here, here + apart] / size[here], fields[here + apart, here] / size[here + apart]])
+
+
 def recording() -> tuple[dict[str, Any] | None, dict[str, NDArray[Any]]]:
     """A shipped training, moment by moment, at its middle pixel and noise level: facts and coded fields; None and
     nothing where none is shipped."""
