@@ -13,12 +13,19 @@ from locality.dataset import Dataset
 from locality.networks import NETWORKS, Training, TrainSpec
 from locality.types import ImageShape
 
-SHAPE = ImageShape(3, 32, 32)
+SHAPE, WIDE = ImageShape(3, 32, 32), "unet:channels=64-64-96"
 RECIPE = TrainSpec(batch=32, optimiser="muon", schedule="inverse_sqrt", ema=0.09)
 ROUNDS, STEPS = 3, 2  # in turns, so that all see the same load of the machine
 
 
-class _Before(Training):
+class _Direct(Training):
+    """With PyTorch's convolutions, in its usual order of values."""
+
+    def _fresh(self) -> torch.nn.Module:
+        return self.spec.fresh(self.dataset.shape, self.train.seed)
+
+
+class _Before(_Direct):
     """The step of the first release: one small operation for every tensor of optimiser and average."""
 
     def _optimiser_of(self, net: torch.nn.Module) -> torch.optim.Optimizer:
@@ -38,7 +45,10 @@ def run() -> None:
         "as it was: adamw, batch 64": _training(_Before, "unet", TrainSpec()),
         "defaults: adamw, batch 64": _training(Training, "unet", TrainSpec()),
         "muon, batch 32": _training(Training, "unet", RECIPE),
-        "the recipe: muon, batch 32, `unet:channels=64-64-96`": _training(Training, "unet:channels=64-64-96", RECIPE),
+        f"the recipe: muon, batch 32, `{WIDE}`": _training(Training, WIDE, RECIPE),
+        "the same, direct convolutions": _training(_Direct, WIDE, RECIPE),
+        "`resnet`, muon, batch 32": _training(Training, "resnet", RECIPE),
+        "the same, direct convolutions ": _training(_Direct, "resnet", RECIPE),
     }
     speeds: dict[str, list[float]] = {name: [] for name in rows}
     peaks = []
@@ -72,9 +82,10 @@ def _speed(made: Training) -> float:
 
 
 def _gflop(made: Training) -> float:
-    """Multiplications and additions of convolutions and matrix products, forward and back, for one image."""
+    """Those of direct convolutions and matrix products, forward and back, for one image."""
+    net = made.spec.fresh(SHAPE, 0)
     with FlopCounterMode(display=False) as counter:
-        made.net(torch.zeros(1, *SHAPE), torch.zeros(1)).sum().backward()
+        net(torch.zeros(1, *SHAPE), torch.zeros(1)).sum().backward()
     return counter.get_total_flops() / 1e9
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from locality.denoisers.parts import walk
 from locality.denoisers.parts.bank import Bank
-from locality.denoisers.parts.compiled import kernels
+from locality.denoisers.parts.compiled import kernels, processor
 from locality.denoisers.parts.walk import Walk, posterior_mean, ready
 from locality.denoisers.parts.walk_loop import Form
 from locality.denoisers.parts.walk_plan import Masks
@@ -132,13 +132,6 @@ def test_every_kind_of_sums_equals_the_dense_product(name: str, kind: str, n: in
 def answered(walk: Walk, x: Tensor) -> Tensor:
     """Where each row answers one coordinate, in order."""
     return walk.average(x).mean()[0]
-
-
-def processor() -> tuple[int, int]:
-    loops = kernels()
-    assert loops is not None, "Numba is in requirements.txt"
-    found: tuple[int, int] = loops.processor()
-    return found
 
 
 @pytest.mark.parametrize("lanes", [4, 8])
@@ -391,5 +384,7 @@ def test_vectors_are_no_wider_than_the_processor_has(
 ) -> None:
     """Lanes, and whether it adds 16-bit products in pairs."""
     asked = SimpleNamespace(magic_tuple=lambda: (machine, "", features))
-    monkeypatch.setattr(kernels(), "cpu_target", SimpleNamespace(target_context=SimpleNamespace(codegen=lambda: asked)))
+    monkeypatch.setattr(
+        "locality.vectors.cpu_target", SimpleNamespace(target_context=SimpleNamespace(codegen=lambda: asked))
+    )
     assert processor() == expected

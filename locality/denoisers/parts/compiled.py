@@ -22,6 +22,14 @@ def kernels() -> ModuleType | None:
     return loops
 
 
+def processor() -> tuple[int, int]:
+    """As `vectors.processor`, where `kernels` are."""
+    from locality import vectors
+
+    found: tuple[int, int] = vectors.processor()
+    return found
+
+
 def holds_bytes(bank: Bank) -> bool:
     """Whether compiled loops take its images: of 8 bits, on a CPU, where Numba runs."""
     return bank.is_8bit and bank.device.type == "cpu" and kernels() is not None

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Float64, Int, UInt8
 from torch import Tensor
 
-from locality.denoisers.parts.walk_kernels import kept
 from locality.types import ImageShape
+from locality.vectors import kept
 
 _ROWS = 1024  # images that are one piece of work
 _MANY = 6  # coordinates are fetched one by one where they are fewer than one in so many

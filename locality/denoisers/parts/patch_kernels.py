@@ -10,7 +10,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from locality.denoisers.parts.walk_kernels import kept
+from locality.vectors import kept
 
 LANES = 16
 _FAR = 1e9  # grey level of lanes without an image: e^-80 of its weight is left

@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from locality.denoisers.parts.walk_kernels import Vectors, kept
+from locality.vectors import Vectors, kept
 
 LANES = 16
 _BYTES = 4 * LANES  # of one place of all images

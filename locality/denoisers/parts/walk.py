@@ -23,7 +23,7 @@ from torch import Tensor
 
 from locality.denoisers.optimal import OptimalDenoiser
 from locality.denoisers.parts.bank import Bank
-from locality.denoisers.parts.compiled import kernels, runs_compiled
+from locality.denoisers.parts.compiled import kernels, processor, runs_compiled
 from locality.denoisers.parts.masked import masked_posterior
 from locality.denoisers.parts.shards import merged
 from locality.denoisers.parts.walk_loop import LARGEST, TOP, Form, Sums, Work
@@ -90,7 +90,7 @@ def ready(values: int) -> Generator[Progress, None, None]:
     if loops is None:
         yield Progress(0.0, 1.0, "Numba does not run here: slower products serve (pip install -r requirements.txt)")
         return
-    lanes, whole = loops.processor()
+    lanes, whole = processor()
     kinds = ((whole, 1), (loops.DIRECT, 1), (whole, 2))
     forms = [Form(queries, values, lanes, kind, parts) for kind, parts in kinds for queries in (1, 8 // parts)]
     missing = [form for form in forms if not loops.compiled(form.typed())]
@@ -127,7 +127,7 @@ class Walk:
         loops = kernels()
         if loops is None or not runs_compiled(bank, x) or 0 < batch < min(_SHORTEST, len(bank)):
             return None
-        lanes, kind = loops.processor()
+        lanes, kind = processor()
         parts = 1
         # Coding x moves a logit by step / sqrt(12) |x_i| / noise^2, |x_i| about sqrt(support) / 2
         step = (1.0 + 4.5 * sigma) / min(TOP, LARGEST / (129 * masks.widest))

@@ -15,8 +15,8 @@ from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
 
 from locality.denoisers.parts.bank import Bank
-from locality.denoisers.parts.walk_kernels import kept
 from locality.posterior import PosteriorMean
+from locality.vectors import kept
 from locality.work import heartbeat
 
 _PART = 2048  # images that are one piece of work

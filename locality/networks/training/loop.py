@@ -25,6 +25,7 @@ from locality.metrics import denoising_errors
 from locality.networks.checkpoints.files import clone_state
 from locality.networks.parts.precondition import scalars
 from locality.networks.parts.spec import NetworkDenoiser, NetworkSpec
+from locality.networks.parts.winograd import ready
 from locality.networks.training.ambient import Pair
 from locality.networks.training.batch import draw_batch
 from locality.networks.training.machine import ALONE, Machine
@@ -61,6 +62,10 @@ class Training:
         self.ema = clone_state(self.net)
         self._optimiser = self._optimiser_of(self.net)
         self._generator = torch.Generator().manual_seed(self.train.seed)
+
+    def ready(self) -> Generator[Progress, None, None]:
+        """Have what its steps need compiled; else the first one waits for it, and nobody is told."""
+        return ready(self.net)
 
     def run(
         self, budget: Budget, *, resume: bool = False, save_every: float = 60.0, moments: int = 0
@@ -148,7 +153,7 @@ class Training:
         return torch.optim.AdamW(net.parameters(), **options)
 
     def _fresh(self) -> nn.Module:
-        return self.machine.placed(self.spec.fresh(self.dataset.shape, self.train.seed))
+        return self.machine.placed(self.spec.fresh(self.dataset.shape, self.train.seed), self.bfloat16)
 
     def _step(self, used: float) -> Float[Tensor, ""]:
         """One optimiser step on a fresh batch; returns its loss, for which nobody has waited yet."""

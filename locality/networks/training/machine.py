@@ -17,6 +17,7 @@ from torch import Tensor, distributed, nn
 
 from locality.device import usable_device
 from locality.errors import BadInput
+from locality.networks.parts.winograd import quicken
 
 _PATIENCE = timedelta(hours=2)  # the first process may decompose a covariance before its first step
 
@@ -78,9 +79,10 @@ class Machine:
         """Whether this process writes files and tells people; the others only compute."""
         return self.rank == 0
 
-    def placed(self, net: nn.Module) -> nn.Module:
-        """A network on the device, in the order of values that is quick there."""
-        ordered = self.kind == "cuda" if self.channels_last is None else self.channels_last
+    def placed(self, net: nn.Module, bfloat16: bool) -> nn.Module:
+        """A network on the device, with the convolutions and in the order of values that are quick there."""
+        winograd = self.kind == "cpu" and not bfloat16 and not self.compiled and quicken(net)
+        ordered = winograd or self.kind == "cuda" if self.channels_last is None else self.channels_last
         net = net.to(self.device)
         return net.to(memory_format=torch.channels_last) if ordered else net  # type: ignore[call-overload]
 

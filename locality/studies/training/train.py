@@ -91,6 +91,7 @@ def _work(
     preview: bool,
 ) -> Generator[Progress, None, Trained]:
     wiener = yield from fit_wiener(source, store=store)  # unusable images are reported before hours of training
+    yield from training.ready()
     previewer = Previewer(training, source, wiener) if preview else None
     yield from _watched(training, steps, wiener, previewer)
     denoiser = training.denoiser()
