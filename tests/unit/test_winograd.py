@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 
 from locality.dataset import Dataset
 from locality.device import threads
-from locality.networks import ALONE, NETWORKS, Budget, Machine, Training, TrainSpec
+from locality.fields.jacobian import differentiate
+from locality.networks import ALONE, NETWORKS, Budget, Machine, NetworkDenoiser, Training, TrainSpec
 from locality.networks.parts import winograd
 from locality.networks.parts.winograd import quicken, ready
 from locality.networks.training import machine
@@ -51,6 +53,27 @@ def test_sums_and_slopes_are_those_of_a_direct_convolution(b: int, c: int, o: in
         assert exact is not None
         assert quick is not None
         assert (quick - exact).abs().max().item() <= 3e-5 * exact.abs().max().item()
+
+
+@pytest.mark.parametrize(("b", "c", "groups", "h", "w"), [(3, 64, 16, 9, 4), (2, 96, 16, 8, 8), (1, 32, 1, 32, 31)])
+def test_a_group_normalisation_and_its_slopes_are_those_of_torch(b: int, c: int, groups: int, h: int, w: int) -> None:
+    """Against float64; images far from 0, as sums of squares would lose digits."""
+    exact = nn.GroupNorm(groups, c)
+    with torch.no_grad():
+        exact.weight.copy_(noise(c)), exact.bias.copy_(noise(c) + 1)
+    quick = deepcopy(exact)
+    assert quicken(nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), quick))
+    assert type(quick) is not nn.GroupNorm
+    found = []
+    for norm in (exact.double(), quick):
+        x = (noise(b, c, h, w) + 3).to(norm.weight.dtype).requires_grad_()
+        y = norm(x)
+        y.backward(noise(b, c, h, w).to(y.dtype))
+        found.append([y.detach(), x.grad, norm.weight.grad, norm.bias.grad])
+    for one, other in zip(*found, strict=True):
+        assert one is not None
+        assert other is not None
+        assert (other - one).abs().max().item() <= 2e-6 * one.abs().max().item()
 
 
 def test_an_image_alone_and_on_one_thread_has_the_same_sums_bit_for_bit() -> None:
@@ -128,6 +151,26 @@ def test_compiling_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "compiled once" in event.note
     fresh.signatures.append("done")
     assert list(ready(net)) == []
+
+
+# --- in a Jacobian
+
+
+def test_rows_of_many_outputs_go_back_the_quick_way() -> None:
+    """Of fewer ones as ever: a copy of the network would not pay."""
+    spec = NETWORKS.parse(WIDE)
+    network = NetworkDenoiser(spec.fresh(SHAPE, 3).eval().requires_grad_(False), spec, SHAPE)
+    x, outputs = noise(2, SHAPE.d), torch.eye(SHAPE.d)[:8]
+    assert network.jacobian_rows(x, outputs[:7], 0.5) is None
+    rows = network.jacobian_rows(x, outputs, 0.5)
+    assert rows is not None
+    truth = differentiate(network, x, outputs, 0.5)
+    assert not torch.equal(rows, truth)
+    torch.testing.assert_close(rows, truth, rtol=0, atol=1e-5 * truth.abs().max().item())
+    assert not has_quick(network.net), "the network itself stays as it was"
+    narrow = NETWORKS.parse("unet:channels=16-16")
+    other = NetworkDenoiser(narrow.fresh(SHAPE, 3).requires_grad_(False), narrow, SHAPE)
+    assert other.jacobian_rows(x, outputs, 0.5) is None
 
 
 # --- in a training

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -12,13 +14,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from locality.errors import BadInput
+from locality.fields.jacobian import differentiate
 from locality.grammar import read
 from locality.networks.parts.precondition import PREDICTIONS, V, noise_label, scalars
+from locality.networks.parts.winograd import quicken
 from locality.schedule import check_sigma
 from locality.specs import Registry, Spec, param
 from locality.types import ImageShape
 
 N = TypeVar("N", bound="NetworkSpec")
+_MANY = 8  # outputs, from which a copy of the network with quick convolutions is worth making
 
 
 @dataclass(frozen=True)
@@ -95,10 +100,13 @@ class NetworkDenoiser:
     def jacobian_rows(
         self, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
     ) -> Float[Tensor, "m b d"] | None:
-        """outputs @ J(x) for every image where the network knows them; None where it does not. Raises as its call."""
-        if type(self) is not NetworkDenoiser or not isinstance(self.net, KnowsRows):  # others scale in other ways
+        """outputs @ J(x) for every image where there is a quicker way to them, else None. Raises as its call."""
+        if type(self) is not NetworkDenoiser:  # others scale in other ways
             return None
         self.shape.check(x)
+        if not isinstance(self.net, KnowsRows):
+            quick = self._quick if len(outputs) >= _MANY and x.device.type == "cpu" else None
+            return None if quick is None else differentiate(quick, x, outputs, sigma)
         level = torch.full((len(x),), check_sigma(sigma), device=x.device)
         c = scalars(self.spec.prediction, level, self.spec.sigma_data)
         images = (c.c_in[:, None] * x).reshape(len(x), *self.shape)
@@ -109,6 +117,12 @@ class NetworkDenoiser:
             c.c_skip[:, None] * outputs[:, None], (c.c_out * c.c_in)[:, None], rows.flatten(2)
         )
         return found
+
+    @cached_property
+    def _quick(self) -> NetworkDenoiser | None:
+        """A copy with quick convolutions, but for rounding the same; None where they are none."""
+        net = deepcopy(self.net)
+        return replace(self, net=net.to(memory_format=torch.channels_last)) if quicken(net) else None  # type: ignore[call-overload]
 
     def at(self, x: Float[Tensor, "b d"], sigma: Float[Tensor, " b"]) -> Float[Tensor, "b d"]:
         """x0_hat with one sigma per image."""

@@ -52,6 +52,8 @@ def quicken(net: nn.Module) -> bool:
     for module in net.modules():
         if type(module) is nn.Conv2d:
             module.__class__ = _Winograd if _serves(module) else _Product if _is_product(module) else nn.Conv2d
+        elif type(module) is nn.GroupNorm and module.affine and module.num_channels % _norms().LANES == 0:
+            module.__class__ = _GroupNorm
     return True
 
 
@@ -90,12 +92,24 @@ class _Product(nn.Conv2d):
 
 class _Winograd(nn.Conv2d):
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o h w"]:
-        plain = input.dtype == self.weight.dtype == torch.float32 and input.device.type == "cpu" and input.dim() == 4
-        if not plain or torch.is_autocast_enabled("cpu"):
+        if not _takes(input, self.weight):
             return super().forward(input)
         bias = self.weight.new_zeros(self.out_channels) if self.bias is None else self.bias
         found: Tensor = _Convolution.apply(input, self.weight, bias)  # type: ignore[no-untyped-call]
         return found
+
+
+class _GroupNorm(nn.GroupNorm):
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        if not _takes(input, self.weight):
+            return super().forward(input)
+        found: Tensor = _Norm.apply(input, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore[no-untyped-call]
+        return found
+
+
+def _takes(x: Tensor, weight: Tensor) -> bool:
+    plain = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu" and x.dim() == 4
+    return plain and not torch.is_autocast_enabled("cpu")
 
 
 class _Convolution(torch.autograd.Function):
@@ -104,7 +118,8 @@ class _Convolution(torch.autograd.Function):
         ctx: Any, x: Float[Tensor, "b c h w"], weight: Float[Tensor, "o c 3 3"], bias: Float[Tensor, " o"]
     ) -> Float[Tensor, "b o h w"]:
         ctx.save_for_backward(x, weight)
-        return _convolved(x, weight, bias)
+        ctx.back = None  # weights at the points, for the way back: the same for all rows of a Jacobian
+        return _convolved(x, _at_points(weight), bias)
 
     @staticmethod
     @once_differentiable
@@ -112,7 +127,8 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         by_x = by_weight = by_bias = None
         if ctx.needs_input_grad[0]:
-            by_x = _convolved(slope, weight.flip(2, 3).transpose(0, 1), weight.new_zeros(weight.shape[1]))
+            ctx.back = _at_points(weight.flip(2, 3).transpose(0, 1)) if ctx.back is None else ctx.back
+            by_x = _convolved(slope, ctx.back, weight.new_zeros(weight.shape[1]))
         if ctx.needs_input_grad[1]:
             by_weight = _by_weight(x, slope)
         if ctx.needs_input_grad[2]:
@@ -120,21 +136,63 @@ class _Convolution(torch.autograd.Function):
         return by_x, by_weight, by_bias
 
 
-def _convolved(
-    x: Float[Tensor, "b c h w"], weight: Float[Tensor, "o c 3 3"], bias: Float[Tensor, " o"]
-) -> Float[Tensor, "b o h w"]:
+class _Norm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Float[Tensor, "b c h w"],
+        weight: Float[Tensor, " c"],
+        bias: Float[Tensor, " c"],
+        groups: int,
+        eps: float,
+    ) -> Float[Tensor, "b c h w"]:
+        images = _channels_last(x)
+        found, moments = torch.empty_like(images), torch.empty(len(x), groups, 2, dtype=torch.float64)
+        flat = [_flat(t) for t in (images, found)]
+        w, b, m = (t.detach().numpy() for t in (weight, bias, moments))
+        _shared(len(x), lambda first, last: _norms().normalise(flat[0], w, b, eps, flat[1], m, first, last))
+        ctx.save_for_backward(images, weight, moments)
+        return found.permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Float[Tensor, "b c h w"]) -> tuple[Tensor | None, ...]:
+        images, weight, moments = ctx.saved_tensors
+        found, by_weight = torch.empty_like(images), torch.empty(len(images), 2, len(weight))
+        slopes, x, out = (_flat(t) for t in (_channels_last(slope), images, found))
+        w, m, each = (t.detach().numpy() for t in (weight, moments, by_weight))
+        _shared(len(images), lambda first, last: _norms().back(slopes, x, w, m, out, each, first, last))
+        return found.permute(0, 3, 1, 2), *by_weight.sum(0), None, None
+
+
+def _norms() -> ModuleType:
+    import locality.networks.parts.norm_kernels as loops
+
+    return loops
+
+
+def _flat(images: Float[Tensor, "b h w c"]) -> Any:
+    return images.detach().flatten(1, 2).numpy()
+
+
+def _at_points(weight: Float[Tensor, "o c 3 3"]) -> Float[Tensor, "36 panels c width"]:
+    """Rows of a panel side by side; zeros where the last one has more columns than there are outputs."""
     loops = _loops()
     assert loops is not None
     o, c = weight.shape[:2]
-    panel = 2 * loops.LANES
-    more = -o % panel
-    points = (_TO_POINTS @ functional.pad(weight.permute(2, 3, 1, 0), (0, more)).reshape(9, -1)).reshape(
-        36, c, -1, panel
-    )
-    points, bias = points.transpose(1, 2).contiguous(), functional.pad(bias, (0, more))
-    found = torch.empty(len(x), *x.shape[2:], o)
-    images, weights, biases, answers = (t.detach().numpy() for t in (_channels_last(x), points, bias, found))
-    _shared(x, lambda first, last: loops.convolve(images, weights, biases, answers, first, last))
+    width = 2 * loops.LANES
+    kernels = functional.pad(weight.detach().permute(2, 3, 1, 0), (0, -o % width)).reshape(9, -1)
+    return (_TO_POINTS @ kernels).reshape(len(_TO_POINTS), c, -1, width).transpose(1, 2).contiguous()
+
+
+def _convolved(
+    x: Float[Tensor, "b c h w"], weights: Float[Tensor, "36 panels c width"], bias: Float[Tensor, " o"]
+) -> Float[Tensor, "b o h w"]:
+    loops = _loops()
+    assert loops is not None
+    found = torch.empty(len(x), *x.shape[2:], len(bias))
+    images, points, biases, answers = (t.detach().numpy() for t in (_channels_last(x), weights, bias, found))
+    _shared(_tiles(x), lambda first, last: loops.convolve(images, points, biases, answers, first, last))
     return found.permute(0, 3, 1, 2)
 
 
@@ -149,7 +207,7 @@ def _by_weight(x: Float[Tensor, "b c h w"], slope: Float[Tensor, "b o h w"]) -> 
         loops.correlate(images, slopes, made.numpy(), first, last)
         return made
 
-    points = torch.stack(_shared(x, part)).sum(0)[:, :c, :o].reshape(-1, c * o)
+    points = torch.stack(_shared(_tiles(x), part)).sum(0)[:, :c, :o].reshape(-1, c * o)
     return (_TO_POINTS.T @ points).reshape(3, 3, c, o).permute(3, 2, 0, 1).contiguous()
 
 
@@ -157,11 +215,14 @@ def _channels_last(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w c"]:
     return x.permute(0, 2, 3, 1).contiguous()
 
 
-def _shared(x: Float[Tensor, "b c h w"], work: Callable[[int, int], T]) -> list[T]:
-    """What the threads return, each for its part of the tiles of images."""
-    tiles = len(x) * -(-x.shape[2] // 4) * -(-x.shape[3] // 4)
-    threads = min(torch.get_num_threads(), tiles)
-    cuts = [tiles * number // threads for number in range(threads + 1)]
+def _tiles(x: Float[Tensor, "b c h w"]) -> int:
+    return len(x) * -(-x.shape[2] // 4) * -(-x.shape[3] // 4)
+
+
+def _shared(count: int, work: Callable[[int, int], T]) -> list[T]:
+    """What the threads return, each for its part of so many tiles or images."""
+    threads = min(torch.get_num_threads(), count)
+    cuts = [count * number // threads for number in range(threads + 1)]
     others = [_pool(threads - 1).submit(work, *cut) for cut in pairwise(cuts[1:])]
     return [work(cuts[0], cuts[1]), *(other.result() for other in others)]
 
