@@ -15,12 +15,13 @@ from numba.extending import intrinsic
 from locality.vectors import Vectors, kept, processor
 
 LANES = processor()[0]
+BLOCK = 16  # places whose channels lie in the core's nearest cache
 
 
 @intrinsic
 @no_type_check
 def _sums(typing, left, right, step, count, found, apart):
-    """Of one vector of channels, over `count` places: sums of left, and of left * right `apart` bytes after them."""
+    """Of one vector of channels, adds those at `count` places: left, and left * right `apart` bytes after them."""
 
     def codegen(context, builder, signature, args):
         left, right, step, count, found, apart = args
@@ -31,9 +32,9 @@ def _sums(typing, left, right, step, count, found, apart):
             one, other = (code.load(code.along(values, at), code.floats, 4) for values in (left, right))
             return [b.fadd(sums[0], one), code.fma(one, other, sums[1])]
 
-        plain, products = code.loop(count, [code.constant(code.floats, 0.0)] * 2, place)
-        code.store(plain, found, 4)
-        code.store(products, code.along(found, apart), 4)
+        for total, at in zip(code.loop(count, [code.constant(code.floats, 0.0)] * 2, place), (0, apart), strict=True):
+            there = code.along(found, at)
+            code.store(b.fadd(code.load(there, code.floats, 4), total), there, 4)
         return context.get_dummy_value()
 
     return types.void(left, right, step, count, found, apart), codegen
@@ -69,6 +70,27 @@ def _address(array):
 
 @kept()
 @no_type_check
+def _summed(left, right, count, c, sums):
+    """Sums [2 channels] of left and of left * right over the places of an image."""
+    sums[:] = np.float32(0.0)
+    for start in range(0, count, BLOCK):
+        at, some = 4 * start * c, min(BLOCK, count - start)
+        for v in range(0, 4 * c, 4 * LANES):
+            _sums(left + at + v, right + at + v, 4 * c, some, _address(sums) + v, 4 * c)
+
+
+@kept()
+@no_type_check
+def _combine(left, right, count, c, factors, found):
+    """factors [3 channels] 0 left + 1 right + 2 at all places of an image."""
+    for start in range(0, count, BLOCK):
+        at, some = 4 * start * c, min(BLOCK, count - start)
+        for v in range(0, 4 * c, 4 * LANES):
+            _combined(left + at + v, right + at + v, 4 * c, some, _address(factors) + v, 4 * c, found + at + v)
+
+
+@kept()
+@no_type_check
 def normalise(x, weight, bias, eps, found, moments, first, last):
     """Images from `first` to `last` of [b places channels]; moments [b groups 2]: mean, and 1 / standard deviation."""
     _, count, c = x.shape
@@ -77,8 +99,7 @@ def normalise(x, weight, bias, eps, found, moments, first, last):
     sums, factors = np.empty((2, c), np.float32), np.zeros((3, c), np.float32)
     for image in range(first, last):
         here, there = _address(x) + 4 * image * count * c, _address(found) + 4 * image * count * c
-        for v in range(0, c, LANES):
-            _sums(here + 4 * v, here + 4 * v, 4 * c, count, _address(sums) + 4 * v, 4 * c)
+        _summed(here, here, count, c, sums)
         for g in range(groups):
             one, two = 0.0, 0.0
             for k in range(g * each, (g + 1) * each):
@@ -88,8 +109,7 @@ def normalise(x, weight, bias, eps, found, moments, first, last):
             moments[image, g, 0], moments[image, g, 1] = mean, scale
             for k in range(g * each, (g + 1) * each):
                 factors[0, k], factors[2, k] = weight[k] * scale, bias[k] - mean * scale * weight[k]
-        for v in range(0, c, LANES):
-            _combined(here + 4 * v, here + 4 * v, 4 * c, count, _address(factors) + 4 * v, 4 * c, there + 4 * v)
+        _combine(here, here, count, c, factors, there)
 
 
 @kept()
@@ -103,8 +123,7 @@ def back(slopes, x, weight, moments, found, by_weight, first, last):
     for image in range(first, last):
         start = 4 * image * count * c
         here, slope, there = _address(x) + start, _address(slopes) + start, _address(found) + start
-        for v in range(0, c, LANES):
-            _sums(slope + 4 * v, here + 4 * v, 4 * c, count, _address(sums) + 4 * v, 4 * c)
+        _summed(slope, here, count, c, sums)
         for g in range(groups):
             mean, scale = moments[image, g, 0], moments[image, g, 1]
             one, two = 0.0, 0.0
@@ -115,5 +134,4 @@ def back(slopes, x, weight, moments, found, by_weight, first, last):
             one, two = one * scale / (each * count), two * scale * scale / (each * count)
             for k in range(g * each, (g + 1) * each):
                 factors[0, k], factors[1, k], factors[2, k] = weight[k] * scale, -two, two * mean - one
-        for v in range(0, c, LANES):
-            _combined(slope + 4 * v, here + 4 * v, 4 * c, count, _address(factors) + 4 * v, 4 * c, there + 4 * v)
+        _combine(slope, here, count, c, factors, there)

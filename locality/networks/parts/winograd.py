@@ -5,7 +5,7 @@ In float32, with an error three or four times that of direct sums: some 3e-5 of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
@@ -146,23 +146,23 @@ class _Norm(torch.autograd.Function):
         groups: int,
         eps: float,
     ) -> Float[Tensor, "b c h w"]:
-        images = _channels_last(x)
-        found, moments = torch.empty_like(images), torch.empty(len(x), groups, 2, dtype=torch.float64)
-        flat = [_flat(t) for t in (images, found)]
+        images, found = _channels_last(x), _fresh(x.shape)
+        moments = torch.empty(len(x), groups, 2, dtype=torch.float64)
+        flat = [_flat(t) for t in (images, _channels_last(found))]
         w, b, m = (t.detach().numpy() for t in (weight, bias, moments))
         _shared(len(x), lambda first, last: _norms().normalise(flat[0], w, b, eps, flat[1], m, first, last))
         ctx.save_for_backward(images, weight, moments)
-        return found.permute(0, 3, 1, 2)
+        return found
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Float[Tensor, "b c h w"]) -> tuple[Tensor | None, ...]:
         images, weight, moments = ctx.saved_tensors
-        found, by_weight = torch.empty_like(images), torch.empty(len(images), 2, len(weight))
-        slopes, x, out = (_flat(t) for t in (_channels_last(slope), images, found))
+        found, by_weight = _fresh(slope.shape), torch.empty(len(images), 2, len(weight))
+        slopes, x, out = (_flat(t) for t in (_channels_last(slope), images, _channels_last(found)))
         w, m, each = (t.detach().numpy() for t in (weight, moments, by_weight))
         _shared(len(images), lambda first, last: _norms().back(slopes, x, w, m, out, each, first, last))
-        return found.permute(0, 3, 1, 2), *by_weight.sum(0), None, None
+        return found, *by_weight.sum(0), None, None
 
 
 def _norms() -> ModuleType:
@@ -190,10 +190,10 @@ def _convolved(
 ) -> Float[Tensor, "b o h w"]:
     loops = _loops()
     assert loops is not None
-    found = torch.empty(len(x), *x.shape[2:], len(bias))
-    images, points, biases, answers = (t.detach().numpy() for t in (_channels_last(x), weights, bias, found))
-    _shared(_tiles(x), lambda first, last: loops.convolve(images, points, biases, answers, first, last))
-    return found.permute(0, 3, 1, 2)
+    found = _fresh((len(x), len(bias), *x.shape[2:]))
+    arrays = [t.detach().numpy() for t in (_channels_last(x), weights, bias, _channels_last(found))]
+    _shared(_tiles(x), lambda first, last: loops.convolve(*arrays, first, last))
+    return found
 
 
 def _by_weight(x: Float[Tensor, "b c h w"], slope: Float[Tensor, "b o h w"]) -> Float[Tensor, "o c 3 3"]:
@@ -213,6 +213,11 @@ def _by_weight(x: Float[Tensor, "b c h w"], slope: Float[Tensor, "b o h w"]) -> 
 
 def _channels_last(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w c"]:
     return x.permute(0, 2, 3, 1).contiguous()
+
+
+def _fresh(shape: Sequence[int]) -> Float[Tensor, "b c h w"]:
+    """Room for channels side by side; no view of another tensor, so that autograd may add to it in place."""
+    return torch.empty(*shape, memory_format=torch.channels_last)
 
 
 def _tiles(x: Float[Tensor, "b c h w"]) -> int:
