@@ -72,6 +72,7 @@ def figure() -> Figure:
     ]
     bound = filters["cats"].error
     bases = {name: contents(leading(one, RANK)) for name, one in filters.items()}
+    apart = weights_apart(filters["cifar10"], abs(other.col - eye.col), SIGMA)
     return Figure(
         answer=[looks // 32, looks % 32],
         result=Result(
@@ -124,7 +125,8 @@ def figure() -> Figure:
                 for when, row in zip(("low", "high"), reach, strict=True)
                 for name, one in zip(NETWORKS, row, strict=True)
             },
-            "far_apart": f"{float(weights_apart(filters['cifar10'], abs(other.col - eye.col), SIGMA).mean()):.3f}",
+            "far_apart": f"{float(apart.mean()):.3f}",
+            "far_apart_sd": f"{float(apart.std()):.3f}",
         },
     )
 
@@ -153,7 +155,7 @@ The yellow square is the pixel being denoised: an eye of the photograph ({eye}),
     ),
     answer="""
 At the other eye: the weight there is {cats} of the largest one. On CIFAR-10, where nothing is aligned, it is {cifar10}
-at the same two places, and {far_apart} on average over places as far apart.
+at the same two places, and {far_apart} on average over places as far apart (standard deviation {far_apart_sd}).
 
 No architecture is in this picture: it is $S (S + σ² I)^{−1}$ of the photographs.
 
