@@ -64,6 +64,7 @@ SAID = (
     ("cifar10", FINAL, "mean", "optimal", "and {}; on MNIST and cats the two are not told apart"),
     ("mnist", FINAL, "mean", "optimal", "not told apart ({} and"),
     ("afhq_cats", FINAL, "mean", "optimal", "and {}). - **Is there room left?**"),
+    ("fashion_mnist", FINAL, CODE, "pca_locality", "the same switch brings {}, so these sizes"),
     ("cifar10", FINAL, "unet-b", "prism", "0.859 ± 0.015 on MNIST, {} and"),
     ("mnist", FINAL, "unet-b", "prism", "and {} above `prism`. Of what"),
 )
