@@ -6,6 +6,8 @@ LLVM gives up on many loops in Python, whose arrays might overlap; of these inst
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, no-any-return, untyped-decorator"
 from __future__ import annotations
 
+from typing import no_type_check
+
 import numpy as np
 from llvmlite import ir
 from numba import njit
@@ -109,3 +111,10 @@ def kept(**options):
             return njit(nogil=True, **options)(function)
 
     return compiled
+
+
+@kept()
+@no_type_check
+def address(array):
+    """Where an array's values begin."""
+    return np.int64(array.ctypes.data)

@@ -80,7 +80,7 @@ class _Sample(nn.Module):
         self.inner = inner
 
     def train(self, mode: bool = True) -> _Sample:
-        """As ever, but for blocks themselves (not their dropout): told to train, they change the order of values."""
+        """As usual, but residual blocks stay in evaluation mode (their dropout does not): else they reorder values."""
         super().train(mode)
         for module in self.modules():
             if type(module).__name__ == "ResnetBlock2D":

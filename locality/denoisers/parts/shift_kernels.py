@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from locality.vectors import Vectors, kept
+from locality.vectors import Vectors, address, kept
 
 LANES = 16
 _BYTES = 4 * LANES  # of one place of all images
@@ -198,12 +198,6 @@ def _merged(peak, totals, peaks, sums):
 
 @kept()
 @no_type_check
-def _address(array):
-    return np.int64(array.ctypes.data)
-
-
-@kept()
-@no_type_check
 def shifted(images, x, size, scale, wraps, downs, rights):
     """Peaks (base 2) [b p lanes] and sums [b 1+c p lanes] of weights and values over all shifts of images, float64.
 
@@ -229,22 +223,22 @@ def shifted(images, x, size, scale, wraps, downs, rights):
                     left, broad, beside, side, long = rights[e]
                     columns = _lines(side - margin, long + size - 1, left, broad, w, wraps)
                     for row in range(high):
-                        mine = _address(x) + q * c * canvas + 4 * ((top + row) * w + left)
-                        there = _address(theirs) + (top + row + below) % h * line + (left + beside) * place
-                        _apart(mine, there, _address(near) + row * place, column, broad, c, canvas, item)
+                        mine = address(x) + q * c * canvas + 4 * ((top + row) * w + left)
+                        there = address(theirs) + (top + row + below) % h * line + (left + beside) * place
+                        _apart(mine, there, address(near) + row * place, column, broad, c, canvas, item)
                     _windows(
-                        _address(near), column, _address(columns), size, long, high,
-                        _address(ends), _address(across), place, row_of,
+                        address(near), column, address(columns), size, long, high,
+                        address(ends), address(across), place, row_of,
                     )  # fmt: skip
                     _windows(
-                        _address(across), row_of, _address(rows), size, tall, long,
-                        _address(ends), _address(distances), row_of, place,
+                        address(across), row_of, address(rows), size, tall, long,
+                        address(ends), address(distances), row_of, place,
                     )  # fmt: skip
                     for j in range(tall):
                         at = ((up + j) * w + side) * place
-                        there = _address(theirs) + (up + j + below) % h * line + (side + beside) * place
+                        there = address(theirs) + (up + j + below) % h * line + (side + beside) * place
                         _weigh(
-                            _address(distances) + j * row_of, scale, long, _address(peak) + at, _address(totals) + at,
+                            address(distances) + j * row_of, scale, long, address(peak) + at, address(totals) + at,
                             plane, there, item, c,
                         )  # fmt: skip
             _merged(peak, totals, peaks[q], sums[q])

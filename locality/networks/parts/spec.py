@@ -17,7 +17,7 @@ from locality.errors import BadInput
 from locality.fields.jacobian import differentiate
 from locality.grammar import read
 from locality.networks.parts.precondition import PREDICTIONS, V, noise_label, scalars
-from locality.networks.parts.winograd import quicken
+from locality.networks.parts.quick import can_be_quick, quicken
 from locality.schedule import check_sigma
 from locality.specs import Registry, Spec, param
 from locality.types import ImageShape
@@ -120,9 +120,16 @@ class NetworkDenoiser:
 
     @cached_property
     def _quick(self) -> NetworkDenoiser | None:
-        """A copy with quick convolutions, but for rounding the same; None where they are none."""
-        net = deepcopy(self.net)
-        return replace(self, net=net.to(memory_format=torch.channels_last)) if quicken(net) else None  # type: ignore[call-overload]
+        """The same weights behind quick layers; None where there are none for it, or it cannot be copied."""
+        if not can_be_quick(self.net):
+            return None
+        theirs = {id(tensor): tensor for tensor in (*self.net.parameters(), *self.net.buffers())}
+        try:
+            net = deepcopy(self.net, theirs)
+        except (RuntimeError, TypeError):  # a plug-in that keeps what it computed, or a file
+            return None
+        quicken(net)
+        return replace(self, net=net)
 
     def at(self, x: Float[Tensor, "b d"], sigma: Float[Tensor, " b"]) -> Float[Tensor, "b d"]:
         """x0_hat with one sigma per image."""

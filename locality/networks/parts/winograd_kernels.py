@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from locality.vectors import Vectors, kept, processor
+from locality.vectors import Vectors, address, kept, processor
 
 LANES = processor()[0]
 POINTS, SIDE, SEEN = 36, 4, 6
@@ -155,12 +155,6 @@ def _product(typing, left, down, along, right, step, count, found, apart, more):
 
 @kept()
 @no_type_check
-def _address(array):
-    return np.int64(array.ctypes.data)
-
-
-@kept()
-@no_type_check
 def _multiply(left, down, along, right, step, panel, count, rows, columns, found, apart, more):
     """found [rows columns] = sums over `count` of left * right, or more of them; addresses and bytes as above.
 
@@ -187,7 +181,7 @@ def _places(found, images, tile, side, nowhere):
             y, x = top + i - margin, left + j - margin
             inside = 0 <= y < h and 0 <= x < w
             found[side * i + j] = (
-                _address(images) + 4 * channels * ((image * h + y) * w + x) if inside else _address(nowhere)
+                address(images) + 4 * channels * ((image * h + y) * w + x) if inside else address(nowhere)
             )
 
 
@@ -208,15 +202,15 @@ def convolve(images, weights, bias, found, first, last):
         count = min(BLOCK, last - start)
         for t in range(count):
             _places(places, images, start + t, SEEN, zeros)
-            _inputs_to_points(_address(places), _address(seen) + 4 * t * c, 4 * plane, c // LANES)
+            _inputs_to_points(address(places), address(seen) + 4 * t * c, 4 * plane, c // LANES)
         for point in range(POINTS):
-            left, right = _address(seen) + 4 * point * plane, _address(weights) + 4 * point * wide * c
-            to, step = _address(answers) + 4 * point * back, 8 * LANES
+            left, right = address(seen) + 4 * point * plane, address(weights) + 4 * point * wide * c
+            to, step = address(answers) + 4 * point * back, 8 * LANES
             _multiply(left, 4 * c, 4, right, step, step * c, c, count, wide, to, 4 * wide, 0)
         for t in range(count):
             _places(places, found, start + t, SIDE, lost)
-            here = _address(answers) + 4 * t * wide
-            _from_points(here, 4 * back, _address(bias), _address(places), o // LANES)
+            here = address(answers) + 4 * t * wide
+            _from_points(here, 4 * back, address(bias), address(places), o // LANES)
 
 
 @kept()
@@ -235,10 +229,10 @@ def correlate(images, slopes, found, first, last):
         count = min(BLOCK, last - start)
         for t in range(count):
             _places(places, images, start + t, SEEN, zeros)
-            _inputs_to_points(_address(places), _address(seen) + 4 * t * rows, 4 * plane, c // LANES)
+            _inputs_to_points(address(places), address(seen) + 4 * t * rows, 4 * plane, c // LANES)
             _places(places, slopes, start + t, SIDE, zeros)
-            _slopes_to_points(_address(places), _address(slope) + 4 * t * wide, 4 * back, o // LANES)
+            _slopes_to_points(address(places), address(slope) + 4 * t * wide, 4 * back, o // LANES)
         for point in range(POINTS):
-            left, right = _address(seen) + 4 * point * plane, _address(slope) + 4 * point * back
-            to = _address(found) + 4 * point * rows * wide
+            left, right = address(seen) + 4 * point * plane, address(slope) + 4 * point * back
+            to = address(found) + 4 * point * rows * wide
             _multiply(left, 4, 4 * rows, right, 4 * wide, 8 * LANES, count, rows, wide, to, 4 * wide, 1)

@@ -24,8 +24,8 @@ from locality.errors import BadInput, NonFinite
 from locality.metrics import denoising_errors
 from locality.networks.checkpoints.files import clone_state
 from locality.networks.parts.precondition import scalars
+from locality.networks.parts.quick import ready
 from locality.networks.parts.spec import NetworkDenoiser, NetworkSpec
-from locality.networks.parts.winograd import ready
 from locality.networks.training.ambient import Pair
 from locality.networks.training.batch import draw_batch
 from locality.networks.training.machine import ALONE, Machine

@@ -17,7 +17,7 @@ from torch import Tensor, distributed, nn
 
 from locality.device import usable_device
 from locality.errors import BadInput
-from locality.networks.parts.winograd import quicken
+from locality.networks.parts.quick import quicken
 
 _PATIENCE = timedelta(hours=2)  # the first process may decompose a covariance before its first step
 

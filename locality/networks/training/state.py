@@ -74,5 +74,11 @@ def read_state(
         index, _, what = name.partition(".")
         state.setdefault(int(index), {})[what] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    for weight, moments in optimiser.state.items():  # fused steps take them side by side as they lie in memory
+        moments |= {
+            name: torch.empty_like(weight, dtype=moment.dtype).copy_(moment)
+            for name, moment in moments.items()
+            if moment.shape == weight.shape
+        }
     generator.set_state(parts["generator"][""])
     return about, parts["ema"]
