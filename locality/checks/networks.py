@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from locality.checks.named import Checks, close, hold
 from locality.checks.specs import explained, read, reversible
 from locality.fields.jacobian import differentiate, field_rows, pixel_outputs
-from locality.networks import NETWORKS, NetworkDenoiser, NetworkSpec, load_network, save_network
+from locality.networks import NETWORKS, Machine, NetworkDenoiser, NetworkSpec, load_network, save_network
 from locality.types import ImageShape, Pixel
 
 GREY8, GREY28, COLOUR32 = ImageShape(1, 8, 8), ImageShape(1, 28, 28), ImageShape(3, 32, 32)
@@ -222,6 +222,20 @@ def weights_survive_the_disk(case: NetworkCase) -> None:
     hold(manifest["parameters"] == sum(weight.numel() for weight in net.parameters()), "the manifest miscounts weights")
     x = pictures().flatten(1)
     hold(torch.equal(back(x, 0.5), denoiser(x, 0.5).detach()), "it comes back with other outputs")
+
+
+@contract()
+def order_of_values_in_memory_changes_nothing(case: NetworkCase) -> None:
+    """With channels side by side, as trainings on a GPU and of wide convolutions run it: the same but for rounding."""
+    shape = GREY8 if "takes_colour_images_of_32_pixels" in case.spec.exempt else ImageShape(3, 8, 8)
+    plain, ordered = stirred(case.spec, shape), Machine(channels_last=True).placed(stirred(case.spec, shape), False)
+    images = pictures(shape)
+    truth = plain(images, labels()).detach()
+    try:
+        found = ordered(images.to(memory_format=torch.channels_last), labels())
+    except RuntimeError as error:
+        raise AssertionError(f"{str(error).splitlines()[0]} Where it calls view, reshape works in any order.") from None
+    close(found, truth, 1e-4 * float(truth.abs().max()))
 
 
 @contract()

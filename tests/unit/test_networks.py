@@ -90,6 +90,11 @@ def test_a_sound_network_passes() -> None:
         (lambda images, label, out: out + 1, "starts_near_zero"),
         (lambda images, label, out: out + 0.1, "starts_at_zero"),
         (lambda images, label, out: out * (1.2 if torch.is_autocast_enabled("cpu") else 1), "bfloat16_is_near"),
+        (lambda images, label, out: out.view(len(out), -1).view_as(out), "order_of_values_in_memory_changes_nothing"),
+        (
+            lambda images, label, out: out + torch.as_strided(out, (1,), (1,), 1),
+            "order_of_values_in_memory_changes_nothing",
+        ),
         (lambda images, label, out: out + torch.rand(()), "weights_survive_the_disk"),
         (lambda images, label, out: out + (5 * images - (5 * images).detach()), "fields_can_be_taken"),
     ],
