@@ -226,7 +226,7 @@ def weights_survive_the_disk(case: NetworkCase) -> None:
 
 @contract()
 def order_of_values_in_memory_changes_nothing(case: NetworkCase) -> None:
-    """With channels side by side, as trainings on a GPU and of wide convolutions run it: the same but for rounding."""
+    """Channels side by side, as trainings on a GPU and of wide convolutions have them: the same but for rounding."""
     shape = GREY8 if "takes_colour_images_of_32_pixels" in case.spec.exempt else ImageShape(3, 8, 8)
     plain, ordered = stirred(case.spec, shape), Machine(channels_last=True).placed(stirred(case.spec, shape), False)
     images = pictures(shape)
@@ -234,7 +234,8 @@ def order_of_values_in_memory_changes_nothing(case: NetworkCase) -> None:
     try:
         found = ordered(images.to(memory_format=torch.channels_last), labels())
     except RuntimeError as error:
-        raise AssertionError(f"{str(error).splitlines()[0]} Where it calls view, reshape works in any order.") from None
+        advice = " Use reshape, which works in any order." if "view" in str(error) else ""
+        raise AssertionError(f"{str(error).splitlines()[0]}{advice}") from None
     close(found, truth, 1e-4 * float(truth.abs().max()))
 
 

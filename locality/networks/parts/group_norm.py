@@ -14,10 +14,10 @@ from locality.networks.parts.side_by_side import array, channels_last, room, sha
 
 
 class GroupNorm(nn.GroupNorm):
-    """The same values in the other order, forward and back."""
+    """PyTorch's, but for rounding, of images in channels_last."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if not takes(input, self.weight, self.num_channels):
+        if len(self.weight) != self.num_channels or not takes(input, self.num_channels, self.weight, self.bias):
             return super().forward(input)
         found: Tensor = _Norm.apply(input, self.weight, self.bias, self.num_groups, self.eps)  # type: ignore[no-untyped-call]
         return found

@@ -82,7 +82,7 @@ def _summed(left, right, less, count, c, sums):
 @kept()
 @no_type_check
 def _combine(left, right, count, c, factors, found):
-    """factors [3 channels] 0 left + 1 right + 2 at all places of an image."""
+    """factors0 left + factors1 right + factors2 at every place of an image, factors being [3 channels]."""
     for start in range(0, count, BLOCK):
         at, some = 4 * start * c, min(BLOCK, count - start)
         for v in range(0, 4 * c, 4 * LANES):
@@ -94,7 +94,7 @@ def _combine(left, right, count, c, factors, found):
 def normalise(x, weight, bias, eps, found, moments, first, last):
     """Images from `first` to `last` of [b places channels]; moments [b groups 2]: mean, and 1 / standard deviation.
 
-    Sums are of differences from each channel's first place: their squares lose no digits to a large mean.
+    Sums are of differences from each channel's first place: the variance keeps its digits where the mean is large.
     """
     _, count, c = x.shape
     groups = moments.shape[1]

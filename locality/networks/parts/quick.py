@@ -30,7 +30,7 @@ def _layers() -> tuple[ModuleType, ModuleType] | None:
 
 
 def can_be_quick(net: nn.Module) -> bool:
-    """Whether it has plain 3x3 convolutions, of 32 channels and more in whole vectors, and loops for them run here."""
+    """Whether it has plain 3x3 convolutions of at least 32 channels, in whole vectors, and loops for them run here."""
     return any(_serves(part) for part in net.modules())
 
 
@@ -39,8 +39,7 @@ def quicken(net: nn.Module) -> bool:
 
     Weights and their names stay as they are. Values are best in the order channels_last.
     """
-    layers = _layers()
-    if layers is None or not can_be_quick(net):
+    if not can_be_quick(net) or (layers := _layers()) is None:
         return False
     winograd, group_norm = layers
     for part in net.modules():
@@ -48,15 +47,16 @@ def quicken(net: nn.Module) -> bool:
             part.__class__ = winograd.Winograd
         elif type(part) is nn.Conv2d and _is_product(part):
             part.__class__ = Product
-        elif type(part) is nn.GroupNorm and part.affine and part.num_channels % winograd.LANES == 0:
+        elif type(part) is nn.GroupNorm and part.bias is not None and part.num_channels % winograd.LANES == 0:
             part.__class__ = group_norm.GroupNorm
     return True
 
 
 def ready(net: nn.Module) -> Generator[Progress, None, None]:
     """Compile the loops that a quickened network needs, which Numba keeps; says so where it is not yet done here."""
-    layers = _layers()
-    if layers is None or not any(isinstance(part, layers[0].Winograd) for part in net.modules()):
+    if not any(isinstance(part, nn.Conv2d) for part in net.modules()) or (layers := _layers()) is None:
+        return
+    if not any(isinstance(part, layers[0].Winograd) for part in net.modules()):
         return
     winograd, group_norm = layers
     if winograd.loops.correlate.signatures and group_norm.loops.back.signatures:
@@ -78,8 +78,7 @@ class Product(nn.Conv2d):
 
 
 def _serves(conv: nn.Module) -> bool:
-    layers = _layers()
-    if layers is None or type(conv) is not nn.Conv2d:
+    if type(conv) is not nn.Conv2d or (layers := _layers()) is None:
         return False
     plain = (conv.kernel_size, conv.stride, conv.padding, conv.dilation) == ((3, 3), (1, 1), (1, 1), (1, 1))
     channels = (conv.in_channels, conv.out_channels)

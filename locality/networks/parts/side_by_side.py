@@ -15,10 +15,12 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-def takes(x: Tensor, weight: Tensor, channels: int) -> bool:
-    """Whether loops take these images: [b c h w], not empty, float32 on a CPU, of so many channels."""
-    plain = x.dtype == weight.dtype == torch.float32 and x.device.type == weight.device.type == "cpu"
-    return plain and x.dim() == 4 and x.shape[1] == channels and x.numel() > 0 and not torch.is_autocast_enabled("cpu")
+def takes(x: Tensor, channels: int, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether loops take images and weights: [b c h w], not empty, of so many channels; all float32 on a CPU."""
+    tensors = (x, weight) if bias is None else (x, weight, bias)
+    plain = all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in tensors)
+    fits = x.dim() == 4 and x.shape[1] == channels and x.numel() > 0 and (bias is None or len(bias) == len(weight))
+    return plain and fits and not torch.is_autocast_enabled("cpu")
 
 
 def room(shape: Sequence[int]) -> Float[Tensor, "b c h w"]:

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -105,7 +104,7 @@ class NetworkDenoiser:
             return None
         self.shape.check(x)
         if not isinstance(self.net, KnowsRows):
-            quick = self._quick if len(outputs) >= _MANY and x.device.type == "cpu" else None
+            quick = self._quickened() if len(outputs) >= _MANY and x.device.type == "cpu" else None
             return None if quick is None else differentiate(quick, x, outputs, sigma)
         level = torch.full((len(x),), check_sigma(sigma), device=x.device)
         c = scalars(self.spec.prediction, level, self.spec.sigma_data)
@@ -118,9 +117,8 @@ class NetworkDenoiser:
         )
         return found
 
-    @cached_property
-    def _quick(self) -> NetworkDenoiser | None:
-        """The same weights behind quick layers; None where there are none for it, or it cannot be copied."""
+    def _quickened(self) -> NetworkDenoiser | None:
+        """As it is now, its weights behind quick layers; None where there are none for it, or it cannot be copied."""
         if not can_be_quick(self.net):
             return None
         theirs = {id(tensor): tensor for tensor in (*self.net.parameters(), *self.net.buffers())}
