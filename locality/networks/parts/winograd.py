@@ -1,6 +1,6 @@
 """3x3 convolutions on a CPU in a quarter of the multiplications, forward and back (`winograd_kernels`).
 
-In float32 the largest error is three to four times that of direct sums: about 3e-5 for outputs of size one (64 channels).
+In float32 the largest error is three to four times that of direct sums: 3e-5 for outputs of size one (64 channels).
 An infinite value makes all places of its tiles NaN.
 """
 
