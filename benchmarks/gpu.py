@@ -227,7 +227,7 @@ def _noisy(source: Source) -> Tensor:
 def _network(text: str, shape: ImageShape, where: str) -> NetworkDenoiser:
     """As it starts: the same weights everywhere."""
     made = Untrained(NETWORKS.parse(text), shape, 0).build()
-    return replace(made, net=Machine(where).placed(made.net).eval())
+    return replace(made, net=Machine(where).placed(made.net, bfloat16=False).eval())
 
 
 def _seconds(call: Call, device: str) -> float:
