@@ -46,9 +46,9 @@ def run() -> None:
         "defaults: adamw, batch 64": _training(Training, "unet", TrainSpec()),
         "muon, batch 32": _training(Training, "unet", RECIPE),
         f"the recipe: muon, batch 32, `{WIDE}`": _training(Training, WIDE, RECIPE),
-        "the same, direct convolutions": _training(_Direct, WIDE, RECIPE),
+        "the recipe, direct convolutions": _training(_Direct, WIDE, RECIPE),
         "`resnet`, muon, batch 32": _training(Training, "resnet", RECIPE),
-        "the same, direct convolutions ": _training(_Direct, "resnet", RECIPE),
+        "`resnet`, direct convolutions": _training(_Direct, "resnet", RECIPE),
     }
     speeds: dict[str, list[float]] = {name: [] for name in rows}
     peaks = []

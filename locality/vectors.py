@@ -1,6 +1,8 @@
 """Loops compiled for this processor by Numba, some with vector instructions written by hand; no compiler is needed.
 
 LLVM gives up on many loops in Python, whose arrays might overlap; of these instructions it makes the processor's own.
+Numba keeps compiled code by the date of the file that a function is in: a change here reaches what is kept on a machine
+when that file changes too, or `__pycache__` is emptied.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, no-any-return, untyped-decorator"

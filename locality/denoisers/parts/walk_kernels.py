@@ -6,7 +6,7 @@ w, how sums are made (INTEGER, PORTABLE or DIRECT) and of how many codes of a no
 LLVM makes one `vpdpwssd` (AVX-512 VNNI) or `vpmaddwd` and `vpaddd` (AVX2, SSE2) of each pair of columns and vector of
 sums, all in registers.
 
-In one file, because Numba keeps compiled code by the date of the file that a function is in.
+In one file, but for `vectors`, because Numba keeps compiled code by the date of the file that a function is in.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, no-any-return, untyped-decorator"

@@ -78,12 +78,14 @@ class Product(nn.Conv2d):
 
 
 def _serves(conv: nn.Module) -> bool:
-    if type(conv) is not nn.Conv2d or (layers := _layers()) is None:
+    if type(conv) is not nn.Conv2d:
         return False
-    plain = (conv.kernel_size, conv.stride, conv.padding, conv.dilation) == ((3, 3), (1, 1), (1, 1), (1, 1))
+    shape = (conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, conv.padding_mode)
     channels = (conv.in_channels, conv.out_channels)
-    wide = min(channels) >= _LEAST and all(number % layers[0].LANES == 0 for number in channels)
-    return plain and wide and conv.groups == 1 and conv.padding_mode == "zeros"
+    if shape != ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros") or min(channels) < _LEAST:
+        return False  # before anything is loaded
+    layers = _layers()
+    return layers is not None and all(number % layers[0].LANES == 0 for number in channels)
 
 
 def _is_product(conv: nn.Conv2d) -> bool:

@@ -39,7 +39,10 @@ def array(tensor: Tensor) -> Any:
 
 
 def shared(count: int, work: Callable[[int, int], T], parts: int | None = None) -> list[T]:
-    """What the threads return, each for its part of `count` pieces, in order; at most so many parts."""
+    """What the threads return, each for its part of `count` pieces, in order; at most so many parts.
+
+    As `device.together`, with threads that stay: a step of training comes here some hundred times.
+    """
     many = min(torch.get_num_threads(), count, parts or count)
     cuts = [count * number // many for number in range(many + 1)]
     others = [_begun(many - 1, work, *cut) for cut in pairwise(cuts[1:])]
