@@ -115,6 +115,12 @@ def kept(**options):
     return compiled
 
 
+def how_kept(function) -> str:
+    """In words, how often what `kept` made is compiled on this machine."""
+    keeps = bool(function.stats.cache_path)
+    return "once, then kept" if keeps else "in every process: set NUMBA_CACHE_DIR to a folder that can be written"
+
+
 @kept()
 @no_type_check
 def address(array):

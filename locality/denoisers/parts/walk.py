@@ -94,11 +94,10 @@ def ready(values: int) -> Generator[Progress, None, None]:
     kinds = ((whole, 1), (loops.DIRECT, 1), (whole, 2))
     forms = [Form(queries, values, lanes, kind, parts) for kind, parts in kinds for queries in (1, 8 // parts)]
     missing = [form for form in forms if not loops.compiled(form.typed())]
-    kept = "once, then kept" if loops.KEPT else "in every process: set NUMBA_CACHE_DIR to a folder that can be written"
     masks = Masks(torch.ones(1, values).bool(), torch.arange(values)[None], ImageShape(values, 1, 1))
     bank = Bank(masks.shape, torch.zeros(1, values, dtype=torch.uint8), torch.zeros(1).long(), False, 0)
     for number, form in enumerate(missing):
-        yield Progress(number, len(missing), f"Averages for this processor (compiled {kept})")
+        yield Progress(number, len(missing), f"Averages for this processor (compiled {loops.KEPT})")
         Walk(bank, masks, 1.0, form, form.queries, 1).average(torch.zeros(form.queries, values))
 
 

@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba import typeof, types
 from numba.extending import intrinsic
 
-from locality.vectors import INTEGER, Vectors, kept
+from locality.vectors import INTEGER, Vectors, how_kept, kept
 
 DIRECT = 3  # beside vectors.INTEGER and PORTABLE
 _HEADROOM = 12.0  # a new peak is set 2^12 above the largest logit, so that sums are seldom rescaled
@@ -306,7 +306,7 @@ def walk(form, images, order, columns, factors, starts, source, target, slots, o
     return peaks, total
 
 
-KEPT = bool(walk.stats.cache_path)
+KEPT = how_kept(walk)
 
 
 def compiled(form) -> bool:

@@ -61,7 +61,7 @@ def ready(net: nn.Module) -> Generator[Progress, None, None]:
     winograd, group_norm = layers
     if winograd.loops.correlate.signatures and group_norm.loops.back.signatures:
         return
-    yield Progress(0.0, 1.0, "convolutions for this processor (compiled once, then kept)")
+    yield Progress(0.0, 1.0, f"Convolutions for this processor (compiled {winograd.loops.KEPT})")
     x = torch.zeros(1, _LEAST, 1, 1, dtype=torch.float32, device="cpu", requires_grad=True)
     conv, norm = winograd.Winograd(_LEAST, _LEAST, 3, padding=1), group_norm.GroupNorm(1, _LEAST)
     with torch.enable_grad():

@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from locality.vectors import Vectors, address, kept, processor
+from locality.vectors import Vectors, address, how_kept, kept, processor
 
 LANES = processor()[0]
 POINTS, SIDE, SEEN = 36, 4, 6
@@ -236,3 +236,6 @@ def correlate(images, slopes, found, first, last):
             left, right = address(seen) + 4 * point * plane, address(slope) + 4 * point * back
             to = address(found) + 4 * point * rows * wide
             _multiply(left, 4, 4 * rows, right, 4 * wide, 8 * LANES, count, rows, wide, to, 4 * wide, 1)
+
+
+KEPT = how_kept(convolve)
