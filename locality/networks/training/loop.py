@@ -32,6 +32,7 @@ from locality.networks.training.machine import ALONE, Machine
 from locality.networks.training.moments import forget_moments, moments_of, save_moment
 from locality.networks.training.muon import Muon
 from locality.networks.training.plan import Budget, TrainSpec
+from locality.networks.training.slopes import add_slopes, takes_images_apart
 from locality.networks.training.state import STATE, read_state, write_state
 from locality.types import Denoiser
 from locality.work import Progress
@@ -59,6 +60,7 @@ class Training:
     def __post_init__(self) -> None:
         self.net = self._fresh()
         self._runner = self.machine.runner(self.net)
+        self._apart = self.machine.shares_images(self.bfloat16) and takes_images_apart(self.net)
         self.ema = clone_state(self.net)
         self._optimiser = self._optimiser_of(self.net)
         self._generator = torch.Generator().manual_seed(self.train.seed)
@@ -165,10 +167,8 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(t.seed + self.images + machine.rank * _APART)  # dropout repeats on resume
             for part in each:
-                x, goal, keep, levels = (sent(tensor, loss.device) for tensor in part)
-                mine = self._loss(Pair(x, goal, keep), levels) * (len(x) / t.batch)
-                mine.backward()
-                loss += mine.detach()
+                pair, levels = Pair(*(sent(tensor, loss.device) for tensor in part[:-1])), sent(part[-1], loss.device)
+                loss += self._slopes(pair, levels)
         machine.add_up([loss, *(weight.grad for weight in self.net.parameters() if weight.grad is not None)])
         if machine.kind == "cpu":  # a GPU would be waited for
             self._read(loss)
@@ -178,6 +178,15 @@ class Training:
         self.images += t.batch
         self._average()
         return loss
+
+    def _slopes(self, pair: Pair, sigma: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+        """Add a part's gradients to those of the weights; its share of the loss of the batch."""
+        share = len(sigma) / self.train.batch
+        if self._apart and torch.get_num_threads() > 1:
+            return add_slopes(self.net, (*pair, sigma), lambda *part: self._loss(Pair(*part[:-1]), part[-1]) * share)
+        loss = self._loss(pair, sigma) * share
+        loss.backward()
+        return loss.detach()
 
     def _loss(self, pair: Pair, sigma: Float[Tensor, " b"]) -> Float[Tensor, ""]:
         c = scalars(self.spec.prediction, sigma, self.spec.sigma_data)

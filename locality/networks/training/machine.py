@@ -93,6 +93,10 @@ class Machine:
         made: nn.Module = torch.compile(net)  # type: ignore[assignment]
         return made
 
+    def shares_images(self, bfloat16: bool) -> bool:
+        """Whether cores take images each instead of all of them the same layer: on a CPU in float32."""
+        return self.kind == "cpu" and not bfloat16 and not self.compiled
+
     def shares(self, batch: Tensor) -> list[Tensor]:
         """The parts of a batch that this process computes, one after another."""
         mine = batch.tensor_split(self.ranks)[self.rank]

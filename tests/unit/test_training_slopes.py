@@ -1,0 +1,140 @@
+"""Images of a batch shared out among the cores: the gradient of the whole, for networks that take images apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from locality.dataset import Dataset
+from locality.device import threads
+from locality.networks import NETWORKS, Budget, Training, TrainSpec
+from locality.networks.parts.quick import quicken
+from locality.networks.training.muon import _shared_out, orthogonal
+from locality.networks.training.slopes import add_slopes, takes_images_apart
+from locality.types import ImageShape
+
+SHAPE = ImageShape(3, 8, 8)
+TEXTS = ("unet:channels=32-32,groups=8", "resnet:channels=32", "dit:width=32,heads=2,depth=1", "mlp:width=16,depth=1")
+
+
+@pytest.fixture(autouse=True)
+def usual_threads() -> Iterator[None]:
+    with threads(torch.get_num_threads()):
+        yield
+
+
+def built(text: str) -> nn.Module:
+    net = NETWORKS.parse(text).fresh(SHAPE, 3)
+    quicken(net)
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def batch(count: int) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    x, goal = torch.randn(2, count, *SHAPE, generator=generator)
+    return x, goal, torch.rand(count, generator=generator)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("cores", [1, 2, 3])
+def test_the_gradient_is_that_of_the_whole_batch(text: str, cores: int) -> None:
+    """Seven images, which two and three cores do not share evenly; on top of the gradient of another batch."""
+    net = built(text)
+
+    def loss(x: Tensor, goal: Tensor, level: Tensor) -> Tensor:
+        return (net(x, level) - goal).square().mean()
+
+    (before := loss(*batch(2))).backward()
+    whole = loss(*batch(7))
+    whole.backward()
+    wanted = {name: weight.grad for name, weight in net.named_parameters()}
+    net.zero_grad(set_to_none=True)
+    torch.set_num_threads(cores)
+    first, found = add_slopes(net, batch(2), loss), add_slopes(net, batch(7), loss)
+    torch.testing.assert_close(torch.stack([first, found]), torch.stack([before.detach(), whole.detach()]))
+    for name, weight in net.named_parameters():
+        slope, want = weight.grad, wanted[name]
+        assert slope is not None, name
+        assert want is not None, name
+        assert slope.stride() == weight.stride(), name
+        torch.testing.assert_close(slope, want, rtol=1e-4, atol=1e-5 * (1 + float(want.abs().max())), msg=name)
+
+
+def test_threads_are_as_before_here_and_in_new_ones() -> None:
+    net, seen = built(TEXTS[1]), []
+    torch.set_num_threads(2)
+    add_slopes(net, batch(8), lambda x, goal, level: seen.append(torch.get_num_threads()) or net(x, level).mean())
+    assert seen == [1, 1]
+    other = Thread(target=lambda: seen.append(torch.get_num_threads()))
+    other.start()
+    other.join()
+    assert (torch.get_num_threads(), seen[2]) == (2, 2)
+
+
+def test_a_weight_without_a_part_in_the_loss_has_no_gradient() -> None:
+    net = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
+    torch.set_num_threads(2)
+    add_slopes(net, (torch.ones(4, 4),), lambda x: net[0](x).square().mean())
+    assert net[0].weight.grad is not None
+    assert net[1].weight.grad is None
+
+
+def test_what_fails_on_another_core_is_heard() -> None:
+    net = nn.Linear(4, 4)
+    torch.set_num_threads(2)
+
+    def loss(x: Tensor) -> Tensor:
+        if float(x[0, 0]) > 0:
+            raise ValueError("the second half")
+        return net(x).mean()
+
+    with pytest.raises(ValueError, match="the second half"):
+        add_slopes(net, (torch.tensor([-1.0, -1.0, 1.0, 1.0])[:, None].expand(4, 4),), loss)
+    assert torch.get_num_threads() == 2
+
+
+def test_which_networks_take_images_apart() -> None:
+    assert all(takes_images_apart(built(text)) for text in (*TEXTS, "unet_attention:channels=32-32,groups=8"))
+    assert takes_images_apart(nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.0), nn.GroupNorm(1, 4)))
+    assert not takes_images_apart(built("unet:channels=32-32,groups=8,dropout=0.1"))
+    assert not takes_images_apart(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))
+    assert not takes_images_apart(nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.1)))
+
+    class Draws(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + torch.randn_like(x)
+
+    assert not takes_images_apart(nn.Sequential(nn.Linear(4, 4), Draws()))
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_two_cores_learn_what_one_does_and_go_on_where_they_stopped(tmp_path: Path, optimiser: str) -> None:
+    pixels = torch.randint(256, (20, SHAPE.d), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    images = Dataset("noise", "train", SHAPE, pixels)
+    train = TrainSpec(batch=6, warmup=16, rate=3e-3, optimiser=optimiser, schedule="inverse_sqrt", bfloat16=False)
+
+    def trained(folder: str, cores: int, *lengths: int) -> dict[str, Tensor]:
+        torch.set_num_threads(cores)
+        for number, length in enumerate(lengths):
+            made = Training(images, NETWORKS.parse(TEXTS[0]), train, tmp_path / folder)
+            for _ in made.run(Budget(images=length), resume=number > 0):
+                pass
+        return made.net.state_dict()
+
+    one, whole, again = trained("1", 1, 24), trained("2", 2, 24), trained("again", 2, 12, 24)
+    assert all(torch.equal(again[name], tensor) for name, tensor in whole.items())
+    assert any(not torch.equal(one[name], tensor) for name, tensor in whole.items())  # it was shared out
+    for name, tensor in one.items():  # Adam's first steps go by a slope's sign, which rounding turns where it is tiny
+        assert float((whole[name].double() - tensor.double()).abs().mean()) <= 1e-5, name
+
+
+@pytest.mark.parametrize("cores", [1, 2, 4])
+def test_steps_of_muon_are_those_of_one_core(cores: int) -> None:
+    matrices = torch.randn(3, 6, 20, generator=torch.Generator().manual_seed(2))
+    torch.set_num_threads(cores)
+    torch.testing.assert_close(_shared_out(matrices), orthogonal(matrices))
