@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from locality.dataset import Dataset
+from locality.heap import keep_freed
 from locality.networks import NETWORKS, Training, TrainSpec
 from locality.types import ImageShape
 
 SHAPE, WIDE = ImageShape(3, 32, 32), "unet:channels=64-64-96"
 RECIPE = TrainSpec(batch=32, optimiser="muon", schedule="inverse_sqrt", ema=0.09)
-ROUNDS, STEPS = 3, 2  # in turns, so that all see the same load of the machine
+ROUNDS, STEPS = 3, 3  # in turns, so that all see the same load of the machine
 
 
 class _Direct(Training):
@@ -23,6 +25,14 @@ class _Direct(Training):
 
     def _fresh(self) -> torch.nn.Module:
         return self.spec.fresh(self.dataset.shape, self.train.seed)
+
+
+class _Together(Training):
+    """With all cores at each layer."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._apart = False
 
 
 class _Before(_Direct):
@@ -38,7 +48,7 @@ class _Before(_Direct):
 
 
 def run() -> None:
-    """Print the table; one thread, noise of 32 x 32 pixels in colour for images."""
+    """Print the tables, on one thread and on all; noise of 32 x 32 pixels in colour for images."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     rows = {
@@ -64,6 +74,29 @@ def run() -> None:
         speed, work = statistics.median(speeds[name]), _gflop(made)
         print(f"| {name} | {work:.2f} | {speed:,.0f} | {speed / first:.2f} | {speed * work / peak:.0%} |")
     torch.set_num_threads(threads)
+    if threads > 1:
+        _cores(threads)
+
+
+def _cores(threads: int) -> None:
+    """Print the table of all cores, each of which takes images of the batch, or all are at each layer."""
+    keep_freed()  # as commands do
+    networks = {f"unet, `{WIDE}`": WIDE, "`unet`": "unet", "`resnet`": "resnet", "`dit`": "dit"}
+    print(f"\nMuon, batch 32, {threads} threads, images/s by the clock\n")
+    print(
+        "| network | one core | all at each layer | each its images | to one core | to all |\n|---|--:|--:|--:|--:|--:|"
+    )
+    for name, text in networks.items():
+        one, layers = _training(Training, text, RECIPE), _training(_Together, text, RECIPE)
+        speeds: dict[str, list[float]] = {"one": [], "layers": [], "images": []}
+        for _ in range(ROUNDS):
+            for kind, made, many in (("one", one, 1), ("layers", layers, threads), ("images", one, threads)):
+                torch.set_num_threads(many)
+                speeds[kind].append(_speed(made, time.perf_counter))
+        alone, together, apart = (statistics.median(found) for found in speeds.values())
+        ratios = f"{apart / alone:.2f} | {apart / together:.2f}"
+        print(f"| {name} | {alone:,.0f} | {together:,.0f} | {apart:,.0f} | {ratios} |", flush=True)
+    torch.set_num_threads(threads)
 
 
 def _training(kind: type[Training], network: str, train: TrainSpec) -> Training:
@@ -73,12 +106,12 @@ def _training(kind: type[Training], network: str, train: TrainSpec) -> Training:
     return made
 
 
-def _speed(made: Training) -> float:
-    """Images a second over a few steps, by the time of the processor."""
-    began = time.process_time()
+def _speed(made: Training, clock: Callable[[], float] = time.process_time) -> float:
+    """Images a second over a few steps, by the time of the processor or by the clock."""
+    began = clock()
     for _ in range(STEPS):
         made._step(0.0)
-    return STEPS * made.train.batch / (time.process_time() - began)
+    return STEPS * made.train.batch / (clock() - began)
 
 
 def _gflop(made: Training) -> float:

@@ -2,6 +2,7 @@
 
 A network's layers take and free megabytes many times a second. The C library gives what is freed back to the system,
 which hands it out again page by page, each filled with zeros: thousands of page faults in every pass of a UNet.
+Threads take from one heap: what one of their own keeps is less than a batch needs.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from collections.abc import Mapping
 
 KEPT = 256 * 1024**2  # bytes of freed memory that stay with the process, at most
 _LARGEST = 32 * 1024**2  # bytes of an array that is taken from what is kept; glibc allows no more
-_CHOICES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
-_TRIM, _MAP = -1, -3  # numbers of glibc's malloc.h
+_CHOICES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES")
+_TRIM, _MAP, _HEAPS = -1, -3, -8  # numbers of glibc's malloc.h
 
 
 def keep_freed(environment: Mapping[str, str] = os.environ) -> bool:
@@ -22,4 +23,5 @@ def keep_freed(environment: Mapping[str, str] = os.environ) -> bool:
     if sys.platform != "linux" or any(name in environment for name in _CHOICES):
         return False
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-    return set_option is not None and bool(set_option(_MAP, _LARGEST) and set_option(_TRIM, KEPT))
+    options = ((_MAP, _LARGEST), (_TRIM, KEPT), (_HEAPS, 1))
+    return set_option is not None and all(bool(set_option(*option)) for option in options)

@@ -14,7 +14,6 @@ from locality.dataset import Dataset
 from locality.device import threads
 from locality.networks import NETWORKS, Budget, Training, TrainSpec
 from locality.networks.parts.quick import quicken
-from locality.networks.training.muon import _shared_out, orthogonal
 from locality.networks.training.slopes import add_slopes, takes_images_apart
 from locality.types import ImageShape
 
@@ -131,10 +130,3 @@ def test_two_cores_learn_what_one_does_and_go_on_where_they_stopped(tmp_path: Pa
     assert any(not torch.equal(one[name], tensor) for name, tensor in whole.items())  # it was shared out
     for name, tensor in one.items():  # Adam's first steps go by a slope's sign, which rounding turns where it is tiny
         assert float((whole[name].double() - tensor.double()).abs().mean()) <= 1e-5, name
-
-
-@pytest.mark.parametrize("cores", [1, 2, 4])
-def test_steps_of_muon_are_those_of_one_core(cores: int) -> None:
-    matrices = torch.randn(3, 6, 20, generator=torch.Generator().manual_seed(2))
-    torch.set_num_threads(cores)
-    torch.testing.assert_close(_shared_out(matrices), orthogonal(matrices))

@@ -20,8 +20,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from locality.networks.parts.side_by_side import apart
-
 BOOST = 4.0  # rate of the matrices over that of all else: 3 to 6 learn alike, 20 does not hold
 _MOMENTUM = 0.95
 _POLYNOMIAL = (3.4445, -4.7750, 2.0315)
@@ -44,8 +42,7 @@ class Muon(torch.optim.AdamW):
         rate = BOOST * self.param_groups[0]["lr"]
         for (rows, columns), weights in self._alike.items():
             stack = torch.stack([self._momentum(weight).reshape(rows, columns) for weight in weights])
-            steps = _shared_out(stack.to(self._work)).to(stack.dtype)
-            for weight, step in zip(weights, steps, strict=True):
+            for weight, step in zip(weights, orthogonal(stack.to(self._work)).to(stack.dtype), strict=True):
                 weight.add_(step.reshape(weight.shape), alpha=-rate * 0.2 * math.sqrt(max(rows, columns)))
                 weight.grad = None
         return super().step(closure)
@@ -60,13 +57,6 @@ class Muon(torch.optim.AdamW):
             state |= {"step": weight.new_zeros(()), "momentum": torch.zeros_like(weight)}
         mean: Tensor = state["momentum"].lerp_(grad, 1.0 - _MOMENTUM)
         return grad.lerp(mean, _MOMENTUM)
-
-
-def _shared_out(matrices: Float[Tensor, "n r c"]) -> Float[Tensor, "n r c"]:
-    """`orthogonal`, on a CPU some matrices on each thread: small products take longer on two threads than on one."""
-    if matrices.device.type != "cpu":
-        return orthogonal(matrices)
-    return torch.cat(apart(len(matrices), lambda first, last: orthogonal(matrices[first:last])))
 
 
 def orthogonal(matrices: Float[Tensor, "n r c"]) -> Float[Tensor, "n r c"]:
