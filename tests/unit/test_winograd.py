@@ -245,6 +245,25 @@ def test_rows_of_many_outputs_go_back_the_quick_way() -> None:
     assert other.jacobian_rows(x, outputs, 0.5) is None
 
 
+@pytest.mark.parametrize("cores", [2, 3])
+def test_cores_share_the_images_of_a_row(cores: int) -> None:
+    """Nine images, and seven of a single core; rows have gradients wherever they are taken."""
+    spec = NETWORKS.parse(WIDE)
+    network = NetworkDenoiser(spec.fresh(SHAPE, 3).eval().requires_grad_(False), spec, SHAPE)
+    outputs = torch.eye(SHAPE.d)[:8]
+    for count in (9, 7):
+        x = noise(count, SHAPE.d)
+        found = []
+        for many in (1, cores):
+            with threads(many):
+                found.append(network.jacobian_rows(x, outputs, 0.5))
+                assert torch.get_num_threads() == many
+        one, several = found
+        assert one is not None
+        assert several is not None
+        torch.testing.assert_close(several, one, rtol=0, atol=1e-6 * float(one.abs().max()))
+
+
 # --- in a training
 
 

@@ -17,12 +17,14 @@ from locality.fields.jacobian import differentiate
 from locality.grammar import read
 from locality.networks.parts.precondition import PREDICTIONS, V, noise_label, scalars
 from locality.networks.parts.quick import can_be_quick, quicken
+from locality.networks.parts.side_by_side import apart
 from locality.schedule import check_sigma
 from locality.specs import Registry, Spec, param
 from locality.types import ImageShape
 
 N = TypeVar("N", bound="NetworkSpec")
 _MANY = 8  # outputs, from which a copy of the network with quick convolutions is worth making
+_FEW = 4  # images, of which a core takes no fewer
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class NetworkDenoiser:
         self.shape.check(x)
         if not isinstance(self.net, KnowsRows):
             quick = self._quickened() if len(outputs) >= _MANY and x.device.type == "cpu" else None
-            return None if quick is None else differentiate(quick, x, outputs, sigma)
+            return None if quick is None else _rows(quick, x, outputs, sigma)
         level = torch.full((len(x),), check_sigma(sigma), device=x.device)
         c = scalars(self.spec.prediction, level, self.spec.sigma_data)
         images = (c.c_in[:, None] * x).reshape(len(x), *self.shape)
@@ -144,6 +146,14 @@ class NetworkDenoiser:
             got, want = ("x".join(map(str, tensor.shape[1:])) for tensor in (out, images))
             raise BadInput(f"The network {self.spec.name} gives {got} for images of {want}: it must keep their shape.")
         return out.float().reshape(len(x), -1)
+
+
+def _rows(
+    denoiser: NetworkDenoiser, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
+) -> Float[Tensor, "m b d"]:
+    """`differentiate`, the images shared out among the cores."""
+    parts = max(1, len(x) // _FEW)
+    return torch.cat(apart(len(x), lambda a, b: differentiate(denoiser, x[a:b], outputs, sigma), parts), dim=1)
 
 
 NETWORKS: Registry[NetworkSpec] = Registry("network", NetworkSpec)
