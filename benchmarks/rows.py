@@ -50,7 +50,7 @@ def run() -> None:
 
 def _cores() -> None:
     """Print the table of all cores, by the clock: each takes some images, or all are at each layer."""
-    keep_freed()  # as commands do
+    keep_freed(one_heap=True)  # as commands do
     print(f"| 16 pixels, 16 draws, {torch.get_num_threads()} threads | all at each layer | each its images | ratio |")
     print("|---|---|---|---|")
     for dataset in NETWORKS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -80,14 +81,14 @@ def run() -> None:
 
 def _cores(threads: int) -> None:
     """Print the table of all cores, each of which takes images of the batch, or all are at each layer."""
-    keep_freed()  # as commands do
+    keep_freed(one_heap=True)  # as commands do
     networks = {f"unet, `{WIDE}`": WIDE, "`unet`": "unet", "`resnet`": "resnet", "`dit`": "dit"}
     print(f"\nMuon, batch 32, {threads} threads, images/s by the clock\n")
     print(
         "| network | one core | all at each layer | each its images | to one core | to all |\n|---|--:|--:|--:|--:|--:|"
     )
     for name, text in networks.items():
-        one, layers = _training(Training, text, RECIPE), _training(_Together, text, RECIPE)
+        one, layers = (_training(kind, text, replace(RECIPE, bfloat16=False)) for kind in (Training, _Together))
         speeds: dict[str, list[float]] = {"one": [], "layers": [], "images": []}
         for _ in range(ROUNDS):
             for kind, made, many in (("one", one, 1), ("layers", layers, threads), ("images", one, threads)):

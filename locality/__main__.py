@@ -19,7 +19,7 @@ PROGRAM = "python -m locality"
 def main() -> None:
     """Run the command line; without arguments, its help."""
     wait_calmly()  # commands load torch when they run
-    keep_freed()
+    keep_freed(one_heap=True)
     allow_files()  # whoever types a command may run code
     try:
         load_plugins()

@@ -14,7 +14,7 @@ ROUNDS = """
 import resource
 from concurrent.futures import ThreadPoolExecutor
 from locality.heap import keep_freed
-set_ = keep_freed()
+set_ = keep_freed(one_heap=True)
 def arrays():
     return len([bytearray(b"x") * (8 << 20) for _ in range(8)])
 elsewhere = ThreadPoolExecutor(1)
@@ -39,7 +39,7 @@ def test_arrays_are_made_in_memory_that_was_freed(chosen: dict[str, str], kept: 
     )
     done, pages = told.stdout.split()
     assert done == str(kept)
-    assert int(pages) < 2_000 if kept else int(pages) > 50_000
+    assert int(pages) < 2_000 if kept else int(pages) > 20_000
 
 
 def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 
@@ -13,8 +14,11 @@ from torch import Tensor, nn
 from locality.dataset import Dataset
 from locality.device import threads
 from locality.networks import NETWORKS, Budget, Training, TrainSpec
+from locality.networks.parts import apart as sharing
+from locality.networks.parts.apart import apart, parts_of, takes_images_apart
 from locality.networks.parts.quick import quicken
-from locality.networks.training.slopes import add_slopes, takes_images_apart
+from locality.networks.training import slopes
+from locality.networks.training.slopes import add_slopes
 from locality.types import ImageShape
 
 SHAPE = ImageShape(3, 8, 8)
@@ -60,7 +64,8 @@ def test_the_gradient_is_that_of_the_whole_batch(text: str, cores: int) -> None:
         slope, want = weight.grad, wanted[name]
         assert slope is not None, name
         assert want is not None, name
-        assert slope.stride() == weight.stride(), name
+        lies = [[one.stride(i) for i, size in enumerate(one.shape) if size > 1] for one in (slope, weight)]
+        assert lies[0] == lies[1], name
         torch.testing.assert_close(slope, want, rtol=1e-4, atol=1e-5 * (1 + float(want.abs().max())), msg=name)
 
 
@@ -100,15 +105,108 @@ def test_what_fails_on_another_core_is_heard() -> None:
 def test_which_networks_take_images_apart() -> None:
     assert all(takes_images_apart(built(text)) for text in (*TEXTS, "unet_attention:channels=32-32,groups=8"))
     assert takes_images_apart(nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.0), nn.GroupNorm(1, 4)))
-    assert not takes_images_apart(built("unet:channels=32-32,groups=8,dropout=0.1"))
-    assert not takes_images_apart(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))
-    assert not takes_images_apart(nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.1)))
+    drops = built("unet:channels=32-32,groups=8,dropout=0.1")
+    assert not takes_images_apart(drops)
+    assert takes_images_apart(drops.eval())
 
-    class Draws(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return x + torch.randn_like(x)
 
-    assert not takes_images_apart(nn.Sequential(nn.Linear(4, 4), Draws()))
+class Draws(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.randn_like(x)
+
+
+class Ours(Draws):
+    """As a network that is moved into the package."""
+
+    __module__ = "locality.networks.mine"
+
+
+def hooked(layer: nn.Module) -> nn.Module:
+    layer.register_forward_pre_hook(lambda module, args: None)
+    return layer
+
+
+def with_slope_hook(layer: nn.Linear) -> nn.Module:
+    layer.weight.register_hook(lambda slope: slope.clamp(-1, 1))
+    return layer
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.BatchNorm2d(3),
+        nn.InstanceNorm2d(3, track_running_stats=True),
+        nn.Dropout(0.1),
+        nn.MultiheadAttention(4, 1, dropout=0.1),
+        nn.RReLU(),
+        nn.Embedding(3, 4, max_norm=1.0),
+        nn.utils.spectral_norm(nn.Linear(4, 4)),
+        nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)),
+        hooked(nn.Linear(4, 4)),
+        with_slope_hook(nn.Linear(4, 4)),
+        Draws(),
+        Ours(),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_other_networks_keep_their_batches_whole(layer: nn.Module) -> None:
+    assert not takes_images_apart(nn.Sequential(nn.Linear(4, 4), layer))
+
+
+@pytest.mark.parametrize(
+    ("cores", "images", "least", "parts"),
+    [
+        (1, 32, 2, 1),
+        (2, 32, 2, 2),
+        (2, 3, 2, 1),
+        (4, 7, 2, 1),
+        (4, 8, 2, 4),
+        (16, 32, 2, 16),
+        (16, 6, 2, 1),
+        (64, 8, 2, 4),
+    ],
+)
+def test_into_how_many_parts(cores: int, images: int, least: int, parts: int) -> None:
+    """Where most cores would have none, all of them stay at each layer."""
+    torch.set_num_threads(cores)
+    assert parts_of(images, least) == parts
+
+
+def test_what_is_shared_out_is_not_shared_out_again() -> None:
+    torch.set_num_threads(2)
+    assert apart(8, lambda first, last: parts_of(last - first, 1), 2) == [1, 1]
+    assert parts_of(8, 1) == 2
+
+
+def test_threads_that_begin_meanwhile_and_afterwards_have_the_usual_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "_teams", {})
+    torch.set_num_threads(2)
+
+    def number_elsewhere(*_: int) -> int:
+        found: list[int] = []
+        other = Thread(target=lambda: found.append(torch.get_num_threads()))
+        other.start()
+        other.join()
+        return found[0]
+
+    assert apart(4, number_elsewhere, 2) == [2, 2]
+    assert number_elsewhere() == 2
+    assert torch.get_num_threads() == 2
+
+
+def test_a_thread_that_outlives_the_program_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    team = ThreadPoolExecutor(1)
+    team.shutdown()
+    monkeypatch.setattr(sharing, "_teams", {2: team})
+    assert apart(4, lambda first, last: (first, last), 2) == [(0, 2), (2, 4)]
+
+
+def test_gradients_of_many_weights_are_not_held_many_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, calls = nn.Linear(4, 4), []
+    torch.set_num_threads(2)
+    monkeypatch.setattr(slopes, "_MOST", 100)  # of 80 bytes of weights
+    add_slopes(net, (torch.ones(8, 4),), lambda x: calls.append(len(x)) or net(x).mean())
+    assert calls == [8]
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])

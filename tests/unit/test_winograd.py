@@ -247,11 +247,11 @@ def test_rows_of_many_outputs_go_back_the_quick_way() -> None:
 
 @pytest.mark.parametrize("cores", [2, 3])
 def test_cores_share_the_images_of_a_row(cores: int) -> None:
-    """Nine images, and seven of a single core; rows have gradients wherever they are taken."""
+    """Thirteen images, and seven, too few for it; rows have gradients wherever they are taken."""
     spec = NETWORKS.parse(WIDE)
     network = NetworkDenoiser(spec.fresh(SHAPE, 3).eval().requires_grad_(False), spec, SHAPE)
     outputs = torch.eye(SHAPE.d)[:8]
-    for count in (9, 7):
+    for count in (13, 7):
         x = noise(count, SHAPE.d)
         found = []
         for many in (1, cores):
@@ -262,6 +262,11 @@ def test_cores_share_the_images_of_a_row(cores: int) -> None:
         assert one is not None
         assert several is not None
         torch.testing.assert_close(several, one, rtol=0, atol=1e-6 * float(one.abs().max()))
+    asked: list[int] = []
+    network.net.register_forward_pre_hook(lambda _, args: asked.append(len(args[0])))
+    with threads(cores):
+        network.jacobian_rows(noise(13, SHAPE.d), outputs, 0.5)
+    assert asked == [13], "several threads must not enter a network that does more than is known"
 
 
 # --- in a training

@@ -1,4 +1,4 @@
-"""Images whose channels lie side by side in memory, and work that threads share out."""
+"""Images whose channels lie side by side in memory, for compiled loops that threads share out."""
 
 from __future__ import annotations
 
@@ -47,20 +47,6 @@ def shared(count: int, work: Callable[[int, int], T], parts: int | None = None) 
     cuts = [count * number // many for number in range(many + 1)]
     others = [_begun(many - 1, work, *cut) for cut in pairwise(cuts[1:])]
     return [work(cuts[0], cuts[1]), *(other.result() for other in others)]
-
-
-def apart(count: int, work: Callable[[int, int], T], parts: int | None = None) -> list[T]:
-    """As `shared` for PyTorch's own work, each part on one thread: those of one part would wait for one another."""
-    threads = torch.get_num_threads()
-
-    def alone(first: int, last: int) -> T:
-        torch.set_num_threads(1)
-        return work(first, last)
-
-    try:
-        return shared(count, alone, parts)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _begun(threads: int, work: Callable[[int, int], T], first: int, last: int) -> Future[T]:

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from locality.errors import BadInput
 from locality.fields.jacobian import differentiate
 from locality.grammar import read
+from locality.networks.parts.apart import apart, parts_of, takes_images_apart
 from locality.networks.parts.precondition import PREDICTIONS, V, noise_label, scalars
 from locality.networks.parts.quick import can_be_quick, quicken
-from locality.networks.parts.side_by_side import apart
 from locality.schedule import check_sigma
 from locality.specs import Registry, Spec, param
 from locality.types import ImageShape
@@ -152,7 +152,9 @@ def _rows(
     denoiser: NetworkDenoiser, x: Float[Tensor, "b d"], outputs: Float[Tensor, "m d"], sigma: float
 ) -> Float[Tensor, "m b d"]:
     """`differentiate`, the images shared out among the cores."""
-    parts = max(1, len(x) // _FEW)
+    parts = parts_of(len(x), _FEW)
+    if parts == 1 or not takes_images_apart(denoiser.net):
+        return differentiate(denoiser, x, outputs, sigma)
     return torch.cat(apart(len(x), lambda a, b: differentiate(denoiser, x[a:b], outputs, sigma), parts), dim=1)
 
 

@@ -23,6 +23,7 @@ from locality.device import fast_bfloat16, sent
 from locality.errors import BadInput, NonFinite
 from locality.metrics import denoising_errors
 from locality.networks.checkpoints.files import clone_state
+from locality.networks.parts.apart import takes_images_apart
 from locality.networks.parts.precondition import scalars
 from locality.networks.parts.quick import ready
 from locality.networks.parts.spec import NetworkDenoiser, NetworkSpec
@@ -32,7 +33,7 @@ from locality.networks.training.machine import ALONE, Machine
 from locality.networks.training.moments import forget_moments, moments_of, save_moment
 from locality.networks.training.muon import Muon
 from locality.networks.training.plan import Budget, TrainSpec
-from locality.networks.training.slopes import add_slopes, takes_images_apart
+from locality.networks.training.slopes import add_slopes
 from locality.networks.training.state import STATE, read_state, write_state
 from locality.types import Denoiser
 from locality.work import Progress
@@ -60,7 +61,7 @@ class Training:
     def __post_init__(self) -> None:
         self.net = self._fresh()
         self._runner = self.machine.runner(self.net)
-        self._apart = self.machine.shares_images(self.bfloat16) and takes_images_apart(self.net)
+        self._apart = self.machine.shares_images(self.bfloat16) and takes_images_apart(self.net.train())
         self.ema = clone_state(self.net)
         self._optimiser = self._optimiser_of(self.net)
         self._generator = torch.Generator().manual_seed(self.train.seed)
@@ -164,6 +165,7 @@ class Training:
         each = zip(*(machine.shares(tensor) for tensor in (*pair, sigma)), strict=True)
         loss = torch.zeros((), device=self.device)
         self._optimiser.zero_grad(set_to_none=True)
+        self.net.train()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(t.seed + self.images + machine.rank * _APART)  # dropout repeats on resume
             for part in each:
@@ -182,7 +184,7 @@ class Training:
     def _slopes(self, pair: Pair, sigma: Float[Tensor, " b"]) -> Float[Tensor, ""]:
         """Add a part's gradients to those of the weights; its share of the loss of the batch."""
         share = len(sigma) / self.train.batch
-        if self._apart and torch.get_num_threads() > 1:
+        if self._apart:
             return add_slopes(self.net, (*pair, sigma), lambda *part: self._loss(Pair(*part[:-1]), part[-1]) * share)
         loss = self._loss(pair, sigma) * share
         loss.backward()
@@ -191,7 +193,6 @@ class Training:
     def _loss(self, pair: Pair, sigma: Float[Tensor, " b"]) -> Float[Tensor, ""]:
         c = scalars(self.spec.prediction, sigma, self.spec.sigma_data)
         target = (pair.goal - (pair.keep * c.c_skip)[:, None] * pair.x) / c.c_out[:, None]
-        self.net.train()
         wrapped = NetworkDenoiser(self._runner, self.spec, self.dataset.shape)
         with torch.autocast(self.machine.kind, torch.bfloat16, enabled=self.bfloat16):
             raw = wrapped.raw(pair.x, sigma)

@@ -1,7 +1,4 @@
-"""The gradient of a batch on a processor of several cores: each takes some of the images through the whole network.
-
-With all cores at each layer they wait for one another some hundred times a step.
-"""
+"""The gradient of a batch, its images shared out among the cores."""
 
 from __future__ import annotations
 
@@ -10,40 +7,31 @@ from collections.abc import Callable, Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 
-from locality.networks.parts.side_by_side import apart
+from locality.networks.parts.apart import apart, parts_of
 
-_KNOWN = (
-    "torch.nn.modules.",
-    "diffusers.models.",
-    "locality.networks.",
-)  # homes of layers that do no more than they say
 _LEAST = 2  # images for a core
-
-
-def takes_images_apart(net: nn.Module) -> bool:
-    """Whether a network's answer to an image depends on that image alone, so that batches may be shared out.
-
-    Layers that draw (dropout), that look at the whole batch (its normalisation) or that nobody here knows do not.
-    """
-    parts = list(net.modules())
-    known = all(f"{type(part).__module__}.".startswith(_KNOWN) for part in parts)
-    drawn = any(isinstance(part, _BatchNorm) or (isinstance(part, _DropoutNd) and part.p > 0.0) for part in parts)
-    return known and not drawn
+_MOST = 512 * 1024**2  # bytes of gradients, of which each part has its own
 
 
 def add_slopes(net: nn.Module, batch: Sequence[Tensor], loss: Callable[..., Float[Tensor, ""]]) -> Float[Tensor, ""]:
-    """Add the gradients of `loss(*batch)`, a mean over images, to those of the weights; the loss."""
+    """Add the gradients of `loss(*batch)`, a mean over images, to those of the weights; the loss.
+
+    The network is one that `takes_images_apart`.
+    """
     weights = [weight for weight in net.parameters() if weight.requires_grad]
-    count = len(batch[0])
+    count, size = len(batch[0]), sum(weight.nbytes for weight in weights)
 
     def part(first: int, last: int) -> tuple[Tensor, tuple[Tensor | None, ...]]:
         found = loss(*(tensor[first:last] for tensor in batch)) * ((last - first) / count)
         return found.detach(), torch.autograd.grad(found, weights, allow_unused=True)
 
-    made = apart(count, part, max(1, count // _LEAST))
+    parts = min(parts_of(count, _LEAST), _MOST // size)
+    if parts <= 1:
+        whole = loss(*batch)
+        whole.backward()
+        return whole.detach()
+    made = apart(count, part, parts)
     for slopes in zip(weights, *(slopes for _, slopes in made), strict=True):
         _add(*slopes)
     return torch.stack([found for found, _ in made]).sum()
