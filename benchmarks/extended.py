@@ -102,7 +102,7 @@ def merged(shipped: Bench, made: Bench, new: set[str]) -> Bench:
 
 
 def _with_second(kept: Result, one: Result) -> Result:
-    """Scores as shipped, but for those beside another second network, where its images were drawn again."""
+    """Scores as shipped, but for those beside another second network, where its images were drawn again, and timed."""
     ours, theirs = kept.of("r2_own"), one.of("r2_own")
     if not theirs.numel():
         return replace(kept, notes=one.notes)
@@ -122,7 +122,7 @@ def _with_second(kept: Result, one: Result) -> Result:
     scores.pop("r2_second", None)
     if one.of("r2_second").numel():
         scores["r2_second"], have[BESIDE] = one.scores["r2_second"], one.have[BESIDE]
-    return replace(kept, scores=scores, have=have, notes=one.notes)
+    return replace(kept, scores=scores, have=have, notes=one.notes, facts=one.facts)
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -44,7 +44,8 @@ def test_it_is_the_table_of_a_whole_run(
     """Another second network, another model, and both with one model less."""
     shipped = whole(tmp_path / "first", nets[0], "weak", ceiling=nets[1])
     wanted = whole(tmp_path / "whole", nets[0], *models, ceiling=nets[second])
-    asked = weak.images
+    slow = [replace(one, facts={**one.facts, "seconds_per_step": 99.0}) for one in shipped.results]
+    shipped, asked = replace(shipped, results=tuple(slow)), weak.images
     with closing(Store(tmp_path / "again")) as store:
         made = finish(extended(shipped, wanted.plan, store))
     assert weak.images - asked == (
@@ -62,6 +63,8 @@ def test_it_is_the_table_of_a_whole_run(
             torch.testing.assert_close(values, theirs.scores[score], rtol=0, atol=0, equal_nan=True)
         assert all(torch.equal(mask, theirs.have[kind]) for kind, mask in ours.have.items())
     assert made.result("wiener").have[BESIDE].all()
+    drawn = second != 1  # again, so timed again
+    assert (made.result("wiener").facts["seconds_per_step"] == 99.0) is not drawn
 
 
 @pytest.mark.usefixtures("weak")
