@@ -6,9 +6,13 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
+from jaxtyping import Float64
+from torch import Tensor
+
 from benchmarks.tables import show
 from locality.metrics import Difference, Summary, paired_difference, ratio_scores
 from locality.studies import Bench
+from locality.studies.alike import TWIN
 from locality.studies.benchmark import METRICS
 from locality.studies.benchmark.competitors import ANALYTIC
 from locality.studies.benchmark.metrics import HIGHER
@@ -16,6 +20,7 @@ from locality.studies.benchmark.metrics import HIGHER
 ORDERED = ("r2_final", "r2_second", "r2_middle", "denoise_steps")
 SHOWN = ("wiener", "gaussian_mixture:groups=clusters", "patch_mixture", "stack", "prism", "pca_locality")
 BASE, BEST = "gaussian_mixture", "prism"  # what `closed` is about
+BASIS = "wiener"  # whose lead over it `seeds` is about
 
 Table = tuple[Sequence[str], list[Sequence[str]]]  # headings and rows
 
@@ -70,6 +75,41 @@ def closed(bench: Bench, base: str = BASE) -> Difference | None:
     return paired_difference(shares, 0.0 * shares)
 
 
+def seeds(benches: Sequence[Bench]) -> Table:
+    """How much the lead of each model over BASIS changes from the reference to the same training from another seed.
+
+    Of BASIS it is the change of its R2 final. Last, the standard deviation of a lead over seeds, from that one pair.
+    """
+    twins = [bench for bench in benches if bench.second == f"{bench.reference}{TWIN}"]
+    models = dict.fromkeys(one.name for bench in twins for one in bench.results if one.kind == ANALYTIC)
+    rows = []
+    for model in sorted(models, key=lambda name: (name != BASIS, SHOWN.index(name) if name in SHOWN else len(SHOWN))):
+        found = [seed_change(bench, model) if model in bench.names else None for bench in twins]
+        rows.append([f"`{model}`", *("" if one is None else interval(one) for one in found)])
+    rows.append(["sd of a lead over seeds", *(f"{seed_sd(bench):.3f}" for bench in twins)])
+    return [f"R2 final, over `{BASIS}`", *(bench.dataset for bench in twins)], rows
+
+
+def seed_change(bench: Bench, model: str) -> Difference:
+    """R2 final of a model, less that of BASIS but for BASIS itself: against the second network minus the first."""
+    first, second = (_lead(bench, model, metric) for metric in ("r2_final", "r2_second"))
+    return paired_difference(second, first)
+
+
+def _lead(bench: Bench, model: str, metric: str) -> Float64[Tensor, " n"]:
+    ours = bench.values(model, metric)
+    return ours if model == BASIS else ours - bench.values(BASIS, metric)
+
+
+def seed_sd(bench: Bench) -> float:
+    """Standard deviation of a lead over seeds: a change has twice that variance, and that of its own error.
+
+    The mean over the models SHOWN; 0 where the errors explain the changes.
+    """
+    changes = [seed_change(bench, model) for model in SHOWN if model in bench.names and model != BASIS]
+    return math.sqrt(max(0.0, fmean(one.mean**2 - one.stderr**2 for one in changes) / 2.0))
+
+
 def leads(bench: Bench, metric: str) -> str:
     """Every model and network minus the best model of R2 final, paired, 95 % intervals."""
     best = bench.best("r2_final")
@@ -95,6 +135,8 @@ def run(benches: Sequence[Bench]) -> None:
     for bench in benches:
         if (found := closed(bench)) is not None:
             print(f"- {bench.dataset}, {bench.second}: {found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]")
+    print("\n### What another seed of the training changes\n")
+    show(*seeds(benches))
     for metric, title in (("r2_trajectory", "R2 on-trajectory"), ("denoise_steps", "error / Wiener")):
         for bench in benches:
             print(f"\n### {title} by noise level, {bench.dataset}\n")
