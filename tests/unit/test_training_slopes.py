@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +19,7 @@ from locality.networks import NETWORKS, Budget, Training, TrainSpec
 from locality.networks.parts import apart as sharing
 from locality.networks.parts.apart import apart, parts_of, takes_images_apart
 from locality.networks.parts.quick import quicken
+from locality.networks.parts.side_by_side import shared
 from locality.networks.training import slopes
 from locality.networks.training.slopes import add_slopes
 from locality.types import ImageShape
@@ -199,6 +202,19 @@ def test_a_thread_that_outlives_the_program_goes_on_alone(monkeypatch: pytest.Mo
     team.shutdown()
     monkeypatch.setattr(sharing, "_teams", {2: team})
     assert apart(4, lambda first, last: (first, last), 2) == [(0, 2), (2, 4)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes of this system are not copies")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    """Those of its parent are not there: what is given to them would never be done."""
+    torch.set_num_threads(2)
+    works = (lambda: apart(4, lambda first, last: last - first, 2), lambda: shared(4, lambda first, last: last - first))
+    assert [work() for work in works] == [[2, 2], [2, 2]]
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        os._exit(0 if [work() for work in works] == [[2, 2], [2, 2]] else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_gradients_of_many_weights_are_not_held_many_times(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ With all cores at each layer they wait for one another some hundred times in a p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
@@ -115,6 +116,10 @@ def _team(count: int) -> ThreadPoolExecutor:
             torch.set_num_threads(usual)
             _teams[count] = team
         return _teams[count]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_teams.clear)  # whose threads stayed behind
 
 
 def _begin() -> None:
