@@ -25,7 +25,7 @@ SAID = (
     ("fashion_mnist", BOTH, "prism", CLUSTERS, "over clusters {} against our UNet, {} against the second network"),
     ("fashion_mnist", FINAL, "unet-b", "prism", "`prism` 0.799 ± 0.019 ({};"),
     ("fashion_mnist", ("r2_second",), "unet", "prism", "the other way {}; 1.12"),
-    ("fashion_mnist", STEP, "unet-b", "prism", "0.976 and 0.955 ({}); on cats"),
+    ("fashion_mnist", STEP, "unet-b", "prism", "0.976 and 0.955 ({}). - **Another seed"),
     ("mnist", BOTH, "prism", CLASSES, "by classes: {} and {} on MNIST"),
     ("fashion_mnist", BOTH, "prism", CLASSES, "{} and {} on Fashion-MNIST, 0.090"),
     ("cifar10", BOTH, "prism", CLASSES, "{} and {} on CIFAR-10. **`stack` on cats**"),
@@ -36,7 +36,8 @@ SAID = (
     ("fashion_mnist", BOTH, "pca_locality", "wiener", "the paper's does not ({} and {}; 76 %"),
     ("mnist", BOTH, CODE, "wiener", "neither does (the code's {} and {}"),
     ("mnist", BOTH, "pca_locality", "wiener", "the paper's {} and {}; 61 %"),
-    ("afhq_cats", BOTH, "pca_locality", "wiener", "the paper's ({} and {}). Not tried"),
+    ("afhq_cats", BOTH, CODE, "wiener", "images (the code's {} and {}, the paper's"),
+    ("afhq_cats", BOTH, "pca_locality", "wiener", "the paper's {} and {}). So the paper's ranking"),
     ("cifar10", STEP, "pca_locality", "wiener", "*below* Wiener (R2 on-trajectory {};"),
     ("cifar10", STEP, "golddiff", "wiener", "`golddiff` more so ({})"),
     ("mnist", STEP, CODE, "wiener", "the code's mask is above Wiener there ({} and"),
@@ -65,8 +66,9 @@ SAID = (
     ("mnist", FINAL, "mean", "optimal", "not told apart ({} and"),
     ("afhq_cats", FINAL, "mean", "optimal", "and {}). - **Is there room left?**"),
     ("fashion_mnist", FINAL, CODE, "pca_locality", "the same switch brings {}, so these sizes"),
-    ("cifar10", FINAL, "unet-b", "prism", "0.859 ± 0.015 on MNIST, {} and"),
-    ("mnist", FINAL, "unet-b", "prism", "and {} above `prism`. Of what"),
+    ("cifar10", FINAL, "unet-b", "prism", "0.859 ± 0.015 on MNIST, {},"),
+    ("afhq_cats", FINAL, "unet-b", "prism", "{} and 0.112"),
+    ("mnist", FINAL, "unet-b", "prism", "and {} above `prism`: **on cats, too"),
 )
 # Numbers without an interval: dataset, metric, model and the words around.
 NUMBERS = (
@@ -147,6 +149,34 @@ def test_a_lead_that_is_claimed_holds_against_both_networks() -> None:
         leads = [made.difference("prism", other, metric) for other in others for metric in BOTH]
         holds[name] = all(lead.low > 0 for lead in leads)
     assert holds == {"mnist": True, "fashion_mnist": False, "cifar10": True}
+
+
+def test_the_spread_of_a_lead_over_seeds(written: str) -> None:
+    said = {
+        name: f"{boards.seed_sd(leaderboard(name)):.3f}" for name in ("mnist", "fashion_mnist", "cifar10", "afhq_cats")
+    }
+    assert (
+        f"deviation of {said['fashion_mnist']} on Fashion-MNIST, {said['cifar10']} on CIFAR-10, {said['afhq_cats']} on "
+        f"cats and, as the errors explain all changes, {said['mnist']} on MNIST"
+    ) in written
+
+
+def test_where_prism_lacks_most(written: str) -> None:
+    """The level at which a second network of the same training is farthest above it on-trajectory."""
+    found = {}
+    for name in ("mnist", "fashion_mnist", "cifar10", "afhq_cats"):
+        ours, theirs = (leaderboard(name).curve(model, "r2_trajectory") for model in ("prism", "unet-b"))
+        pairs = [
+            (theirs.mean - ours.mean, sigma, ours, theirs)
+            for (sigma, ours), (_, theirs) in zip(ours, theirs, strict=True)
+        ]
+        _, sigma, one, other = max(pairs, key=lambda pair: pair[0])
+        found[name] = f"{sigma:.3g}", f"{one.mean:.3f} and {other.mean:.3f}"
+    assert [level for level, _ in found.values()] == ["1.24", "1.24", "60.8", "12"]
+    mnist, fashion, cifar, cats = (numbers for _, numbers in found.values())
+    assert (
+        f"at sigma 1.24 (MNIST {mnist}, Fashion-MNIST {fashion}), on CIFAR-10 at 60.8 ({cifar}), on cats at 12 ({cats})"
+    ) in written
 
 
 def test_the_nearest_image_explains_least_and_no_model_beats_wiener_by_averages_on_mnist_and_cats() -> None:
