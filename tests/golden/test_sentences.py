@@ -179,6 +179,24 @@ def test_where_prism_lacks_most(written: str) -> None:
     ) in written
 
 
+def test_the_order_as_a_network_trains() -> None:
+    """The table's last column is that of the leaderboard, whose second network it is; the first places are as said."""
+    section = RESULTS.read_text(encoding="utf-8").partition("### As a network trains")[2].partition("\n### ")[0]
+    lines = section[section.index("| images seen | 1,024 ") :].partition("\n\n")[0].splitlines()
+    seen, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    models = {name.strip("`"): cells for name, *cells in rows if re.fullmatch(r"`[\w:=]+`", name)}
+    cats = leaderboard("afhq_cats")
+    for model, cells in models.items():
+        last = cats.summary(model, "r2_second")
+        assert cells[-1] == f"{last.mean:.3f} ± {last.stderr:.3f}", model
+    first = {}
+    for moment, column in zip(seen[1:], zip(*models.values(), strict=True), strict=True):
+        best = dict(zip(models, (float(cell.split()[0]) for cell in column), strict=True))
+        first[moment] = max(best, key=lambda name: best[name])
+    assert [*first.values()] == ["pspc_square"] * 5 + ["patch_mixture"] * 6 + ["stack"]
+    assert [*first][4:6] == ["6,976", "11,264"]
+
+
 def test_the_nearest_image_explains_least_and_no_model_beats_wiener_by_averages_on_mnist_and_cats() -> None:
     for name in ("mnist", "fashion_mnist", "cifar10", "afhq_cats"):
         order = boards.ranks(leaderboard(name), "r2_final")
