@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from benchmarks.boards import interval
+from benchmarks.boards import interval, ranks
 from benchmarks.leaderboards import told
 from benchmarks.tables import pm, table
 from locality.cli.parts.app import watch
@@ -74,20 +74,25 @@ def turned(made: Bench, last: Bench) -> tuple[int, int]:
 def lines(made: Mapping[int, Bench]) -> Iterator[str]:
     """A row a model, by its R2 final at the end; a column a moment."""
     last = made[max(made)]
-    models = [one.name for one in last.results if one.kind == ANALYTIC]
-    models.sort(key=lambda name: -last.summary(name, FINAL).mean)
+    models = list(ranks(last, FINAL))
     networks = [next(one.name for one in bench.results if one.kind == REFERENCE) for bench in made.values()]
     errors = [bench.summary(name, "denoise_ratio") for bench, name in zip(made.values(), networks, strict=True)]
     rows: list[list[str]] = [["the network's error / Wiener", *(pm(one.mean, one.stderr) for one in errors)]]
     for name in models:
         found = [bench.summary(name, FINAL) for bench in made.values()]
         rows.append([f"`{name}`", *(pm(one.mean, one.stderr) for one in found)])
-    for a, b in combinations([name for name in (models[0], BEST, WIENER) if name in models], 2):
-        if a != b:
-            rows.append([f"`{a}` over `{b}`", *(interval(bench.difference(a, b, FINAL)) for bench in made.values())])
+    for a, b in combinations(dict.fromkeys(name for name in (models[0], BEST, WIENER) if name in models), 2):
+        rows.append([f"`{a}` over `{b}`", *(interval(bench.difference(a, b, FINAL)) for bench in made.values())])
+    rows.append(["the first over the next", *map(_first, made.values())])
     pairs = [turned(bench, last) for bench in made.values()]
     rows.append(["pairs the other way round than at the end", *(f"{other} of {apart}" for apart, other in pairs)])
     yield from table(["images seen", *(f"{seen:,}" for seen in made)], rows)
+
+
+def _first(bench: Bench) -> str:
+    """By how much the first model is above the next."""
+    first, following, *_ = ranks(bench, FINAL)  # in their order
+    return f"`{first}` over `{following}` {interval(bench.difference(first, following, FINAL))}"
 
 
 def main(words: Sequence[str] | None = None) -> None:

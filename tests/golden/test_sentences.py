@@ -195,6 +195,15 @@ def test_the_order_as_a_network_trains() -> None:
         first[moment] = max(best, key=lambda name: best[name])
     assert [*first.values()] == ["pspc_square"] * 5 + ["patch_mixture"] * 6 + ["stack"]
     assert [*first][4:6] == ["6,976", "11,264"]
+    leads = next(cells for name, *cells in rows if name == "the first over the next")
+    assert [cell.split("`")[1] for cell in leads] == [*first.values()]
+    sure = [float(cell.partition("[")[2].partition(",")[0]) > 0.0 for cell in leads]
+    assert [moment for moment, one in zip(first, sure, strict=True) if not one] == [
+        "4,320",
+        "6,976",
+        "123,840",
+        "200,000",
+    ]
 
 
 def test_the_nearest_image_explains_least_and_no_model_beats_wiener_by_averages_on_mnist_and_cats() -> None:

@@ -71,6 +71,9 @@ def test_the_table_has_a_column_a_moment(tmp_path: Path, training: Path) -> None
     rows = {cells[0]: cells[1:] for cells in told}
     for name, mean in means.items():
         assert rows[f"`{name}`"][1].startswith(f"{mean:.3f}")
+    first, second = sorted(means, key=lambda name: -means[name])[:2]
+    lead = made[64].difference(first, second, "r2_final")
+    assert rows["the first over the next"][1].startswith(f"`{first}` over `{second}` {lead.mean:+.3f}")
     order = [cells[0].strip("`") for cells in told if cells[0].strip("`") in means]
     assert order == sorted(means, key=lambda name: -means[name])
 

@@ -184,11 +184,8 @@ class Training:
     def _slopes(self, pair: Pair, sigma: Float[Tensor, " b"]) -> Float[Tensor, ""]:
         """Add a part's gradients to those of the weights; its share of the loss of the batch."""
         share = len(sigma) / self.train.batch
-        if self._apart:
-            return add_slopes(self.net, (*pair, sigma), lambda *part: self._loss(Pair(*part[:-1]), part[-1]) * share)
-        loss = self._loss(pair, sigma) * share
-        loss.backward()
-        return loss.detach()
+        each = (*pair, sigma)
+        return add_slopes(self.net, each, lambda *part: self._loss(Pair(*part[:-1]), part[-1]) * share, self._apart)
 
     def _loss(self, pair: Pair, sigma: Float[Tensor, " b"]) -> Float[Tensor, ""]:
         c = scalars(self.spec.prediction, sigma, self.spec.sigma_data)
