@@ -22,13 +22,22 @@ torch.set_num_threads(1)  # no thread pool: a fork is whole
 from locality.datasets import Source
 from locality.store import Store
 from locality.studies import CellFinished, bench, finish
+from locality.studies.benchmark.cells import cells
+from locality.studies.benchmark.extractors import find_extractors
+from locality.studies.benchmark.run import found_cells
+from locality.studies.benchmark.setup import enter
 from tests.benches import network, plan
 from tests.made_up import made_up
 
 folder = Path(sys.argv[1])
 question = plan(network(folder / "net"), "reported", count=20, features="pixels", real=50)
 
-def run(place, say):
+class Killed(Store):
+    def put(self, *what):
+        super().put(*what)
+        os.kill(os.getpid(), signal.SIGKILL)  # kept, and nobody is told
+
+def run(store, say):
     def call(x, sigma):
         say("call " + hashlib.sha256(x.numpy().tobytes() + repr(sigma).encode()).hexdigest()[:16])
         return 0.5 * x / (1.0 + sigma**2)
@@ -36,7 +45,7 @@ def run(place, say):
         if isinstance(event, CellFinished):
             say("done " + event.address)
     with made_up("reported", lambda images, reference: call):
-        made = finish(bench(Source.parse("digits"), question, store=Store(place)), report)
+        made = finish(bench(Source.parse("digits"), question, store=store), report)
     digest = hashlib.sha256()
     for result in made.results:
         for name in sorted(result.scores):
@@ -45,12 +54,22 @@ def run(place, say):
     digest.update(json.dumps(made.distances, sort_keys=True).encode())
     say("end " + digest.hexdigest())
 
+def kept():
+    store = Store(folder / "killed")
+    with made_up("reported", lambda images, reference: None):
+        source = Source.parse("digits")
+        extractors, _ = find_extractors(source, question, store, None, None)
+        found = sorted(found_cells(cells(enter(source, question, store), extractors), store))
+    store.close()  # SQLite's connections are not for forks
+    return found
+
 def child(lines):
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        run(folder / "killed", lambda text: os.write(writing, (text + "\\n").encode()))
+        store = Killed if lines is None else Store
+        run(store(folder / "killed"), lambda text: os.write(writing, (text + "\\n").encode()))
         os._exit(0)
     os.close(writing)
     said = []
@@ -60,13 +79,15 @@ def child(lines):
             if len(said) == lines:
                 os.kill(pid, signal.SIGKILL)  # what is in the pipe already is still read
     os.waitpid(pid, 0)
-    return said
+    return [said, kept()]
 
 undisturbed = []
-run(folder / "whole", undisturbed.append)
+whole = Store(folder / "whole")
+run(whole, undisturbed.append)
+whole.close()
 children = []
-while not children or not children[-1] or not children[-1][-1].startswith("end"):
-    children.append(child(5 + 3 * (len(children) % 3)))
+while not children or not children[-1][0] or not children[-1][0][-1].startswith("end"):
+    children.append(child((None, 5, None, 8)[len(children) % 4]))
 print(json.dumps([undisturbed, children]))
 """
 
@@ -79,13 +100,21 @@ def test_killed_in_a_loop_it_makes_no_finished_cell_twice_and_ends_the_same(tmp_
     assert done.returncode == 0, done.stderr
     undisturbed, children = json.loads(done.stdout)
     assert len(children) > 5  # it was killed often
-    finished = [line for said in children for line in said if line.startswith("done")]
-    assert len(finished) == len(set(finished))
-    assert set(finished) == {line for line in undisturbed if line.startswith("done")}
-    settled: set[str] = set()  # calls of cells that were finished: never asked again
-    for said in children:
+    before: set[str] = set()  # cells that were kept: none is made again
+    settled: set[str] = set()  # and their calls: never asked again
+    unsaid = 0
+    for said, after in children:
+        made = [line.split()[1] for line in said if line.startswith("done")]
+        assert len(made) == len(set(made)) and not before & set(made) and set(made) <= set(after)
+        assert before <= set(after)
+        untold = set(after) - before - set(made)  # the one that it was killed over, if any
+        assert len(untold) <= 1
+        unsaid += len(untold)
         calls = [line for line in said if line.startswith("call")]
         assert not settled & set(calls)
         last = max((i for i, line in enumerate(said) if line.startswith("done")), default=0)
-        settled |= {line for line in said[:last] if line.startswith("call")}
-    assert children[-1][-1] == undisturbed[-1]  # every score, image and distance, bit for bit
+        settled |= set(calls) if untold else {line for line in said[:last] if line.startswith("call")}
+        before = set(after)
+    assert unsaid > 2  # it was killed between keeping and saying, too
+    assert before == {line.split()[1] for line in undisturbed if line.startswith("done")}
+    assert children[-1][0][-1] == undisturbed[-1]  # every score, image and distance, bit for bit
