@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from locality.dataset import Dataset
 from locality.datasets import Source
 from locality.errors import BadInput
 from locality.fields.jacobian import compare, reduce_inputs
-from locality.networks import STATE, Budget, TrainSpec, load_network, training_speed
+from locality.networks import STATE, Budget, NetworkSpec, TrainSpec, load_network, training_speed
 from locality.networks.unet import UNet
 from locality.studies import finish, fit_wiener, pixel_field, read_log, read_preview, read_progress, train_network
 from locality.studies.fields.draws import Draws
@@ -206,6 +207,43 @@ def test_speed_is_that_of_real_steps_and_leaves_nothing(tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(BadInput, match="need sides divisible"):
         training_speed(TINY, FAST, ImageShape(1, 7, 7))
+
+
+@pytest.mark.parametrize(
+    ("fixed", "each", "batches", "speed"),
+    [
+        (0.3, 0.02, [1, 8, 64], 64 / 1.58),
+        (0.0, 0.001, [1, 8, 64], 1000),
+        (0.0, 0.6, [1], 1 / 0.6),
+        (0, 0.1, [1, 8], 10),
+    ],
+)
+def test_a_step_of_one_image_that_takes_long_does_not_hide_that_many_go_together(
+    fixed: float, each: float, batches: list[int], speed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`fixed` seconds a step, `each` an image: larger batches are tried unless they would take seconds."""
+    asked: list[int] = []
+
+    def seconds(network: NetworkSpec, train: TrainSpec, images: Dataset) -> float:
+        asked.append(train.batch)
+        return fixed + each * train.batch
+
+    monkeypatch.setattr("locality.networks.training.speed._step_seconds", seconds)
+    assert training_speed(TINY, FAST, ImageShape(1, 8, 8)) == pytest.approx(speed)
+    assert asked == batches
+
+
+def test_the_first_step_and_a_disturbed_one_are_not_the_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    takes = iter([9.0, 0.5, 0.01] * 3)  # it compiles, others are at work, then the step itself
+
+    def step(training: object, lr: float) -> float:
+        clock[0] += next(takes)
+        return 0.0
+
+    monkeypatch.setattr("locality.networks.training.loop.Training._step", step)
+    monkeypatch.setattr("locality.networks.training.speed.time.perf_counter", lambda: clock[0])
+    assert training_speed(TINY, FAST, ImageShape(1, 8, 8)) == pytest.approx(6400)
 
 
 def test_progress_files_are_json(digits: Source, tmp_path: Path) -> None:
