@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.tables import show
 from locality.metrics import Difference, Summary, paired_difference, ratio_scores
-from locality.studies import Bench
+from locality.studies import Bench, shipped_benches
 from locality.studies.alike import TWIN
 from locality.studies.benchmark import METRICS
 from locality.studies.benchmark.competitors import ANALYTIC
@@ -23,6 +23,11 @@ BASE, BEST = "gaussian_mixture", "prism"  # what `closed` is about
 BASIS = "wiener"  # whose lead over it `seeds` is about
 
 Table = tuple[Sequence[str], list[Sequence[str]]]  # headings and rows
+
+
+def shipped_boards() -> dict[str, Bench]:
+    """The shipped table of all models, by dataset."""
+    return {one.dataset: one for one in shipped_benches() if not one.plan.presets}
 
 
 def ranks(bench: Bench, metric: str) -> dict[str, int]:

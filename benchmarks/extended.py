@@ -12,13 +12,14 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.boards import shipped_boards
 from benchmarks.leaderboards import is_here, told
 from locality.cli.parts.app import watch
 from locality.cluster.here import usual
 from locality.datasets import Source
 from locality.errors import LocalityError, UnknownName
 from locality.store import Store, default_store
-from locality.studies import Bench, BenchPlan, ship_bench, shipped_benches
+from locality.studies import Bench, BenchPlan, ship_bench
 from locality.studies.benchmark.cells import cells
 from locality.studies.benchmark.competitors import REFERENCE, SECOND
 from locality.studies.benchmark.distances import found_distances, make_distances
@@ -135,7 +136,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of shipped results")
     asked = parser.parse_args(words)
     with told():
-        boards = {one.dataset: one for one in shipped_benches() if not one.plan.presets}
+        boards = shipped_boards()
         if asked.dataset not in boards:
             raise UnknownName("shipped leaderboard", asked.dataset, boards)
         shipped = boards[asked.dataset]

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from benchmarks.boards import interval, ranks
+from benchmarks.boards import interval, ranks, shipped_boards
 from benchmarks.leaderboards import told
 from benchmarks.tables import pm, table
 from locality.cli.parts.app import watch
@@ -21,7 +21,7 @@ from locality.datasets import Source
 from locality.errors import BadInput
 from locality.networks.training.moments import read_moments
 from locality.store import Store, default_store
-from locality.studies import Bench, BenchPlan, shipped_benches
+from locality.studies import Bench, BenchPlan
 from locality.studies.benchmark.cells import cells
 from locality.studies.benchmark.competitors import ANALYTIC, REFERENCE, WIENER
 from locality.studies.benchmark.gather import gather
@@ -104,7 +104,7 @@ def main(words: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(words)
     with told():
         source = Source.parse(asked.dataset)
-        boards = {one.dataset: one for one in shipped_benches() if not one.plan.presets}
+        boards = shipped_boards()
         plan = boards[source.text].plan if source.text in boards else BenchPlan()
         plan = replace(plan, models=tuple(model for model in plan.models if model not in asked.without))
         print("\n".join(lines(watch(against_moments(source, plan, asked.folder, default_store())))))

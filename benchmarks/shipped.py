@@ -21,7 +21,7 @@ def run() -> None:
     for name in NAMES:
         for made in shipped_sweeps(Source.parse(name), parse_edit("pattern:W")):
             _planted(made)
-    made = [one for one in shipped_benches() if not one.plan.presets]
+    made = list(boards.shipped_boards().values())
     for bench in made:
         board(bench)
     boards.run(made)

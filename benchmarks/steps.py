@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import torch
 
+from benchmarks.boards import shipped_boards
 from locality.datasets import Source
 from locality.device import Compute
 from locality.store import Store, default_store
-from locality.studies import Bench, finish, shipped_benches
+from locality.studies import Bench, finish
 from locality.studies.benchmark import number
 from locality.studies.benchmark.plan import NONE
 from locality.studies.benchmark.setup import enter
@@ -63,7 +64,7 @@ def run() -> None:
     torch.set_num_threads(1)
     print(f"| set | model | a step of {BATCH}, s of the processor | / the network's | R2 final | error / Wiener |")
     print("|---|---|--:|--:|--:|--:|")
-    boards = {one.dataset: one for one in shipped_benches() if not one.plan.presets}
+    boards = shipped_boards()
     for name in SETS:
         if name in boards and (source := Source.parse(name)).available:
             print("\n".join(lines(source, boards[name], store)), flush=True)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from torch import Tensor
 
+from benchmarks.boards import shipped_boards
 from locality.datasets import Source
 from locality.networks import NETWORKS, NetworkDenoiser, save_network
 from locality.store import Store
-from locality.studies import Bench, BenchPlan, Untrained, bench, finish, shipped_benches
+from locality.studies import Bench, BenchPlan, Untrained, bench, finish
 from locality.types import ImageShape
 from tests.made_up import made_up
 
@@ -71,4 +72,4 @@ def run(plan: BenchPlan, store: Store, dataset: str = "digits", first: int | Non
 @cache
 def leaderboard(name: str) -> Bench:
     """The shipped table of a dataset, of all models."""
-    return next(one for one in shipped_benches() if one.dataset == name and not one.plan.presets)
+    return shipped_boards()[name]
