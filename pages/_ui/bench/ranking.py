@@ -62,7 +62,7 @@ def answer(made: Bench, metric: str) -> str:
             f" Its lead over {plain(made, rows[1][0])} is {lead.mean:.3f} [{lead.low:.3f}, {lead.high:.3f}]"
             + (": not told apart." if lead.low <= 0.0 else ".")
         )  # fmt: skip
-        said += clear + _elsewhere(made, best, rows[1][0], metric)
+        said += clear + _elsewhere(made, best, rows[1][0], metric) + _near(made, metric, rows)
     second = _second(made, metric)
     if second is not None:
         said += f" A second network, {plain(made, str(made.second))}, reaches {_interval(second)}: no upper limit."
@@ -78,6 +78,20 @@ def _elsewhere(made: Bench, best: str, other: str, metric: str) -> str:
         return ""
     apart = ": not told apart" if lead.low <= 0.0 <= lead.high else ""
     return f" Against the second network it is {lead.mean:.3f} [{lead.low:.3f}, {lead.high:.3f}]{apart}."
+
+
+def _near(made: Bench, metric: str, rows: list[tuple[str, Summary]]) -> str:
+    """Models after the next one over which the best has no sure lead, against one network or the other."""
+    best, found = rows[0][0], []
+    metrics = {metric: ""}
+    if metric == "r2_final" and made.second not in (None, best):
+        metrics["r2_second"] = " against the second network"
+    for name in (name for name, _ in rows[2:] if name != made.second):
+        for scored, where in metrics.items():
+            lead = made.difference(best, name, scored)
+            if lead.n > 1 and lead.low <= 0.0 <= lead.high:
+                found.append(f"{plain(made, name)}, {lead.mean:.3f} [{lead.low:.3f}, {lead.high:.3f}]{where}")
+    return f" No sure lead over {'; '.join(found)}." if found else ""
 
 
 def _second(made: Bench, metric: str) -> Summary | None:
