@@ -12,8 +12,11 @@ the reason; those it meets only roughly are in its `tolerance`.
 
 from typing import Any
 
+import locality.checks.answers
+import locality.checks.derivatives
 import locality.checks.evidence
-import locality.checks.progress  # noqa: F401  both list contracts of denoisers
+import locality.checks.progress
+import locality.checks.refusals  # noqa: F401  all of these list contracts of denoisers
 from locality.checks.datasets import DATASET_CHECKS, DatasetCase, check_dataset
 from locality.checks.denoisers import DENOISER_CHECKS, DenoiserCase, check_denoiser
 from locality.checks.edits import EDIT_CHECKS, EditCase, check_edit
