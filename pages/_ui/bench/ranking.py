@@ -90,8 +90,8 @@ def _near(made: Bench, metric: str, rows: list[tuple[str, Summary]]) -> str:
         for scored, where in metrics.items():
             lead = made.difference(best, name, scored)
             if lead.n > 1 and lead.low <= 0.0 <= lead.high:
-                found.append(f"{plain(made, name)}, {lead.mean:.3f} [{lead.low:.3f}, {lead.high:.3f}]{where}")
-    return f" No sure lead over {'; '.join(found)}." if found else ""
+                found.append(f"over {plain(made, name)}: {lead.mean:.3f} [{lead.low:.3f}, {lead.high:.3f}]{where}")
+    return f" Its lead is not sure {'; '.join(found)}." if found else ""
 
 
 def _second(made: Bench, metric: str) -> Summary | None:
