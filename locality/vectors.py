@@ -1,13 +1,13 @@
 """Loops compiled for this processor by Numba, some with vector instructions written by hand; no compiler is needed.
 
 LLVM gives up on many loops in Python, whose arrays might overlap; of these instructions it makes the processor's own.
-Numba keeps compiled code by the date of the file that a function is in: a change here reaches what is kept on a machine
-when that file changes too, or `__pycache__` is emptied.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, no-any-return, untyped-decorator"
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import no_type_check
 
 import numpy as np
@@ -19,6 +19,7 @@ from numba.core.registry import cpu_target
 INTEGER, PORTABLE = 1, 2
 _I32, _I64, _F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
 _NODES = np.cos((np.arange(64) + 0.5) * np.pi / 64) / 2
+_OURS = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 _EXP2 = np.polyfit(_NODES, np.exp2(_NODES), 5).astype(np.float32).tolist()  # 2^f, |f| <= 1/2, right to 1e-7
 
 
@@ -104,13 +105,20 @@ class Vectors:
 
 
 def kept(**options):
-    """njit that lets other threads run, with its code kept on disk where there is a folder for that."""
+    """njit that lets other threads run, with its code kept on disk where there is a folder for that.
+
+    Numba compiles anew when the file that a function is in has changed; here also when this one has, whose
+    instructions the function may be made of.
+    """
 
     def compiled(function):
         try:
-            return njit(nogil=True, cache=True, **options)(function)
+            made = njit(nogil=True, cache=True, **options)(function)
         except RuntimeError:  # no folder: neither beside this file, nor the user's, nor NUMBA_CACHE_DIR
             return njit(nogil=True, **options)(function)
+        index = made._cache._cache_file
+        index._source_stamp = (index._source_stamp, _OURS)
+        return made
 
     return compiled
 

@@ -368,6 +368,8 @@ def test_what_one_process_compiles_the_next_one_reads(tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     found = [subprocess.check_output([sys.executable, "-c", _CALL], env=environment, text=True) for _ in range(2)]
     assert [line.split() for line in found] == [["0", "1"], ["1", "0"]]
+    changed = "import locality.vectors; locality.vectors._OURS = 'of another version of that file'" + _CALL
+    assert subprocess.check_output([sys.executable, "-c", changed], env=environment, text=True).split() == ["0", "1"]
 
 
 @pytest.mark.parametrize(
