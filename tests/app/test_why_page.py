@@ -57,12 +57,20 @@ def test_its_numbers_are_those_of_the_study() -> None:
     assert f"r = {r:.2f} → {endless:.2f}" in said
     untrained = f"{float(made.off_centre.plain[level, 0, 2]):.2f}".replace("-", "−")
     assert f"r = {untrained} → {r:.2f}" in said
-    assert "(mean of 8 seeds) to this one. It has seen 98,304 images, 1.6 passes over the training set. Half of" in said
+    assert (
+        "(mean of 8 seeds) to this one. It has seen 131,072 images, 2.2 passes over the training set. Another" in said
+    )
     assert "sees 8 pixels each way" in said, "seventeen by seventeen"
     share = re.search(r"### ([0-9.]+)% of the prediction out of reach", said)
     assert share is not None
     assert 0 < float(share[1]) < 60
     assert [title.value[0] for title in at.header] == ["1", "2", "3", "4"]
+
+
+def test_it_says_whether_the_network_saw_mirrored_images() -> None:
+    assert "passes over the training set. Half of them were mirrored" in texts(
+        open_page(dataset="cifar10", of="resnet")
+    )
 
 
 def test_what_sees_everything_has_nothing_out_of_reach() -> None:
