@@ -76,3 +76,18 @@ def test_the_table_has_the_sets_with_a_twin_alone(made: Bench) -> None:
     assert heads == ["R2 final, over `wiener`", "digits"]
     assert [row[0] for row in rows] == ["`wiener`", "`weak`", "`strong`", "`mean`", "sd of a lead over seeds"]
     assert {len(row) for row in rows} == {2}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_a_model_with_two_rows_the_order_shows_that_of_all_images(tmp_path: Path, turned: bool) -> None:
+    """Whichever of the two explains the network better."""
+    net = network(tmp_path / "net", 0)
+    with closing(Store(tmp_path / "store")) as store, shrinking("steady", 0.9):
+        made = run(plan(net, "steady", "steady@first=10", count=8), store)
+    whole, some = made.result("steady"), made.result("steady@first=10")
+    worse = replace(whole, scores={**whole.scores, "r2_own": whole.of("r2_own") - 1.0})
+    both = {"steady": worse, "steady@first=10": some} if turned else {"steady": whole, "steady@first=10": some}
+    made = replace(made, results=tuple(both.get(one.name, one) for one in made.results))
+    _, rows = boards.order([made])
+    (row,) = [row for row in rows if row[0] == "`steady`"]
+    assert row[1].split(" / ")[0] == str(boards.ranks(made, "r2_final")["steady"])
