@@ -91,10 +91,15 @@ def seeds(benches: Sequence[Bench]) -> Table:
     models = dict.fromkeys(one.name for bench in twins for one in bench.results if one.kind == ANALYTIC)
     rows = []
     for model in sorted(models, key=lambda name: (name != BASIS, SHOWN.index(name) if name in SHOWN else len(SHOWN))):
-        found = [seed_change(bench, model) if model in bench.names else None for bench in twins]
+        found = [seed_change(bench, model) if _beside(bench, model) else None for bench in twins]
         rows.append([f"`{model}`", *("" if one is None else interval(one) for one in found)])
     rows.append(["sd of a lead over seeds", *(f"{seed_sd(bench):.3f}" for bench in twins)])
     return [f"R2 final, over `{BASIS}`", *(bench.dataset for bench in twins)], rows
+
+
+def _beside(bench: Bench, model: str) -> bool:
+    """Whether a model is in a table, and measured beside the second network."""
+    return model in bench.names and bool(bench.result(model).of("r2_second").numel())
 
 
 def seed_change(bench: Bench, model: str) -> Difference:
@@ -113,7 +118,7 @@ def seed_sd(bench: Bench) -> float:
 
     The mean over the models SHOWN; 0 where the errors explain the changes.
     """
-    changes = [seed_change(bench, model) for model in SHOWN if model in bench.names and model != BASIS]
+    changes = [seed_change(bench, model) for model in SHOWN if _beside(bench, model) and model != BASIS]
     return math.sqrt(max(0.0, fmean(one.mean**2 - one.stderr**2 for one in changes) / 2.0))
 
 

@@ -51,6 +51,18 @@ def test_a_change_that_all_models_share_is_no_change_of_a_lead(made: Bench) -> N
     assert seed_sd(there) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_a_model_that_is_not_beside_the_second_network_has_an_empty_cell(made: Bench) -> None:
+    results = []
+    for one in made.results:
+        lacks = one.name == "weak"
+        scores = {key: value for key, value in one.scores.items() if not lacks or key != "r2_second"}
+        results.append(replace(one, scores=scores))
+    alone = replace(made, results=tuple(results), second=f"{made.reference}-b")
+    cells = {row[0]: row[1] for row in seeds([alone])[1]}
+    assert cells["`weak`"] == ""
+    assert cells["`strong`"]
+
+
 def test_changes_of_single_images_that_cancel_are_no_seeds(made: Bench) -> None:
     """Their error explains them."""
     apart = torch.tensor([0.5, -0.5] * 4)
