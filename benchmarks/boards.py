@@ -99,7 +99,7 @@ def seeds(benches: Sequence[Bench]) -> Table:
 
 def _beside(bench: Bench, model: str) -> bool:
     """Whether a model is in a table, and measured beside the second network."""
-    return model in bench.names and bool(bench.result(model).of("r2_second").numel())
+    return model in bench.names and "r2_second" in bench.measured(bench.result(model))
 
 
 def seed_change(bench: Bench, model: str) -> Difference:

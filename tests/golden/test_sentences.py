@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -9,7 +10,11 @@ import pytest
 
 import locality
 from benchmarks import boards
+from benchmarks.tables import pm
+from locality.datasets import Source
+from locality.edits import parse_edit
 from locality.metrics import Difference, paired_difference
+from locality.studies import shipped_sweeps
 from tests.benches import leaderboard
 
 RESULTS = Path(locality.__file__).parents[1] / "benchmarks" / "RESULTS.md"
@@ -46,7 +51,7 @@ SAID = (
     ("afhq_cats", BOTH, "prism", "wiener", "On cats `prism` is above Wiener in R2 final by {} and {}"),
     ("afhq_cats", STEP, "prism", "wiener", "level with it on-trajectory ({};"),
     ("afhq_cats", MIDDLE, "prism", "wiener", "over sigma .3 to 10 {})"),
-    ("cifar10", FINAL, "pspc_square", "wiener", "below Wiener by 0.037 ({})."),
+    ("cifar10", FINAL, "wiener", "pspc_square", "Wiener is above it by {}."),
     ("fashion_mnist", BOTH, "ls", "wiener", "perhaps `ls` ({} and {}) against 0.653"),
     ("mnist", BOTH, CLUSTERS, CLASSES, "clusters less classes {} and {} on MNIST"),
     ("fashion_mnist", BOTH, CLUSTERS, CLASSES, "{} and {} on Fashion-MNIST; on CIFAR-10"),
@@ -81,8 +86,8 @@ NUMBERS = (
     ("fashion_mnist", "denoise_steps", "prism", "`prism`, which is the lowest ({})."),
     ("cifar10", "denoise_steps", "prism", "lowest by both (0.868 and {}), on cats"),
     ("fashion_mnist", "r2_final", "pspc_square", "of Wiener's, with all {} and 0.582"),
-    ("cifar10", "r2_final", "pspc_square", "mirror images {} and 0.990;"),
-    ("cifar10", "denoise_ratio", "pspc_square", "mirror images 0.718 and {};"),
+    ("cifar10", "r2_final", "pspc_square", "with all 50,000 {} and 0.990, mirror"),
+    ("cifar10", "denoise_ratio", "pspc_square", "with all 50,000 0.718 and {}, mirror"),
     ("afhq_cats", "denoise_steps", "stack", "`stack` (0.905 and {};"),
 )
 
@@ -184,6 +189,25 @@ def test_where_prism_lacks_most(written: str) -> None:
     assert (
         f"at sigma 1.24 (MNIST {mnist}, Fashion-MNIST {fashion}), on CIFAR-10 at 60.8 ({cifar}), on cats at 12 ({cats})"
     ) in written
+
+
+@pytest.mark.parametrize(("column", "name"), [(1, "fashion_mnist"), (2, "cifar10")])
+def test_the_planted_pattern_compares_networks_trained_alike(column: int, name: str) -> None:
+    """At both strengths as many images and the same flips; their shares on the W are those of the study."""
+    (made,) = shipped_sweeps(Source.parse(name), parse_edit("pattern:W"))
+    text = RESULTS.read_text(encoding="utf-8").partition("| share of the field's mass on the W |")[2]
+    table = {cells[1].strip(): cells[1:] for cells in (line.split("|") for line in text.splitlines()[2:7])}
+    facts = {fact["folder"]: fact for fact in made.networks}
+    for model, title in (("wiener", "predicted"), ("unet", "UNet"), ("dit", "DiT"), ("resnet", "ResNet")):
+        rows = {row["strength"]: row for row in made.rows if row["model"] == model}
+        shares = [pm(rows[c]["mass_on_pattern"], rows[c]["mass_on_pattern_stderr"]) for c in (0.0, 0.5)]
+        assert table[title][column].strip() == " → ".join(shares)
+        if model != "wiener":
+            trained = [facts[rows[c]["network"]] for c in (0.0, 0.5)]
+            assert len({fact["images_seen"] for fact in trained}) == 1
+            assert len({"--flips" in fact["command"] for fact in trained}) == 1
+            apart = rows[0.5]["mass_on_pattern"] - rows[0.0]["mass_on_pattern"]
+            assert apart > 3.0 * math.hypot(*(rows[c]["mass_on_pattern_stderr"] for c in (0.0, 0.5)))
 
 
 def test_the_order_as_a_network_trains() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from locality.metrics import Summary
+from locality.metrics import Difference, Summary
 from locality.studies import Bench
 from locality.studies.benchmark import METRICS
 from pages._ui.bench.names import plain
@@ -59,7 +59,7 @@ def answer(made: Bench, metric: str) -> str:
     if len(rows) > 1:
         lead = made.difference(best, rows[1][0], metric)
         clear = "" if lead.n < 2 else (
-            f" Its lead over {plain(made, rows[1][0])} is {lead.mean:.3f} [{lead.low:.3f}, {lead.high:.3f}]"
+            f" Its lead over {plain(made, rows[1][0])} is {_told(lead)}"
             + (": not told apart." if lead.low <= 0.0 else ".")
         )  # fmt: skip
         said += clear + _elsewhere(made, best, rows[1][0], metric) + _near(made, metric, rows)
@@ -77,7 +77,7 @@ def _elsewhere(made: Bench, best: str, other: str, metric: str) -> str:
     if lead.n < 2:
         return ""
     apart = ": not told apart" if lead.low <= 0.0 <= lead.high else ""
-    return f" Against the second network it is {lead.mean:.3f} [{lead.low:.3f}, {lead.high:.3f}]{apart}."
+    return f" Against the second network it is {_told(lead)}{apart}."
 
 
 def _near(made: Bench, metric: str, rows: list[tuple[str, Summary]]) -> str:
@@ -90,7 +90,7 @@ def _near(made: Bench, metric: str, rows: list[tuple[str, Summary]]) -> str:
         for scored, where in metrics.items():
             lead = made.difference(best, name, scored)
             if lead.n > 1 and lead.low <= 0.0 <= lead.high:
-                found.append(f"over {plain(made, name)}: {lead.mean:.3f} [{lead.low:.3f}, {lead.high:.3f}]{where}")
+                found.append(f"over {plain(made, name)}: {_told(lead)}{where}")
     return f" Its lead is not sure {'; '.join(found)}." if found else ""
 
 
@@ -99,6 +99,10 @@ def _second(made: Bench, metric: str) -> Summary | None:
         return None
     found = made.summary(made.second, metric)
     return found if math.isfinite(found.mean) else None
+
+
+def _told(lead: Difference) -> str:
+    return f"{lead.mean:.3f} [{lead.low:.3f}, {lead.high:.3f}]"
 
 
 def _half(found: Summary) -> float:
